@@ -1,0 +1,116 @@
+//! Errors for people: every message says what went wrong, where, and what to do about it.
+//!
+//! One enum serves the whole library. `galaxy-gpu` ends with [`Error::exit_code`].
+
+use std::path::{Path, PathBuf};
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong in the library, by whose fault it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder that cannot be read, written or understood.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// Data that was read but cannot be used: labels out of range, an empty class, no images.
+    #[error("{what}: {problem}; {remedy}")]
+    Data {
+        /// Which data.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// A network that cannot be built: names the layer, the rule and what the layer got.
+    #[error("layer {layer}: {problem}; {remedy}")]
+    Model {
+        /// Name of the layer, such as `max_pool2d_3`.
+        layer: String,
+        /// The rule that is broken and what was found.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// Something larger than the adapter can hold.
+    #[error("{what} needs {need}, but the adapter's limit is {limit}; {remedy}")]
+    Limit {
+        /// The tensor, dispatch or buffer.
+        what: String,
+        /// The need, with its unit.
+        need: String,
+        /// The limit, with its unit.
+        limit: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// A setting with a value outside its range.
+    #[error("{name} is {got}, but must be {allowed}")]
+    Setting {
+        /// The setting, as the user writes it.
+        name: String,
+        /// What was given.
+        got: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A shader that does not compile; `message` is the compiler's own.
+    #[error("shader {file}: {message}")]
+    Shader {
+        /// Path of the WGSL file below `shaders/`.
+        file: String,
+        /// The compiler's message.
+        message: String,
+    },
+    /// No adapter, a lost device, a failed read-back.
+    #[error("{problem}; {remedy}")]
+    Device {
+        /// What happened.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
+}
+
+impl Error {
+    /// A [`Error::File`].
+    pub fn file(path: &Path, problem: impl ToString, remedy: impl ToString) -> Self {
+        Self::File { path: path.to_owned(), problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// A [`Error::Data`].
+    pub fn data(what: impl ToString, problem: impl ToString, remedy: impl ToString) -> Self {
+        Self::Data { what: what.to_string(), problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// A [`Error::Model`].
+    pub fn model(layer: impl ToString, problem: impl ToString, remedy: impl ToString) -> Self {
+        Self::Model { layer: layer.to_string(), problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// A [`Error::Setting`].
+    pub fn setting(name: impl ToString, got: impl ToString, allowed: impl ToString) -> Self {
+        Self::Setting { name: name.to_string(), got: got.to_string(), allowed: allowed.to_string() }
+    }
+
+    /// A [`Error::Device`].
+    pub fn device(problem: impl ToString, remedy: impl ToString) -> Self {
+        Self::Device { problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// 2 where the user's input is at fault, 1 where the machine is.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Device { .. } | Self::Shader { .. } => 1,
+            _ => 2,
+        }
+    }
+}
