@@ -1,1 +1,145 @@
-//! To be filled.
+//! Contracts: what each operation computes, its CPU twin, its WGSL implementations, its cost, tolerance and cases.
+//!
+//! One file per operation, always in the same order: mathematics, constants, contracts and implementations, twins,
+//! cases. This room knows nothing of wgpu, layers or files. Tests, benches, `kernels validate` and both engines take
+//! everything they need from [`registry`], so a new kernel is one WGSL file and one entry here.
+
+mod case;
+pub mod compare;
+mod constants;
+mod launch;
+mod step;
+mod twin;
+
+pub mod conv2d;
+pub mod conv_block;
+pub mod maxpool2d;
+
+pub use case::{Case, Fill};
+pub use compare::Tolerance;
+pub use constants::Constants;
+pub use launch::{Grid, Implementation, Launch, Needs, Shader, Stage, common_source};
+pub use step::StepParams;
+pub use twin::{Args, Element, Real, Twin, View, ViewMut};
+
+/// Unit roundoff of f32.
+pub const UNIT_ROUNDOFF: f64 = 1.0 / 16_777_216.0;
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read only.
+    Read,
+    /// Every element is overwritten; earlier contents are not looked at.
+    Write,
+    /// Read and changed in place.
+    Update,
+}
+
+/// One buffer range a kernel sees, in the order of the shader's bindings (which start at 1; 0 is [`StepParams`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// Name, the same word in WGSL.
+    pub name: &'static str,
+    /// Type of its elements.
+    pub element: Element,
+    /// How it is used. All `Read` bindings come first.
+    pub access: Access,
+    /// How a test fills it.
+    pub fill: Fill,
+}
+
+impl Binding {
+    /// A float input with distinct shuffled values.
+    pub const fn read(name: &'static str) -> Self {
+        Self { name, element: Element::F32, access: Access::Read, fill: Fill::Shuffled }
+    }
+
+    /// A u32 input.
+    pub const fn index(name: &'static str, fill: Fill) -> Self {
+        Self { name, element: Element::U32, access: Access::Read, fill }
+    }
+
+    /// A float output.
+    pub const fn write(name: &'static str) -> Self {
+        Self { name, element: Element::F32, access: Access::Write, fill: Fill::Shuffled }
+    }
+
+    /// A float tensor changed in place.
+    pub const fn update(name: &'static str, fill: Fill) -> Self {
+        Self { name, element: Element::F32, access: Access::Update, fill }
+    }
+
+    /// The same binding with u32 elements.
+    pub const fn of_indices(mut self) -> Self {
+        self.element = Element::U32;
+        self
+    }
+
+    /// The same binding with another test filling.
+    pub const fn filled(mut self, fill: Fill) -> Self {
+        self.fill = fill;
+        self
+    }
+}
+
+/// Work of one call, from its constants.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Additions and multiplications (a fused multiply-add counts two).
+    pub flops: f64,
+    /// Bytes that must cross the memory bus at least once.
+    pub bytes: f64,
+}
+
+/// What an operation promises, in one direction; every implementation is held to it.
+pub struct Contract {
+    /// `operation.direction`, such as `conv2d.forward`.
+    pub name: &'static str,
+    /// The formula, for people.
+    pub formula: &'static str,
+    /// Buffers in binding order: reads first, then writes and updates.
+    pub bindings: &'static [Binding],
+    /// Names of its constants; each is a WGSL `override` of some implementation.
+    pub constants: &'static [&'static str],
+    /// Elements of each binding, from the constants.
+    pub lengths: fn(&Constants) -> Vec<usize>,
+    /// The CPU twin.
+    pub twin: Twin,
+    /// Work of one call.
+    pub cost: fn(&Constants) -> Cost,
+    /// How far an implementation may be from the twin.
+    pub tolerance: fn(&Constants) -> Tolerance,
+    /// What tests and benches run.
+    pub cases: fn() -> Vec<Case>,
+    /// Best first; the last is always `direct`: portable, within WebGPU's default limits.
+    pub implementations: &'static [Implementation],
+}
+
+impl Contract {
+    /// The implementation of this name.
+    pub fn implementation(&self, name: &str) -> Option<&'static Implementation> {
+        self.implementations.iter().find(|i| i.name == name)
+    }
+
+    /// Number of leading read-only bindings.
+    pub fn reads(&self) -> usize {
+        self.bindings.iter().filter(|b| b.access == Access::Read).count()
+    }
+}
+
+impl std::fmt::Debug for Contract {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Every contract of the engine, by operation.
+pub fn registry() -> Vec<&'static Contract> {
+    [conv2d::CONTRACTS, conv_block::CONTRACTS, maxpool2d::CONTRACTS].concat()
+}
+
+/// The contract of this name.
+pub fn find(name: &str) -> Option<&'static Contract> {
+    registry().into_iter().find(|c| c.name == name)
+}

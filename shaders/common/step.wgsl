@@ -1,0 +1,20 @@
+// What changes between steps; the only struct shared with Rust (`kernels::StepParams`, 64 bytes, same order).
+struct StepParams {
+    step: u32,           // optimizer steps before this one
+    seed: u32,           // of the run
+    first: u32,          // position of the batch's first image in `order`
+    count: u32,          // images in this batch, at most BATCH
+    learning_rate: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    correction1: f32,    // 1 - beta1^t
+    correction2: f32,    // 1 - beta2^t
+    decay: f32,
+    loss_scale: f32,
+    slot: u32,           // place in the metrics ring
+    reserved0: u32,
+    reserved1: u32,
+    reserved2: u32,
+}
+@group(0) @binding(0) var<uniform> params: StepParams;

@@ -1,0 +1,50 @@
+// conv2d.forward, portable.
+//   output[n,oy,ox,oc] = act(bias[oc] + sum over ky,kx,ic of input[n, oy*STRIDE+ky-PAD, ox*STRIDE+kx-PAD, ic] * weights[ky,kx,ic,oc])
+// One thread per output element, channels fastest: neighbours share the input and read neighbouring weights.
+// Traffic without caches: 2 * KERNEL^2 * IN_C loads per element.
+override BATCH: u32;
+override IN_H: u32;
+override IN_W: u32;
+override IN_C: u32;
+override OUT_H: u32;
+override OUT_W: u32;
+override OUT_C: u32;
+override KERNEL: u32;
+override STRIDE: u32;
+override PAD_TOP: u32;
+override PAD_LEFT: u32;
+override BIAS: bool;
+override RELU: bool;
+
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+    let id = flat_group(group, groups) * 64u + local;
+    if id >= BATCH * OUT_H * OUT_W * OUT_C { return; }
+    let oc = id % OUT_C;
+    let ox = id / OUT_C % OUT_W;
+    let oy = id / (OUT_C * OUT_W) % OUT_H;
+    let n = id / (OUT_C * OUT_W * OUT_H);
+
+    var sum = 0.0;
+    for (var ky = 0u; ky < KERNEL; ky++) {
+        let iy = oy * STRIDE + ky - PAD_TOP; // above the image wraps to a large number
+        if iy >= IN_H { continue; }
+        for (var kx = 0u; kx < KERNEL; kx++) {
+            let ix = ox * STRIDE + kx - PAD_LEFT;
+            if ix >= IN_W { continue; }
+            let pixel = ((n * IN_H + iy) * IN_W + ix) * IN_C;
+            let tap = (ky * KERNEL + kx) * IN_C * OUT_C + oc;
+            for (var ic = 0u; ic < IN_C; ic++) {
+                sum = fma(input[pixel + ic], weights[tap + ic * OUT_C], sum);
+            }
+        }
+    }
+    if BIAS { sum += bias[oc]; }
+    if RELU && sum < 0.0 { sum = 0.0; }
+    output[id] = sum;
+}

@@ -1,0 +1,49 @@
+// conv_block.backward_weights, portable.
+//   weights_gradient[ky,kx,ic,oc] = sum over n,py,px with winner q < 4 of
+//                                   pooled_gradient[n,py,px,oc] * input[n, 2py+qy+ky-1, 2px+qx+kx-1, ic]
+//   bias_gradient[oc]             = sum over n,py,px with winner q < 4 of pooled_gradient[n,py,px,oc]
+// One thread per weight, then one per bias; a row's sum before the whole, so that roundings stay small.
+override BATCH: u32;
+override IN_H: u32;
+override IN_W: u32;
+override IN_C: u32;
+override POOL_H: u32;
+override POOL_W: u32;
+override OUT_C: u32;
+override WORDS: u32;
+
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> pooled_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read> winner: array<u32>;
+@group(0) @binding(4) var<storage, read_write> weights_gradient: array<f32>;
+@group(0) @binding(5) var<storage, read_write> bias_gradient: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+    let id = flat_group(group, groups) * 64u + local;
+    let weights = 9u * IN_C * OUT_C;
+    if id >= weights + OUT_C { return; }
+    let is_bias = id >= weights;
+    let oc = id % OUT_C; // OUT_C divides `weights`
+    let ic = id / OUT_C % IN_C;
+    let kx = id / (OUT_C * IN_C) % 3u;
+    let ky = id / (OUT_C * IN_C * 3u);
+
+    var sum = 0.0;
+    for (var row = 0u; row < BATCH * POOL_H; row++) {
+        var row_sum = 0.0;
+        for (var px = 0u; px < POOL_W; px++) {
+            let pixel = row * POOL_W + px;
+            let q = (winner[pixel * WORDS + oc / 4u] >> (oc % 4u * 8u)) & 255u;
+            if q > 3u { continue; }
+            let gradient = pooled_gradient[pixel * OUT_C + oc];
+            if is_bias { row_sum += gradient; continue; }
+            let y = row % POOL_H * 2u + q / 2u + ky - 1u; // above the image wraps to a large number
+            let x = px * 2u + q % 2u + kx - 1u;
+            if y >= IN_H || x >= IN_W { continue; }
+            row_sum = fma(gradient, input[((row / POOL_H * IN_H + y) * IN_W + x) * IN_C + ic], row_sum);
+        }
+        sum += row_sum;
+    }
+    if is_bias { bias_gradient[oc] = sum; } else { weights_gradient[id] = sum; }
+}

@@ -1,0 +1,93 @@
+// conv_block.backward_weights, first of two dispatches (formula: backward_weights_direct.wgsl): partial sums of a split.
+// The pooled rows of the batch are cut into SPLITS equal runs, a number fixed by the shapes. One thread computes one run x
+// one tap x 4 input channels x 16 output channels: 64 sums in registers. Per pooled pixel it reads 16 gradients and winners
+// and four input pixels x 4 channels, and expands the gradients as it goes: 256 multiply-adds for 20 vec4-sized loads.
+// The thread of tap 4 and the first input channels also sums the bias. reduce/splits_direct.wgsl adds the runs in order.
+// Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs OUT_C divisible by 16.
+override BATCH: u32;
+override IN_H: u32;
+override IN_W: u32;
+override IN_C: u32;
+override POOL_H: u32;
+override POOL_W: u32;
+override OUT_C: u32;
+override WORDS: u32;
+override SPLITS: u32;
+override SPLIT_ROWS: u32;
+
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read> winner: array<u32>;
+@group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
+
+// Column j of matrix g: input channel j, output channels 4g..4g+3.
+struct Sums { g0: mat4x4f, g1: mat4x4f, g2: mat4x4f, g3: mat4x4f }
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+    let id = flat_group(group, groups) * 64u + local;
+    let in_tiles = (IN_C + 3u) / 4u;
+    let out_tiles = OUT_C / 16u;
+    if id >= SPLITS * 9u * out_tiles * in_tiles { return; }
+    let ic = id % in_tiles * 4u;
+    let out_tile = id / in_tiles % out_tiles;
+    let tap = id / (in_tiles * out_tiles) % 9u;
+    let split = id / (in_tiles * out_tiles * 9u);
+
+    var sums = Sums();
+    var bias = mat4x4f();
+    let last = min((split + 1u) * SPLIT_ROWS, BATCH * POOL_H);
+    for (var row = split * SPLIT_ROWS; row < last; row++) {
+        let n = row / POOL_H;
+        let y = row % POOL_H * 2u + tap / 3u - 1u; // above the image wraps to a large number
+        for (var px = 0u; px < POOL_W; px++) {
+            let x = px * 2u + tap % 3u - 1u;
+            let x0 = load(n, y, x, ic);
+            let x1 = load(n, y, x + 1u, ic);
+            let x2 = load(n, y + 1u, x, ic);
+            let x3 = load(n, y + 1u, x + 1u, ic);
+            let place = (row * POOL_W + px) * WORDS + out_tile * 4u;
+            bias[0] += accumulate(&sums.g0, place, x0, x1, x2, x3);
+            bias[1] += accumulate(&sums.g1, place + 1u, x0, x1, x2, x3);
+            bias[2] += accumulate(&sums.g2, place + 2u, x0, x1, x2, x3);
+            bias[3] += accumulate(&sums.g3, place + 3u, x0, x1, x2, x3);
+        }
+    }
+
+    let columns = OUT_C / 4u;
+    let base = split * (9u * IN_C + 1u) * columns + out_tile * 4u;
+    for (var j = 0u; j < min(4u, IN_C - ic); j++) {
+        let place = base + (tap * IN_C + ic + j) * columns;
+        partial[place] = sums.g0[j];
+        partial[place + 1u] = sums.g1[j];
+        partial[place + 2u] = sums.g2[j];
+        partial[place + 3u] = sums.g3[j];
+    }
+    if tap == 4u && ic == 0u {
+        for (var g = 0u; g < 4u; g++) { partial[base + 9u * IN_C * columns + g] = bias[g]; }
+    }
+}
+
+// Four input channels of a pixel, zero outside the image and beyond IN_C.
+fn load(n: u32, y: u32, x: u32, ic: u32) -> vec4f {
+    if y >= IN_H || x >= IN_W { return vec4f(); }
+    let place = ((n * IN_H + y) * IN_W + x) * IN_C;
+    let channel = ic + vec4u(0u, 1u, 2u, 3u);
+    let at = place + min(channel, vec4u(IN_C - 1u));
+    return select(vec4f(), vec4f(input[at.x], input[at.y], input[at.z], input[at.w]), channel < vec4u(IN_C));
+}
+
+// Adds the window's outer product of inputs and expanded gradients; returns the gradient that passed the relu.
+fn accumulate(sums: ptr<function, mat4x4f>, place: u32, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
+    let gradient = pooled_gradient[place];
+    let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let e0 = select(vec4f(), gradient, code == vec4u(0u));
+    let e1 = select(vec4f(), gradient, code == vec4u(1u));
+    let e2 = select(vec4f(), gradient, code == vec4u(2u));
+    let e3 = select(vec4f(), gradient, code == vec4u(3u));
+    (*sums)[0] += e0 * x0.x + e1 * x1.x + e2 * x2.x + e3 * x3.x;
+    (*sums)[1] += e0 * x0.y + e1 * x1.y + e2 * x2.y + e3 * x3.y;
+    (*sums)[2] += e0 * x0.z + e1 * x1.z + e2 * x2.z + e3 * x3.z;
+    (*sums)[3] += e0 * x0.w + e1 * x1.w + e2 * x2.w + e3 * x3.w;
+    return e0 + e1 + e2 + e3;
+}

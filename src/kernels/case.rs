@@ -1,0 +1,91 @@
+//! Cases: what tests, `kernels validate` and benches run, and the numbers they fill inputs with.
+
+use super::{Constants, StepParams};
+use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand_pcg::Pcg64Mcg;
+
+/// How a test fills a binding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fill {
+    /// Distinct values in -1..1, shuffled: relu and max have no ties.
+    Shuffled,
+    /// Distinct values in 0..1, shuffled: second moments, probabilities.
+    Positive,
+    /// Multiples of 1/16 in -1..1: sums of products are exact in f32, so the order of additions cannot matter and
+    /// choices (which of four is the largest) must agree exactly, ties included.
+    Dyadic,
+    /// Integers below the constant of this name.
+    Below(&'static str),
+    /// Four random bytes to a word.
+    Bytes,
+    /// Four winner codes (0..=4) to a word.
+    Codes,
+    /// All zero.
+    Zero,
+}
+
+impl Fill {
+    /// `count` floats, the same for the same seed.
+    pub fn floats(self, count: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let spread = |low: f64, high: f64| -> Vec<f32> {
+            (0..count).map(|i| (low + (high - low) * (i as f64 + 0.5) / count as f64) as f32).collect()
+        };
+        let mut values = match self {
+            Self::Dyadic => return (0..count).map(|_| rng.random_range(-16..=16) as f32 / 16.0).collect(),
+            Self::Zero => return vec![0.0; count],
+            Self::Positive => spread(0.0, 1.0),
+            _ => spread(-1.0, 1.0),
+        };
+        values.shuffle(&mut rng);
+        values
+    }
+
+    /// `count` integers, the same for the same seed.
+    pub fn indices(self, count: usize, constants: &Constants, seed: u64) -> Vec<u32> {
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let mut word =
+            |bound: u32| -> u32 { (0..4).fold(0, |word, byte| word | (rng.random_range(0..bound) << (8 * byte))) };
+        match self {
+            Self::Bytes => (0..count).map(|_| word(256)).collect(),
+            Self::Codes => (0..count).map(|_| word(5)).collect(),
+            Self::Below(name) => {
+                let bound = constants.size(name) as u32;
+                (0..count).map(|_| rng.random_range(0..bound)).collect()
+            }
+            _ => vec![0; count],
+        }
+    }
+}
+
+/// One size of a contract to try.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What is special about it.
+    pub name: &'static str,
+    /// Its constants.
+    pub constants: Constants,
+    /// Its step.
+    pub step: StepParams,
+    /// Whether it is a real layer worth timing.
+    pub bench: bool,
+}
+
+impl Case {
+    /// A case with default step parameters.
+    pub fn new(name: &'static str, constants: Constants) -> Self {
+        Self { name, constants, step: StepParams::default(), bench: false }
+    }
+
+    /// The same case, timed by benches too.
+    pub fn timed(mut self) -> Self {
+        self.bench = true;
+        self
+    }
+
+    /// The same case with another step.
+    pub fn at(mut self, step: StepParams) -> Self {
+        self.step = step;
+        self
+    }
+}

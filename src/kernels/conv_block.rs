@@ -1,0 +1,281 @@
+//! The fused block: 3x3 same convolution, bias, relu and 2x2 max-pool in one kernel, NHWC, weights HWIO.
+//!
+//! ```text
+//! y[n,y,x,oc]                   = bias[oc] + sum_{ky,kx,ic} input[n, y+ky-1, x+kx-1, ic] * weights[ky,kx,ic,oc]
+//! pooled[n,py,px,oc]            = max(0, max_q y[n, 2py+q/2, 2px+q%2, oc]),  q = 0..3
+//! winner[n,py,px,oc]            = the first q that reaches the maximum, or 4 where relu closed the window
+//! e[n,y,x,oc]                   = pooled_gradient of the window around (y,x) where its winner is (y,x), else 0
+//! input_gradient[n,iy,ix,ic]    = sum_{ky,kx,oc} e[n, iy+1-ky, ix+1-kx, oc] * weights[ky,kx,ic,oc]
+//! weights_gradient[ky,kx,ic,oc] = sum_{n,y,x} input[n, y+ky-1, x+kx-1, ic] * e[n,y,x,oc]
+//! bias_gradient[oc]             = sum_{n,y,x} e[n,y,x,oc]
+//! ```
+//!
+//! Neither `y` nor `e` is ever in memory: per pooled element there are four bytes of value and one of winner (codes
+//! travel four channels to a word; bytes past the last channel hold 4). Odd sizes floor as in Keras. A twin is the
+//! composition of the twins of [`conv2d`](super::conv2d) and [`maxpool2d`](super::maxpool2d).
+//!
+//! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
+
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Stage, Tolerance,
+    View, ViewMut, conv2d, maxpool2d,
+};
+use crate::shape::{Padding, Window};
+use crate::{shader, twin};
+
+const CONSTANTS: &[&str] = &["BATCH", "IN_H", "IN_W", "IN_C", "POOL_H", "POOL_W", "OUT_C", "WORDS"];
+
+/// Code of a window that relu closed.
+const CLOSED: u32 = 4;
+
+/// Constants of a block; `None` where the image is too small to pool. `input` is height, width, channels of one image.
+pub fn constants(batch: usize, input: (usize, usize, usize), out_channels: usize) -> Option<Constants> {
+    let (in_h, in_w, in_c) = input;
+    (in_h >= 2 && in_w >= 2).then(|| {
+        Constants::sizes(&[
+            ("BATCH", batch),
+            ("IN_H", in_h),
+            ("IN_W", in_w),
+            ("IN_C", in_c),
+            ("POOL_H", in_h / 2),
+            ("POOL_W", in_w / 2),
+            ("OUT_C", out_channels),
+            ("WORDS", out_channels.div_ceil(4)),
+        ])
+    })
+}
+
+/// The contracts of this file.
+pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHTS];
+
+/// `input, weights, bias -> pooled, winner`.
+pub static FORWARD: Contract = Contract {
+    name: "conv_block.forward",
+    formula: "pooled = max(0, max over 2x2 of bias + conv3x3(input, weights)); winner = which of the four, or closed",
+    // dyadic values make every sum exact, so winners must agree exactly, ties included
+    bindings: &[
+        Binding::read("input").filled(Fill::Dyadic),
+        Binding::read("weights").filled(Fill::Dyadic),
+        Binding::read("bias").filled(Fill::Dyadic),
+        Binding::write("pooled"),
+        Binding::write("winner").of_indices(),
+    ],
+    constants: CONSTANTS,
+    lengths: |c| vec![inputs(c), weights(c), c.size("OUT_C"), outputs(c), words(c)],
+    twin: twin!(forward),
+    cost,
+    tolerance: |c| Tolerance::sum(9 * c.size("IN_C")),
+    cases,
+    implementations: &[
+        Implementation {
+            name: "registers",
+            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            accepts: |c| c.size("OUT_C").is_multiple_of(16),
+            launch: |c| {
+                Launch::single(shader!("conv_block/forward_registers.wgsl"), 5, Grid::elements(outputs(c) / 16, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("conv_block/forward_direct.wgsl"), 5, Grid::elements(words(c), 64))
+        }),
+    ],
+};
+
+/// `pooled_gradient, winner, weights -> input_gradient`.
+pub static BACKWARD_INPUT: Contract = Contract {
+    name: "conv_block.backward_input",
+    formula: "input_gradient[n,iy,ix,ic] = sum over ky,kx,oc of e[n,iy+1-ky,ix+1-kx,oc] * weights[ky,kx,ic,oc]",
+    bindings: &[
+        Binding::read("pooled_gradient"),
+        Binding::index("winner", Fill::Codes),
+        Binding::read("weights"),
+        Binding::write("input_gradient"),
+    ],
+    constants: CONSTANTS,
+    lengths: |c| vec![outputs(c), words(c), weights(c), inputs(c)],
+    twin: twin!(backward_input),
+    cost,
+    tolerance: |c| Tolerance::sum(9 * c.size("OUT_C")),
+    cases,
+    implementations: &[
+        Implementation {
+            name: "registers",
+            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
+            launch: |c| {
+                let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(2) * c.size("IN_W").div_ceil(2);
+                let grid = Grid::elements(blocks * c.size("IN_C") / 16, 64);
+                Launch::single(shader!("conv_block/backward_input_registers.wgsl"), 4, grid)
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("conv_block/backward_input_direct.wgsl"), 4, Grid::elements(inputs(c), 64))
+        }),
+    ],
+};
+
+/// `input, pooled_gradient, winner -> weights_gradient, bias_gradient`.
+pub static BACKWARD_WEIGHTS: Contract = Contract {
+    name: "conv_block.backward_weights",
+    formula: "weights_gradient[ky,kx,ic,oc] = sum over n,y,x of input[n,y+ky-1,x+kx-1,ic] * e[n,y,x,oc]",
+    bindings: &[
+        Binding::read("input"),
+        Binding::read("pooled_gradient"),
+        Binding::index("winner", Fill::Codes),
+        Binding::write("weights_gradient"),
+        Binding::write("bias_gradient"),
+    ],
+    constants: CONSTANTS,
+    lengths: |c| vec![inputs(c), outputs(c), words(c), weights(c), c.size("OUT_C")],
+    twin: twin!(backward_weights),
+    cost,
+    tolerance: |c| Tolerance::sum(4 * c.product(&["BATCH", "POOL_H", "POOL_W"])),
+    cases,
+    implementations: &[
+        Implementation {
+            name: "split",
+            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            accepts: |c| c.size("OUT_C").is_multiple_of(16),
+            launch: split_launch,
+        },
+        Implementation::direct(|c| {
+            let threads = weights(c) + c.size("OUT_C");
+            Launch::single(shader!("conv_block/backward_weights_direct.wgsl"), 5, Grid::elements(threads, 64))
+        }),
+    ],
+};
+
+/// Two dispatches: partial sums of runs of pooled rows, then their ordered sum. The number of runs follows from the
+/// shapes alone (about 2^16 threads, at most 1024 runs), so results do not depend on the device.
+fn split_launch(c: &Constants) -> Launch {
+    let (in_tiles, out_tiles) = (c.size("IN_C").div_ceil(4), c.size("OUT_C") / 16);
+    let rows = c.product(&["BATCH", "POOL_H"]);
+    let wanted = (65_536 / (9 * in_tiles * out_tiles)).clamp(1, 1024).min(rows);
+    let split_rows = rows.div_ceil(wanted);
+    let splits = rows.div_ceil(split_rows);
+    let partial = weights(c) + c.size("OUT_C");
+    let extra = Constants::sizes(&[
+        ("SPLITS", splits),
+        ("SPLIT_ROWS", split_rows),
+        ("WEIGHTS", weights(c)),
+        ("BIASES", c.size("OUT_C")),
+    ]);
+    let threads = splits * 9 * in_tiles * out_tiles;
+    let sum_runs = Stage {
+        shader: shader!("conv_block/backward_weights_split.wgsl"),
+        bindings: vec![0, 1, 2, 5],
+        grid: Grid::elements(threads, 64),
+    };
+    let add_runs = Stage {
+        shader: shader!("reduce/splits_direct.wgsl"),
+        bindings: vec![3, 4, 5],
+        grid: Grid::elements(partial, 64),
+    };
+    Launch { extra, stages: vec![sum_runs, add_runs], scratch: splits * partial }
+}
+
+fn inputs(c: &Constants) -> usize {
+    c.product(&["BATCH", "IN_H", "IN_W", "IN_C"])
+}
+
+fn weights(c: &Constants) -> usize {
+    9 * c.product(&["IN_C", "OUT_C"])
+}
+
+fn outputs(c: &Constants) -> usize {
+    c.product(&["BATCH", "POOL_H", "POOL_W", "OUT_C"])
+}
+
+fn words(c: &Constants) -> usize {
+    c.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"])
+}
+
+/// The convolution's work; traffic is input, pooled values, winners and weights.
+fn cost(c: &Constants) -> Cost {
+    let flops = 2.0 * (c.product(&["BATCH", "IN_H", "IN_W"]) * weights(c)) as f64;
+    Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c) + words(c)) as f64 }
+}
+
+/// Constants of the two single operations a block is made of.
+fn parts(c: &Constants) -> (Constants, Constants) {
+    let window = Window { kernel: 3, stride: 1, padding: Padding::Same };
+    let (batch, height, width) = (c.size("BATCH"), c.size("IN_H"), c.size("IN_W"));
+    let conv = conv2d::constants(batch, (height, width, c.size("IN_C")), window, c.size("OUT_C"));
+    let pool = maxpool2d::constants(batch, (height, width, c.size("OUT_C")), 2, 2);
+    (conv.unwrap_or_default().with("RELU", 1.0), pool.unwrap_or_default())
+}
+
+/// Word and shift of an element's winner code.
+fn code_place(c: &Constants, output: usize) -> (usize, usize) {
+    let (pixel, channel) = (output / c.size("OUT_C"), output % c.size("OUT_C"));
+    (pixel * c.size("WORDS") + channel / 4, channel % 4 * 8)
+}
+
+/// Twin of `conv_block.forward`: `conv2d.forward` with relu, then `maxpool2d.forward`, noting who won.
+pub fn forward<T: Real>(mut args: Args<T>) {
+    let c = args.constants;
+    let (conv, pool) = parts(c);
+    let mut activation = vec![T::zero(); conv.product(&["BATCH", "OUT_H", "OUT_W", "OUT_C"])];
+    let writes = vec![Some(ViewMut::Float(&mut activation[..]))];
+    conv2d::forward(Args { constants: &conv, step: args.step, reads: args.reads.clone(), writes });
+
+    let (pooled, winner) = (args.floats_out(0), args.indices_out(1));
+    winner.fill(u32::from_le_bytes([CLOSED as u8; 4]));
+    let width = c.size("IN_W");
+    maxpool2d::winners(&pool, &activation, |out, place| {
+        pooled[out] = activation[place];
+        if activation[place] > T::zero() {
+            let (x, y) = (place / c.size("OUT_C") % width, place / (c.size("OUT_C") * width) % c.size("IN_H"));
+            let (word, shift) = code_place(c, out);
+            winner[word] = winner[word] & !(255 << shift) | (((y % 2 * 2 + x % 2) as u32) << shift);
+        }
+    });
+}
+
+/// The gradient of the convolution's output, expanded from pooled gradient and winners.
+fn expand<T: Real>(c: &Constants, pooled_gradient: &[T], winner: &[u32]) -> Vec<T> {
+    let [in_h, in_w, pool_h, pool_w, out_c] = ["IN_H", "IN_W", "POOL_H", "POOL_W", "OUT_C"].map(|name| c.size(name));
+    let mut gradient = vec![T::zero(); c.product(&["BATCH", "IN_H", "IN_W", "OUT_C"])];
+    for (out, &value) in pooled_gradient.iter().enumerate() {
+        let (word, shift) = code_place(c, out);
+        let code = (winner[word] >> shift & 255) as usize;
+        if code < CLOSED as usize {
+            let (px, py) = (out / out_c % pool_w, out / (out_c * pool_w) % pool_h);
+            let n = out / (out_c * pool_w * pool_h);
+            let (y, x) = (py * 2 + code / 2, px * 2 + code % 2);
+            gradient[((n * in_h + y) * in_w + x) * out_c + out % out_c] = value;
+        }
+    }
+    gradient
+}
+
+/// Twin of `conv_block.backward_input`: expand, then `conv2d.backward_input`.
+pub fn backward_input<T: Real>(args: Args<T>) {
+    let gradient = expand(args.constants, args.floats(0), args.indices(1));
+    let reads = vec![View::Float(&gradient[..]), args.reads[2]];
+    conv2d::backward_input(Args { constants: &parts(args.constants).0, step: args.step, reads, writes: args.writes });
+}
+
+/// Twin of `conv_block.backward_weights`: expand, then `conv2d.backward_weights`.
+pub fn backward_weights<T: Real>(args: Args<T>) {
+    let gradient = expand(args.constants, args.floats(1), args.indices(2));
+    let reads = vec![args.reads[0], View::Float(&gradient[..])];
+    conv2d::backward_weights(Args { constants: &parts(args.constants).0, step: args.step, reads, writes: args.writes });
+}
+
+fn cases() -> Vec<Case> {
+    let block = |name, batch, input, out| Case::new(name, constants(batch, input, out).unwrap_or_default());
+    vec![
+        block("smallest", 1, (2, 2, 1), 1),
+        block("odd", 2, (7, 5, 3), 6),
+        block("odd, 16 channels", 2, (7, 9, 16), 16),
+        block("channels not of four", 2, (6, 8, 5), 17),
+        block("around a tile", 3, (10, 6, 17), 32),
+        block("one row", 1, (2, 33, 16), 48),
+        block("beyond 65535 workgroups", 1, (1026, 1026, 1), 68),
+        block("conv1 64 px", 8, (64, 64, 3), 16).timed(),
+        block("conv2 64 px", 8, (32, 32, 16), 32).timed(),
+        block("conv3 64 px", 8, (16, 16, 32), 64).timed(),
+        block("conv4 64 px", 8, (8, 8, 64), 128).timed(),
+    ]
+}

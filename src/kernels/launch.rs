@@ -1,0 +1,147 @@
+//! Implementations: which WGSL runs a contract, what it needs, and how it is launched.
+
+use super::Constants;
+
+/// Workgroups that WebGPU takes along one axis.
+const AXIS: usize = 65_535;
+
+/// A WGSL file, embedded in the binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shader {
+    /// Path below `shaders/`.
+    pub path: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// The shader at a path below `shaders/`.
+#[macro_export]
+macro_rules! shader {
+    ($path:literal) => {
+        $crate::kernels::Shader {
+            path: $path,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
+        }
+    };
+}
+
+const COMMON: [Shader; 4] = [
+    shader!("common/step.wgsl"),
+    shader!("common/index.wgsl"),
+    shader!("common/rng.wgsl"),
+    shader!("common/reduce.wgsl"),
+];
+
+/// The files that stand before every kernel.
+pub fn common_source() -> String {
+    COMMON.map(|shader| shader.text).concat()
+}
+
+impl Shader {
+    /// Names of the `override` constants this file declares.
+    pub fn overrides(&self) -> Vec<&'static str> {
+        let declared = self.text.lines().filter_map(|line| line.strip_prefix("override "));
+        declared.filter_map(|rest| rest.split([':', ' ', ';']).next()).collect()
+    }
+}
+
+/// Workgroups along x and y; more than 65535 are folded into y, so a kernel checks its flat id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// Along x.
+    pub x: u32,
+    /// Along y.
+    pub y: u32,
+}
+
+impl Grid {
+    /// At least `groups` workgroups.
+    pub fn groups(groups: usize) -> Self {
+        let y = groups.div_ceil(AXIS).max(1);
+        Self { x: groups.div_ceil(y).max(1) as u32, y: y as u32 }
+    }
+
+    /// Enough workgroups of `size` threads for one thread per element.
+    pub fn elements(elements: usize, size: usize) -> Self {
+        Self::groups(elements.div_ceil(size))
+    }
+}
+
+/// What an adapter must offer beyond WebGPU's default limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Workgroup memory, bytes.
+    pub workgroup_bytes: u32,
+    /// Threads in a workgroup.
+    pub invocations: u32,
+}
+
+/// One dispatch of an implementation.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The kernel.
+    pub shader: Shader,
+    /// Contract bindings it sees, by number, in the order of its own bindings; the number after the last contract
+    /// binding is the scratch buffer.
+    pub bindings: Vec<usize>,
+    /// Workgroups.
+    pub grid: Grid,
+}
+
+/// How one call runs.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Constants beside the contract's own (split counts, tile sizes).
+    pub extra: Constants,
+    /// Dispatches, in order.
+    pub stages: Vec<Stage>,
+    /// f32 elements of scratch shared by the stages.
+    pub scratch: usize,
+}
+
+impl Launch {
+    /// One dispatch that sees all `bindings` of its contract.
+    pub fn single(shader: Shader, bindings: usize, grid: Grid) -> Self {
+        let stage = Stage { shader, bindings: (0..bindings).collect(), grid };
+        Self { extra: Constants::default(), stages: vec![stage], scratch: 0 }
+    }
+}
+
+/// One way to run a contract on a GPU.
+pub struct Implementation {
+    /// `direct`, `registers`, ...; the part after the last `direction_` in the file's name.
+    pub name: &'static str,
+    /// Limits beyond WebGPU's defaults.
+    pub needs: Needs,
+    /// Whether it can run with these constants.
+    pub accepts: fn(&Constants) -> bool,
+    /// Dispatches for these constants.
+    pub launch: fn(&Constants) -> Launch,
+}
+
+impl Implementation {
+    /// The portable implementation every contract ends with.
+    pub const fn direct(launch: fn(&Constants) -> Launch) -> Self {
+        Self { name: "direct", needs: Needs { workgroup_bytes: 0, invocations: 0 }, accepts: |_| true, launch }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_fold_and_cover() {
+        for groups in [0, 1, 65_535, 65_536, 200_000, 10_000_000] {
+            let grid = Grid::groups(groups);
+            assert!(grid.x as usize <= AXIS && grid.y as usize <= AXIS, "{groups}");
+            assert!(grid.x as usize * grid.y as usize >= groups, "{groups}");
+        }
+    }
+
+    #[test]
+    fn overrides_are_read_from_the_text() {
+        let shader = Shader { path: "x", text: "override BATCH: u32;\noverride RATE : f32;\nconst N = 1;\n" };
+        assert_eq!(shader.overrides(), ["BATCH", "RATE"]);
+    }
+}

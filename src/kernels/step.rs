@@ -1,0 +1,44 @@
+//! What changes between steps. Everything else is fixed when the plan is made.
+
+/// Parameters of one step: 64 bytes, the only struct shared with WGSL (`shaders/common/step.wgsl`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct StepParams {
+    /// Optimizer steps before this one.
+    pub step: u32,
+    /// Seed of the run.
+    pub seed: u32,
+    /// Position of the batch's first image in `order`.
+    pub first: u32,
+    /// Images in this batch, at most the plan's batch.
+    pub count: u32,
+    /// Adam's step size.
+    pub learning_rate: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Keras's epsilon, outside the bias correction.
+    pub epsilon: f32,
+    /// `1 - beta1^t`.
+    pub correction1: f32,
+    /// `1 - beta2^t`.
+    pub correction2: f32,
+    /// Decoupled weight decay per unit of learning rate.
+    pub decay: f32,
+    /// Factor on the loss in mixed precision.
+    pub loss_scale: f32,
+    /// Place in the metrics ring.
+    pub slot: u32,
+    /// Zero.
+    pub reserved: [u32; 3],
+}
+
+impl Default for StepParams {
+    fn default() -> Self {
+        let mut params: Self = bytemuck::Zeroable::zeroed();
+        params.count = u32::MAX;
+        params.loss_scale = 1.0;
+        params
+    }
+}

@@ -1,0 +1,122 @@
+//! Twins: the same operation as plain loops over slices, with the same bindings in the same order as the shader.
+
+use super::{Constants, StepParams};
+
+/// f32 for parity with the shaders, f64 for gradient checks.
+pub trait Real:
+    num_traits::Float + num_traits::NumAssign + std::iter::Sum + Send + Sync + std::fmt::Debug + 'static
+{
+    /// The nearest value of this type.
+    fn of(value: f64) -> Self;
+    /// This value in f64.
+    fn wide(self) -> f64;
+}
+
+impl Real for f32 {
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+    fn wide(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Real for f64 {
+    fn of(value: f64) -> Self {
+        value
+    }
+    fn wide(self) -> f64 {
+        self
+    }
+}
+
+/// Type of a tensor's elements. Bytes (pixels, winner codes) travel four to a u32, lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// 32-bit float.
+    F32,
+    /// 32-bit unsigned integer.
+    U32,
+}
+
+/// A read-only binding.
+#[derive(Clone, Copy)]
+pub enum View<'a, T> {
+    /// Floats.
+    Float(&'a [T]),
+    /// Integers.
+    Index(&'a [u32]),
+}
+
+/// A binding that is written.
+pub enum ViewMut<'a, T> {
+    /// Floats.
+    Float(&'a mut [T]),
+    /// Integers.
+    Index(&'a mut [u32]),
+}
+
+/// Arguments of a twin: bindings split into reads and writes, each numbered from 0.
+///
+/// The accessors panic on a wrong number or type: a mistake in a contract, which each of its tests meets.
+pub struct Args<'a, T> {
+    /// Sizes, switches and rates.
+    pub constants: &'a Constants,
+    /// What changes between steps.
+    pub step: &'a StepParams,
+    /// Read-only bindings.
+    pub reads: Vec<View<'a, T>>,
+    /// Written bindings, each taken once.
+    pub writes: Vec<Option<ViewMut<'a, T>>>,
+}
+
+impl<'a, T> Args<'a, T> {
+    /// Read binding `i`, floats.
+    pub fn floats(&self, i: usize) -> &'a [T] {
+        match self.reads[i] {
+            View::Float(values) => values,
+            View::Index(_) => panic!("read binding {i} holds integers"),
+        }
+    }
+
+    /// Read binding `i`, integers.
+    pub fn indices(&self, i: usize) -> &'a [u32] {
+        match self.reads[i] {
+            View::Index(values) => values,
+            View::Float(_) => panic!("read binding {i} holds floats"),
+        }
+    }
+
+    /// Takes written binding `i`, floats.
+    pub fn floats_out(&mut self, i: usize) -> &'a mut [T] {
+        match self.writes[i].take() {
+            Some(ViewMut::Float(values)) => values,
+            _ => panic!("written binding {i} is taken or holds integers"),
+        }
+    }
+
+    /// Takes written binding `i`, integers.
+    pub fn indices_out(&mut self, i: usize) -> &'a mut [u32] {
+        match self.writes[i].take() {
+            Some(ViewMut::Index(values)) => values,
+            _ => panic!("written binding {i} is taken or holds floats"),
+        }
+    }
+}
+
+/// A twin in both widths: `Twin { single: forward::<f32>, double: forward::<f64> }`.
+#[derive(Clone, Copy)]
+pub struct Twin {
+    /// For parity with the shaders.
+    pub single: fn(Args<f32>),
+    /// For gradient checks.
+    pub double: fn(Args<f64>),
+}
+
+/// Both widths of a generic twin.
+#[macro_export]
+macro_rules! twin {
+    ($function:ident) => {
+        $crate::kernels::Twin { single: $function::<f32>, double: $function::<f64> }
+    };
+}
