@@ -1,6 +1,6 @@
 //! Cases: what tests, `kernels validate` and benches run, and the numbers they fill inputs with.
 
-use super::{Constants, StepParams};
+use super::{Binding, Constants, StepParams};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64Mcg;
 
@@ -67,6 +67,8 @@ pub struct Case {
     pub constants: Constants,
     /// Its step.
     pub step: StepParams,
+    /// Fillings that differ from the contract's, by binding.
+    pub fills: &'static [(&'static str, Fill)],
     /// Whether it is a real layer worth timing.
     pub bench: bool,
 }
@@ -74,12 +76,23 @@ pub struct Case {
 impl Case {
     /// A case with default step parameters.
     pub fn new(name: &'static str, constants: Constants) -> Self {
-        Self { name, constants, step: StepParams::default(), bench: false }
+        Self { name, constants, step: StepParams::default(), fills: &[], bench: false }
     }
 
     /// The same case, timed by benches too.
     pub fn timed(mut self) -> Self {
         self.bench = true;
+        self
+    }
+
+    /// How this case fills a binding: its own wish, else the binding's.
+    pub fn fill(&self, binding: &Binding) -> Fill {
+        self.fills.iter().find(|(name, _)| *name == binding.name).map_or(binding.fill, |(_, fill)| *fill)
+    }
+
+    /// The same case with other fillings.
+    pub fn filled(mut self, fills: &'static [(&'static str, Fill)]) -> Self {
+        self.fills = fills;
         self
     }
 
