@@ -1,9 +1,9 @@
 //! Simulated galaxies: labelled pictures drawn from the physics of light, dust and optics.
 //!
-//! A recipe per class ([`classes`]) places Sersic bulges, exponential discs, logarithmic arms, bars, tidal tails and dust
-//! ([`scene`], [`profile`], [`spiral`]) in the bands g, r and z ([`light`]); stars and small galaxies are strewn over the
-//! field ([`stars`]); seeing and photon noise follow ([`optics`]), and the Legacy Survey viewer's mapping makes the
-//! picture ([`colour`]). It stands in for Galaxy10 DECaLS where that file is absent: same classes, same look, no download.
+//! A recipe per class (`classes`) places Sersic bulges, exponential discs, logarithmic arms, bars, tidal tails and dust
+//! (`scene`, `profile`, `spiral`) in the bands g, r and z (`light`); stars and small galaxies are strewn over the
+//! field (`stars`); seeing and photon noise follow (`optics`), and the Legacy Survey viewer's mapping makes the
+//! picture (`colour`). It stands in for Galaxy10 DECaLS where that file is absent: same classes, same look, no download.
 //! It reads no files and knows nothing of networks. The same settings give the same bytes on any number of threads.
 
 mod classes;
