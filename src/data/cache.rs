@@ -54,16 +54,12 @@ pub(crate) fn load_file(path: &Path, cache_dir: Option<&Path>, open: &Open) -> R
         Err(note) => return in_memory(path, &*open()?, vec![note]),
     };
     let before = Stamp::of(path)?;
-    let record = Record::place(&folder, path);
-    let known = Record::read(&record);
-    let key = match &known {
-        Some(known) if known.stamp == before => known.hash.clone(),
-        _ => {
+    let record = Record::place(&folder, path, "");
+    let key = match Record::read(&record) {
+        Some(known) if known.stamp == before => known.hash,
+        known => {
             let hash = hash_file(path)?;
-            if let Some(old) = known.filter(|known| known.hash != hash) {
-                // The source has changed: nobody will ask for its old pixels.
-                let _ = std::fs::remove_file(place(&folder, &old.hash));
-            }
+            forget(&folder, known, &hash);
             hash
         }
     };
@@ -79,14 +75,34 @@ pub(crate) fn load_file(path: &Path, cache_dir: Option<&Path>, open: &Open) -> R
     Ok(loaded)
 }
 
-/// Loads the source that `key` stands for; `path` is for messages.
+/// Loads a source at `path` whose content `key` stands for, 64 hexadecimal digits. `variant` tells apart what is made of
+/// the same path in different ways.
 ///
 /// # Errors
 /// Those of `open` and of the source.
-pub(crate) fn load_with_key(path: &Path, cache_dir: Option<&Path>, key: &str, open: &Open) -> Result<Loaded> {
-    match prepare(cache_dir) {
-        Ok(folder) => load_keyed(path, &folder, key, open),
-        Err(note) => in_memory(path, &*open()?, vec![note]),
+pub(crate) fn load_with_key(
+    path: &Path,
+    cache_dir: Option<&Path>,
+    key: String,
+    variant: &str,
+    open: &Open,
+) -> Result<Loaded> {
+    let folder = match prepare(cache_dir) {
+        Ok(folder) => folder,
+        Err(note) => return in_memory(path, &*open()?, vec![note]),
+    };
+    let record = Record::place(&folder, path, variant);
+    forget(&folder, Record::read(&record), &key);
+    let loaded = load_keyed(path, &folder, &key, open)?;
+    // Without its record an old file stays after a change; no more than that is lost.
+    let _ = Record { stamp: Stamp { size: 0, changed: 0 }, hash: key }.write(&folder, &record);
+    Ok(loaded)
+}
+
+/// Removes the pixels of what a source held before: nobody will ask for them.
+fn forget(folder: &Path, known: Option<Record>, hash: &str) {
+    if let Some(old) = known.filter(|known| known.hash != hash) {
+        let _ = std::fs::remove_file(place(folder, &old.hash));
     }
 }
 
@@ -311,9 +327,13 @@ struct Record {
 
 impl Record {
     /// Where the record of the source at `path` is kept.
-    fn place(folder: &Path, path: &Path) -> PathBuf {
+    fn place(folder: &Path, path: &Path, variant: &str) -> PathBuf {
         let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        folder.join(format!("{}.json", blake3::hash(full.as_os_str().as_encoded_bytes()).to_hex()))
+        let mut name = full.as_os_str().as_encoded_bytes().to_vec();
+        // No path holds a zero byte.
+        name.push(0);
+        name.extend(variant.as_bytes());
+        folder.join(format!("{}.json", blake3::hash(&name).to_hex()))
     }
 
     fn read(place: &Path) -> Option<Self> {

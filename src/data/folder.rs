@@ -34,7 +34,8 @@ pub(crate) fn load(path: &Path, size: Option<usize>, cache_dir: Option<&Path>) -
     }
     let classes = list(path)?;
     let key = fingerprint(path, &classes, size)?;
-    cache::load_with_key(path, cache_dir, &key, &|| Ok(Box::new(open(path, &classes, size)?)))
+    let variant = format!("size {size:?}");
+    cache::load_with_key(path, cache_dir, key, &variant, &|| Ok(Box::new(open(path, &classes, size)?)))
 }
 
 /// Name and pictures of a class.

@@ -7,7 +7,9 @@
 //! | `ra`, `dec` (optional, degrees), `redshift`, `pxscale` (optional, not used) | f32 or f64 | `[N]` |
 //!
 //! An attribute `class_names` of `ans` or of the root may name the classes: strings, or one string with commas.
-//! This file knows nothing of the cache's format.
+//! A file that is cut off or whose pixels are damaged is refused. libhdf5 itself does not survive every damage to a
+//! file's own tables (1.10 reads outside its memory), which nothing here can prevent. This file knows nothing of the
+//! cache's format.
 
 use std::io::Read;
 use std::path::Path;
@@ -60,7 +62,7 @@ fn open(path: &Path) -> Result<h5::File> {
         .map_err(|error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file"))?;
     h5::File::open(path).map_err(|error| {
         let cause = error.to_string();
-        if cause.contains("lock") {
+        if cause.contains("unable to lock file") {
             let problem = format!("cannot be locked ({cause})");
             return Error::file(path, problem, "set HDF5_USE_FILE_LOCKING=FALSE in the environment");
         }
@@ -189,27 +191,36 @@ fn open_column(path: &Path, file: &h5::File, name: &str, count: usize) -> Result
     Ok(Some(data))
 }
 
-/// Reads `ra` and `dec`, in degrees; checks the columns that are not used as well.
+/// Reads `ra` and `dec`, in degrees; checks the columns that are not used as well. NaN in both stands for an unknown
+/// position; a file with no other positions has none.
 fn read_sky(path: &Path, file: &h5::File, count: usize) -> Result<Option<Vec<Sky>>> {
     for name in ["redshift", "pxscale"] {
         open_column(path, file, name, count)?;
     }
-    let read = |name: &str, range: std::ops::RangeInclusive<f64>| -> Result<Option<Vec<f64>>> {
+    let read = |name: &str| -> Result<Option<Vec<f64>>> {
         let Some(data) = open_column(path, file, name, count)? else { return Ok(None) };
-        let values: Vec<f64> = data.read_raw().map_err(|error| unreadable(path, name, &error))?;
-        if let Some(row) = values.iter().position(|value| !range.contains(value)) {
-            let problem = format!("`{name}` is {} in row {row}", values[row]);
-            let remedy = format!("it must be {} to {} degrees; correct or remove it", range.start(), range.end());
-            return Err(Error::file(path, problem, remedy));
-        }
-        Ok(Some(values))
+        data.read_raw().map(Some).map_err(|error| unreadable(path, name, &error))
     };
-    match (read("ra", -360.0..=360.0)?, read("dec", -90.0..=90.0)?) {
-        (Some(ra), Some(dec)) => Ok(Some(ra.into_iter().zip(dec).map(|(ra, dec)| Sky { ra, dec }).collect())),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(Error::file(path, "has `ra` but no `dec`", "store both or neither")),
-        (None, Some(_)) => Err(Error::file(path, "has `dec` but no `ra`", "store both or neither")),
+    let (ra, dec) = match (read("ra")?, read("dec")?) {
+        (Some(ra), Some(dec)) => (ra, dec),
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(Error::file(path, "has `ra` but no `dec`", "store both or neither")),
+        (None, Some(_)) => return Err(Error::file(path, "has `dec` but no `ra`", "store both or neither")),
+    };
+    for row in 0..count {
+        if ra[row].is_nan() && dec[row].is_nan() {
+            continue;
+        }
+        for (name, value, limit) in [("ra", ra[row], 360.0), ("dec", dec[row], 90.0)] {
+            if !(-limit..=limit).contains(&value) {
+                let remedy =
+                    format!("it must be -{limit} to {limit} degrees, or NaN in both `ra` and `dec` if unknown");
+                return Err(Error::file(path, format!("`{name}` is {value} in row {row}"), remedy));
+            }
+        }
     }
+    let sky: Vec<Sky> = ra.into_iter().zip(dec).map(|(ra, dec)| Sky { ra, dec }).collect();
+    Ok(sky.iter().any(|position| position.is_known()).then_some(sky))
 }
 
 /// Reads the attribute `class_names` of `ans`, else of the root.

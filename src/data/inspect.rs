@@ -54,6 +54,8 @@ pub struct ClassShare {
 /// Images of the same piece of sky.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Overlaps {
+    /// Images whose position is known; the other figures are about them.
+    pub positions: usize,
     /// Pairs within [`DUPLICATE_ARCSEC`]: the same galaxy twice.
     pub duplicate_pairs: usize,
     /// Those of them with two different labels.
@@ -125,7 +127,8 @@ pub fn overlaps(positions: &[Sky], labels: &[u32]) -> Overlaps {
     });
     keep_first(&mut conflicts);
     let overlapping_images = overlapping.iter().filter(|&&overlaps| overlaps).count();
-    Overlaps { duplicate_pairs, conflicting_pairs, conflicts, overlapping_images }
+    let positions = positions.iter().filter(|position| position.is_known()).count();
+    Overlaps { positions, duplicate_pairs, conflicting_pairs, conflicts, overlapping_images }
 }
 
 fn keep_first(conflicts: &mut Vec<Pair>) {

@@ -83,7 +83,7 @@ pub struct Dataset {
     pub labels: Vec<u32>,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Position of each image, where known.
+    /// Position of each image, unless none is known; single ones may be unknown ([`Sky::is_known`]).
     pub sky: Option<Vec<Sky>>,
     /// What the user should know of how it was loaded, a sentence each; nothing here is an error.
     pub notes: Vec<String>,
@@ -108,8 +108,13 @@ impl Dataset {
         } else {
             hdf5::load(source, options.cache_dir.as_deref())?
         };
-        let source::Loaded { meta, pixels, notes } = loaded;
+        let source::Loaded { meta, pixels, mut notes } = loaded;
         let classes = name_classes(meta.class_names, meta.class_count, options.class_names.as_deref())?;
+        let unknown = meta.sky.iter().flatten().filter(|position| !position.is_known()).count();
+        if unknown > 0 {
+            let count = meta.labels.len();
+            notes.push(format!("{unknown} of {count} images have no position, so their neighbours are not known."));
+        }
         Ok(Self {
             name: source.file_name().unwrap_or(source.as_os_str()).to_string_lossy().into_owned(),
             height: meta.height,

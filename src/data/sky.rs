@@ -8,7 +8,7 @@ use std::collections::HashMap;
 /// One arcsecond in radians.
 const ARCSECOND: f64 = std::f64::consts::PI / 180.0 / 3600.0;
 
-/// Position of an image on the sky, in degrees (J2000).
+/// Position of an image on the sky, in degrees (J2000); NaN in both where it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sky {
     /// Right ascension, degrees.
@@ -18,6 +18,11 @@ pub struct Sky {
 }
 
 impl Sky {
+    /// Whether the position is known.
+    pub fn is_known(self) -> bool {
+        self.ra.is_finite() && self.dec.is_finite()
+    }
+
     /// The unit vector that points there.
     fn vector(self) -> [f64; 3] {
         let (sin_ra, cos_ra) = self.ra.to_radians().sin_cos();
@@ -43,14 +48,15 @@ fn angle(chord: f64) -> f64 {
 }
 
 /// Calls `found(a, b, separation)` with `a < b` for each pair of positions at most `radius` arcseconds apart, in an
-/// order that depends on nothing but the positions. `radius` is positive and below a degree; coordinates are finite.
+/// order that depends on nothing but the positions. Unknown positions are near to none. `radius` is positive and below a
+/// degree.
 pub fn for_each_pair(sky: &[Sky], radius: f64, mut found: impl FnMut(usize, usize, f64)) {
     let reach = 2.0 * (radius * ARCSECOND / 2.0).sin();
     // Cubes a little larger than the reach: rounding may not push a neighbour two cubes away.
     let side = reach * 1.000_001;
     let mut cubes: HashMap<[i64; 3], Vec<usize>> = HashMap::new();
     let vectors: Vec<[f64; 3]> = sky.iter().map(|position| position.vector()).collect();
-    for (b, &vector) in vectors.iter().enumerate() {
+    for (b, &vector) in vectors.iter().enumerate().filter(|&(b, _)| sky[b].is_known()) {
         let home = vector.map(|coordinate| (coordinate / side).floor() as i64);
         for offset in 0..27 {
             let cube = [home[0] + offset / 9 - 1, home[1] + offset / 3 % 3 - 1, home[2] + offset % 3 - 1];
@@ -113,10 +119,18 @@ mod tests {
     }
 
     #[test]
+    fn unknown_positions_are_near_to_none() {
+        let unknown = Sky { ra: f64::NAN, dec: f64::NAN };
+        let known = Sky { ra: 0.0, dec: 0.0 };
+        assert_eq!(pairs(&[unknown, known, unknown, known], 20.0), [(1, 3)]);
+    }
+
+    #[test]
     fn every_pair_that_a_double_loop_finds_is_found() {
-        let sky: Vec<Sky> = (0..300u32)
-            .map(|i| Sky { ra: 0.01 * f64::from(i * 7919 % 100), dec: 0.01 * f64::from(i * 104_729 % 97) - 0.5 })
-            .collect();
+        // 600 positions, scattered without a pattern over a square of about one degree around 0, 0.
+        let scatter = |i: u32, factor: u32| f64::from(i.wrapping_mul(factor) >> 8) / f64::from(1 << 24) - 0.5;
+        let at = |i| Sky { ra: scatter(i, 2_654_435_761).rem_euclid(360.0), dec: scatter(i * i, 2_246_822_519) };
+        let sky: Vec<Sky> = (1..=600).map(at).collect();
         let mut expected = Vec::new();
         for a in 0..sky.len() {
             for b in a + 1..sky.len() {

@@ -81,8 +81,7 @@ impl Split {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| {
             Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file")
         })?;
-        let unreadable = |error: csv::Error| Error::file(path, format!("is not a CSV table ({error})"), COLUMNS);
-        let headers = reader.headers().map_err(unreadable)?.clone();
+        let headers = reader.headers().map_err(|error| unreadable(path, &error))?.clone();
         let column = |name: &str| {
             let place = headers.iter().position(|header| header.eq_ignore_ascii_case(name));
             place.ok_or_else(|| Error::file(path, format!("line 1 has no column `{name}`"), COLUMNS))
@@ -91,7 +90,7 @@ impl Split {
         let mut sides = vec![Side::Neither; dataset.len()];
         let mut lines = vec![0; dataset.len()];
         for record in reader.records() {
-            let record = record.map_err(unreadable)?;
+            let record = record.map_err(|error| unreadable(path, &error))?;
             let line = record.position().map_or(0, csv::Position::line);
             let [index, answer, word] = columns.map(|column| record.get(column).unwrap_or_default());
             let (index, side) = read_row(dataset, index, answer, word)
@@ -136,6 +135,17 @@ impl Split {
 
 /// What a CSV file must look like, for remedies.
 const COLUMNS: &str = "its columns must be index, ans and split";
+
+/// What is wrong with a table that cannot be read, with its line where the reader knows it.
+fn unreadable(path: &Path, error: &csv::Error) -> Error {
+    let place = error.position().map_or(String::new(), |position| format!("line {}: ", position.line()));
+    let problem = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("{len} fields instead of {expected_len}"),
+        csv::ErrorKind::Utf8 { .. } => "not UTF-8 text".to_owned(),
+        _ => format!("cannot be read ({error})"),
+    };
+    Error::file(path, format!("{place}{problem}"), COLUMNS)
+}
 
 /// Reads one line of a CSV file; the error is a problem and a remedy.
 fn read_row(dataset: &Dataset, index: &str, answer: &str, word: &str) -> Result<(usize, Side), (String, &'static str)> {
