@@ -1,0 +1,155 @@
+//! A folder with a folder of PNG or JPEG pictures for each class.
+//!
+//! Classes are the folders, sorted by name; images are the pictures, sorted by name within their class. Hidden entries
+//! and other files are passed over. This file knows nothing of the cache's format.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::cache::{self, Stamp};
+use super::source::{self, LONGEST_SIDE, Loaded, Meta, Receiver, Source, Stop};
+use super::{picture, read_picture};
+use crate::{Error, Result};
+
+/// Side of an image where the pictures differ in size and the user names none, in pixels: that of Galaxy10 DECaLS.
+const DEFAULT_SIDE: usize = 256;
+/// Memory for pictures that are decoded side by side, in bytes.
+const BATCH_BYTES: usize = 64 << 20;
+
+/// A listed folder whose pictures have not been decoded.
+struct Folder {
+    pictures: Vec<PathBuf>,
+    meta: Meta,
+}
+
+/// Loads the folder at `path` through the cache; see [`super::Dataset::load`]. The key is made of the pictures' names,
+/// sizes and times of change.
+///
+/// # Errors
+/// [`Error::File`] naming the class or picture at fault, [`Error::Setting`] for a `size` of 0 or above 16384.
+pub(crate) fn load(path: &Path, size: Option<usize>, cache_dir: Option<&Path>) -> Result<Loaded> {
+    if let Some(size) = size.filter(|size| !(1..=LONGEST_SIDE).contains(size)) {
+        return Err(Error::setting("size", size, format!("1 to {LONGEST_SIDE} pixels")));
+    }
+    let classes = list(path)?;
+    let key = fingerprint(path, &classes, size)?;
+    let variant = format!("size {size:?}");
+    cache::load_with_key(path, cache_dir, key, &variant, &|| Ok(Box::new(open(path, &classes, size)?)))
+}
+
+/// Name and pictures of a class.
+struct Class {
+    name: String,
+    pictures: Vec<PathBuf>,
+}
+
+/// Lists the classes; each has a picture.
+fn list(path: &Path) -> Result<Vec<Class>> {
+    let mut classes = Vec::new();
+    for (name, folder) in entries(path)? {
+        if !folder.is_dir() {
+            continue;
+        }
+        let pictures = entries(&folder)?.into_iter().map(|(_, file)| file);
+        let pictures: Vec<PathBuf> = pictures.filter(|file| is_picture(file)).collect();
+        if pictures.is_empty() {
+            let problem = "this class has no PNG or JPEG pictures";
+            return Err(Error::file(&folder, problem, "fill or remove its folder"));
+        }
+        classes.push(Class { name, pictures });
+    }
+    let remedy = "give it one folder of PNG or JPEG pictures per class";
+    match classes.len() {
+        0 => Err(Error::file(path, "has no class folders", remedy)),
+        1 => Err(Error::file(path, format!("has only one class folder, {}", classes[0].name), remedy)),
+        2..=source::MOST_CLASSES => Ok(classes),
+        count => Err(Error::file(path, format!("has {count} class folders"), "give it at most 256")),
+    }
+}
+
+/// What a folder holds, sorted by name, without hidden entries.
+fn entries(path: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let failed = |error| Error::file(path, format!("cannot be listed ({error})"), "check its permissions");
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            entries.push((name, entry.path()));
+        }
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg")) && path.is_file()
+}
+
+/// Names the content of the folder without reading the pictures.
+fn fingerprint(path: &Path, classes: &[Class], size: Option<usize>) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |bytes: &[u8]| {
+        // The length first: otherwise "a" + "bc" and "ab" + "c" would be the same.
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).as_os_str().as_encoded_bytes());
+    add(&size.unwrap_or(0).to_le_bytes());
+    for class in classes {
+        add(class.name.as_bytes());
+        add(&class.pictures.len().to_le_bytes());
+        for file in &class.pictures {
+            let stamp = Stamp::of(file)?;
+            add(file.file_name().unwrap_or_default().as_encoded_bytes());
+            add(&stamp.size.to_le_bytes());
+            add(&stamp.changed.to_le_bytes());
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Settles the size of the images and lays out the labels.
+fn open(path: &Path, classes: &[Class], size: Option<usize>) -> Result<Folder> {
+    let pictures: Vec<PathBuf> = classes.iter().flat_map(|class| class.pictures.iter().cloned()).collect();
+    let (height, width) = match size {
+        Some(size) => (size, size),
+        None => common_size(&pictures)?,
+    };
+    source::check_size(path, pictures.len(), height, width)?;
+    let labels = (0u32..).zip(classes).flat_map(|(label, class)| vec![label; class.pictures.len()]).collect();
+    let class_names = Some(classes.iter().map(|class| class.name.clone()).collect());
+    let meta = Meta { height, width, labels, class_count: classes.len(), class_names, sky: None };
+    Ok(Folder { pictures, meta })
+}
+
+/// Height and width of all pictures, or the default where they differ.
+fn common_size(pictures: &[PathBuf]) -> Result<(usize, usize)> {
+    // Collected as results in order, so that the first picture at fault is named on every run.
+    let sizes: Vec<Result<(usize, usize)>> = pictures.par_iter().map(|file| picture::picture_size(file)).collect();
+    let sizes: Vec<(usize, usize)> = sizes.into_iter().collect::<Result<_>>()?;
+    match sizes.first() {
+        Some(&first) if sizes.iter().all(|&size| size == first) => Ok(first),
+        _ => Ok((DEFAULT_SIDE, DEFAULT_SIDE)),
+    }
+}
+
+impl Source for Folder {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn stream(&self, receive: &mut Receiver) -> Result<(), Stop> {
+        let (height, width) = (self.meta.height, self.meta.width);
+        let batch = (BATCH_BYTES / (height * width * 3)).clamp(1, self.pictures.len().max(1));
+        for files in self.pictures.chunks(batch) {
+            let images: Vec<Result<Vec<u8>>> = files.par_iter().map(|file| read_picture(file, height, width)).collect();
+            for image in images {
+                receive(&image?).map_err(Stop::Receiver)?;
+            }
+        }
+        Ok(())
+    }
+}
