@@ -1,6 +1,6 @@
 //! Cases: what tests, `kernels validate` and benches run, and the numbers they fill inputs with.
 
-use super::{Constants, StepParams};
+use super::{Binding, Constants, StepParams};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64Mcg;
 
@@ -22,6 +22,12 @@ pub enum Fill {
     Codes,
     /// All zero.
     Zero,
+    /// All one.
+    Ones,
+    /// Distinct values in -10 000..10 000, shuffled: exponentials that overflow unless the maximum is taken off.
+    Huge,
+    /// Like `Positive`, but the first element is infinite.
+    Infinite,
 }
 
 impl Fill {
@@ -34,10 +40,15 @@ impl Fill {
         let mut values = match self {
             Self::Dyadic => return (0..count).map(|_| rng.random_range(-16..=16) as f32 / 16.0).collect(),
             Self::Zero => return vec![0.0; count],
-            Self::Positive => spread(0.0, 1.0),
+            Self::Ones => return vec![1.0; count],
+            Self::Positive | Self::Infinite => spread(0.0, 1.0),
+            Self::Huge => spread(-1e4, 1e4),
             _ => spread(-1.0, 1.0),
         };
         values.shuffle(&mut rng);
+        if self == Self::Infinite {
+            values.iter_mut().take(1).for_each(|value| *value = f32::INFINITY);
+        }
         values
     }
 
@@ -53,6 +64,7 @@ impl Fill {
                 let bound = constants.size(name) as u32;
                 (0..count).map(|_| rng.random_range(0..bound)).collect()
             }
+            Self::Ones => vec![1; count],
             _ => vec![0; count],
         }
     }
@@ -69,18 +81,31 @@ pub struct Case {
     pub step: StepParams,
     /// Whether it is a real layer worth timing.
     pub bench: bool,
+    /// Bindings that this case fills in another way than their contract says, by name.
+    pub fills: &'static [(&'static str, Fill)],
 }
 
 impl Case {
     /// A case with default step parameters.
     pub fn new(name: &'static str, constants: Constants) -> Self {
-        Self { name, constants, step: StepParams::default(), bench: false }
+        Self { name, constants, step: StepParams::default(), bench: false, fills: &[] }
     }
 
     /// The same case, timed by benches too.
     pub fn timed(mut self) -> Self {
         self.bench = true;
         self
+    }
+
+    /// The same case with other fillings of the named bindings.
+    pub fn filled(mut self, fills: &'static [(&'static str, Fill)]) -> Self {
+        self.fills = fills;
+        self
+    }
+
+    /// How this case fills a binding: its own way, or else the binding's.
+    pub fn fill(&self, binding: &Binding) -> Fill {
+        self.fills.iter().find(|(name, _)| *name == binding.name).map_or(binding.fill, |&(_, fill)| fill)
     }
 
     /// The same case with another step.
