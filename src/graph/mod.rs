@@ -1,1 +1,205 @@
-//! To be filled.
+//! A network as tensors and calls: what is computed, in which order, for training and for inference.
+//!
+//! The graph knows contracts and shapes. It knows no buffers, no adapters and no files: where a tensor lies and which
+//! implementation runs is the plan's choice.
+
+mod blocks;
+mod lower;
+
+pub use blocks::{Block, group};
+pub use lower::lower;
+
+use crate::kernels::{Access, Case, Constants, Contract, Element};
+use std::ops::Range;
+
+/// A tensor of a graph, by its place in [`Graph::tensors`].
+pub type TensorId = usize;
+
+/// The arrays that hold all trainable tensors, one for each purpose, at the same offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bank {
+    /// The weights.
+    Parameters,
+    /// Their gradients.
+    Gradients,
+    /// Adam's mean of gradients.
+    Moment1,
+    /// Adam's mean of squared gradients.
+    Moment2,
+}
+
+/// How long a tensor lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In a bank, from this element on.
+    Bank(Bank, usize),
+    /// Kept between steps.
+    Kept,
+    /// From the call that writes it to the last that reads it, within one program.
+    Passing,
+}
+
+/// A named array.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Unique name, such as `conv2d_1.output`.
+    pub name: String,
+    /// Type of its elements.
+    pub element: Element,
+    /// Number of elements.
+    pub elements: usize,
+    /// How long it lives.
+    pub storage: Storage,
+}
+
+/// One use of a contract.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The layer it belongs to, for people.
+    pub layer: String,
+    /// What is computed.
+    pub contract: &'static Contract,
+    /// Its sizes.
+    pub constants: Constants,
+    /// Its tensors, in binding order.
+    pub tensors: Vec<TensorId>,
+}
+
+/// A trainable tensor and its gradient.
+#[derive(Clone, Debug)]
+pub struct TrainableTensor {
+    /// `conv2d_1.kernel`.
+    pub name: String,
+    /// Its sizes.
+    pub shape: crate::shape::Shape,
+    /// Its values.
+    pub values: TensorId,
+    /// Its gradient.
+    pub gradient: TensorId,
+}
+
+/// Tensors and the two programs over them.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// All tensors.
+    pub tensors: Vec<Tensor>,
+    /// One training step: forward, loss, backward, update.
+    pub train: Vec<Call>,
+    /// One batch of inference: forward and loss, without augmentation and dropout.
+    pub infer: Vec<Call>,
+    /// Segments of `train`: forward with loss, backward, update.
+    pub segments: [Range<usize>; 3],
+    /// Trainable tensors in the model's order.
+    pub parameters: Vec<TrainableTensor>,
+}
+
+/// Slots of the metrics ring; each holds loss sum, hits, count and the gradient's squared norm.
+pub const METRICS_SLOTS: usize = 64;
+
+/// A run of images of the data set that is one buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its first image.
+    pub first: usize,
+    /// Its images.
+    pub count: usize,
+}
+
+/// Ranges of the random affine map; see `kernels::augment`.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Mirror rows and columns, each with probability one half.
+    pub flip: bool,
+    /// Largest rotation either way, as a fraction of a full turn.
+    pub rotation: f64,
+    /// Zoom from `1 + zoom.0` to `1 + zoom.1`; below 1 magnifies.
+    pub zoom: (f64, f64),
+    /// Largest shift either way, as a fraction of the image.
+    pub shift: f64,
+    /// What lies outside the image.
+    pub fill: FillMode,
+}
+
+/// What lies outside the image, by Keras's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FillMode {
+    /// Mirrored: `d c b a | a b c d | d c b a`.
+    Reflect,
+    /// Repeated: `a b c d | a b c d | a b c d`.
+    Wrap,
+    /// The nearest edge pixel.
+    Nearest,
+    /// Black.
+    Constant,
+}
+
+impl Default for Augment {
+    /// The notebook's ranges: both flips, +-180 degrees, zoom -0.5..0.1, shift +-8 %.
+    fn default() -> Self {
+        Self { flip: true, rotation: 0.5, zoom: (-0.5, 0.1), shift: 0.08, fill: FillMode::Reflect }
+    }
+}
+
+/// What a graph needs to know beside the network.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Images in a step.
+    pub batch: usize,
+    /// Images of the data set.
+    pub images: usize,
+    /// Length of `order`: positions that can be asked for.
+    pub rows: usize,
+    /// How the data set is cut.
+    pub shards: Vec<Shard>,
+    /// Random affine maps while training.
+    pub augment: Option<Augment>,
+    /// Share of the target spread over all classes.
+    pub label_smoothing: f64,
+    /// Whether layers are grouped into fused blocks.
+    pub fuse: bool,
+}
+
+impl Graph {
+    /// Adds a tensor.
+    pub fn tensor(&mut self, name: impl Into<String>, element: Element, elements: usize, storage: Storage) -> TensorId {
+        self.tensors.push(Tensor { name: name.into(), element, elements, storage });
+        self.tensors.len() - 1
+    }
+
+    /// The tensor of this name.
+    pub fn find(&self, name: &str) -> Option<TensorId> {
+        self.tensors.iter().position(|tensor| tensor.name == name)
+    }
+
+    /// Length of each bank in elements, a multiple of 64 (256 bytes).
+    pub fn bank_elements(&self) -> usize {
+        let end = |tensor: &Tensor| match tensor.storage {
+            Storage::Bank(_, offset) => offset + tensor.elements,
+            _ => 0,
+        };
+        self.tensors.iter().map(end).max().unwrap_or(0).next_multiple_of(64)
+    }
+
+    /// A graph of one call on kept tensors named after the contract's bindings: what kernel tests and benches run.
+    pub fn single(contract: &'static Contract, case: &Case) -> Self {
+        let mut graph = Self::default();
+        let lengths = (contract.lengths)(&case.constants);
+        let tensors = contract.bindings.iter().zip(lengths);
+        let tensors = tensors.map(|(b, elements)| graph.tensor(b.name, b.element, elements, Storage::Kept)).collect();
+        let constants = case.constants.clone();
+        graph.train.push(Call { layer: case.name.to_owned(), contract, constants, tensors });
+        graph.segments = [0..1, 1..1, 1..1];
+        graph
+    }
+}
+
+impl Call {
+    /// Tensors that are only read, and tensors that are written.
+    pub fn reads_and_writes(&self) -> (Vec<TensorId>, Vec<TensorId>) {
+        let uses = || self.contract.bindings.iter().zip(&self.tensors);
+        let pick = |read: bool| uses().filter(|(b, _)| (b.access == Access::Read) == read).map(|(_, &t)| t).collect();
+        (pick(true), pick(false))
+    }
+}

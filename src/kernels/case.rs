@@ -79,16 +79,16 @@ pub struct Case {
     pub constants: Constants,
     /// Its step.
     pub step: StepParams,
+    /// Fillings that differ from the contract's, by binding.
+    pub fills: &'static [(&'static str, Fill)],
     /// Whether it is a real layer worth timing.
     pub bench: bool,
-    /// Bindings that this case fills in another way than their contract says, by name.
-    pub fills: &'static [(&'static str, Fill)],
 }
 
 impl Case {
     /// A case with default step parameters.
     pub fn new(name: &'static str, constants: Constants) -> Self {
-        Self { name, constants, step: StepParams::default(), bench: false, fills: &[] }
+        Self { name, constants, step: StepParams::default(), fills: &[], bench: false }
     }
 
     /// The same case, timed by benches too.
@@ -97,15 +97,15 @@ impl Case {
         self
     }
 
-    /// The same case with other fillings of the named bindings.
+    /// How this case fills a binding: its own wish, else the binding's.
+    pub fn fill(&self, binding: &Binding) -> Fill {
+        self.fills.iter().find(|(name, _)| *name == binding.name).map_or(binding.fill, |(_, fill)| *fill)
+    }
+
+    /// The same case with other fillings.
     pub fn filled(mut self, fills: &'static [(&'static str, Fill)]) -> Self {
         self.fills = fills;
         self
-    }
-
-    /// How this case fills a binding: its own way, or else the binding's.
-    pub fn fill(&self, binding: &Binding) -> Fill {
-        self.fills.iter().find(|(name, _)| *name == binding.name).map_or(binding.fill, |&(_, fill)| fill)
     }
 
     /// The same case with another step.

@@ -1,1 +1,217 @@
-//! To be filled.
+//! A plan: buffers, the place of every tensor, and every dispatch with the reason for its choice, as plain data.
+//!
+//! Pure functions make it from a graph and an adapter's profile; it is built, printed and tested without a GPU. The
+//! plan knows no model and no wgpu, and nothing in it points into Rust but names.
+
+mod memory;
+mod profile;
+mod select;
+mod show;
+
+pub use memory::{ALIGNMENT, bytes_in_words, shards};
+pub use profile::Profile;
+pub use select::Choice;
+
+use crate::error::{Error, Result};
+use crate::graph::{Call, Graph, Tensor, TensorId};
+use crate::kernels::{Access, Constants, Cost, Grid, Launch, Shader};
+use memory::Memory;
+
+/// The two programs of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// One training step.
+    Train = 0,
+    /// One batch of inference.
+    Infer = 1,
+}
+
+/// One buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// What it is for.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A range of a buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Plan::buffers`].
+    pub buffer: usize,
+    /// First byte.
+    pub offset: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+/// One dispatch of a kernel.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The kernel.
+    pub shader: Shader,
+    /// Values of its `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Ranges it sees, from binding 1 on.
+    pub bindings: Vec<(Place, Access)>,
+    /// Workgroups.
+    pub grid: Grid,
+}
+
+/// One call of a program: what the graph asked for and how it runs.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The layer it belongs to.
+    pub layer: String,
+    /// Name of the contract.
+    pub contract: &'static str,
+    /// Name of the implementation.
+    pub implementation: &'static str,
+    /// Why this implementation.
+    pub reason: String,
+    /// The contract's constants.
+    pub constants: Constants,
+    /// The contract's tensors, in binding order.
+    pub tensors: Vec<TensorId>,
+    /// Work.
+    pub cost: Cost,
+    /// Dispatches, in order.
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// Everything an engine needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Buffers to allocate.
+    pub buffers: Vec<Buffer>,
+    /// Tensors of the graph.
+    pub tensors: Vec<Tensor>,
+    /// Where each tensor lies.
+    pub places: Vec<Place>,
+    /// Steps of `Program::Train` and `Program::Infer`.
+    pub programs: [Vec<Step>; 2],
+}
+
+/// How to plan.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Implementations the user insists on.
+    pub choices: Vec<Choice>,
+    /// Guard bytes around every kept tensor, for tests.
+    pub guards: bool,
+}
+
+impl Plan {
+    /// Plans a graph for an adapter.
+    ///
+    /// # Errors
+    /// A tensor, buffer or dispatch beyond the adapter's limits; a chosen implementation that cannot run.
+    pub fn new(graph: &Graph, profile: &Profile, options: &Options) -> Result<Self> {
+        let chosen = [&graph.train, &graph.infer].map(|calls| choose(calls, profile, options));
+        let [train, infer] = chosen;
+        let (train, infer) = (train?, infer?);
+        let scratch = |chosen: &[Chosen]| chosen.iter().map(|c| 4 * c.launch.scratch as u64).collect::<Vec<u64>>();
+        let (memory, scratch) = Memory::lay_out(graph, [&scratch(&train), &scratch(&infer)], options);
+        memory::check_limits(graph, &memory, profile)?;
+        let steps = |calls: &[Call], chosen: Vec<Chosen>, scratch: &[Option<Place>]| {
+            let parts = calls.iter().zip(chosen).zip(scratch);
+            parts.map(|((call, chosen), scratch)| step(call, chosen, &memory.places, *scratch)).collect::<Vec<Step>>()
+        };
+        let programs = [steps(&graph.train, train, &scratch[0]), steps(&graph.infer, infer, &scratch[1])];
+        for step in programs.iter().flatten() {
+            check_bindings(step, profile)?;
+        }
+        let Memory { buffers, places, .. } = memory;
+        Ok(Self { buffers, tensors: graph.tensors.clone(), places, programs })
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// No such tensor.
+    pub fn tensor(&self, name: &str) -> Result<TensorId> {
+        let found = self.tensors.iter().position(|tensor| tensor.name == name);
+        found.ok_or_else(|| Error::setting("the tensor", name, "one of the plan's tensors"))
+    }
+
+    /// Steps of a program.
+    pub fn steps(&self, program: Program) -> &[Step] {
+        &self.programs[program as usize]
+    }
+
+    /// Bytes of all buffers, and of those that hold the data set's pixels.
+    pub fn bytes(&self) -> (u64, u64) {
+        let data = self.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels."));
+        (self.buffers.iter().map(|buffer| buffer.bytes).sum(), data.map(|buffer| buffer.bytes).sum())
+    }
+}
+
+/// A call's implementation before it has places.
+struct Chosen {
+    implementation: &'static str,
+    reason: String,
+    launch: Launch,
+}
+
+fn choose(calls: &[Call], profile: &Profile, options: &Options) -> Result<Vec<Chosen>> {
+    let choose_one = |call: &Call| {
+        let (implementation, reason) = select::select(call, profile, &options.choices)?;
+        let launch = (implementation.launch)(&call.constants);
+        Ok(Chosen { implementation: implementation.name, reason, launch })
+    };
+    calls.iter().map(choose_one).collect()
+}
+
+fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -> Step {
+    let Chosen { implementation, reason, launch } = chosen;
+    let all = [call.constants.pairs(), launch.extra.pairs()].concat();
+    let contract = call.contract;
+    let mut scratch_written = false;
+    let dispatches = launch.stages.iter().map(|stage| {
+        let declared = stage.shader.overrides();
+        let constants = all.iter().filter(|(name, _)| declared.contains(name)).copied().collect();
+        let bindings = stage.bindings.iter().map(|&number| match contract.bindings.get(number) {
+            Some(binding) => (places[call.tensors[number]], binding.access),
+            // the first stage that names the scratch writes it, later ones read it
+            None => {
+                let access = if std::mem::replace(&mut scratch_written, true) { Access::Read } else { Access::Write };
+                (scratch.unwrap_or_default(), access)
+            }
+        });
+        let bindings = bindings.collect();
+        Dispatch { shader: stage.shader, constants, bindings, grid: stage.grid }
+    });
+    let dispatches = dispatches.collect();
+    Step {
+        layer: call.layer.clone(),
+        contract: contract.name,
+        implementation,
+        reason,
+        constants: call.constants.clone(),
+        tensors: call.tensors.clone(),
+        cost: (contract.cost)(&call.constants),
+        dispatches,
+    }
+}
+
+/// A buffer may not be read and written in one dispatch, even at distant ranges; and there are only so many bindings.
+fn check_bindings(step: &Step, profile: &Profile) -> Result<()> {
+    for dispatch in &step.dispatches {
+        let what = format!("{} ({})", step.contract, dispatch.shader.path);
+        let written = |buffer| dispatch.bindings.iter().any(|(p, a)| p.buffer == buffer && *a != Access::Read);
+        if let Some((place, _)) = dispatch.bindings.iter().find(|(p, a)| *a == Access::Read && written(p.buffer)) {
+            let problem = format!("{what} reads and writes buffer {} in one dispatch", place.buffer);
+            return Err(Error::device(problem, "this is a mistake in the plan, please report it"));
+        }
+        if dispatch.bindings.len() > profile.storage_buffers as usize {
+            return Err(Error::Limit {
+                what,
+                need: format!("{} storage buffers", dispatch.bindings.len()),
+                limit: profile.storage_buffers.to_string(),
+                remedy: "choose another implementation with --use".into(),
+            });
+        }
+    }
+    Ok(())
+}

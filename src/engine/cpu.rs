@@ -1,0 +1,211 @@
+//! Runs a plan on the CPU twins: slow, driverless, and the reference every GPU is held to.
+
+use super::{Engine, Metrics};
+use crate::error::Result;
+use crate::graph::{Bank, Storage, TensorId};
+use crate::kernels::{self, Access, Args, Element, Real, StepParams, View, ViewMut};
+use crate::plan::{Plan, Program, Step};
+use std::ops::Range;
+
+/// Contents of a tensor, or of a bank.
+enum Store<T> {
+    Float(Vec<T>),
+    Index(Vec<u32>),
+}
+
+/// The twins in f32, or in f64 for gradient checks.
+pub struct CpuEngine<T: Real = f32> {
+    plan: Plan,
+    stores: Vec<Store<T>>,
+    /// Store and element range of each tensor: banks are shared, everything else has its own.
+    ranges: Vec<(usize, Range<usize>)>,
+    metrics: Vec<Metrics>,
+}
+
+impl<T: Real> CpuEngine<T> {
+    /// An engine with all tensors zero.
+    pub fn new(plan: Plan) -> Self {
+        let bank_elements = |bank: Bank| {
+            let end = |tensor: &crate::graph::Tensor| match tensor.storage {
+                Storage::Bank(b, offset) if b == bank => offset + tensor.elements,
+                _ => 0,
+            };
+            plan.tensors.iter().map(end).max().unwrap_or(0)
+        };
+        let banks = [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2];
+        let mut stores: Vec<Store<T>> =
+            banks.iter().map(|&bank| Store::Float(vec![T::zero(); bank_elements(bank)])).collect();
+        let mut ranges = Vec::new();
+        for tensor in &plan.tensors {
+            if let Storage::Bank(bank, offset) = tensor.storage {
+                ranges.push((bank as usize, offset..offset + tensor.elements));
+                continue;
+            }
+            ranges.push((stores.len(), 0..tensor.elements));
+            stores.push(match tensor.element {
+                Element::F32 => Store::Float(vec![T::zero(); tensor.elements]),
+                Element::U32 => Store::Index(vec![0; tensor.elements]),
+            });
+        }
+        Self { plan, stores, ranges, metrics: Vec::new() }
+    }
+
+    /// The values of a tensor of floats in full width.
+    pub fn floats(&self, tensor: TensorId) -> &[T] {
+        let (store, range) = &self.ranges[tensor];
+        match &self.stores[*store] {
+            Store::Float(values) => &values[range.clone()],
+            Store::Index(_) => &[],
+        }
+    }
+
+    /// The same, to change.
+    pub fn floats_mut(&mut self, tensor: TensorId) -> &mut [T] {
+        let (store, range) = &self.ranges[tensor];
+        match &mut self.stores[*store] {
+            Store::Float(values) => &mut values[range.clone()],
+            Store::Index(_) => &mut [],
+        }
+    }
+
+    /// Runs one step of a program on its twin.
+    pub fn run_step(&mut self, step: &Step, params: &StepParams)
+    where
+        Self: Dispatch<T>,
+    {
+        let Some(contract) = kernels::find(step.contract) else { return };
+        let bindings: Vec<(TensorId, Access)> =
+            step.tensors.iter().zip(contract.bindings).map(|(&id, binding)| (id, binding.access)).collect();
+        let of = |read: bool| bindings.iter().filter(move |(_, a)| (*a == Access::Read) == read).map(|&(id, _)| id);
+        let mut outputs: Vec<Store<T>> = of(false).map(|id| self.take(id)).collect();
+        let args = Args {
+            constants: &step.constants,
+            step: params,
+            reads: of(true).map(|id| self.view(id)).collect(),
+            writes: outputs.iter_mut().map(|store| Some(store.view_mut())).collect(),
+        };
+        Self::dispatch(contract, args);
+        for (id, output) in of(false).zip(outputs) {
+            self.put_back(id, output);
+        }
+    }
+
+    fn view(&self, id: TensorId) -> View<'_, T> {
+        let (store, range) = &self.ranges[id];
+        match &self.stores[*store] {
+            Store::Float(values) => View::Float(&values[range.clone()]),
+            Store::Index(values) => View::Index(&values[range.clone()]),
+        }
+    }
+
+    /// Takes a tensor out, so that it can be written while others are read: whole stores move, parts are copied.
+    fn take(&mut self, id: TensorId) -> Store<T> {
+        let (store, range) = self.ranges[id].clone();
+        match &mut self.stores[store] {
+            Store::Float(values) if range.len() == values.len() => Store::Float(std::mem::take(values)),
+            Store::Float(values) => Store::Float(values[range].to_vec()),
+            Store::Index(values) => Store::Index(std::mem::take(values)),
+        }
+    }
+
+    fn put_back(&mut self, id: TensorId, output: Store<T>) {
+        let (store, range) = self.ranges[id].clone();
+        match (&mut self.stores[store], output) {
+            (Store::Float(values), Store::Float(output)) if !values.is_empty() => values[range].copy_from_slice(&output),
+            (store, output) => *store = output,
+        }
+    }
+
+    fn collect_metrics(&mut self, params: &StepParams) {
+        let Ok(metrics) = self.plan.tensor("metrics") else { return };
+        let values = self.floats(metrics);
+        let slot = params.slot as usize % (values.len() / 4).max(1) * 4;
+        let [loss, hits, count, gradient_squares] = [0, 1, 2, 3].map(|i| values[slot + i].wide() as f32);
+        self.metrics.push(Metrics { loss, hits, count, gradient_squares });
+    }
+}
+
+impl<T> Store<T> {
+    fn view_mut(&mut self) -> ViewMut<'_, T> {
+        match self {
+            Self::Float(values) => ViewMut::Float(values),
+            Self::Index(values) => ViewMut::Index(values),
+        }
+    }
+}
+
+/// Picks the twin of the right width.
+pub trait Dispatch<T: Real> {
+    /// Runs a contract's twin.
+    fn dispatch(contract: &kernels::Contract, args: Args<T>);
+}
+
+impl Dispatch<f32> for CpuEngine<f32> {
+    fn dispatch(contract: &kernels::Contract, args: Args<f32>) {
+        (contract.twin.single)(args);
+    }
+}
+
+impl Dispatch<f64> for CpuEngine<f64> {
+    fn dispatch(contract: &kernels::Contract, args: Args<f64>) {
+        (contract.twin.double)(args);
+    }
+}
+
+impl<T: Real> Engine for CpuEngine<T>
+where
+    Self: Dispatch<T>,
+{
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn device(&self) -> String {
+        format!("CPU twins, {} threads", rayon::current_num_threads())
+    }
+
+    fn write(&mut self, tensor: TensorId, bytes: &[u8]) -> Result<()> {
+        let (store, range) = self.ranges[tensor].clone();
+        match &mut self.stores[store] {
+            Store::Float(values) => {
+                let floats = bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
+                values[range].iter_mut().zip(floats).for_each(|(value, float)| *value = T::of(float.into()));
+            }
+            Store::Index(values) => {
+                let range = range.start..range.start + bytes.len() / 4;
+                bytemuck::cast_slice_mut(&mut values[range]).copy_from_slice(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<()> {
+        let program = self.plan.steps(program).to_vec();
+        for params in steps {
+            for step in &program {
+                self.run_step(step, params);
+            }
+            self.collect_metrics(params);
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Result<Vec<Metrics>> {
+        Ok(std::mem::take(&mut self.metrics))
+    }
+
+    fn wait(&mut self) -> Result<Vec<Metrics>> {
+        self.finished()
+    }
+
+    fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>> {
+        let (store, range) = self.ranges[tensor].clone();
+        Ok(match &self.stores[store] {
+            Store::Float(values) => {
+                let floats: Vec<f32> = values[range].iter().map(|value| value.wide() as f32).collect();
+                bytemuck::cast_slice(&floats).to_vec()
+            }
+            Store::Index(values) => bytemuck::cast_slice(&values[range]).to_vec(),
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! Adapters and devices: what there is, which one is taken, and what it said when something went wrong.
+
+use crate::error::{Error, Result};
+use crate::plan::Profile;
+use std::sync::{Arc, Mutex};
+
+/// An open GPU.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    profile: Profile,
+    /// The first error the driver reported outside of a call.
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+/// Every adapter, the fastest kind first; what `--adapter` counts.
+pub fn adapters() -> Vec<Profile> {
+    enumerate().iter().map(profile_of).collect()
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+fn profile_of(adapter: &wgpu::Adapter) -> Profile {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Other => "other",
+        wgpu::DeviceType::Cpu => "software",
+    };
+    Profile {
+        name: info.name,
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        backend: format!("{:?}", info.backend).to_lowercase(),
+        kind: kind.to_owned(),
+        binding_bytes: limits.max_storage_buffer_binding_size,
+        buffer_bytes: limits.max_buffer_size,
+        storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        invocations: limits.max_compute_invocations_per_workgroup,
+        subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        f16: features.contains(wgpu::Features::SHADER_F16),
+    }
+}
+
+impl Gpu {
+    /// Opens an adapter: the first, or the one whose number or part of whose name is given.
+    ///
+    /// # Errors
+    /// No adapter, none of this name, or one that will not open.
+    pub fn open(wanted: Option<&str>) -> Result<Arc<Self>> {
+        let adapters = enumerate();
+        let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+        if names.is_empty() {
+            let remedy = "install a Vulkan driver (on Debian: scripts/setup), or use --device cpu";
+            return Err(Error::device("no GPU adapter was found", remedy));
+        }
+        let matches = |index: usize, text: &str| {
+            text.parse() == Ok(index) || names[index].to_lowercase().contains(&text.to_lowercase())
+        };
+        let index = match wanted {
+            None => Some(0),
+            Some(text) => (0..names.len()).find(|&index| matches(index, text)),
+        };
+        let Some(index) = index else {
+            let listed: Vec<String> = names.iter().enumerate().map(|(i, name)| format!("{i} = {name}")).collect();
+            let wanted = format!("\"{}\"", wanted.unwrap_or_default());
+            return Err(Error::setting("--adapter", wanted, format!("one of {}", listed.join(", "))));
+        };
+        Self::open_adapter(&adapters[index]).map(Arc::new)
+    }
+
+    fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+        let profile = profile_of(adapter);
+        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("galaxy-gpu"),
+            required_features: features,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let remedy = "update its driver, choose another one with --adapter, or use --device cpu";
+        let (device, queue) =
+            opened.map_err(|e| Error::device(format!("adapter {} does not open: {e}", profile.name), remedy))?;
+        let fault = Arc::new(Mutex::new(None));
+        let (uncaptured, lost) = (fault.clone(), fault.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&uncaptured, error.to_string())));
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                note(&lost, format!("the device was lost: {message}"));
+            }
+        });
+        Ok(Self { device, queue, profile, fault })
+    }
+
+    /// What it can do.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        self.device.create_buffer(&descriptor)
+    }
+
+    /// Runs `work` and turns what the driver objects to into an error.
+    pub(super) fn guarded<R>(&self, doing: &str, work: impl FnOnce() -> R) -> Result<R> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let result = work();
+        let errors = [pollster::block_on(validation.pop()), pollster::block_on(memory.pop())];
+        match errors.into_iter().flatten().next() {
+            None => Ok(result),
+            Some(wgpu::Error::OutOfMemory { .. }) => {
+                let problem = format!("{}, {doing}: out of memory", self.profile.name);
+                Err(Error::device(problem, "use a smaller --batch, smaller images, or close other programs"))
+            }
+            Some(error) => Err(Error::device(format!("{}, {doing}: {error}", self.profile.name), "please report this")),
+        }
+    }
+
+    /// The first fault the driver reported, if any.
+    pub(super) fn check(&self) -> Result<()> {
+        let fault = self.fault.lock().map(|fault| fault.clone()).unwrap_or_default();
+        let remedy = "see the driver's log; update the driver or choose another adapter with --adapter";
+        fault.map_or(Ok(()), |message| Err(Error::device(format!("{}: {message}", self.profile.name), remedy)))
+    }
+}
+
+fn note(fault: &Mutex<Option<String>>, message: String) {
+    if let Ok(mut fault) = fault.lock() {
+        fault.get_or_insert(message);
+    }
+}

@@ -1,0 +1,139 @@
+//! The GPU engine: the only place that names wgpu. Everything slow happens once, in [`GpuEngine::new`]; a step only
+//! encodes and submits.
+
+mod device;
+mod pipelines;
+mod readback;
+mod timing;
+
+pub use device::{Gpu, adapters};
+
+use super::{Engine, Metrics};
+use crate::error::Result;
+use crate::graph::{METRICS_SLOTS, TensorId};
+use crate::kernels::StepParams;
+use crate::plan::{ALIGNMENT, Place, Plan, Program};
+use pipelines::Encoded;
+use readback::Readback;
+use std::sync::Arc;
+
+/// Bytes handed to the driver at once when a large tensor is written.
+const UPLOAD_BYTES: usize = 64 << 20;
+
+/// A plan with its buffers, pipelines and bind groups on a GPU.
+pub struct GpuEngine {
+    gpu: Arc<Gpu>,
+    plan: Plan,
+    buffers: Vec<wgpu::Buffer>,
+    /// Dispatches of each program, in order.
+    programs: [Vec<Encoded>; 2],
+    /// `StepParams` of up to [`METRICS_SLOTS`] steps, one per 256 bytes.
+    params: wgpu::Buffer,
+    readback: Readback,
+}
+
+impl GpuEngine {
+    /// Allocates every buffer and builds every pipeline. With `checked`, the driver guards every access and loop;
+    /// without, kernels are trusted, as the tests have run them checked.
+    ///
+    /// # Errors
+    /// A shader that does not compile, a refused allocation.
+    pub fn new(gpu: &Arc<Gpu>, plan: Plan, checked: bool) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let buffers: Vec<wgpu::Buffer> = gpu.guarded("allocating buffers", || {
+            let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+            plan.buffers.iter().map(|buffer| gpu.buffer(&buffer.name, buffer.bytes, usage)).collect()
+        })?;
+        let bytes = ALIGNMENT * METRICS_SLOTS as u64;
+        let params = gpu.buffer("step parameters", bytes, Usage::UNIFORM | Usage::COPY_DST);
+        let programs = pipelines::build(gpu, &plan, &buffers, &params, checked)?;
+        let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
+        let readback = Readback::new(metrics.map(|place| (buffers[place.buffer].clone(), place)));
+        Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, readback })
+    }
+
+    /// Reads a range of a buffer, after everything queued.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn read_place(&mut self, place: Place) -> Result<Vec<u8>> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.gpu.buffer("read-back", place.bytes, usage);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.buffers[place.buffer], place.offset, &staging, 0, place.bytes);
+        self.gpu.queue.submit([encoder.finish()]);
+        readback::map_now(&self.gpu, &staging)
+    }
+
+    /// Writes a range of a buffer. Large ranges go in pieces, so that staging memory stays small.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn write_place(&mut self, place: Place, bytes: &[u8]) -> Result<()> {
+        let mut offset = place.offset;
+        for piece in bytes.chunks(UPLOAD_BYTES) {
+            self.gpu.queue.write_buffer(&self.buffers[place.buffer], offset, piece);
+            self.gpu.queue.submit([]);
+            offset += piece.len() as u64;
+        }
+        self.gpu.check()
+    }
+
+    fn write_params(&self, steps: &[StepParams]) {
+        let mut bytes = vec![0; ALIGNMENT as usize * steps.len()];
+        for (slot, step) in bytes.chunks_mut(ALIGNMENT as usize).zip(steps) {
+            slot[..size_of::<StepParams>()].copy_from_slice(bytemuck::bytes_of(step));
+        }
+        self.gpu.queue.write_buffer(&self.params, 0, &bytes);
+    }
+
+    fn encode(&self, pass: &mut wgpu::ComputePass, program: Program, step: usize) {
+        for dispatch in &self.programs[program as usize] {
+            pass.set_pipeline(&dispatch.pipeline);
+            pass.set_bind_group(0, &dispatch.bind_group, &[step as u32 * ALIGNMENT as u32]);
+            pass.dispatch_workgroups(dispatch.grid.x, dispatch.grid.y, 1);
+        }
+    }
+}
+
+impl Engine for GpuEngine {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn device(&self) -> String {
+        let profile = self.gpu.profile();
+        format!("{} ({}, {})", profile.name, profile.backend, profile.driver)
+    }
+
+    fn write(&mut self, tensor: TensorId, bytes: &[u8]) -> Result<()> {
+        self.write_place(self.plan.places[tensor], bytes)
+    }
+
+    fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<()> {
+        self.readback.make_room(&self.gpu)?;
+        self.write_params(steps);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for step in 0..steps.len() {
+            self.encode(&mut pass, program, step);
+        }
+        drop(pass);
+        let copy = self.readback.copy(&self.gpu, &mut encoder);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.readback.map(copy, submission, steps.iter().map(|step| step.slot).collect());
+        self.gpu.check()
+    }
+
+    fn finished(&mut self) -> Result<Vec<Metrics>> {
+        self.readback.finished(&self.gpu)
+    }
+
+    fn wait(&mut self) -> Result<Vec<Metrics>> {
+        self.readback.wait(&self.gpu)
+    }
+
+    fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>> {
+        self.read_place(self.plan.places[tensor])
+    }
+}

@@ -1,0 +1,153 @@
+//! Where tensors lie: banks, kept buffers, and slots that passing tensors share by lifetime.
+
+use super::{Buffer, Options, Place, Profile};
+use crate::error::{Error, Result};
+use crate::graph::{Bank, Call, Graph, Shard, Storage, TensorId};
+use std::ops::Range;
+
+/// Bindings start at multiples of this many bytes, and guards are this long.
+pub const ALIGNMENT: u64 = 256;
+
+/// Cuts a data set into runs of images that each fit one binding.
+///
+/// # Errors
+/// One image that is larger than a binding.
+pub fn shards(images: usize, image_bytes: usize, binding_bytes: u64) -> Result<Vec<Shard>> {
+    let per_shard = (binding_bytes.saturating_sub(3) / image_bytes.max(1) as u64).min(images.max(1) as u64) as usize;
+    if per_shard == 0 {
+        let (what, need) = ("one image".to_owned(), bytes_in_words(image_bytes as u64));
+        let remedy = "use smaller images".to_owned();
+        return Err(Error::Limit { what, need, limit: bytes_in_words(binding_bytes), remedy });
+    }
+    let starts = (0..images).step_by(per_shard);
+    Ok(starts.map(|first| Shard { first, count: per_shard.min(images - first) }).collect())
+}
+
+/// A number of bytes as people write it.
+pub fn bytes_in_words(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.2} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+/// Buffers and the place of every tensor.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub buffers: Vec<Buffer>,
+    pub places: Vec<Place>,
+    /// Slots of passing tensors, shared by both programs, which never run at once.
+    slots: Vec<usize>,
+}
+
+impl Memory {
+    /// Places for all tensors of the graph; `scratch[p][c]` is the scratch of call `c` of program `p` in bytes.
+    /// Returns the memory and the scratch places.
+    pub fn lay_out(graph: &Graph, scratch: [&[u64]; 2], options: &Options) -> (Self, [Vec<Option<Place>>; 2]) {
+        let mut memory = Self { places: vec![Place::default(); graph.tensors.len()], ..Self::default() };
+        memory.place_kept(graph, options);
+        let train = memory.place_passing(graph, &graph.train, scratch[0]);
+        let infer = memory.place_passing(graph, &graph.infer, scratch[1]);
+        (memory, [train, infer])
+    }
+
+    fn buffer(&mut self, name: &str, bytes: u64) -> usize {
+        self.buffers.push(Buffer { name: name.to_owned(), bytes });
+        self.buffers.len() - 1
+    }
+
+    fn place_kept(&mut self, graph: &Graph, options: &Options) {
+        let bank_bytes = 4 * graph.bank_elements() as u64;
+        let banks: Vec<(Bank, usize)> = [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2]
+            .into_iter()
+            .filter(|_| bank_bytes > 0)
+            .map(|bank| (bank, self.buffer(&format!("{bank:?}").to_lowercase(), bank_bytes)))
+            .collect();
+        for (id, tensor) in graph.tensors.iter().enumerate() {
+            let bytes = 4 * tensor.elements as u64;
+            match tensor.storage {
+                Storage::Bank(bank, offset) => {
+                    let buffer = banks.iter().find(|(b, _)| *b == bank).map_or(0, |(_, buffer)| *buffer);
+                    self.places[id] = Place { buffer, offset: 4 * offset as u64, bytes };
+                }
+                Storage::Kept => {
+                    let guard = if options.guards { ALIGNMENT } else { 0 };
+                    let buffer = self.buffer(&tensor.name, bytes + 2 * guard);
+                    self.places[id] = Place { buffer, offset: guard, bytes };
+                }
+                Storage::Passing => {}
+            }
+        }
+    }
+
+    /// Walks the calls once: a tensor takes a free slot before the call that first names it and returns it after the
+    /// last. Scratch lives for one call.
+    fn place_passing(&mut self, graph: &Graph, calls: &[Call], scratch: &[u64]) -> Vec<Option<Place>> {
+        let lifetimes = lifetimes(graph, calls);
+        let mut free = self.slots.clone();
+        let mut scratch_places = Vec::new();
+        for (number, bytes) in scratch.iter().enumerate() {
+            for (id, _) in lifetimes.iter().filter(|(_, life)| life.start == number) {
+                let bytes = 4 * graph.tensors[*id].elements as u64;
+                self.places[*id] = Place { buffer: self.take(&mut free, bytes), offset: 0, bytes };
+            }
+            let place = (*bytes > 0).then(|| Place { buffer: self.take(&mut free, *bytes), offset: 0, bytes: *bytes });
+            free.extend(place.map(|place| place.buffer));
+            scratch_places.push(place);
+            let ended = lifetimes.iter().filter(|(_, life)| life.end == number + 1);
+            free.extend(ended.map(|(id, _)| self.places[*id].buffer));
+        }
+        scratch_places
+    }
+
+    /// The free slot whose size is nearest (it grows where it must), or a new one.
+    fn take(&mut self, free: &mut Vec<usize>, bytes: u64) -> usize {
+        let nearest = (0..free.len()).min_by_key(|&i| (self.buffers[free[i]].bytes.abs_diff(bytes), free[i]));
+        let Some(index) = nearest else {
+            let slot = self.buffer(&format!("slot {}", self.slots.len()), bytes);
+            self.slots.push(slot);
+            return slot;
+        };
+        let slot = free.swap_remove(index);
+        self.buffers[slot].bytes = self.buffers[slot].bytes.max(bytes);
+        slot
+    }
+}
+
+/// Calls during which each passing tensor of a program lives.
+pub(super) fn lifetimes(graph: &Graph, calls: &[Call]) -> Vec<(TensorId, Range<usize>)> {
+    let mut lives: Vec<(TensorId, Range<usize>)> = Vec::new();
+    for (number, call) in calls.iter().enumerate() {
+        for &id in call.tensors.iter().filter(|&&id| graph.tensors[id].storage == Storage::Passing) {
+            match lives.iter_mut().find(|(other, _)| *other == id) {
+                Some((_, life)) => life.end = number + 1,
+                None => lives.push((id, number..number + 1)),
+            }
+        }
+    }
+    lives
+}
+
+/// Refuses what the adapter cannot hold, naming the tensor, its need, the limit and the remedy.
+pub(super) fn check_limits(graph: &Graph, memory: &Memory, profile: &Profile) -> Result<()> {
+    let remedy = "use a smaller --batch, smaller images or a smaller model";
+    let refuse = |what: &str, need: u64, limit: u64| Error::Limit {
+        what: what.to_owned(),
+        need: bytes_in_words(need),
+        limit: format!("{} in one piece", bytes_in_words(limit)),
+        remedy: remedy.to_owned(),
+    };
+    for (tensor, place) in graph.tensors.iter().zip(&memory.places) {
+        if place.bytes > profile.binding_bytes {
+            return Err(refuse(&format!("tensor {}", tensor.name), place.bytes, profile.binding_bytes));
+        }
+    }
+    for buffer in &memory.buffers {
+        if buffer.bytes > profile.buffer_bytes {
+            return Err(refuse(&format!("buffer {}", buffer.name), buffer.bytes, profile.buffer_bytes));
+        }
+    }
+    Ok(())
+}

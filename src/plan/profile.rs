@@ -1,0 +1,58 @@
+//! An adapter as plain data: what the plan may count on.
+
+use serde::Serialize;
+
+/// Limits and features of an adapter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Profile {
+    /// Name of the adapter.
+    pub name: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// `vulkan`, `metal`, `dx12`, or `none` for the CPU twins.
+    pub backend: String,
+    /// `discrete`, `integrated`, `software`, ...
+    pub kind: String,
+    /// Largest range a kernel may see, bytes.
+    pub binding_bytes: u64,
+    /// Largest buffer, bytes.
+    pub buffer_bytes: u64,
+    /// Storage buffers a kernel may see.
+    pub storage_buffers: u32,
+    /// Workgroup memory, bytes.
+    pub workgroup_bytes: u32,
+    /// Threads in a workgroup.
+    pub invocations: u32,
+    /// Smallest and largest subgroup, threads; zero where unknown.
+    pub subgroup: (u32, u32),
+    /// Whether the GPU's own clock can be read.
+    pub timestamps: bool,
+    /// Whether kernels may use 16-bit floats.
+    pub f16: bool,
+}
+
+impl Profile {
+    /// The default limits of WebGPU, which every adapter keeps: what `direct` implementations may count on.
+    pub fn webgpu() -> Self {
+        Self {
+            name: "WebGPU defaults".into(),
+            driver: String::new(),
+            backend: "none".into(),
+            kind: "portable".into(),
+            binding_bytes: 128 << 20,
+            buffer_bytes: 256 << 20,
+            storage_buffers: 8,
+            workgroup_bytes: 16 << 10,
+            invocations: 256,
+            subgroup: (0, 0),
+            timestamps: false,
+            f16: false,
+        }
+    }
+
+    /// The CPU twins: bounded by memory alone.
+    pub fn cpu() -> Self {
+        let unbounded = Self { binding_bytes: u64::MAX, buffer_bytes: u64::MAX, ..Self::webgpu() };
+        Self { name: "CPU twins".into(), kind: "cpu".into(), ..unbounded }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which implementation runs a call, and why.
+
+use super::Profile;
+use crate::error::{Error, Result};
+use crate::graph::Call;
+use crate::kernels::{Constants, Contract, Implementation};
+
+/// A user's choice: `conv2d.forward=direct`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    contract: String,
+    implementation: String,
+}
+
+impl std::str::FromStr for Choice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |allowed: String| Error::setting("--use", format!("\"{text}\""), allowed);
+        let (contract, implementation) =
+            text.split_once('=').ok_or_else(|| refuse("written as conv2d.forward=direct".into()))?;
+        let Some(found) = crate::kernels::find(contract) else {
+            let names: Vec<&str> = crate::kernels::registry().iter().map(|c| c.name).collect();
+            return Err(refuse(format!("for one of the contracts {}", names.join(", "))));
+        };
+        if found.implementation(implementation).is_none() {
+            let names: Vec<&str> = found.implementations.iter().map(|i| i.name).collect();
+            return Err(refuse(format!("one of {contract}'s implementations: {}", names.join(", "))));
+        }
+        Ok(Self { contract: contract.to_owned(), implementation: implementation.to_owned() })
+    }
+}
+
+/// The implementation for a call, with the reason in words: the user's choice, else the first that can run.
+///
+/// # Errors
+/// A chosen implementation that cannot run with these sizes or on this adapter.
+pub fn select(call: &Call, profile: &Profile, choices: &[Choice]) -> Result<(&'static Implementation, String)> {
+    let contract = call.contract;
+    if let Some(choice) = choices.iter().find(|choice| choice.contract == contract.name) {
+        let chosen = contract.implementation(&choice.implementation);
+        return match chosen {
+            Some(i) if obstacle(i, &call.constants, profile).is_none() => Ok((i, "chosen by --use".into())),
+            _ => {
+                let why = chosen.and_then(|i| obstacle(i, &call.constants, profile));
+                let why = why.unwrap_or_else(|| "it does not exist".into());
+                let name = format!("implementation {} of {} for {}", choice.implementation, contract.name, call.layer);
+                Err(Error::setting(name, why, "runnable here; drop this --use"))
+            }
+        };
+    }
+    first_that_runs(contract, &call.constants, profile)
+}
+
+fn first_that_runs(
+    contract: &'static Contract,
+    constants: &Constants,
+    profile: &Profile,
+) -> Result<(&'static Implementation, String)> {
+    let mut passed_over = Vec::new();
+    for implementation in contract.implementations {
+        match obstacle(implementation, constants, profile) {
+            None if passed_over.is_empty() => return Ok((implementation, "best of its contract".into())),
+            None => return Ok((implementation, passed_over.join("; "))),
+            Some(why) => passed_over.push(format!("not {}: {why}", implementation.name)),
+        }
+    }
+    Err(Error::device(format!("{} has no implementation here: {}", contract.name, passed_over.join("; ")), "use --device cpu"))
+}
+
+/// Why an implementation cannot run.
+fn obstacle(implementation: &Implementation, constants: &Constants, profile: &Profile) -> Option<String> {
+    let needs = implementation.needs;
+    if !(implementation.accepts)(constants) {
+        Some("these sizes do not fit its tiles".into())
+    } else if needs.workgroup_bytes > profile.workgroup_bytes {
+        Some(format!("needs {} B of workgroup memory, adapter has {}", needs.workgroup_bytes, profile.workgroup_bytes))
+    } else if needs.invocations > profile.invocations {
+        Some(format!("needs {} threads a workgroup, adapter has {}", needs.invocations, profile.invocations))
+    } else {
+        None
+    }
+}
