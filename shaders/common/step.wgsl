@@ -18,3 +18,13 @@ struct StepParams {
     reserved2: u32,
 }
 @group(0) @binding(0) var<uniform> params: StepParams;
+
+// Images of this step, from the plan's batch.
+fn step_images(batch: u32) -> u32 {
+    return min(params.count, batch);
+}
+
+// Whether image i of the batch is there: its position first + i, in an order of `rows` images, is not past the last.
+fn step_has(i: u32, batch: u32, rows: u32) -> bool {
+    return i < step_images(batch) && params.first < rows && i < rows - params.first;
+}

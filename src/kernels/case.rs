@@ -22,6 +22,12 @@ pub enum Fill {
     Codes,
     /// All zero.
     Zero,
+    /// All one.
+    Ones,
+    /// Distinct values in -10 000..10 000, shuffled: exponentials that overflow unless the maximum is taken off.
+    Huge,
+    /// Like `Positive`, but the first element is infinite.
+    Infinite,
 }
 
 impl Fill {
@@ -34,10 +40,15 @@ impl Fill {
         let mut values = match self {
             Self::Dyadic => return (0..count).map(|_| rng.random_range(-16..=16) as f32 / 16.0).collect(),
             Self::Zero => return vec![0.0; count],
-            Self::Positive => spread(0.0, 1.0),
+            Self::Ones => return vec![1.0; count],
+            Self::Positive | Self::Infinite => spread(0.0, 1.0),
+            Self::Huge => spread(-1e4, 1e4),
             _ => spread(-1.0, 1.0),
         };
         values.shuffle(&mut rng);
+        if self == Self::Infinite {
+            values.iter_mut().take(1).for_each(|value| *value = f32::INFINITY);
+        }
         values
     }
 
@@ -53,6 +64,7 @@ impl Fill {
                 let bound = constants.size(name) as u32;
                 (0..count).map(|_| rng.random_range(0..bound)).collect()
             }
+            Self::Ones => vec![1; count],
             _ => vec![0; count],
         }
     }

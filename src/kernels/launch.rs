@@ -25,11 +25,12 @@ macro_rules! shader {
     };
 }
 
-const COMMON: [Shader; 4] = [
+const COMMON: [Shader; 5] = [
     shader!("common/step.wgsl"),
     shader!("common/index.wgsl"),
     shader!("common/rng.wgsl"),
     shader!("common/reduce.wgsl"),
+    shader!("common/pixels.wgsl"),
 ];
 
 /// The files that stand before every kernel.

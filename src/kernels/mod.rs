@@ -11,9 +11,16 @@ mod launch;
 mod step;
 mod twin;
 
+pub mod adam;
+pub mod augment;
 pub mod conv2d;
 pub mod conv_block;
+pub mod dense;
+pub mod dropout;
 pub mod maxpool2d;
+pub mod reduce;
+pub mod relu;
+pub mod softmax_cross_entropy;
 
 pub use case::{Case, Fill};
 pub use compare::Tolerance;
@@ -138,7 +145,19 @@ impl std::fmt::Debug for Contract {
 
 /// Every contract of the engine, by operation.
 pub fn registry() -> Vec<&'static Contract> {
-    [conv2d::CONTRACTS, conv_block::CONTRACTS, maxpool2d::CONTRACTS].concat()
+    [
+        augment::CONTRACTS,
+        conv2d::CONTRACTS,
+        conv_block::CONTRACTS,
+        maxpool2d::CONTRACTS,
+        dense::CONTRACTS,
+        relu::CONTRACTS,
+        dropout::CONTRACTS,
+        softmax_cross_entropy::CONTRACTS,
+        reduce::CONTRACTS,
+        adam::CONTRACTS,
+    ]
+    .concat()
 }
 
 /// The contract of this name.

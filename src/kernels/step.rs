@@ -42,3 +42,16 @@ impl Default for StepParams {
         params
     }
 }
+
+impl StepParams {
+    /// Images of this step, from the plan's batch.
+    pub fn images(&self, batch: usize) -> usize {
+        (self.count as usize).min(batch)
+    }
+
+    /// Position in `order` (of `rows` images) of the batch's image `i`; `None` past the last image.
+    pub fn position(&self, i: usize, batch: usize, rows: usize) -> Option<usize> {
+        let position = self.first as usize + i;
+        (i < self.images(batch) && position < rows).then_some(position)
+    }
+}

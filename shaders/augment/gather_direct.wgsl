@@ -1,0 +1,41 @@
+// augment.gather, portable: images[i] = pixels of image order[first + i] / 255, where this shard holds it.
+//   image - SHARD_FIRST below SHARD_COUNT: written; another shard's dispatch writes the others.
+//   Rows past the last image: zero, written by the dispatch of the first shard.
+// One thread per pixel (3 channels), along the rows. Reads one or two words, writes 12 bytes.
+override BATCH: u32;
+override ROWS: u32;
+override HEIGHT: u32;
+override WIDTH: u32;
+override SHARD_FIRST: u32;
+override SHARD_COUNT: u32;
+
+@group(0) @binding(1) var<storage, read> pixels: array<u32>;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read_write> images: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+    let id = flat_group(group, groups) * 64u + local;
+    let area = HEIGHT * WIDTH;
+    if id >= BATCH * area { return; }
+    let i = id / area;
+    if !step_has(i, BATCH, ROWS) {
+        if SHARD_FIRST == 0u { store(id, vec3f()); }
+        return;
+    }
+    let image = order[params.first + i] - SHARD_FIRST; // before the shard wraps to a large number
+    if image >= SHARD_COUNT { return; }
+    store(id, load(image * area + id % area) / 255.0);
+}
+
+fn load(pixel: u32) -> vec3f {
+    let byte = pixel * 3u;
+    let word = byte / 4u;
+    return pixel_channels(pixels[word], pixels[min(word + 1u, (SHARD_COUNT * HEIGHT * WIDTH * 3u - 1u) / 4u)], byte);
+}
+
+fn store(pixel: u32, value: vec3f) {
+    images[pixel * 3u] = value.x;
+    images[pixel * 3u + 1u] = value.y;
+    images[pixel * 3u + 2u] = value.z;
+}

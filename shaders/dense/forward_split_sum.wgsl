@@ -1,0 +1,30 @@
+// dense.forward, second of two dispatches: output[n,o] = act(bias[o] + sum over s of partial[s,n,o]).
+// One thread per four outputs; the runs are added in order. Bytes: 4 * (SPLITS + 1) per output.
+override BATCH: u32;
+override OUT: u32;
+override BIAS: bool;
+override RELU: bool;
+override SPLITS: u32;
+
+@group(0) @binding(1) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
+@group(0) @binding(3) var<storage, read> partial: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+    let id = flat_group(group, groups) * 64u + local;
+    let row = BATCH * OUT / 4u;
+    if id >= row { return; }
+    var even = vec4f();
+    var odd = vec4f();
+    var s = 0u;
+    for (; s + 2u <= SPLITS; s += 2u) {
+        even += partial[s * row + id];
+        odd += partial[(s + 1u) * row + id];
+    }
+    if s < SPLITS { even += partial[s * row + id]; }
+    var sum = even + odd;
+    if BIAS { sum += bias[id % (OUT / 4u)]; }
+    if RELU { sum = select(sum, vec4f(), sum < vec4f()); }
+    output[id] = sum;
+}

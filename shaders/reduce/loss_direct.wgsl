@@ -1,0 +1,27 @@
+// reduce.loss, portable: sums of the batch's losses and hits, and how many images they are of, into a slot of the ring.
+//   metrics[4*slot + 0] = sum of stats[i, 0],  [1] = sum of stats[i, 1],  [2] = images;   i below the number of images
+// One workgroup of 256 threads: each sums every 256th row, then a fixed tree. 8 bytes per row.
+override BATCH: u32;
+override SLOTS: u32;
+
+@group(0) @binding(1) var<storage, read> stats: array<f32>;
+@group(0) @binding(2) var<storage, read_write> metrics: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) local: u32) {
+    let images = step_images(BATCH);
+    var loss = 0.0;
+    var hits = 0.0;
+    for (var i = local; i < images; i += REDUCE_THREADS) {
+        loss += stats[i * 2u];
+        hits += stats[i * 2u + 1u];
+    }
+    let all_loss = reduce_sum(loss, local);
+    let all_hits = reduce_sum(hits, local);
+    if local == 0u {
+        let at = params.slot % SLOTS * 4u;
+        metrics[at] = all_loss;
+        metrics[at + 1u] = all_hits;
+        metrics[at + 2u] = f32(images);
+    }
+}

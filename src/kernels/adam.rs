@@ -1,0 +1,154 @@
+//! Adam over a whole bank of parameters at once, with decoupled weight decay.
+//!
+//! ```text
+//! g = gradients / loss_scale
+//! m = beta1 * m + (1 - beta1) * g,   v = beta2 * v + (1 - beta2) * g^2
+//! p = p - learning_rate * decay * p - learning_rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)
+//! ```
+//!
+//! Keras's form: epsilon is added to the root of the uncorrected second moment. Where `status[0]` is 0 (loss or gradient
+//! were not finite, see [`reduce`](super::reduce)) nothing changes. References: Kingma and Ba, "Adam: A Method for
+//! Stochastic Optimization", ICLR 2015, the form before section 2.1; decay: Loshchilov and Hutter, "Decoupled Weight Decay
+//! Regularization", ICLR 2019.
+//!
+//! Constants: `ELEMENTS`. Rates, decays and corrections are in [`StepParams`](super::StepParams).
+
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance,
+};
+use crate::{shader, twin};
+
+/// Constants of a bank of `elements` parameters.
+pub fn constants(elements: usize) -> Constants {
+    Constants::sizes(&[("ELEMENTS", elements)])
+}
+
+/// The contracts of this file.
+pub const CONTRACTS: &[&Contract] = &[&UPDATE];
+
+/// `gradients, status (2) -> parameters, moment1, moment2`.
+pub static UPDATE: Contract = Contract {
+    name: "adam.update",
+    formula: "p -= learning_rate * (sqrt(correction2) / correction1 * m / (sqrt(v) + epsilon) + decay * p)",
+    bindings: &[
+        Binding::read("gradients"),
+        Binding::index("status", Fill::Ones),
+        Binding::update("parameters", Fill::Shuffled),
+        Binding::update("moment1", Fill::Shuffled),
+        Binding::update("moment2", Fill::Positive),
+    ],
+    constants: &["ELEMENTS"],
+    lengths: |c| {
+        let n = c.size("ELEMENTS");
+        vec![n, 2, n, n, n]
+    },
+    twin: twin!(update),
+    cost: |c| Cost { flops: 16.0 * c.float("ELEMENTS"), bytes: 28.0 * c.float("ELEMENTS") },
+    // a dozen roundings, of which division and square root may each be 2.5 units in the last place
+    tolerance: |_| Tolerance::sum(4),
+    cases,
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                Launch::single(shader!("adam/update_vectors.wgsl"), 5, Grid::elements(c.size("ELEMENTS") / 4, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("adam/update_direct.wgsl"), 5, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
+};
+
+/// Twin of `adam.update`.
+pub fn update<T: Real>(mut args: Args<T>) {
+    if args.indices(1)[0] == 0 {
+        return;
+    }
+    let s = args.step;
+    let [loss_scale, learning_rate, beta1, beta2, epsilon, correction1, correction2, decay] =
+        [s.loss_scale, s.learning_rate, s.beta1, s.beta2, s.epsilon, s.correction1, s.correction2, s.decay]
+            .map(|value| T::of(f64::from(value)));
+    let rate = learning_rate * correction2.sqrt() / correction1;
+    let (parameters, moment1, moment2) = (args.floats_out(0), args.floats_out(1), args.floats_out(2));
+    let moments = moment1.iter_mut().zip(moment2);
+    for ((p, (m, v)), &gradient) in parameters.iter_mut().zip(moments).zip(args.floats(0)) {
+        let g = gradient / loss_scale;
+        *m = beta1 * *m + (T::one() - beta1) * g;
+        *v = beta2 * *v + (T::one() - beta2) * g * g;
+        *p = *p - learning_rate * decay * *p - rate * *m / (v.sqrt() + epsilon);
+    }
+}
+
+/// Keras's default settings at step `t`, counted from 1.
+fn keras(t: i32) -> super::StepParams {
+    super::StepParams {
+        step: t as u32 - 1,
+        learning_rate: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-7,
+        correction1: (1.0 - 0.9f64.powi(t)) as f32,
+        correction2: (1.0 - 0.999f64.powi(t)) as f32,
+        ..Default::default()
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let decayed = super::StepParams { decay: 0.05, loss_scale: 256.0, ..keras(20) };
+    vec![
+        Case::new("smallest", constants(1)).at(keras(1)),
+        Case::new("step 1", constants(320)).at(keras(1)),
+        Case::new("step 1000", constants(320)).at(keras(1000)),
+        Case::new("decay and scale", constants(1025)).at(decayed),
+        Case::new("decay and scale, whole vectors", constants(1088)).at(decayed),
+        Case::new("skipped", constants(192)).at(keras(5)).filled(&[("status", Fill::Zero)]),
+        Case::new("from zero", constants(192)).at(keras(1)).filled(&[("moment1", Fill::Zero), ("moment2", Fill::Zero)]),
+        Case::new("beyond 65535 workgroups", constants(4_200_001)).at(keras(7)),
+        Case::new("beyond 65535 workgroups of vectors", constants(16_800_000)).at(keras(7)),
+        Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(keras(50)).timed(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{StepParams, View, ViewMut};
+
+    /// One parameter at 1.0 with zero moments after each gradient; `status` as given.
+    fn run(step: StepParams, gradient: f64, status: u32) -> [f64; 3] {
+        let mut values = [[1.0], [0.0], [0.0]];
+        let writes = values.iter_mut().map(|v| Some(ViewMut::Float(&mut v[..]))).collect();
+        let (gradient, status) = ([gradient], [status, 0]);
+        let reads = vec![View::Float(&gradient[..]), View::Index(&status[..])];
+        update(Args { constants: &constants(1), step: &step, reads, writes });
+        values.map(|v| v[0])
+    }
+
+    #[test]
+    fn the_first_step_has_the_size_of_the_learning_rate() {
+        for gradient in [0.5, -3.0] {
+            let [p, m, v] = run(keras(1), gradient, 1);
+            // 1 - rate * sign(g) * sqrt(v) / (sqrt(v) + epsilon); betas are f32, hence 1e-7
+            let root = (0.001f64 * gradient * gradient).sqrt();
+            assert!((p - (1.0 - 1e-3 * gradient.signum() * root / (root + 1e-7))).abs() < 1e-9, "{p}");
+            assert!((m - 0.1 * gradient).abs() < 1e-6 && (v - 0.001 * gradient * gradient).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_refused_step_changes_nothing() {
+        assert_eq!(run(keras(1), f64::NAN, 0), [1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn scale_is_taken_off_and_decay_is_decoupled() {
+        let scaled = run(StepParams { loss_scale: 8.0, ..keras(3) }, 4.0, 1);
+        assert_eq!(scaled, run(keras(3), 0.5, 1));
+        let decayed = run(StepParams { decay: 0.5, ..keras(3) }, 0.5, 1);
+        assert!((scaled[0] - decayed[0] - 5e-4).abs() < 1e-9, "{scaled:?} {decayed:?}");
+        assert_eq!(scaled[1..], decayed[1..]);
+    }
+}

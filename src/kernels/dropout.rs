@@ -1,0 +1,137 @@
+//! Inverted dropout: each element is dropped with probability `RATE`, the rest are scaled so that the mean stays.
+//!
+//! ```text
+//! keep(i)           = u(i) >= RATE,  u(i) = unit(pcg4d(i, step, seed, STREAM).x)
+//! output[i]         = keep(i) ? input[i] / (1 - RATE) : 0
+//! input_gradient[i] = keep(i) ? output_gradient[i] / (1 - RATE) : 0
+//! ```
+//!
+//! The mask is a function of the position and the step, so backward draws the same one and nothing is stored; each layer
+//! has its own `STREAM`. Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: A Simple Way to
+//! Prevent Neural Networks from Overfitting", JMLR 15, 2014.
+//!
+//! Constants: `ELEMENTS RATE STREAM`.
+
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Real, StepParams, Tolerance,
+};
+use crate::rng::{pcg4d, unit};
+use crate::{shader, twin};
+
+const CONSTANTS: &[&str] = &["ELEMENTS", "RATE", "STREAM"];
+
+/// Constants of a call on `elements` floats; `rate` in `[0, 1)` is the share that is dropped.
+pub fn constants(elements: usize, rate: f64, stream: u32) -> Constants {
+    Constants::sizes(&[("ELEMENTS", elements), ("STREAM", stream as usize)]).with("RATE", rate)
+}
+
+/// The contracts of this file.
+pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD];
+
+/// `input -> output`.
+pub static FORWARD: Contract = Contract {
+    name: "dropout.forward",
+    formula: "output[i] = input[i] / (1 - RATE) where u(i) >= RATE, else 0",
+    bindings: &[Binding::read("input"), Binding::write("output")],
+    constants: CONSTANTS,
+    lengths: |c| vec![c.size("ELEMENTS"); 2],
+    twin: twin!(mask),
+    cost,
+    tolerance,
+    cases,
+    implementations: &[Implementation::direct(|c| {
+        Launch::single(shader!("dropout/forward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
+    })],
+};
+
+/// `output_gradient -> input_gradient`.
+pub static BACKWARD: Contract = Contract {
+    name: "dropout.backward",
+    formula: "input_gradient[i] = output_gradient[i] / (1 - RATE) where u(i) >= RATE, else 0",
+    bindings: &[Binding::read("output_gradient"), Binding::write("input_gradient")],
+    constants: CONSTANTS,
+    lengths: |c| vec![c.size("ELEMENTS"); 2],
+    twin: twin!(mask),
+    cost,
+    tolerance,
+    cases,
+    implementations: &[Implementation::direct(|c| {
+        Launch::single(shader!("dropout/backward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
+    })],
+};
+
+/// One division, which WGSL allows 2.5 units in the last place.
+fn tolerance(_: &Constants) -> Tolerance {
+    Tolerance::sum(1)
+}
+
+/// About 30 integer operations and one division per element; counted as one operation.
+fn cost(c: &Constants) -> Cost {
+    Cost { flops: c.float("ELEMENTS"), bytes: 8.0 * c.float("ELEMENTS") }
+}
+
+/// Whether element `i` is kept; in f32 in both widths of the twin, so that both have the shader's mask.
+fn keep(c: &Constants, step: &StepParams, i: usize) -> bool {
+    unit(pcg4d([i as u32, step.step, step.seed, c.size("STREAM") as u32])[0]) >= c.float("RATE") as f32
+}
+
+/// Twin of both directions.
+pub fn mask<T: Real>(mut args: Args<T>) {
+    let (c, step) = (args.constants, args.step);
+    let kept = T::one() - T::of(c.float("RATE"));
+    for (i, (y, &x)) in args.floats_out(0).iter_mut().zip(args.floats(0)).enumerate() {
+        *y = if keep(c, step, i) { x / kept } else { T::zero() };
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let step = StepParams { step: 12, seed: 0xC0FF_EE00, ..Default::default() };
+    vec![
+        Case::new("smallest", constants(1, 0.5, 0)).at(step),
+        Case::new("nothing dropped", constants(130, 0.0, 1)),
+        Case::new("a fifth, around a workgroup", constants(65, 0.2, 3)).at(step),
+        Case::new("nine tenths", constants(1000, 0.9, 4)).at(step),
+        Case::new("beyond 65535 workgroups", constants(4_200_000, 0.25, 2)).at(step),
+        Case::new("dense1", constants(50 * 256, 0.5, 1)).at(step).timed(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{View, ViewMut};
+
+    fn run(c: &Constants, step: &StepParams) -> Vec<f32> {
+        let ones = vec![1.0f32; c.size("ELEMENTS")];
+        let mut output = vec![f32::NAN; ones.len()];
+        let writes = vec![Some(ViewMut::Float(&mut output[..]))];
+        mask(Args { constants: c, step, reads: vec![View::Float(&ones[..])], writes });
+        output
+    }
+
+    #[test]
+    fn the_mean_stays_and_the_share_is_right() {
+        for rate in [0.2, 0.5] {
+            let output = run(&constants(100_000, rate, 1), &StepParams::default());
+            let dropped = output.iter().filter(|&&y| y == 0.0).count() as f64 / 1e5;
+            let mean = output.iter().map(|&y| f64::from(y)).sum::<f64>() / 1e5;
+            // five standard deviations of the share of 100 000 coins
+            assert!((dropped - rate).abs() < 0.008 && (mean - 1.0).abs() < 0.016, "{rate}: {dropped} {mean}");
+        }
+    }
+
+    #[test]
+    fn step_seed_and_stream_change_the_mask() {
+        let base = StepParams::default();
+        let first = run(&constants(256, 0.5, 1), &base);
+        assert_eq!(first, run(&constants(256, 0.5, 1), &base));
+        assert_ne!(first, run(&constants(256, 0.5, 2), &base));
+        assert_ne!(first, run(&constants(256, 0.5, 1), &StepParams { step: 1, ..base }));
+        assert_ne!(first, run(&constants(256, 0.5, 1), &StepParams { seed: 1, ..base }));
+    }
+
+    #[test]
+    fn nothing_is_dropped_at_rate_zero() {
+        assert_eq!(run(&constants(500, 0.0, 1), &StepParams::default()), vec![1.0; 500]);
+    }
+}

@@ -1,0 +1,219 @@
+//! Sums over a batch and over a bank: the loss, the gradient's norm, and whether the step may be taken.
+//!
+//! ```text
+//! reduce.loss         metrics[slot,0] = sum_i stats[i,0],  metrics[slot,1] = sum_i stats[i,1],  metrics[slot,2] = images
+//! reduce.sum_squares  partial[g] = sum_{i: (i / 256) mod GROUPS = g} values[i]^2
+//! reduce.gradient     metrics[slot,3] = sum_g partial[g] / loss_scale^2
+//!                     status[0] = 1 where metrics[slot,3] and metrics[slot,0] are finite, else 0;  status[1] += 1 - status[0]
+//! ```
+//!
+//! `metrics` is a ring of `SLOTS` x 4, so that the host may read old steps while new ones run. Sums are fixed trees: the same
+//! order of additions on every adapter. A step whose loss or gradient is not finite is refused by `adam.update` and counted.
+//!
+//! Constants: `BATCH SLOTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS`.
+
+use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, Tolerance};
+use crate::kernels::StepParams;
+use crate::{shader, twin};
+
+/// Threads of a workgroup, as in `common/reduce.wgsl`.
+const THREADS: usize = 256;
+
+/// Most partial sums, which one workgroup adds up.
+const MOST_GROUPS: usize = 1024;
+
+/// Partial sums of `elements` values: one per 2048 values (eight to a thread), from 1 to 1024.
+pub fn groups(elements: usize) -> usize {
+    elements.div_ceil(8 * THREADS).clamp(1, MOST_GROUPS)
+}
+
+/// Constants of `reduce.loss`.
+pub fn loss_constants(batch: usize, slots: usize) -> Constants {
+    Constants::sizes(&[("BATCH", batch), ("SLOTS", slots)])
+}
+
+/// Constants of `reduce.sum_squares`.
+pub fn sum_squares_constants(elements: usize) -> Constants {
+    Constants::sizes(&[("ELEMENTS", elements), ("GROUPS", groups(elements))])
+}
+
+/// Constants of `reduce.gradient`.
+pub fn gradient_constants(groups: usize, slots: usize) -> Constants {
+    Constants::sizes(&[("GROUPS", groups), ("SLOTS", slots)])
+}
+
+/// The contracts of this file.
+pub const CONTRACTS: &[&Contract] = &[&LOSS, &SUM_SQUARES, &GRADIENT];
+
+/// `stats (BATCH x 2) -> metrics (SLOTS x 4)`.
+pub static LOSS: Contract = Contract {
+    name: "reduce.loss",
+    formula: "metrics[slot] = sum of losses, sum of hits, number of images, (unchanged)",
+    bindings: &[Binding::read("stats").filled(Fill::Positive), Binding::update("metrics", Fill::Shuffled)],
+    constants: &["BATCH", "SLOTS"],
+    lengths: |c| vec![2 * c.size("BATCH"), 4 * c.size("SLOTS")],
+    twin: twin!(loss),
+    cost: |c| Cost { flops: 2.0 * c.float("BATCH"), bytes: 8.0 * c.float("BATCH") },
+    tolerance: |c| Tolerance::sum(c.size("BATCH")),
+    cases: loss_cases,
+    implementations: &[Implementation::direct(|_| {
+        Launch::single(shader!("reduce/loss_direct.wgsl"), 2, Grid::groups(1))
+    })],
+};
+
+/// `values (ELEMENTS) -> partial (GROUPS)`.
+pub static SUM_SQUARES: Contract = Contract {
+    name: "reduce.sum_squares",
+    formula: "partial[g] = sum of values[i]^2 over the i with (i / 256) mod GROUPS = g",
+    bindings: &[Binding::read("values"), Binding::write("partial")],
+    constants: &["ELEMENTS", "GROUPS"],
+    lengths: |c| vec![c.size("ELEMENTS"), c.size("GROUPS")],
+    twin: twin!(sum_squares),
+    cost: |c| Cost { flops: 2.0 * c.float("ELEMENTS"), bytes: 4.0 * c.float("ELEMENTS") },
+    tolerance: |c| Tolerance::sum(c.size("ELEMENTS").div_ceil(c.size("GROUPS"))),
+    cases: sum_squares_cases,
+    implementations: &[Implementation::direct(|c| {
+        Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.size("GROUPS")))
+    })],
+};
+
+/// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused)`.
+pub static GRADIENT: Contract = Contract {
+    name: "reduce.gradient",
+    formula: "metrics[slot,3] = sum of partial / loss_scale^2; status = whether it and the loss are finite, steps refused",
+    bindings: &[
+        Binding::read("partial").filled(Fill::Positive),
+        Binding::update("metrics", Fill::Shuffled),
+        Binding::update("status", Fill::Ones).of_indices(),
+    ],
+    constants: &["GROUPS", "SLOTS"],
+    lengths: |c| vec![c.size("GROUPS"), 4 * c.size("SLOTS"), 2],
+    twin: twin!(gradient),
+    cost: |c| Cost { flops: c.float("GROUPS"), bytes: 4.0 * c.float("GROUPS") },
+    tolerance: |c| Tolerance::sum(c.size("GROUPS")),
+    cases: gradient_cases,
+    implementations: &[Implementation::direct(|_| {
+        Launch::single(shader!("reduce/gradient_direct.wgsl"), 3, Grid::groups(1))
+    })],
+};
+
+/// Place of the step's slot in `metrics`.
+fn slot(c: &Constants, step: &StepParams) -> usize {
+    step.slot as usize % c.size("SLOTS") * 4
+}
+
+/// Twin of `reduce.loss`.
+pub fn loss<T: Real>(mut args: Args<T>) {
+    let (c, step) = (args.constants, args.step);
+    let images = step.images(c.size("BATCH"));
+    let stats = &args.floats(0)[..2 * images];
+    let metrics = &mut args.floats_out(0)[slot(c, step)..];
+    metrics[0] = stats.iter().step_by(2).copied().sum();
+    metrics[1] = stats.iter().skip(1).step_by(2).copied().sum();
+    metrics[2] = T::of(images as f64);
+}
+
+/// Twin of `reduce.sum_squares`; blocks of 256 are summed first, so that roundings grow as little as the shader's.
+pub fn sum_squares<T: Real>(mut args: Args<T>) {
+    let partial = args.floats_out(0);
+    let groups = partial.len();
+    partial.fill(T::zero());
+    for (block, values) in args.floats(0).chunks(THREADS).enumerate() {
+        partial[block % groups] += values.iter().map(|&value| value * value).sum();
+    }
+}
+
+/// Twin of `reduce.gradient`.
+pub fn gradient<T: Real>(mut args: Args<T>) {
+    let (c, step) = (args.constants, args.step);
+    let scale = T::of(f64::from(step.loss_scale));
+    let (metrics, status) = (&mut args.floats_out(0)[slot(c, step)..], args.indices_out(1));
+    metrics[3] = args.floats(0).iter().copied().sum::<T>() / scale / scale;
+    let finite = metrics[3].is_finite() && metrics[0].is_finite();
+    status[0] = u32::from(finite);
+    status[1] += u32::from(!finite);
+}
+
+fn loss_cases() -> Vec<Case> {
+    let at = |slot, count| StepParams { slot, count, ..Default::default() };
+    vec![
+        Case::new("smallest", loss_constants(1, 1)),
+        Case::new("short batch, later slot", loss_constants(50, 8)).at(at(5, 33)),
+        Case::new("slot goes around", loss_constants(64, 8)).at(at(8_003, 64)),
+        Case::new("no image", loss_constants(64, 8)).at(at(1, 0)),
+        Case::new("more than a workgroup", loss_constants(513, 4)).at(at(2, u32::MAX)).timed(),
+    ]
+}
+
+fn sum_squares_cases() -> Vec<Case> {
+    vec![
+        Case::new("smallest", sum_squares_constants(1)),
+        Case::new("one workgroup, ragged", sum_squares_constants(300)),
+        Case::new("several workgroups, ragged", sum_squares_constants(10_001)),
+        Case::new("one group for all", sum_squares_constants(5_000).with("GROUPS", 1.0)),
+        Case::new("1024 groups, ragged", sum_squares_constants(5_000_003)),
+        Case::new("a bank", sum_squares_constants(8_520_000)).timed(),
+    ]
+}
+
+fn gradient_cases() -> Vec<Case> {
+    let at = |slot, loss_scale| StepParams { slot, loss_scale, ..Default::default() };
+    vec![
+        Case::new("smallest", gradient_constants(1, 1)),
+        Case::new("later slot, scaled", gradient_constants(77, 8)).at(at(6, 128.0)),
+        Case::new("most groups", gradient_constants(1024, 4)).at(at(9, 1.0)).timed(),
+        Case::new("infinite gradient", gradient_constants(300, 4))
+            .at(at(1, 1.0))
+            .filled(&[("partial", Fill::Infinite)]),
+        Case::new("infinite loss", gradient_constants(300, 4)).filled(&[("metrics", Fill::Infinite)]),
+        Case::new("infinite loss of another slot", gradient_constants(300, 4))
+            .at(at(2, 1.0))
+            .filled(&[("metrics", Fill::Infinite)]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{View, ViewMut};
+
+    fn run_gradient(partial: &[f32], loss: f32, loss_scale: f32) -> ([f32; 8], [u32; 2]) {
+        let (mut metrics, mut status) = ([7.0; 8], [9, 4]);
+        metrics[4] = loss;
+        let step = StepParams { slot: 3, loss_scale, ..Default::default() };
+        let c = gradient_constants(partial.len(), 2);
+        let writes = vec![Some(ViewMut::Float(&mut metrics[..])), Some(ViewMut::Index(&mut status[..]))];
+        gradient(Args { constants: &c, step: &step, reads: vec![View::Float(partial)], writes });
+        (metrics, status)
+    }
+
+    #[test]
+    fn a_finite_step_goes_on_and_any_other_is_counted() {
+        assert_eq!(run_gradient(&[8.0, 24.0], 1.5, 4.0), ([7.0, 7.0, 7.0, 7.0, 1.5, 7.0, 7.0, 2.0], [1, 4]));
+        assert_eq!(run_gradient(&[8.0, f32::INFINITY], 1.5, 4.0).1, [0, 5]);
+        assert_eq!(run_gradient(&[8.0, f32::NAN], 1.5, 4.0).1, [0, 5]);
+        assert_eq!(run_gradient(&[f32::MAX, f32::MAX], 1.5, 1.0).1, [0, 5]);
+        assert_eq!(run_gradient(&[1.0], f32::NAN, 1.0).1, [0, 5]);
+    }
+
+    #[test]
+    fn losses_and_hits_of_the_images_there_are() {
+        let (c, step) = (loss_constants(4, 2), StepParams { slot: 1, count: 3, ..Default::default() });
+        let mut metrics = [7.0f64; 8];
+        let reads = vec![View::Float(&[0.5, 1.0, 0.25, 0.0, 2.0, 1.0, 99.0, 99.0][..])];
+        loss(Args { constants: &c, step: &step, reads, writes: vec![Some(ViewMut::Float(&mut metrics[..]))] });
+        assert_eq!(metrics, [7.0, 7.0, 7.0, 7.0, 2.75, 2.0, 3.0, 7.0]);
+    }
+
+    #[test]
+    fn every_value_is_in_one_group() {
+        let c = sum_squares_constants(5_000);
+        let values: Vec<f64> = (0..5_000).map(|i| f64::from(i % 7)).collect();
+        let mut partial = vec![f64::NAN; groups(5_000)];
+        let writes = vec![Some(ViewMut::Float(&mut partial[..]))];
+        sum_squares(Args { constants: &c, step: &StepParams::default(), reads: vec![View::Float(&values)], writes });
+        assert_eq!(partial.len(), 3);
+        assert_eq!(partial.iter().sum::<f64>(), values.iter().map(|v| v * v).sum::<f64>());
+        assert_eq!((groups(0), groups(1), groups(usize::MAX / 2)), (1, 1, 1024));
+    }
+}
