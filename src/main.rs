@@ -1,2 +1,14 @@
-//! main
-fn main() {}
+//! `galaxy-gpu`: prints what went wrong, with its chain of causes, and sets the exit code. All else is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match galaxy_gpu::cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let known = error.downcast_ref::<galaxy_gpu::Error>();
+            ExitCode::from(known.map_or(1, galaxy_gpu::Error::exit_code))
+        }
+    }
+}

@@ -1,1 +1,71 @@
-//! To be filled.
+//! The command line: one file per command. Raw arguments become ready settings here; results are printed here and
+//! nowhere else.
+
+mod data;
+mod devices;
+mod evaluate;
+mod kernels;
+mod model;
+mod options;
+mod plan;
+mod predict;
+mod progress;
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Train galaxy classifiers on any vendor's GPU.
+#[derive(Parser)]
+#[command(name = "galaxy-gpu", version, about, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 success, 1 the machine or a check failed, 2 the input is at fault.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network; on simulated galaxies unless --data names real ones
+    Train(Box<train::Args>),
+    /// Measure a trained network on the test side of a split
+    Evaluate(evaluate::Args),
+    /// Classify one picture
+    Predict(predict::Args),
+    /// Describe networks
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Look at data sets and draw simulated ones
+    #[command(subcommand)]
+    Data(data::Command),
+    /// List, check and time the kernels
+    #[command(subcommand)]
+    Kernels(kernels::Command),
+    /// Show what a training step and an inference batch will run, how and why
+    Plan(plan::Args),
+    /// List the adapters
+    Devices(devices::Args),
+}
+
+/// Parses the command line and runs the command.
+///
+/// # Errors
+/// Whatever the command could not do, with the context of what was being done.
+pub fn run() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Model(command) => model::run(&command),
+        Command::Data(command) => data::run(&command),
+        Command::Kernels(command) => kernels::run(&command),
+        Command::Plan(args) => plan::run(&args),
+        Command::Devices(args) => devices::run(&args),
+    }
+}
+
+/// Prints one JSON object on standard output.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
