@@ -111,7 +111,9 @@ impl<T: Real> CpuEngine<T> {
     fn put_back(&mut self, id: TensorId, output: Store<T>) {
         let (store, range) = self.ranges[id].clone();
         match (&mut self.stores[store], output) {
-            (Store::Float(values), Store::Float(output)) if !values.is_empty() => values[range].copy_from_slice(&output),
+            (Store::Float(values), Store::Float(output)) if !values.is_empty() => {
+                values[range].copy_from_slice(&output)
+            }
             (store, output) => *store = output,
         }
     }

@@ -1,7 +1,8 @@
 //! Blocks become calls: each block's forward calls and, right beneath, its backward calls.
 
 use super::{
-    Augment, Bank, Block, Call, FillMode, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor, group,
+    Augment, Bank, Block, Call, FillMode, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor,
+    group,
 };
 use crate::error::{Error, Result};
 use crate::kernels::{self, Constants, Element, conv_block, conv2d, dense, maxpool2d, reduce};
@@ -220,7 +221,12 @@ impl<'a> Lowering<'a> {
                 self.call("conv_block.backward_weights", name, constants.clone(), &tensors);
                 if input_wanted {
                     let [kernel, _] = self.kernel_and_bias(node);
-                    self.call("conv_block.backward_input", name, constants, &[gradient, winner, kernel, input_gradient]);
+                    self.call(
+                        "conv_block.backward_input",
+                        name,
+                        constants,
+                        &[gradient, winner, kernel, input_gradient],
+                    );
                 }
             }
             Block::Dense { .. } => {

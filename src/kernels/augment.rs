@@ -96,7 +96,7 @@ pub static WARP: Contract = Contract {
     bindings: &[
         Binding::index("pixels", Fill::Bytes),
         Binding::index("order", Fill::Below("ROWS")),
-        Binding::read("transforms"),
+        Binding::read("transforms").filled(Fill::Uniform),
         Binding::update("images", Fill::Shuffled),
     ],
     constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_FIRST", "SHARD_COUNT", "FILL_MODE", "FILL_VALUE"],

@@ -65,7 +65,10 @@ fn first_that_runs(
             Some(why) => passed_over.push(format!("not {}: {why}", implementation.name)),
         }
     }
-    Err(Error::device(format!("{} has no implementation here: {}", contract.name, passed_over.join("; ")), "use --device cpu"))
+    Err(Error::device(
+        format!("{} has no implementation here: {}", contract.name, passed_over.join("; ")),
+        "use --device cpu",
+    ))
 }
 
 /// Why an implementation cannot run.

@@ -8,8 +8,7 @@ impl fmt::Display for Plan {
         for program in [Program::Train, Program::Infer] {
             writeln!(f, "{program:?}")?;
             for step in self.steps(program) {
-                let grids: Vec<String> =
-                    step.dispatches.iter().map(|d| format!("{}x{}", d.grid.x, d.grid.y)).collect();
+                let grids: Vec<String> = step.dispatches.iter().map(|d| format!("{}x{}", d.grid.x, d.grid.y)).collect();
                 writeln!(
                     f,
                     "  {:<16} {:<28} {:<10} grid {:<14} {:>9.1} MFLOP {:>10}  {}",

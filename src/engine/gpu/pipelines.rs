@@ -29,8 +29,10 @@ pub(super) fn build(
             unique.push(dispatch);
         }
     }
-    let pipelines: Vec<(&Dispatch, Pipeline)> =
-        unique.par_iter().map(|dispatch| Ok((*dispatch, Pipeline::new(gpu, dispatch, checked)?))).collect::<Result<_>>()?;
+    let pipelines: Vec<(&Dispatch, Pipeline)> = unique
+        .par_iter()
+        .map(|dispatch| Ok((*dispatch, Pipeline::new(gpu, dispatch, checked)?)))
+        .collect::<Result<_>>()?;
     let encode = |dispatch: &Dispatch| {
         let found = pipelines.iter().find(|(other, _)| same_pipeline(other, dispatch));
         let (_, pipeline) = found.ok_or_else(|| Error::device("a pipeline is missing", "please report this"))?;
