@@ -1,8 +1,10 @@
 // conv2d.backward_weights, portable.
 //   weights_gradient[ky,kx,ic,oc] = sum over n,oy,ox of input[n, oy*STRIDE+ky-PAD, ox*STRIDE+kx-PAD, ic] * output_gradient[n,oy,ox,oc]
 //   bias_gradient[oc]             = sum over n,oy,ox of output_gradient[n,oy,ox,oc]      (zero without BIAS)
-// One thread per weight, then one per bias; the whole batch is summed by that thread, row by row: a row's sum first,
-// so that roundings grow with the row and the number of rows, not with their product.
+// First of two dispatches: the output rows of the batch are cut into SPLITS runs, a number fixed by the shapes; one thread
+// per run and weight (or bias) sums that run, row by row: a row's sum first, so that roundings grow with the row and the
+// number of rows, not with their product. reduce/splits_direct.wgsl adds the runs in order.
+// Scratch: SPLITS rows of KERNEL^2 * IN_C * OUT_C weights, then OUT_C biases.
 override BATCH: u32;
 override IN_H: u32;
 override IN_W: u32;
@@ -15,20 +17,25 @@ override STRIDE: u32;
 override PAD_TOP: u32;
 override PAD_LEFT: u32;
 override BIAS: bool;
+override SPLITS: u32;
+override SPLIT_ROWS: u32;
 
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(3) var<storage, read_write> weights_gradient: array<f32>;
-@group(0) @binding(4) var<storage, read_write> bias_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-    let id = flat_group(group, groups) * 64u + local;
+    let thread = flat_group(group, groups) * 64u + local;
     let weights = KERNEL * KERNEL * IN_C * OUT_C;
-    if id >= weights + OUT_C { return; }
+    let split = thread / (weights + OUT_C);
+    if split >= SPLITS { return; }
+    let id = thread % (weights + OUT_C);
     let oc = id % OUT_C; // OUT_C divides `weights`
+    let first = split * SPLIT_ROWS;
+    let last = min(first + SPLIT_ROWS, BATCH * OUT_H);
     if id >= weights {
-        bias_gradient[oc] = bias_sum(oc);
+        partial[thread] = bias_sum(oc, first, last);
         return;
     }
     let ic = id / OUT_C % IN_C;
@@ -36,8 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let ky = id / (OUT_C * IN_C * KERNEL);
 
     var sum = 0.0;
-    for (var row = 0u; row < BATCH * OUT_H; row++) {
-        let iy = row % OUT_H * STRIDE + ky - PAD_TOP;
+    for (var row = first; row < last; row++) {
+        let iy = row % OUT_H * STRIDE + ky - PAD_TOP; // above the image wraps to a large number
         if iy >= IN_H { continue; }
         var row_sum = 0.0;
         for (var ox = 0u; ox < OUT_W; ox++) {
@@ -48,13 +55,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         }
         sum += row_sum;
     }
-    weights_gradient[id] = sum;
+    partial[thread] = sum;
 }
 
-fn bias_sum(oc: u32) -> f32 {
+fn bias_sum(oc: u32, first: u32, last: u32) -> f32 {
     var sum = 0.0;
     if !BIAS { return sum; }
-    for (var row = 0u; row < BATCH * OUT_H; row++) {
+    for (var row = first; row < last; row++) {
         var row_sum = 0.0;
         for (var ox = 0u; ox < OUT_W; ox++) {
             row_sum += output_gradient[(row * OUT_W + ox) * OUT_C + oc];

@@ -82,9 +82,9 @@ fn at(window: Window, q: u32) -> vec4f {
 }
 
 // One tap: column p of `e` holds what pixel p receives, four output channels; four input channels at a time.
-fn accumulate(sums: ptr<function, Sums>, from: u32, e: mat4x4f) {
+fn accumulate(sums: ptr<function, Sums>, start: u32, e: mat4x4f) {
     for (var g = 0u; g < 4u; g++) {
-        let place = from + g * 4u * WORDS;
+        let place = start + g * 4u * WORDS;
         let w = mat4x4f(weights[place], weights[place + WORDS], weights[place + 2u * WORDS], weights[place + 3u * WORDS]);
         (*sums).p0[g] += e[0] * w;
         (*sums).p1[g] += e[1] * w;

@@ -2,7 +2,9 @@
 //   weights_gradient[ky,kx,ic,oc] = sum over n,py,px with winner q < 4 of
 //                                   pooled_gradient[n,py,px,oc] * input[n, 2py+qy+ky-1, 2px+qx+kx-1, ic]
 //   bias_gradient[oc]             = sum over n,py,px with winner q < 4 of pooled_gradient[n,py,px,oc]
-// One thread per weight, then one per bias; a row's sum before the whole, so that roundings stay small.
+// First of two dispatches: the pooled rows of the batch are cut into SPLITS runs, a number fixed by the shapes; one thread
+// per run and weight (or bias) sums that run, a row's sum before the whole, so that roundings stay small.
+// reduce/splits_direct.wgsl adds the runs in order. Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases.
 override BATCH: u32;
 override IN_H: u32;
 override IN_W: u32;
@@ -11,18 +13,21 @@ override POOL_H: u32;
 override POOL_W: u32;
 override OUT_C: u32;
 override WORDS: u32;
+override SPLITS: u32;
+override SPLIT_ROWS: u32;
 
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read> pooled_gradient: array<f32>;
 @group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> weights_gradient: array<f32>;
-@group(0) @binding(5) var<storage, read_write> bias_gradient: array<f32>;
+@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-    let id = flat_group(group, groups) * 64u + local;
+    let thread = flat_group(group, groups) * 64u + local;
     let weights = 9u * IN_C * OUT_C;
-    if id >= weights + OUT_C { return; }
+    let split = thread / (weights + OUT_C);
+    if split >= SPLITS { return; }
+    let id = thread % (weights + OUT_C);
     let is_bias = id >= weights;
     let oc = id % OUT_C; // OUT_C divides `weights`
     let ic = id / OUT_C % IN_C;
@@ -30,7 +35,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let ky = id / (OUT_C * IN_C * 3u);
 
     var sum = 0.0;
-    for (var row = 0u; row < BATCH * POOL_H; row++) {
+    let last = min((split + 1u) * SPLIT_ROWS, BATCH * POOL_H);
+    for (var row = split * SPLIT_ROWS; row < last; row++) {
         var row_sum = 0.0;
         for (var px = 0u; px < POOL_W; px++) {
             let pixel = row * POOL_W + px;
@@ -45,5 +51,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         }
         sum += row_sum;
     }
-    if is_bias { bias_gradient[oc] = sum; } else { weights_gradient[id] = sum; }
+    partial[thread] = sum;
 }

@@ -20,9 +20,6 @@ override SPLIT_ROWS: u32;
 @group(0) @binding(3) var<storage, read> winner: array<u32>;
 @group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
 
-// Column j of matrix g: input channel j, output channels 4g..4g+3.
-struct Sums { g0: mat4x4f, g1: mat4x4f, g2: mat4x4f, g3: mat4x4f }
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
@@ -34,7 +31,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let tap = id / (in_tiles * out_tiles) % 9u;
     let split = id / (in_tiles * out_tiles * 9u);
 
-    var sums = Sums();
+    // column j of matrix g: input channel j, output channels 4g..4g+3
+    var g0 = mat4x4f();
+    var g1 = mat4x4f();
+    var g2 = mat4x4f();
+    var g3 = mat4x4f();
     var bias = mat4x4f();
     let last = min((split + 1u) * SPLIT_ROWS, BATCH * POOL_H);
     for (var row = split * SPLIT_ROWS; row < last; row++) {
@@ -47,10 +48,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let x2 = load(n, y + 1u, x, ic);
             let x3 = load(n, y + 1u, x + 1u, ic);
             let place = (row * POOL_W + px) * WORDS + out_tile * 4u;
-            bias[0] += accumulate(&sums.g0, place, x0, x1, x2, x3);
-            bias[1] += accumulate(&sums.g1, place + 1u, x0, x1, x2, x3);
-            bias[2] += accumulate(&sums.g2, place + 2u, x0, x1, x2, x3);
-            bias[3] += accumulate(&sums.g3, place + 3u, x0, x1, x2, x3);
+            bias[0] += accumulate(&g0, place, x0, x1, x2, x3);
+            bias[1] += accumulate(&g1, place + 1u, x0, x1, x2, x3);
+            bias[2] += accumulate(&g2, place + 2u, x0, x1, x2, x3);
+            bias[3] += accumulate(&g3, place + 3u, x0, x1, x2, x3);
         }
     }
 
@@ -58,10 +59,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let base = split * (9u * IN_C + 1u) * columns + out_tile * 4u;
     for (var j = 0u; j < min(4u, IN_C - ic); j++) {
         let place = base + (tap * IN_C + ic + j) * columns;
-        partial[place] = sums.g0[j];
-        partial[place + 1u] = sums.g1[j];
-        partial[place + 2u] = sums.g2[j];
-        partial[place + 3u] = sums.g3[j];
+        partial[place] = g0[j];
+        partial[place + 1u] = g1[j];
+        partial[place + 2u] = g2[j];
+        partial[place + 3u] = g3[j];
     }
     if tap == 4u && ic == 0u {
         for (var g = 0u; g < 4u; g++) { partial[base + 9u * IN_C * columns + g] = bias[g]; }

@@ -7,7 +7,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::kernels::{self, Constants, Element, conv_block, conv2d, dense, maxpool2d, reduce};
 use crate::model::{Layer, Network, Node};
-use crate::shape::{Padding, Window};
+use crate::shape::Window;
 
 /// The graph of a network: a training step and a batch of inference.
 ///

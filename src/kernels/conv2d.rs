@@ -13,7 +13,9 @@
 //!
 //! Constants: `BATCH IN_H IN_W IN_C OUT_H OUT_W OUT_C KERNEL STRIDE PAD_TOP PAD_LEFT BIAS RELU`.
 
-use super::{Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Real, Tolerance};
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Real, Split, Tolerance, launch_split,
+};
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
 use rayon::prelude::*;
@@ -96,8 +98,9 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.product(&["BATCH", "OUT_H", "OUT_W"])),
     cases,
     implementations: &[Implementation::direct(|c| {
-        let threads = weights(c) + c.size("OUT_C");
-        Launch::single(shader!("conv2d/backward_weights_direct.wgsl"), 4, Grid::elements(threads, 64))
+        let (sizes, threads) = ([weights(c), c.size("OUT_C")], weights(c) + c.size("OUT_C"));
+        let split = Split::new(c.product(&["BATCH", "OUT_H"]), c.size("OUT_W"), threads);
+        launch_split(shader!("conv2d/backward_weights_direct.wgsl"), 2, split, threads, sizes)
     })],
 };
 

@@ -17,8 +17,8 @@
 //! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Stage, Tolerance,
-    View, ViewMut, conv2d, maxpool2d,
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Shader, Split,
+    Tolerance, View, ViewMut, conv2d, launch_split, maxpool2d,
 };
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
@@ -136,42 +136,22 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
             name: "split",
             needs: Needs { workgroup_bytes: 0, invocations: 0 },
             accepts: |c| c.size("OUT_C").is_multiple_of(16),
-            launch: split_launch,
+            launch: |c| {
+                let threads = 9 * c.size("IN_C").div_ceil(4) * c.size("OUT_C") / 16;
+                launch_runs(shader!("conv_block/backward_weights_split.wgsl"), c, threads)
+            },
         },
         Implementation::direct(|c| {
             let threads = weights(c) + c.size("OUT_C");
-            Launch::single(shader!("conv_block/backward_weights_direct.wgsl"), 5, Grid::elements(threads, 64))
+            launch_runs(shader!("conv_block/backward_weights_direct.wgsl"), c, threads)
         }),
     ],
 };
 
-/// Two dispatches: partial sums of runs of pooled rows, then their ordered sum. The number of runs follows from the
-/// shapes alone (about 2^16 threads, at most 1024 runs), so results do not depend on the device.
-fn split_launch(c: &Constants) -> Launch {
-    let (in_tiles, out_tiles) = (c.size("IN_C").div_ceil(4), c.size("OUT_C") / 16);
-    let rows = c.product(&["BATCH", "POOL_H"]);
-    let wanted = (65_536 / (9 * in_tiles * out_tiles)).clamp(1, 1024).min(rows);
-    let split_rows = rows.div_ceil(wanted);
-    let splits = rows.div_ceil(split_rows);
-    let partial = weights(c) + c.size("OUT_C");
-    let extra = Constants::sizes(&[
-        ("SPLITS", splits),
-        ("SPLIT_ROWS", split_rows),
-        ("WEIGHTS", weights(c)),
-        ("BIASES", c.size("OUT_C")),
-    ]);
-    let threads = splits * 9 * in_tiles * out_tiles;
-    let sum_runs = Stage {
-        shader: shader!("conv_block/backward_weights_split.wgsl"),
-        bindings: vec![0, 1, 2, 5],
-        grid: Grid::elements(threads, 64),
-    };
-    let add_runs = Stage {
-        shader: shader!("reduce/splits_direct.wgsl"),
-        bindings: vec![3, 4, 5],
-        grid: Grid::elements(partial, 64),
-    };
-    Launch { extra, stages: vec![sum_runs, add_runs], scratch: splits * partial }
+/// Two dispatches over runs of pooled rows; see [`launch_split`].
+fn launch_runs(shader: Shader, c: &Constants, threads: usize) -> Launch {
+    let split = Split::new(c.product(&["BATCH", "POOL_H"]), c.size("POOL_W"), threads);
+    launch_split(shader, 3, split, threads, [weights(c), c.size("OUT_C")])
 }
 
 fn inputs(c: &Constants) -> usize {

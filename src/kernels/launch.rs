@@ -108,6 +108,56 @@ impl Launch {
     }
 }
 
+/// Loop iterations one thread may make. Mesa's llvmpipe (22.3) silently leaves all loops of a thread after 65535 in
+/// total; a kernel stays far below, which also keeps its dispatches short.
+pub const LOOP_ITERATIONS: usize = 16_384;
+
+/// Rows of a batch cut into equal runs, each summed apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Number of runs.
+    pub splits: usize,
+    /// Rows in a run.
+    pub rows: usize,
+}
+
+impl Split {
+    /// Cuts `rows` of `row_iterations` each so that runs x `threads` come to about 2^16 threads, in at most 1024 runs,
+    /// more only where a run would exceed [`LOOP_ITERATIONS`]. From the shapes alone, never from the device, so that
+    /// results do not depend on it.
+    pub fn new(rows: usize, row_iterations: usize, threads: usize) -> Self {
+        let wanted = (65_536 / threads.max(1)).clamp(1, 1024).min(rows.max(1));
+        let longest = (LOOP_ITERATIONS / row_iterations.max(1)).max(1);
+        let run = rows.div_ceil(wanted).min(longest).max(1);
+        Self { splits: rows.div_ceil(run).max(1), rows: run }
+    }
+}
+
+/// A weights' gradient in two dispatches: `shader` sums each run with `threads` threads into scratch, then
+/// `reduce/splits_direct.wgsl` adds the runs in order. The contract's bindings are `reads` inputs, the weights'
+/// gradient of `weights` elements and the bias gradient of `biases`.
+pub fn launch_split(shader: Shader, reads: usize, split: Split, threads: usize, sizes: [usize; 2]) -> Launch {
+    let [weights, biases] = sizes;
+    let (weights_gradient, bias_gradient, scratch) = (reads, reads + 1, reads + 2);
+    let extra = Constants::sizes(&[
+        ("SPLITS", split.splits),
+        ("SPLIT_ROWS", split.rows),
+        ("WEIGHTS", weights),
+        ("BIASES", biases),
+    ]);
+    let sum_runs = Stage {
+        shader,
+        bindings: (0..reads).chain([scratch]).collect(),
+        grid: Grid::elements(split.splits * threads, 64),
+    };
+    let add_runs = Stage {
+        shader: shader!("reduce/splits_direct.wgsl"),
+        bindings: vec![weights_gradient, bias_gradient, scratch],
+        grid: Grid::elements(weights + biases, 64),
+    };
+    Launch { extra, stages: vec![sum_runs, add_runs], scratch: split.splits * (weights + biases) }
+}
+
 /// One way to run a contract on a GPU.
 pub struct Implementation {
     /// `direct`, `registers`, ...; the part after the last `direction_` in the file's name.
@@ -137,6 +187,17 @@ mod tests {
             let grid = Grid::groups(groups);
             assert!(grid.x as usize <= AXIS && grid.y as usize <= AXIS, "{groups}");
             assert!(grid.x as usize * grid.y as usize >= groups, "{groups}");
+        }
+    }
+
+    #[test]
+    fn splits_cover_all_rows_within_the_loop_limit() {
+        for (rows, row_iterations, threads) in
+            [(1, 1, 1), (6400, 128, 9), (513, 513, 17), (50, 20_000, 4), (800, 16, 1152)]
+        {
+            let split = Split::new(rows, row_iterations, threads);
+            assert!(split.splits * split.rows >= rows && (split.splits - 1) * split.rows < rows, "{split:?}");
+            assert!(split.rows == 1 || split.rows * row_iterations <= LOOP_ITERATIONS, "{split:?}");
         }
     }
 

@@ -25,7 +25,9 @@ pub mod softmax_cross_entropy;
 pub use case::{Case, Fill};
 pub use compare::Tolerance;
 pub use constants::Constants;
-pub use launch::{Grid, Implementation, Launch, Needs, Shader, Stage, common_source};
+pub use launch::{
+    Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Shader, Split, Stage, common_source, launch_split,
+};
 pub use step::StepParams;
 pub use twin::{Args, Element, Real, Twin, View, ViewMut};
 
