@@ -12,8 +12,10 @@
 //!
 //! Constants: `BATCH SLOTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS`.
 
-use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, Tolerance};
-use crate::kernels::StepParams;
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, StepParams,
+    Tolerance,
+};
 use crate::{shader, twin};
 
 /// Threads of a workgroup, as in `common/reduce.wgsl`.
@@ -22,9 +24,9 @@ const THREADS: usize = 256;
 /// Most partial sums, which one workgroup adds up.
 const MOST_GROUPS: usize = 1024;
 
-/// Partial sums of `elements` values: one per 2048 values (eight to a thread), from 1 to 1024.
+/// Partial sums of `elements` values: one per 8192 values (32 to a thread), from 1 to 1024.
 pub fn groups(elements: usize) -> usize {
-    elements.div_ceil(8 * THREADS).clamp(1, MOST_GROUPS)
+    elements.div_ceil(32 * THREADS).clamp(1, MOST_GROUPS)
 }
 
 /// Constants of `reduce.loss`.
@@ -72,9 +74,17 @@ pub static SUM_SQUARES: Contract = Contract {
     cost: |c| Cost { flops: 2.0 * c.float("ELEMENTS"), bytes: 4.0 * c.float("ELEMENTS") },
     tolerance: |c| Tolerance::sum(c.size("ELEMENTS").div_ceil(c.size("GROUPS"))),
     cases: sum_squares_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.size("GROUPS")))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| Launch::single(shader!("reduce/sum_squares_vectors.wgsl"), 2, Grid::groups(c.size("GROUPS"))),
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.size("GROUPS")))
+        }),
+    ],
 };
 
 /// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused)`.
@@ -149,9 +159,10 @@ fn sum_squares_cases() -> Vec<Case> {
     vec![
         Case::new("smallest", sum_squares_constants(1)),
         Case::new("one workgroup, ragged", sum_squares_constants(300)),
-        Case::new("several workgroups, ragged", sum_squares_constants(10_001)),
+        Case::new("several workgroups, ragged", sum_squares_constants(30_001)),
         Case::new("one group for all", sum_squares_constants(5_000).with("GROUPS", 1.0)),
-        Case::new("1024 groups, ragged", sum_squares_constants(5_000_003)),
+        Case::new("whole vectors, ragged blocks", sum_squares_constants(30_004)),
+        Case::new("1024 groups, ragged", sum_squares_constants(8_400_003)),
         Case::new("a bank", sum_squares_constants(8_520_000)).timed(),
     ]
 }
@@ -207,12 +218,11 @@ mod tests {
 
     #[test]
     fn every_value_is_in_one_group() {
-        let c = sum_squares_constants(5_000);
+        let c = sum_squares_constants(5_000).with("GROUPS", 3.0);
         let values: Vec<f64> = (0..5_000).map(|i| f64::from(i % 7)).collect();
-        let mut partial = vec![f64::NAN; groups(5_000)];
+        let mut partial = [f64::NAN; 3];
         let writes = vec![Some(ViewMut::Float(&mut partial[..]))];
         sum_squares(Args { constants: &c, step: &StepParams::default(), reads: vec![View::Float(&values)], writes });
-        assert_eq!(partial.len(), 3);
         assert_eq!(partial.iter().sum::<f64>(), values.iter().map(|v| v * v).sum::<f64>());
         assert_eq!((groups(0), groups(1), groups(usize::MAX / 2)), (1, 1, 1024));
     }
