@@ -7,6 +7,7 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod files;
 pub mod graph;
 pub mod kernels;
 pub mod model;

@@ -33,12 +33,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let centre_y = 0.5 * f32(HEIGHT - 1u);
     let a = mirror_x * zoom * vec2f(cos(angle), -sin(angle));
     let b = mirror_y * zoom * vec2f(sin(angle), cos(angle));
-    let from = vec2f(centre_x + shift_x, centre_y + shift_y); // the output position that shows the centre
+    let anchor = vec2f(centre_x + shift_x, centre_y + shift_y); // the output position that shows the centre
     let at = id * 6u;
     transforms[at] = a.x;
     transforms[at + 1u] = a.y;
-    transforms[at + 2u] = centre_x - a.x * from.x - a.y * from.y;
+    transforms[at + 2u] = centre_x - a.x * anchor.x - a.y * anchor.y;
     transforms[at + 3u] = b.x;
     transforms[at + 4u] = b.y;
-    transforms[at + 5u] = centre_y - b.x * from.x - b.y * from.y;
+    transforms[at + 5u] = centre_y - b.x * anchor.x - b.y * anchor.y;
 }

@@ -129,11 +129,11 @@ mod tests {
 
     #[test]
     fn the_first_step_has_the_size_of_the_learning_rate() {
-        for gradient in [0.5, -3.0] {
+        for gradient in [0.5, -3.0, 1e-5] {
             let [p, m, v] = run(keras(1), gradient, 1);
-            // 1 - rate * sign(g) * sqrt(v) / (sqrt(v) + epsilon); betas are f32, hence 1e-7
+            // 1 - rate * sign(g) * sqrt(v) / (sqrt(v) + epsilon); 1 - beta is rounded in f32, hence the slack
             let root = (0.001f64 * gradient * gradient).sqrt();
-            assert!((p - (1.0 - 1e-3 * gradient.signum() * root / (root + 1e-7))).abs() < 1e-9, "{p}");
+            assert!((p - (1.0 - 1e-3 * gradient.signum() * root / (root + 1e-7))).abs() < 2e-8, "{p}");
             assert!((m - 0.1 * gradient).abs() < 1e-6 && (v - 0.001 * gradient * gradient).abs() < 1e-6);
         }
     }

@@ -80,7 +80,7 @@ pub static DRAW: Contract = Contract {
     twin: twin!(draw),
     cost: |c| Cost { flops: 60.0 * c.float("BATCH"), bytes: 24.0 * c.float("BATCH") },
     // Not a sum: WGSL allows sin and cos an absolute error of 2^-11 between -pi and pi, although adapters are far better
-    // (2e-7 on Mesa's llvmpipe). 2^-16 leaves room for hardware sines (NVIDIA's and AMD's: about 2^-20) and moves a pixel
+    // (5e-7 of this measure on Mesa's llvmpipe). 2^-16 leaves room for hardware sines (NVIDIA's and AMD's: about 2^-20) and moves a pixel
     // 128 places from the centre by 0.002 places, which no image shows.
     tolerance: |_| Tolerance { relative: 1.0 / 65_536.0 },
     cases: draw_cases,
@@ -96,7 +96,7 @@ pub static WARP: Contract = Contract {
     bindings: &[
         Binding::index("pixels", Fill::Bytes),
         Binding::index("order", Fill::Below("ROWS")),
-        Binding::read("transforms"),
+        Binding::read("transforms").filled(Fill::Uniform),
         Binding::update("images", Fill::Shuffled),
     ],
     constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_FIRST", "SHARD_COUNT", "FILL_MODE", "FILL_VALUE"],

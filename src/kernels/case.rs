@@ -9,6 +9,8 @@ use rand_pcg::Pcg64Mcg;
 pub enum Fill {
     /// Distinct values in -1..1, shuffled: relu and max have no ties.
     Shuffled,
+    /// Independent values in -1..1: sums of their multiples are never round numbers, where a wrapped image jumps.
+    Uniform,
     /// Distinct values in 0..1, shuffled: second moments, probabilities.
     Positive,
     /// Multiples of 1/16 in -1..1: sums of products are exact in f32, so the order of additions cannot matter and
@@ -39,6 +41,7 @@ impl Fill {
         };
         let mut values = match self {
             Self::Dyadic => return (0..count).map(|_| rng.random_range(-16..=16) as f32 / 16.0).collect(),
+            Self::Uniform => return (0..count).map(|_| rng.random_range(-1.0..1.0)).collect(),
             Self::Zero => return vec![0.0; count],
             Self::Ones => return vec![1.0; count],
             Self::Positive | Self::Infinite => spread(0.0, 1.0),

@@ -252,7 +252,7 @@ mod tests {
     fn run(twin: fn(Args<f64>), c: &Constants, reads: &[&[f64]], lengths: &[usize]) -> Vec<Vec<f64>> {
         let mut outputs: Vec<Vec<f64>> = lengths.iter().map(|&n| vec![f64::NAN; n]).collect();
         let writes = outputs.iter_mut().map(|o| Some(ViewMut::Float(&mut o[..]))).collect();
-        let reads = reads.iter().map(|r| View::Float(*r)).collect();
+        let reads = reads.iter().map(|r| View::Float(r)).collect();
         twin(Args { constants: c, step: &StepParams::default(), reads, writes });
         outputs
     }

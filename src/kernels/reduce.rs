@@ -12,8 +12,10 @@
 //!
 //! Constants: `BATCH SLOTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS`.
 
-use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, Tolerance};
-use crate::kernels::StepParams;
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, StepParams,
+    Tolerance,
+};
 use crate::{shader, twin};
 
 /// Threads of a workgroup, as in `common/reduce.wgsl`.
@@ -72,9 +74,17 @@ pub static SUM_SQUARES: Contract = Contract {
     cost: |c| Cost { flops: 2.0 * c.float("ELEMENTS"), bytes: 4.0 * c.float("ELEMENTS") },
     tolerance: |c| Tolerance::sum(c.size("ELEMENTS").div_ceil(c.size("GROUPS"))),
     cases: sum_squares_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.size("GROUPS")))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| Launch::single(shader!("reduce/sum_squares_vectors.wgsl"), 2, Grid::groups(c.size("GROUPS"))),
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.size("GROUPS")))
+        }),
+    ],
 };
 
 /// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused)`.
@@ -151,6 +161,7 @@ fn sum_squares_cases() -> Vec<Case> {
         Case::new("one workgroup, ragged", sum_squares_constants(300)),
         Case::new("several workgroups, ragged", sum_squares_constants(10_001)),
         Case::new("one group for all", sum_squares_constants(5_000).with("GROUPS", 1.0)),
+        Case::new("whole vectors, ragged blocks", sum_squares_constants(10_004)),
         Case::new("1024 groups, ragged", sum_squares_constants(5_000_003)),
         Case::new("a bank", sum_squares_constants(8_520_000)).timed(),
     ]

@@ -3,7 +3,7 @@
 //! Plotters' thick lines have hard edges; shrinking the picture smooths them. This file knows colours, pixels and
 //! paths, not what is drawn.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
@@ -63,21 +63,10 @@ pub(super) fn picture(width: u32, height: u32, path: &Path, draw: impl FnOnce(&A
 /// # Errors
 /// [`Error::File`] when it cannot be written; nothing is left behind.
 pub(super) fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
-    let failed = |problem: String| {
-        Error::file(path, problem, "check that its folder exists, may be written to and has space left")
-    };
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).map_err(|error| failed(error.to_string()))?;
-
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; a picture should have the permissions of any other new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".picture").tempfile_in(folder).map_err(|error| failed(error.to_string()))?;
-    file.write_all(bytes.get_ref()).map_err(|error| failed(error.to_string()))?;
-    file.persist(path).map_err(|error| failed(error.error.to_string()))?;
-    Ok(())
+    let written = picture.write_to(&mut bytes, ImageFormat::Png);
+    written.map_err(|error| Error::file(path, error, "make the picture smaller"))?;
+    crate::files::write_whole(path, bytes.get_ref())
 }
 
 /// Mixes `color` into a pixel; `share` 1 replaces it.

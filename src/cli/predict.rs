@@ -1,0 +1,89 @@
+//! `galaxy-gpu predict`: "This galaxy is most likely to be a Barred Spiral Galaxy."
+
+use super::options::DeviceOptions;
+use super::print_json;
+use crate::data::{Dataset, Pixels, read_picture};
+use crate::train::{Session, Setup, Weights, find_weights};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Which weights, which picture.
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  galaxy-gpu predict runs/a image.png --json")]
+pub struct Args {
+    /// Run folder, or a weights file
+    run: PathBuf,
+    /// PNG or JPEG of any size
+    image: PathBuf,
+    /// The last weights instead of the best
+    #[arg(long)]
+    last: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
+}
+
+/// Classifies the picture and prints the score of every class.
+///
+/// # Errors
+/// Bad input; a device that fails.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let weights = find_weights(&args.run, args.last)?;
+    let card = &weights.card;
+    let pixels = read_picture(&args.image, card.height, card.width)?;
+    let scores = classify(args, &weights, pixels)?;
+    let index = (0..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best });
+    let class = &card.classes[index];
+    if args.json {
+        let probabilities: serde_json::Map<_, _> =
+            card.classes.iter().zip(&scores).map(|(class, score)| (class.clone(), (*score).into())).collect();
+        print_json(&serde_json::json!({
+            "class": class,
+            "index": index,
+            "confidence": scores[index],
+            "probabilities": probabilities,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let width = card.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
+    for (class, score) in card.classes.iter().zip(&scores) {
+        println!("{class:<width$}  {score:>7.2}%", score = score * 100.0);
+    }
+    println!("\nThis galaxy is most likely to be {} {class}.", article(class));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn classify(args: &Args, weights: &Weights, pixels: Vec<u8>) -> crate::Result<Vec<f32>> {
+    let card = &weights.card;
+    let dataset = Dataset {
+        name: args.image.display().to_string(),
+        height: card.height,
+        width: card.width,
+        pixels: Pixels::Owned(pixels),
+        labels: vec![0],
+        classes: card.classes.clone(),
+        sky: None,
+        notes: Vec::new(),
+    };
+    let device = args.device.open()?;
+    let mut setup = Setup::inference(1);
+    setup.fuse = !args.device.no_fuse;
+    setup.choices.clone_from(&args.device.choices);
+    let make_engine = |plan| device.engine(plan, args.device.checked);
+    let mut session = Session::new(&weights.network()?, &dataset, &setup, &device.profile(), make_engine)?;
+    session.set_parameters(&weights.tensors)?;
+    session.set_order(&[0])?;
+    session.infer(0, 1, 1)?;
+    session.probabilities()
+}
+
+/// `a` or `an`, by the first letter.
+fn article(noun: &str) -> &'static str {
+    match noun.chars().next().map(|letter| letter.to_ascii_lowercase()) {
+        Some('a' | 'e' | 'i' | 'o' | 'u') => "an",
+        _ => "a",
+    }
+}

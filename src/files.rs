@@ -1,0 +1,22 @@
+//! Writing files so that a reader finds the old one or the new one, never half of one.
+
+use crate::error::{Error, Result};
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a file whole: to a temporary file in the same folder, synced, then renamed.
+///
+/// # Errors
+/// [`Error::File`] when it cannot be written; nothing is left behind and an earlier file stays.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let remedy = "check that its folder exists, may be written to and has space left";
+    let failed = |error: std::io::Error| Error::file(path, error, remedy);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; the result should have the permissions of any other new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.prefix(".unfinished").tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map(drop).map_err(|error| failed(error.error))
+}

@@ -1,0 +1,177 @@
+//! Trained weights as a safetensors file: the tensors by Keras's names, and all that is needed to use them as metadata.
+
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::model::{Model, Network};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What a classifier is made of and where it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// The network.
+    pub model: Model,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// What happens to a pixel before the network sees it.
+    pub preprocessing: String,
+    /// Name of the training data.
+    pub data: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Hash of the split.
+    pub split_hash: String,
+    /// Epochs trained.
+    pub epochs: u32,
+    /// Accuracy on the test side after them.
+    pub val_accuracy: f32,
+}
+
+impl Card {
+    /// The same card after some epochs.
+    pub fn after(&self, epochs: u32, val_accuracy: f32) -> Self {
+        Self { epochs, val_accuracy, ..self.clone() }
+    }
+}
+
+/// Pixels are divided by 255, as the kernels do it.
+pub const PREPROCESSING: &str = "RGB u8 / 255, NHWC";
+
+/// A network's parameters in the model's order, with its card.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// What it is.
+    pub card: Card,
+    /// Values of each parameter.
+    pub tensors: Vec<Vec<f32>>,
+}
+
+/// Key of the card in the metadata, and of the layout's version.
+const CARD: &str = "galaxy-gpu";
+const VERSION: &str = "galaxy-gpu.version";
+
+impl Weights {
+    /// The network these weights belong to.
+    ///
+    /// # Errors
+    /// As [`Model::build`].
+    pub fn network(&self) -> Result<Network> {
+        self.card.model.build(self.card.height, self.card.width, self.card.classes.len())
+    }
+
+    /// Hash of the values alone: equal for bit-identical weights (blake3, 16 hexadecimal digits).
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for values in &self.tensors {
+            hasher.update(bytemuck::cast_slice(values));
+        }
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+
+    /// Writes the file whole.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let failed = |problem: String| Error::file(path, problem, "please report this");
+        let network = self.network()?;
+        let views = network.parameters().zip(&self.tensors).map(|(parameter, values)| {
+            let shape = parameter.shape.sizes().to_vec();
+            let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values));
+            view.map(|view| (parameter.name.clone(), view)).map_err(|e| failed(e.to_string()))
+        });
+        let views = views.collect::<Result<Vec<_>>>()?;
+        let card = serde_json::to_string(&self.card).map_err(|e| failed(e.to_string()))?;
+        let metadata = HashMap::from([(CARD.to_owned(), card), (VERSION.to_owned(), "1".to_owned())]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
+        write_whole(path, &bytes)
+    }
+
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no safetensors file, was not written by this program, or whose tensors do not
+    /// fit its own model.
+    pub fn load(path: &Path) -> Result<Self> {
+        let remedy = "name a run folder or a weights file that `galaxy-gpu train` has written";
+        let refuse = |problem: String| Error::file(path, problem, remedy);
+        let bytes = std::fs::read(path).map_err(|e| refuse(e.to_string()))?;
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| refuse(format!("no safetensors file ({e})")))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let card = metadata.get(CARD).ok_or_else(|| refuse("it does not say which model it holds".into()))?;
+        if metadata.get(VERSION).map(String::as_str) != Some("1") {
+            return Err(refuse("it has an unknown version of the layout".into()));
+        }
+        let card: Card = serde_json::from_str(card).map_err(|e| refuse(format!("its description is damaged ({e})")))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| refuse(format!("it is damaged ({e})")))?;
+        let mut weights = Self { card, tensors: Vec::new() };
+        for parameter in weights.network()?.parameters() {
+            let name = &parameter.name;
+            let view = file.tensor(name).map_err(|_| refuse(format!("tensor {name} is missing")))?;
+            if view.dtype() != Dtype::F32 || view.shape() != parameter.shape.sizes() {
+                let found = format!("{:?} {:?}", view.dtype(), view.shape());
+                return Err(refuse(format!("tensor {name} is {found}, its model needs F32 {}", parameter.shape)));
+            }
+            weights.tensors.push(bytemuck::pod_collect_to_vec(view.data()));
+        }
+        Ok(weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::initialise;
+
+    fn weights() -> Weights {
+        let model = Model::preset("conv3").unwrap();
+        let network = model.build(16, 16, 3).unwrap();
+        let tensors = network.parameters().enumerate().map(|(i, p)| initialise(p, i, 1)).collect();
+        let card = Card {
+            model,
+            classes: ["a", "b", "c"].map(String::from).to_vec(),
+            height: 16,
+            width: 16,
+            preprocessing: PREPROCESSING.into(),
+            data: "test".into(),
+            seed: 1,
+            split_hash: "abc".into(),
+            epochs: 2,
+            val_accuracy: 0.5,
+        };
+        Weights { card, tensors }
+    }
+
+    #[test]
+    fn weights_survive_a_round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        weights().save(&path).unwrap();
+        assert_eq!(Weights::load(&path).unwrap(), weights());
+    }
+
+    #[test]
+    fn damage_and_strangers_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        weights().save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let error = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            Weights::load(&path).unwrap_err().to_string()
+        };
+        assert!(error(&bytes[..bytes.len() - 4]).contains("no safetensors file"));
+        assert!(error(b"not weights").contains("no safetensors file"));
+        let none: Vec<(String, TensorView)> = Vec::new();
+        let stranger = safetensors::serialize(none, None).unwrap();
+        assert!(error(&stranger).contains("does not say which model"));
+        assert!(Weights::load(&folder.path().join("none")).is_err());
+    }
+}
