@@ -1,9 +1,8 @@
 //! Blocks become calls: each block's forward calls and, right beneath, its backward calls.
 
-use super::{
-    Augment, Bank, Block, Call, FillMode, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor,
-    group,
-};
+mod input;
+
+use super::{Bank, Block, Call, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor, group};
 use crate::error::{Error, Result};
 use crate::kernels::{self, Constants, Element, conv_block, conv2d, dense, maxpool2d, reduce};
 use crate::model::{Layer, Network, Node};
@@ -83,47 +82,6 @@ impl<'a> Lowering<'a> {
         self.loss(done.last().map_or(images, |last| last.output));
         self.graph.infer = std::mem::take(&mut self.calls);
         Ok(())
-    }
-
-    /// The batch's images as floats in 0..1, one call per shard.
-    fn images(&mut self, augment: Option<Augment>) -> TensorId {
-        let (height, width, channels) = self.network.image;
-        let images = self.passing("images", self.settings.batch * height * width * channels);
-        let transforms = augment.map(|augment| self.transforms(augment));
-        for index in 0..self.shared.pixels.len() {
-            let (shard, pixels) = self.shared.pixels[index];
-            let constants = Constants::sizes(&[
-                ("BATCH", self.settings.batch),
-                ("ROWS", self.settings.rows),
-                ("HEIGHT", height),
-                ("WIDTH", width),
-                ("SHARD_FIRST", shard.first),
-                ("SHARD_COUNT", shard.count),
-            ]);
-            let order = self.shared.order;
-            match (transforms, augment) {
-                (Some(transforms), Some(augment)) => {
-                    let constants = constants.with("FILL_MODE", fill_mode(augment.fill)).with("FILL_VALUE", 0.0);
-                    self.call("augment.warp", "augment", constants, &[pixels, order, transforms, images]);
-                }
-                _ => self.call("augment.gather", "images", constants, &[pixels, order, images]),
-            }
-        }
-        images
-    }
-
-    fn transforms(&mut self, augment: Augment) -> TensorId {
-        let (height, width, _) = self.network.image;
-        let sizes = [("BATCH", self.settings.batch), ("HEIGHT", height), ("WIDTH", width)];
-        let constants = Constants::sizes(&sizes)
-            .with("FLIP", f64::from(u8::from(augment.flip)))
-            .with("ROTATION", augment.rotation)
-            .with("ZOOM_LOW", augment.zoom.0)
-            .with("ZOOM_HIGH", augment.zoom.1)
-            .with("SHIFT", augment.shift);
-        let transforms = self.passing("transforms", self.settings.batch * 6);
-        self.call("augment.draw", "augment", constants, &[transforms]);
-        transforms
     }
 
     fn forward(&mut self, images: TensorId, training: bool) -> Result<Vec<Done<'a>>> {
@@ -411,15 +369,6 @@ fn add_parameters(graph: &mut Graph, network: &Network) {
         let shape = parameter.shape.clone();
         graph.parameters.push(TrainableTensor { name: name.clone(), shape, values, gradient });
         offset += elements.next_multiple_of(64);
-    }
-}
-
-fn fill_mode(fill: FillMode) -> f64 {
-    match fill {
-        FillMode::Reflect => 0.0,
-        FillMode::Wrap => 1.0,
-        FillMode::Nearest => 2.0,
-        FillMode::Constant => 3.0,
     }
 }
 
