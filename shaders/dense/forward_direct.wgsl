@@ -1,6 +1,7 @@
 // dense.forward, portable: output[n,o] = act(bias[o] + sum over i of input[n,i] * weights[i,o]).
 // One thread per output element, outputs fastest: neighbours share the input and read neighbouring weights.
-// Traffic without caches: 2 * IN loads per element.
+// Traffic without caches: 2 * IN loads per element. Sixteen products to an iteration keep the loop short: some adapters
+// leave it after 65535 (LOOP_ITERATIONS in src/kernels/launch.rs), and a flattened image may be larger.
 override BATCH: u32;
 override IN: u32;
 override OUT: u32;
@@ -20,10 +21,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let row = id / OUT * IN;
 
     var sum = 0.0;
-    for (var i = 0u; i < IN; i++) {
-        sum = fma(input[row + i], weights[i * OUT + o], sum);
+    var i = 0u;
+    for (; i + 16u <= IN; i += 16u) {
+        sum = four(sum, row + i, i * OUT + o);
+        sum = four(sum, row + i + 4u, (i + 4u) * OUT + o);
+        sum = four(sum, row + i + 8u, (i + 8u) * OUT + o);
+        sum = four(sum, row + i + 12u, (i + 12u) * OUT + o);
     }
+    for (; i < IN; i++) { sum = fma(input[row + i], weights[i * OUT + o], sum); }
     if BIAS { sum += bias[o]; }
     if RELU && sum < 0.0 { sum = 0.0; }
     output[id] = sum;
+}
+
+// Adds four products.
+fn four(before: f32, x: u32, w: u32) -> f32 {
+    var sum = fma(input[x], weights[w], before);
+    sum = fma(input[x + 1u], weights[w + OUT], sum);
+    sum = fma(input[x + 2u], weights[w + 2u * OUT], sum);
+    return fma(input[x + 3u], weights[w + 3u * OUT], sum);
 }

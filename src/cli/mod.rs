@@ -12,7 +12,9 @@ mod predict;
 mod progress;
 mod train;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Train galaxy classifiers on any vendor's GPU.
@@ -66,6 +68,15 @@ pub fn run() -> anyhow::Result<ExitCode> {
 
 /// Prints one JSON object on standard output.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    print_text(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Prints text on standard output as it is. A reader that has seen enough (`| head`) is no failure, which `println!`
+/// would make of it.
+fn print_text(text: impl AsRef<str>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_ref().as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
+    }
 }

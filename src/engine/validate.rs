@@ -64,10 +64,7 @@ pub fn validate(
     checked: bool,
 ) -> Result<Verdict> {
     let start = fill(contract, case);
-    let mut engine = engine_for(gpu, contract, implementation, case, checked)?;
-    for (id, values) in start.iter().enumerate() {
-        write_guarded(&mut engine, id, values)?;
-    }
+    let mut engine = prepared_engine(gpu, contract, implementation, case, checked)?;
     engine.run(Program::Train, &[case.step])?;
     engine.wait()?;
     let want = run_twin(contract, case, &start);
@@ -87,11 +84,11 @@ pub fn validate(
     Ok(verdict)
 }
 
-/// An engine for one call, as tests, benches and `kernels time` need it.
+/// An engine for one call with its inputs filled, as benches and `kernels time` need it.
 ///
 /// # Errors
 /// As [`GpuEngine::new`].
-pub fn engine_for(
+pub fn prepared_engine(
     gpu: &Arc<Gpu>,
     contract: &'static Contract,
     implementation: &'static Implementation,
@@ -101,7 +98,11 @@ pub fn engine_for(
     let choice: Choice = format!("{}={}", contract.name, implementation.name).parse()?;
     let options = Options { choices: vec![choice], guards: true };
     let plan = Plan::new(&Graph::single(contract, case), gpu.profile(), &options)?;
-    GpuEngine::new(gpu, plan, checked)
+    let mut engine = GpuEngine::new(gpu, plan, checked)?;
+    for (id, values) in fill(contract, case).iter().enumerate() {
+        write_guarded(&mut engine, id, values)?;
+    }
+    Ok(engine)
 }
 
 /// Contents of all bindings before the call: outputs hold NaN (or a number no kernel writes).

@@ -13,7 +13,8 @@
 //! Constants: `BATCH IN OUT BIAS RELU`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Real, Stage, Tolerance,
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Real, Stage,
+    Tolerance,
 };
 use crate::{shader, twin};
 use rayon::prelude::*;
@@ -118,12 +119,13 @@ fn by_four(c: &Constants) -> bool {
 }
 
 /// Two dispatches: products summed over runs of inputs, then the runs' ordered sum. The number of runs follows from the
-/// shapes alone (about 2^14 threads, runs of at least 32 inputs), so results do not depend on the device.
+/// shapes alone (about 2^14 threads, runs of at least 32 inputs, none too long for a loop), so results do not depend on
+/// the device.
 fn split_launch(c: &Constants) -> Launch {
     let inputs = c.size("IN");
     let tiles = c.size("BATCH").div_ceil(8) * c.size("OUT").div_ceil(8);
     let wanted = (16_384 / tiles).min(inputs / 32).max(1);
-    let split_ins = (inputs / 4).div_ceil(wanted) * 4;
+    let split_ins = (inputs / 4).div_ceil(wanted).min(LOOP_ITERATIONS) * 4;
     let splits = inputs.div_ceil(split_ins);
     let sum_runs = Stage {
         shader: shader!("dense/forward_split.wgsl"),
@@ -230,6 +232,8 @@ fn cases() -> Vec<Case> {
         layer("beyond 65535 workgroups forward", 512, 4, 8200),
         layer("beyond 65535 workgroups of inputs", 512, 8200, 4),
         layer("beyond 65535 workgroups of weights", 1, 2052, 2052),
+        layer("more inputs than iterations of a loop", 2, 70_001, 3),
+        layer("more inputs than iterations, tiled", 1, 70_000, 4),
         layer("dense1 64 px", 8, 2048, 256).timed(),
         layer("dense1 64 px, batch 50", 50, 2048, 256).timed(),
         layer("dense1 256 px", 50, 32_768, 256).timed(),
@@ -281,9 +285,11 @@ mod tests {
 
     #[test]
     fn runs_cover_the_inputs() {
-        for case in cases().iter().filter(|case| by_four(&case.constants)) {
-            let (c, extra) = (&case.constants, split_launch(&case.constants).extra);
+        let sizes = cases().into_iter().map(|case| case.constants).chain([constants(4096, 800_000, 4096)]);
+        for c in sizes.filter(by_four) {
+            let extra = split_launch(&c).extra;
             let (splits, run) = (extra.size("SPLITS"), extra.size("SPLIT_INS"));
+            assert!(run <= 4 * LOOP_ITERATIONS, "{c}");
             assert!(run.is_multiple_of(4) && splits * run >= c.size("IN") && (splits - 1) * run < c.size("IN"), "{c}");
         }
     }

@@ -10,7 +10,7 @@ mod show;
 
 pub use memory::{ALIGNMENT, bytes_in_words, shards};
 pub use profile::Profile;
-pub use select::Choice;
+pub use select::{Choice, obstacle};
 
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, Tensor, TensorId};

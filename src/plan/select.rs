@@ -71,8 +71,8 @@ fn first_that_runs(
     ))
 }
 
-/// Why an implementation cannot run.
-fn obstacle(implementation: &Implementation, constants: &Constants, profile: &Profile) -> Option<String> {
+/// Why an implementation cannot run with these constants on this adapter; `None` where it can.
+pub fn obstacle(implementation: &Implementation, constants: &Constants, profile: &Profile) -> Option<String> {
     let needs = implementation.needs;
     if !(implementation.accepts)(constants) {
         Some("these sizes do not fit its tiles".into())

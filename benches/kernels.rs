@@ -1,0 +1,38 @@
+//! Every bench case of every contract's implementations on the first adapter: ms, GFLOP/s (as elements) and GB/s.
+//!
+//! `cargo bench --bench kernels conv2d` times one operation. The list comes from the registry, so a new kernel is timed
+//! without touching this file. Times are the GPU's own where it has a clock.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use galaxy_gpu::engine::Gpu;
+use galaxy_gpu::engine::validate::prepared_engine;
+use galaxy_gpu::kernels::registry;
+use galaxy_gpu::plan::Program;
+use std::time::Duration;
+
+fn kernels(criterion: &mut Criterion) {
+    let gpu = Gpu::open(None).expect("an adapter to time");
+    println!("adapter: {} ({})", gpu.profile().name, gpu.profile().driver);
+    for contract in registry() {
+        let mut group = criterion.benchmark_group(contract.name);
+        group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
+        for case in (contract.cases)().iter().filter(|case| case.bench) {
+            let cost = (contract.cost)(&case.constants);
+            group.throughput(Throughput::ElementsAndBytes { elements: cost.flops as u64, bytes: cost.bytes as u64 });
+            for implementation in contract.implementations.iter().filter(|i| (i.accepts)(&case.constants)) {
+                let engine = prepared_engine(&gpu, contract, implementation, case, false);
+                let mut engine = engine.expect("a case within the adapter's limits");
+                group.bench_function(BenchmarkId::new(implementation.name, case.name), |bencher| {
+                    bencher.iter_custom(|repeats| {
+                        let seconds = engine.time(Program::Train, &case.step, repeats as usize);
+                        Duration::from_secs_f64(seconds.expect("a device that is not lost") * repeats as f64)
+                    });
+                });
+            }
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);

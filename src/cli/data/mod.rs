@@ -1,0 +1,91 @@
+//! `data`: looking at data sets before anything is trained on them, and writing simulated ones. It trains nothing.
+
+mod inspect;
+mod show;
+mod simulate;
+
+use super::options::{load_dataset, print_notes};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What to do with data.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Draw 16 random images with their class names, or nine augmentations of one image
+    Show(show::Args),
+    /// Count classes, images of the same piece of sky, and brightness
+    Inspect(inspect::Args),
+    /// Draw simulated galaxies into an HDF5 file in Galaxy10's layout
+    Simulate(simulate::Args),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Data that cannot be read, settings out of range, files that cannot be written.
+pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Show(args) => show::run(args)?,
+        Command::Inspect(args) => inspect::run(args)?,
+        Command::Simulate(args) => simulate::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Data to look at.
+#[derive(Args)]
+struct Source {
+    /// HDF5 file in Galaxy10's layout, or a folder of class folders; simulated galaxies where absent
+    #[arg(value_name = "FILE|FOLDER")]
+    data: Option<PathBuf>,
+    /// Side of an image in pixels: of simulated galaxies and of pictures from a folder
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Names of the classes, separated by commas, in the order of the labels
+    #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
+    class_names: Option<Vec<String>>,
+}
+
+impl Source {
+    /// Loads the data, or draws as many `simulated` galaxies.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`] and [`simulate`](crate::data::simulate::simulate).
+    fn load(&self, simulated: crate::data::simulate::Settings) -> Result<Dataset> {
+        let dataset = match &self.data {
+            Some(path) => load_dataset(path, self.size, self.class_names.clone())?,
+            None if self.class_names.is_some() => {
+                let problem = "given without a file or folder";
+                return Err(Error::setting("--class-names", problem, "left out, as simulated galaxies have names"));
+            }
+            None => {
+                let size = self.size.unwrap_or(simulated.size);
+                crate::data::simulate::simulate(&crate::data::simulate::Settings { size, ..simulated })?
+            }
+        };
+        print_notes(&dataset);
+        Ok(dataset)
+    }
+}
+
+/// Refuses an output path before any work is done for it: one of these endings, in a folder that exists.
+///
+/// # Errors
+/// [`Error::Setting`] for another ending, [`Error::File`] for a missing folder.
+fn check_output(path: &Path, endings: &[&str]) -> Result<()> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    if !endings.iter().any(|allowed| ending.as_deref() == Some(*allowed)) {
+        let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
+        let allowed = format!("a file name that ends in {}", endings.join(" or "));
+        return Err(Error::setting("--out", format!("\"{}\"", path.display()), allowed));
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Error::file(path, "its folder does not exist", "create the folder first, or choose another --out"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,164 @@
+//! `kernels`: listing, checking and timing every implementation of every contract. The list comes from the registry, so
+//! a new kernel appears here without touching this folder.
+
+mod time;
+mod validate;
+
+use super::print_text;
+use crate::engine::Gpu;
+use crate::error::{Error, Result};
+use crate::kernels::{Case, Contract, Implementation, registry};
+use crate::report::Table;
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What to do with kernels.
+#[derive(Subcommand)]
+pub enum Command {
+    /// List contracts, their implementations (best first) and their constants
+    #[command(after_help = "Example:\n  galaxy-gpu kernels list")]
+    List,
+    /// Check every implementation against its CPU twin on this machine's GPU; exit code 1 where one fails
+    Validate(validate::Args),
+    /// Time every implementation on real layers
+    Time(time::Args),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No adapter, a filter that matches nothing, a lost device.
+pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List => print_text(list())?,
+        Command::Validate(args) => return validate::run(args),
+        Command::Time(args) => return time::run(args),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where to run kernels, and which.
+#[derive(Args)]
+struct Selection {
+    /// Part of the name of a contract or implementation, or with :: of contract::implementation::case; all where absent
+    filter: Option<String>,
+    /// Adapter by number or part of its name, as `galaxy-gpu devices` lists them
+    #[arg(long, value_name = "N|NAME")]
+    adapter: Option<String>,
+    /// Let the driver check every access of every kernel (slower)
+    #[arg(long)]
+    checked: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// An implementation and the cases it is to run.
+struct Task {
+    contract: &'static Contract,
+    implementation: &'static Implementation,
+    cases: Vec<Case>,
+}
+
+impl Selection {
+    /// Implementations of which a name contains the filter (the contract's or its own; the full name where the filter
+    /// holds `::`), with those of their cases that they accept and that `wanted` picks.
+    ///
+    /// # Errors
+    /// A filter that matches nothing: the message lists the operations.
+    fn tasks(&self, wanted: fn(&Case) -> bool) -> Result<Vec<Task>> {
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let matches = |contract: &Contract, implementation: &Implementation, case: &Case| match filter.contains("::") {
+            true => format!("{}::{}::{}", contract.name, implementation.name, case.name).contains(filter),
+            false => contract.name.contains(filter) || implementation.name.contains(filter),
+        };
+        let mut tasks = Vec::new();
+        for contract in registry() {
+            for implementation in contract.implementations {
+                let runs = |case: &Case| wanted(case) && (implementation.accepts)(&case.constants);
+                let picked = |case: &Case| runs(case) && matches(contract, implementation, case);
+                let cases: Vec<Case> = (contract.cases)().into_iter().filter(picked).collect();
+                if !cases.is_empty() {
+                    tasks.push(Task { contract, implementation, cases });
+                }
+            }
+        }
+        if tasks.is_empty() {
+            let allowed = format!("part of the name of an operation with cases to run: {}", operations().join(", "));
+            return Err(Error::setting("the filter", format!("\"{filter}\""), allowed));
+        }
+        Ok(tasks)
+    }
+
+    /// Opens the adapter.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    fn open(&self) -> Result<Arc<Gpu>> {
+        Gpu::open(self.adapter.as_deref())
+    }
+}
+
+/// Operations of the registry, each once, in its order.
+fn operations() -> Vec<&'static str> {
+    let mut operations: Vec<&str> =
+        registry().iter().map(|contract| contract.name.split('.').next().unwrap_or(contract.name)).collect();
+    operations.dedup();
+    operations
+}
+
+fn list() -> String {
+    let mut table = Table::new(&["contract", "implementations", "cases", "constants"]).right([2]);
+    for contract in registry() {
+        let implementations: Vec<&str> = contract.implementations.iter().map(|i| i.name).collect();
+        let cases = (contract.cases)().len().to_string();
+        table.row(&[contract.name, &implementations.join(", "), &cases, &contract.constants.join(" ")]);
+    }
+    table.to_string()
+}
+
+/// Columns wide enough for the names of all tasks, for lines that are printed one by one.
+struct Columns {
+    contract: usize,
+    implementation: usize,
+    case: usize,
+}
+
+impl Columns {
+    fn of(tasks: &[Task]) -> Self {
+        let cases = tasks.iter().flat_map(|task| &task.cases);
+        Self {
+            contract: tasks.iter().map(|task| task.contract.name.len()).max().unwrap_or(0),
+            implementation: tasks.iter().map(|task| task.implementation.name.len()).max().unwrap_or(0),
+            case: cases.map(|case| case.name.len()).max().unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tasks(filter: &str) -> Result<Vec<Task>> {
+        let selection = Selection { filter: Some(filter.into()), adapter: None, checked: false, json: false };
+        selection.tasks(|_| true)
+    }
+
+    #[test]
+    fn filters_pick_operations_contracts_and_cases() {
+        assert!(tasks("relu").unwrap().iter().all(|task| task.contract.name.starts_with("relu.")));
+        assert!(tasks("").unwrap().len() >= registry().len());
+        let one = tasks("relu.forward::direct").unwrap();
+        assert_eq!((one.len(), one[0].implementation.name), (1, "direct"));
+        let case = one[0].cases[0].name;
+        let picked = tasks(&format!("relu.forward::direct::{case}")).unwrap();
+        assert!(picked[0].cases.iter().all(|picked| picked.name.starts_with(case)));
+    }
+
+    #[test]
+    fn a_filter_that_matches_nothing_lists_the_operations() {
+        let message = tasks("warp drive").err().unwrap().to_string();
+        assert!(message.contains("\"warp drive\"") && message.contains("conv2d, conv_block, maxpool2d"), "{message}");
+    }
+}

@@ -1,0 +1,231 @@
+//! `kernels validate`: the kernel tests on the user's own card.
+
+use super::{Columns, Selection, Task};
+use crate::cli::{print_json, print_text};
+use crate::engine::Gpu;
+use crate::engine::validate::{Verdict, validate};
+use crate::error::Error;
+use crate::kernels::{Case, Contract, Implementation};
+use crate::plan::obstacle;
+use serde::Serialize;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Arguments of `kernels validate`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  galaxy-gpu kernels validate
+  galaxy-gpu kernels validate conv2d.forward --checked
+  galaxy-gpu kernels validate dense.forward::direct --adapter 1 --json")]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// What came of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Passed,
+    Failed,
+    /// The adapter cannot run it.
+    Skipped,
+}
+
+/// A line of the JSON.
+#[derive(Serialize)]
+struct CaseResult {
+    contract: &'static str,
+    implementation: &'static str,
+    case: &'static str,
+    /// Null where nothing was compared or the error is infinite (NaN, integers that differ).
+    worst_error: Option<f64>,
+    tolerance: f64,
+    /// The output that is furthest off.
+    worst_output: Option<&'static str>,
+    verdict: Outcome,
+    /// Why it failed or was skipped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    adapter: &'a str,
+    driver: &'a str,
+    checked: bool,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    results: Vec<CaseResult>,
+}
+
+/// Runs all cases and prints what came of them; exit code 1 where one failed.
+///
+/// # Errors
+/// No adapter, a filter that matches nothing.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Selection { checked, json, .. } = args.selection;
+    let tasks = args.selection.tasks(|_| true)?;
+    let gpu = args.selection.open()?;
+    let profile = gpu.profile();
+    let columns = Columns::of(&tasks);
+    let mut results = Vec::new();
+    if !json {
+        print_text(format!("{} ({}, {})\n", profile.name, profile.backend, profile.driver))?;
+    }
+    for task in &tasks {
+        let run = |case| run_case(&gpu, task.contract, task.implementation, case, checked);
+        let of_task: Vec<CaseResult> = task.cases.iter().map(run).collect();
+        if !json {
+            print_text(in_words(task, &of_task, &columns))?;
+        }
+        results.extend(of_task);
+    }
+    let count = |outcome| results.iter().filter(|result| result.verdict == outcome).count();
+    let [passed, failed, skipped] = [Outcome::Passed, Outcome::Failed, Outcome::Skipped].map(count);
+    if json {
+        let (adapter, driver) = (&profile.name, &profile.driver);
+        print_json(&Report { adapter, driver, checked, passed, failed, skipped, results })?;
+    } else {
+        print_text(format!("{passed} cases passed, {failed} failed, {skipped} skipped\n"))?;
+    }
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+fn run_case(
+    gpu: &Arc<Gpu>,
+    contract: &'static Contract,
+    implementation: &'static Implementation,
+    case: &Case,
+    checked: bool,
+) -> CaseResult {
+    let mut result = CaseResult {
+        contract: contract.name,
+        implementation: implementation.name,
+        case: case.name,
+        worst_error: None,
+        tolerance: (contract.tolerance)(&case.constants).relative,
+        worst_output: None,
+        verdict: Outcome::Skipped,
+        reasons: Vec::new(),
+    };
+    if let Some(why) = obstacle(implementation, &case.constants, gpu.profile()) {
+        result.reasons.push(why);
+        return result;
+    }
+    match validate(gpu, contract, implementation, case, checked) {
+        Ok(verdict) => {
+            let worst = verdict.worst();
+            result.worst_error = worst.map(|output| output.deviation.error).filter(|error| error.is_finite());
+            result.worst_output = worst.map(|output| output.name);
+            result.verdict = if verdict.passed() { Outcome::Passed } else { Outcome::Failed };
+            result.reasons = faults(&verdict);
+        }
+        Err(error) => {
+            // A case too large for the adapter says nothing about the kernel; all else does.
+            result.verdict = if matches!(error, Error::Limit { .. }) { Outcome::Skipped } else { Outcome::Failed };
+            result.reasons.push(error.to_string());
+        }
+    }
+    result
+}
+
+/// What is wrong, an output each.
+fn faults(verdict: &Verdict) -> Vec<String> {
+    let allowed = verdict.tolerance.relative;
+    let off = verdict.outputs.iter().filter(|output| !output.deviation.passed).map(|output| {
+        let d = output.deviation;
+        format!(
+            "{}[{}] is {:e}, the twin has {:e}: error {:.2e}, mean square {:.2e}, allowed {allowed:.2e} and its square",
+            output.name, d.index, d.got, d.want, d.error, d.nmse
+        )
+    });
+    let overrun = verdict.overrun.iter().map(|name| format!("{name}: written outside of its range"));
+    off.chain(overrun).collect()
+}
+
+/// One line for an implementation, and one for each reason why a case failed or was skipped.
+fn in_words(task: &Task, results: &[CaseResult], columns: &Columns) -> String {
+    let passed = results.iter().filter(|result| result.verdict == Outcome::Passed).count();
+    // The case nearest to its tolerance; exact ones are near only where they fail.
+    let nearness = |result: &CaseResult| match result.worst_error {
+        Some(error) if error > 0.0 => error / result.tolerance,
+        _ => 0.0,
+    };
+    let nearest = results.iter().max_by(|a, b| nearness(a).total_cmp(&nearness(b)));
+    let worst = match nearest {
+        Some(CaseResult { worst_error: Some(error), tolerance, case, .. }) if *error > 0.0 => {
+            format!("worst error {error:.1e} of {tolerance:.1e} allowed ({case})")
+        }
+        _ if passed > 0 => "exact".to_owned(),
+        _ => String::new(),
+    };
+    let counts = format!("{passed:>2} of {:>2} cases passed", results.len());
+    let (contract, implementation) = (task.contract.name, task.implementation.name);
+    let (wide, wide_too) = (columns.contract, columns.implementation);
+    let mut text =
+        format!("{contract:<wide$}  {implementation:<wide_too$}  {counts}  {worst}").trim_end().to_owned() + "\n";
+    // A shader that does not compile fails all its cases alike: said once.
+    let mut told: Vec<(&CaseResult, Vec<&str>)> = Vec::new();
+    for result in results.iter().filter(|result| !result.reasons.is_empty()) {
+        match told.iter_mut().find(|(first, _)| first.reasons == result.reasons) {
+            Some((_, cases)) => cases.push(result.case),
+            None => told.push((result, vec![result.case])),
+        }
+    }
+    for (result, cases) in told {
+        let outcome = if result.verdict == Outcome::Failed { "FAILED" } else { "skipped" };
+        let lines = result.reasons.iter().map(|reason| format!("    {outcome} {}: {reason}\n", cases.join(", ")));
+        text.extend(lines);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::validate::Output;
+    use crate::kernels::Tolerance;
+
+    #[test]
+    fn faults_name_the_output_the_place_both_values_and_overruns() {
+        let tolerance = Tolerance { relative: 1e-6 };
+        let outputs = vec![
+            Output { name: "images", deviation: tolerance.measure(&[1.0, 2.5], &[1.0, 2.0]) },
+            Output { name: "order", deviation: tolerance.measure(&[1.0], &[1.0]) },
+        ];
+        let faults = faults(&Verdict { outputs, tolerance, overrun: vec!["order"] });
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].starts_with("images[1] is 2.5e0, the twin has 2e0"), "{faults:?}");
+        assert_eq!(faults[1], "order: written outside of its range");
+    }
+
+    #[test]
+    fn cases_that_fail_alike_are_told_once() {
+        let contract = crate::kernels::find("relu.forward").unwrap();
+        let implementation = &contract.implementations[0];
+        let cases = (contract.cases)();
+        let result = |case: &Case, verdict, reasons| CaseResult {
+            contract: contract.name,
+            implementation: implementation.name,
+            case: case.name,
+            worst_error: Some(0.0),
+            tolerance: 0.0,
+            worst_output: Some("output"),
+            verdict,
+            reasons,
+        };
+        let broken = || vec!["it does not compile".to_owned()];
+        let results = [
+            result(&cases[0], Outcome::Failed, broken()),
+            result(&cases[1], Outcome::Passed, Vec::new()),
+            result(&cases[2], Outcome::Failed, broken()),
+        ];
+        let task = Task { contract, implementation, cases: cases.clone() };
+        let text = in_words(&task, &results, &Columns { contract: 12, implementation: 6, case: 0 });
+        let told = format!("    FAILED {}, {}: it does not compile", cases[0].name, cases[2].name);
+        assert!(text.lines().any(|line| line == told), "{text}");
+        assert!(text.starts_with("relu.forward  direct   1 of  3 cases passed  exact\n"), "{text}");
+    }
+}

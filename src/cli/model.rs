@@ -1,0 +1,225 @@
+//! `model`: what a network looks like and what it needs, without any device.
+
+use super::{print_json, print_text};
+use crate::error::{Error, Result};
+use crate::graph::{Augment, Graph, Settings, Shard, lower};
+use crate::model::{Model, Network};
+use crate::plan::{Options, Plan, Profile, Program, bytes_in_words};
+use crate::report::Table;
+use clap::Subcommand;
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// What to do with networks.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show layers, shapes, parameters, memory and arithmetic of a network
+    Summary(SummaryArgs),
+}
+
+/// Arguments of `model summary`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  galaxy-gpu model summary
+  galaxy-gpu model summary conv3 --size 128 --batch 100
+  galaxy-gpu model summary conv4 --toml > mine.toml
+  galaxy-gpu model summary mine.toml")]
+pub struct SummaryArgs {
+    /// Built-in network (conv3, conv4) or the path of a TOML file
+    #[arg(default_value = "conv4", value_name = "NAME|FILE.toml")]
+    model: String,
+    #[command(flatten)]
+    sizes: Sizes,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "toml")]
+    json: bool,
+    /// Print the network as a TOML file, ready to be changed
+    #[arg(long)]
+    toml: bool,
+}
+
+/// Sizes that a network is built for.
+#[derive(clap::Args, Clone, Copy)]
+pub struct Sizes {
+    /// Side of an image in pixels
+    #[arg(long, default_value_t = 256, value_name = "PIXELS")]
+    pub size: usize,
+    /// Number of classes
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub classes: usize,
+    /// Images in a training step
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub batch: usize,
+}
+
+impl Sizes {
+    /// Loads a model and builds it for these sizes.
+    ///
+    /// # Errors
+    /// A size out of range, an unknown model, a layer its input does not fit.
+    pub fn network(&self, model: &str) -> Result<Network> {
+        check_range("--size", self.size, 8192)?;
+        check_range("--classes", self.classes, 256)?;
+        check_range("--batch", self.batch, 65_536)?;
+        Model::load(model)?.build(self.size, self.size, self.classes)
+    }
+}
+
+/// Refuses what is not from 1 to `most`.
+///
+/// # Errors
+/// [`Error::Setting`].
+pub fn check_range(name: &str, value: usize, most: usize) -> Result<()> {
+    match (1..=most).contains(&value) {
+        true => Ok(()),
+        false => Err(Error::setting(name, value, format!("from 1 to {most}"))),
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A network that cannot be loaded or built.
+pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let Command::Summary(args) = command;
+    if args.toml {
+        print_text(Model::load(&args.model)?.to_toml())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let network = args.sizes.network(&args.model)?;
+    let summary = Summary::new(&network, args.sizes.batch)?;
+    if args.json {
+        print_json(&summary)?
+    } else {
+        print_text(summary.in_words())?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct LayerSummary {
+    name: String,
+    kind: &'static str,
+    /// Sizes of one output.
+    output: Vec<usize>,
+    parameters: usize,
+}
+
+/// A network in numbers.
+#[derive(Serialize)]
+struct Summary {
+    model: String,
+    /// Height, width and channels.
+    image: (usize, usize, usize),
+    classes: usize,
+    batch: usize,
+    layers: Vec<LayerSummary>,
+    parameters: usize,
+    weight_bytes: u64,
+    /// Everything a training step needs, without the data set.
+    training_bytes: u64,
+    forward_flops_per_image: f64,
+    training_flops_per_image: f64,
+}
+
+impl Summary {
+    fn new(network: &Network, batch: usize) -> Result<Self> {
+        let plan = Plan::new(&graph(network, batch)?, &Profile::cpu(), &Options::default())?;
+        let (all, data) = plan.bytes();
+        let flops: f64 = plan.steps(Program::Train).iter().map(|step| step.cost.flops).sum();
+        let layer = |node: &crate::model::Node| LayerSummary {
+            name: node.name.clone(),
+            kind: node.layer.kind(),
+            output: node.output.sizes().to_vec(),
+            parameters: node.parameters.iter().map(|parameter| parameter.shape.elements()).sum(),
+        };
+        Ok(Self {
+            model: network.name.clone(),
+            image: network.image,
+            classes: network.classes,
+            batch,
+            layers: network.nodes.iter().map(layer).collect(),
+            parameters: network.parameter_count(),
+            weight_bytes: 4 * network.parameter_count() as u64,
+            training_bytes: all - data,
+            forward_flops_per_image: network.forward_flops(),
+            training_flops_per_image: flops / batch as f64,
+        })
+    }
+
+    fn in_words(&self) -> String {
+        let mut table = Table::new(&["layer (kind)", "output shape", "parameters"]).right([2]);
+        for layer in &self.layers {
+            let sizes: Vec<String> = layer.output.iter().map(usize::to_string).collect();
+            let shape = format!("(None, {})", sizes.join(", "));
+            table.row(&[format!("{} ({})", layer.name, layer.kind), shape, with_separators(layer.parameters)]);
+        }
+        let (height, width, channels) = self.image;
+        let [forward, training] = [self.forward_flops_per_image, self.training_flops_per_image].map(flops_in_words);
+        format!(
+            "{} for images of {height} x {width} x {channels} and {} classes\n\n{table}\n\
+             Parameters:       {} ({})\n\
+             Training memory:  {} for a batch of {}, without the data set\n\
+             Arithmetic:       {forward} forward and {training} in training, an image\n",
+            self.model,
+            self.classes,
+            with_separators(self.parameters),
+            bytes_in_words(self.weight_bytes),
+            bytes_in_words(self.training_bytes),
+            self.batch,
+        )
+    }
+}
+
+/// The graph of a training whose data set is one batch: memory and arithmetic do not depend on more.
+fn graph(network: &Network, batch: usize) -> Result<Graph> {
+    let settings = Settings {
+        batch,
+        images: batch,
+        rows: batch,
+        shards: vec![Shard { first: 0, count: batch }],
+        augment: Some(Augment::default()),
+        label_smoothing: 0.0,
+        fuse: true,
+    };
+    lower(network, &settings)
+}
+
+/// `8520490` as `8,520,490`.
+fn with_separators(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+/// Additions and multiplications as people write them.
+fn flops_in_words(flops: f64) -> String {
+    match flops {
+        flops if flops >= 1e9 => format!("{:.2} GFLOP", flops / 1e9),
+        flops if flops >= 1e6 => format!("{:.1} MFLOP", flops / 1e6),
+        flops => format!("{:.1} kFLOP", flops / 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let numbers = [0, 12, 999, 1000, 8_520_490, 1_000_000_007].map(with_separators);
+        assert_eq!(numbers, ["0", "12", "999", "1,000", "8,520,490", "1,000,000,007"]);
+    }
+
+    #[test]
+    fn conv4_needs_what_its_layers_add_up_to() {
+        let network = Model::preset("conv4").unwrap().build(256, 256, 10).unwrap();
+        let summary = Summary::new(&network, 2).unwrap();
+        assert_eq!(summary.parameters, summary.layers.iter().map(|layer| layer.parameters).sum::<usize>());
+        // Values, gradients and two moments, and the images as floats.
+        assert!(summary.training_bytes > 4 * summary.weight_bytes + 4 * 2 * 256 * 256 * 3);
+        let ratio = summary.training_flops_per_image / summary.forward_flops_per_image;
+        assert!((2.0..4.0).contains(&ratio), "training is {ratio} times forward");
+    }
+}

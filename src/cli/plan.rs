@@ -1,0 +1,131 @@
+//! `plan`: what a training step and an inference batch will run on a device, without running it.
+
+use super::model::{Sizes, check_range};
+use super::options::DeviceOptions;
+use super::{print_json, print_text};
+use crate::graph::{Augment, Settings, lower};
+use crate::plan::{Options, Plan, Program, Step, shards};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// Arguments of `plan`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  galaxy-gpu plan
+  galaxy-gpu plan --model conv3 --size 128 --batch 100 --no-fuse
+  galaxy-gpu plan --device cpu --json")]
+pub struct Args {
+    /// Built-in network (conv3, conv4) or the path of a TOML file
+    #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
+    model: String,
+    #[command(flatten)]
+    sizes: Sizes,
+    /// Images of the data set
+    #[arg(long, default_value_t = 17_736, value_name = "N")]
+    images: usize,
+    /// Train on the images as they are
+    #[arg(long)]
+    no_augment: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// Sizes out of range, a network that cannot be built, a device that cannot hold it.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Sizes { size, batch, .. } = args.sizes;
+    check_range("--images", args.images, 10_000_000)?;
+    let network = args.sizes.network(&args.model)?;
+    let profile = args.device.open()?.profile();
+    let settings = Settings {
+        batch,
+        images: args.images,
+        rows: args.images,
+        shards: shards(args.images, size * size * 3, profile.binding_bytes)?,
+        augment: (!args.no_augment).then(Augment::default),
+        label_smoothing: 0.0,
+        fuse: !args.device.no_fuse,
+    };
+    let options = Options { choices: args.device.choices.clone(), guards: false };
+    let plan = Plan::new(&lower(&network, &settings)?, &profile, &options)?;
+    if args.json {
+        print_json(&Report::new(&plan, &args.model, &profile.name))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let shards = settings.shards.len();
+    print_text(format!(
+        "{} on {}\nbatch {batch}, {} images of {size} x {size} pixels in {shards} shard{}\n\n{plan}\n",
+        network.name,
+        profile.name,
+        args.images,
+        if shards == 1 { "" } else { "s" }
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct DispatchReport {
+    shader: &'static str,
+    /// Workgroups along x and y.
+    grid: (u32, u32),
+}
+
+#[derive(Serialize)]
+struct StepReport<'a> {
+    layer: &'a str,
+    contract: &'static str,
+    implementation: &'static str,
+    reason: &'a str,
+    flops: f64,
+    bytes: f64,
+    dispatches: Vec<DispatchReport>,
+}
+
+#[derive(Serialize)]
+struct BufferReport<'a> {
+    name: &'a str,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    device: &'a str,
+    train: Vec<StepReport<'a>>,
+    infer: Vec<StepReport<'a>>,
+    buffers: Vec<BufferReport<'a>>,
+    total_bytes: u64,
+    data_set_bytes: u64,
+}
+
+impl<'a> Report<'a> {
+    fn new(plan: &'a Plan, model: &'a str, device: &'a str) -> Self {
+        let (total_bytes, data_set_bytes) = plan.bytes();
+        let steps = |program| plan.steps(program).iter().map(StepReport::new).collect();
+        let buffers = plan.buffers.iter().map(|buffer| BufferReport { name: &buffer.name, bytes: buffer.bytes });
+        let buffers = buffers.collect();
+        let (train, infer) = (steps(Program::Train), steps(Program::Infer));
+        Self { model, device, train, infer, buffers, total_bytes, data_set_bytes }
+    }
+}
+
+impl<'a> StepReport<'a> {
+    fn new(step: &'a Step) -> Self {
+        let dispatches = step.dispatches.iter();
+        let dispatches = dispatches.map(|d| DispatchReport { shader: d.shader.path, grid: (d.grid.x, d.grid.y) });
+        Self {
+            layer: &step.layer,
+            contract: step.contract,
+            implementation: step.implementation,
+            reason: &step.reason,
+            flops: step.cost.flops,
+            bytes: step.cost.bytes,
+            dispatches: dispatches.collect(),
+        }
+    }
+}
