@@ -171,22 +171,7 @@ impl<'a> Lowering<'a> {
                     self.call("conv2d.backward_input", name, constants, &[gradient, kernel, input_gradient]);
                 }
             }
-            Block::ConvBlock => {
-                let constants = self.conv_block(done.nodes)?;
-                let winner = done.winner.unwrap_or(done.output);
-                let [kernel_gradient, bias_gradient] = self.kernel_and_bias_gradients(node);
-                let tensors = [done.input, gradient, winner, kernel_gradient, bias_gradient];
-                self.call("conv_block.backward_weights", name, constants.clone(), &tensors);
-                if input_wanted {
-                    let [kernel, _] = self.kernel_and_bias(node);
-                    self.call(
-                        "conv_block.backward_input",
-                        name,
-                        constants,
-                        &[gradient, winner, kernel, input_gradient],
-                    );
-                }
-            }
+            Block::ConvBlock => self.conv_block_backward(done, gradient, input_wanted.then_some(input_gradient))?,
             Block::Dense { .. } => {
                 let constants = self.dense(node);
                 let [kernel_gradient, bias_gradient] = self.kernel_and_bias_gradients(node);
@@ -209,6 +194,20 @@ impl<'a> Lowering<'a> {
             Block::Flatten => {}
         }
         Ok(input_gradient)
+    }
+
+    fn conv_block_backward(&mut self, done: &Done, gradient: TensorId, input_gradient: Option<TensorId>) -> Result<()> {
+        let (node, name) = (&done.nodes[0], &done.nodes[0].name);
+        let constants = self.conv_block(done.nodes)?;
+        let winner = done.winner.unwrap_or(done.output);
+        let [kernel_gradient, bias_gradient] = self.kernel_and_bias_gradients(node);
+        let tensors = [done.input, gradient, winner, kernel_gradient, bias_gradient];
+        self.call("conv_block.backward_weights", name, constants.clone(), &tensors);
+        if let Some(input_gradient) = input_gradient {
+            let [kernel, _] = self.kernel_and_bias(node);
+            self.call("conv_block.backward_input", name, constants, &[gradient, winner, kernel, input_gradient]);
+        }
+        Ok(())
     }
 
     /// The gradient before a relu that stands in a kernel's epilogue.
