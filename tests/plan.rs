@@ -63,7 +63,7 @@ fn lives(plan: &Plan, program: Program) -> Vec<(TensorId, Range<usize>)> {
     let steps = plan.steps(program);
     let named = |id: TensorId| (0..steps.len()).filter(move |&number| steps[number].tensors.contains(&id));
     let passing = (0..plan.tensors.len()).filter(|&id| plan.tensors[id].storage == Storage::Passing);
-    passing.filter_map(|id| Some((id, named(id).next()?..named(id).last()? + 1))).collect()
+    passing.filter_map(|id| Some((id, named(id).next()?..named(id).max()? + 1))).collect()
 }
 
 /// Scratch of a step: what its dispatches see beside its tensors.
