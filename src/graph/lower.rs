@@ -1,12 +1,13 @@
-//! Blocks become calls: each block's forward calls and, right beneath, its backward calls.
+//! The two programs: images, forward, loss; for training also backward and update. The blocks' own calls are in
+//! `layers.rs`.
 
-mod input;
-
-use super::{Bank, Block, Call, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor, group};
-use crate::error::{Error, Result};
-use crate::kernels::{self, Constants, Element, conv_block, conv2d, dense, maxpool2d, reduce};
-use crate::model::{Layer, Network, Node};
-use crate::shape::Window;
+use super::layers::Done;
+use super::{
+    Augment, Bank, Call, FillMode, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor, group,
+};
+use crate::error::Result;
+use crate::kernels::{self, Constants, Element, adam, augment, reduce, softmax_cross_entropy};
+use crate::model::Network;
 
 /// The graph of a network: a training step and a batch of inference.
 ///
@@ -17,16 +18,6 @@ pub fn lower(network: &Network, settings: &Settings) -> Result<Graph> {
     lowering.train()?;
     lowering.infer()?;
     Ok(lowering.graph)
-}
-
-/// A block after its forward calls: what its backward calls need.
-struct Done<'a> {
-    block: Block,
-    nodes: &'a [Node],
-    input: TensorId,
-    output: TensorId,
-    /// Winner codes of a fused block.
-    winner: Option<TensorId>,
 }
 
 /// Tensors of the data set and the loss, shared by both programs.
@@ -40,10 +31,11 @@ struct Shared {
     status: TensorId,
 }
 
-struct Lowering<'a> {
-    network: &'a Network,
-    settings: &'a Settings,
-    graph: Graph,
+/// A graph under construction.
+pub(super) struct Lowering<'a> {
+    pub(super) network: &'a Network,
+    pub(super) settings: &'a Settings,
+    pub(super) graph: Graph,
     shared: Shared,
     /// Calls of the program being written.
     calls: Vec<Call>,
@@ -84,6 +76,41 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
+    /// The batch's images as floats in 0..1, one call per shard.
+    fn images(&mut self, ranges: Option<Augment>) -> TensorId {
+        let (height, width, channels) = self.network.image;
+        let images = self.passing("images", self.settings.batch * height * width * channels);
+        let transforms = ranges.map(|ranges| self.transforms(ranges));
+        for index in 0..self.shared.pixels.len() {
+            let (shard, pixels) = self.shared.pixels[index];
+            let constants = augment::gather_constants(self.settings.batch, self.settings.rows, height, width)
+                .with("SHARD_FIRST", shard.first as f64)
+                .with("SHARD_COUNT", shard.count as f64);
+            let order = self.shared.order;
+            match (transforms, ranges) {
+                (Some(transforms), Some(ranges)) => {
+                    let constants = constants.with("FILL_MODE", fill_mode(ranges.fill)).with("FILL_VALUE", 0.0);
+                    self.call("augment.warp", "augment", constants, &[pixels, order, transforms, images]);
+                }
+                _ => self.call("augment.gather", "images", constants, &[pixels, order, images]),
+            }
+        }
+        images
+    }
+
+    fn transforms(&mut self, ranges: Augment) -> TensorId {
+        let (height, width, _) = self.network.image;
+        let constants = augment::draw_constants(self.settings.batch, height, width)
+            .with("FLIP", f64::from(u8::from(ranges.flip)))
+            .with("ROTATION", ranges.rotation)
+            .with("ZOOM_LOW", ranges.zoom.0)
+            .with("ZOOM_HIGH", ranges.zoom.1)
+            .with("SHIFT", ranges.shift);
+        let transforms = self.passing("transforms", self.settings.batch * 6);
+        self.call("augment.draw", "augment", constants, &[transforms]);
+        transforms
+    }
+
     fn forward(&mut self, images: TensorId, training: bool) -> Result<Vec<Done<'a>>> {
         let mut done: Vec<Done<'a>> = Vec::new();
         for (block, nodes) in group(&self.network.nodes, self.settings.fuse) {
@@ -104,138 +131,18 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    fn block_forward(&mut self, block: Block, nodes: &'a [Node], input: TensorId, training: bool) -> Result<Done<'a>> {
-        let last = &nodes[block.layers() - 1];
-        let elements = self.settings.batch * last.output.elements();
-        let name = &nodes[0].name;
-        if block == Block::Flatten || (block == Block::Dropout && !training) {
-            return Ok(Done { block, nodes, input, output: input, winner: None });
-        }
-        let output = self.passing(&format!("{name}.output"), elements);
-        let mut winner = None;
-        match &block {
-            Block::Conv2d { relu } => {
-                let constants = self.conv2d(&nodes[0])?.with("RELU", f64::from(u8::from(*relu)));
-                let [kernel, bias] = self.kernel_and_bias(&nodes[0]);
-                self.call("conv2d.forward", name, constants, &[input, kernel, bias, output]);
-            }
-            Block::ConvBlock => {
-                let constants = self.conv_block(nodes)?;
-                let words = constants.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"]);
-                let codes = self.passing_of(&format!("{name}.winner"), Element::U32, words);
-                let [kernel, bias] = self.kernel_and_bias(&nodes[0]);
-                self.call("conv_block.forward", name, constants, &[input, kernel, bias, output, codes]);
-                winner = Some(codes);
-            }
-            Block::Dense { relu } => {
-                let constants = self.dense(&nodes[0]).with("RELU", f64::from(u8::from(*relu)));
-                let [kernel, bias] = self.kernel_and_bias(&nodes[0]);
-                self.call("dense.forward", name, constants, &[input, kernel, bias, output]);
-            }
-            Block::MaxPool2d => {
-                let constants = self.maxpool2d(&nodes[0])?;
-                self.call("maxpool2d.forward", name, constants, &[input, output]);
-            }
-            Block::Relu => {
-                self.call("relu.forward", name, Constants::sizes(&[("ELEMENTS", elements)]), &[input, output]);
-            }
-            Block::Dropout => self.call("dropout.forward", name, self.dropout(&nodes[0]), &[input, output]),
-            Block::Flatten => {}
-        }
-        Ok(Done { block, nodes, input, output, winner })
-    }
-
-    /// Returns the gradient of the block's input (its output's, where the input's is not wanted).
-    fn block_backward(&mut self, done: &Done, gradient: TensorId, input_wanted: bool) -> Result<TensorId> {
-        let (node, name) = (&done.nodes[0], &done.nodes[0].name);
-        let elements = self.settings.batch * node.input.elements();
-        if done.block == Block::Flatten {
-            return Ok(gradient);
-        }
-        let gradient = match done.block {
-            Block::Conv2d { relu: true } | Block::Dense { relu: true } => self.relu_backward(done, gradient),
-            _ => gradient,
-        };
-        let input_gradient = match input_wanted {
-            true => self.passing(&format!("{name}.input_gradient"), elements),
-            false => gradient,
-        };
-        match done.block {
-            Block::Conv2d { .. } => {
-                let constants = self.conv2d(node)?;
-                let [kernel_gradient, bias_gradient] = self.kernel_and_bias_gradients(node);
-                let tensors = [done.input, gradient, kernel_gradient, bias_gradient];
-                self.call("conv2d.backward_weights", name, constants.clone(), &tensors);
-                if input_wanted {
-                    let [kernel, _] = self.kernel_and_bias(node);
-                    self.call("conv2d.backward_input", name, constants, &[gradient, kernel, input_gradient]);
-                }
-            }
-            Block::ConvBlock => self.conv_block_backward(done, gradient, input_wanted.then_some(input_gradient))?,
-            Block::Dense { .. } => {
-                let constants = self.dense(node);
-                let [kernel_gradient, bias_gradient] = self.kernel_and_bias_gradients(node);
-                let tensors = [done.input, gradient, kernel_gradient, bias_gradient];
-                self.call("dense.backward_weights", name, constants.clone(), &tensors);
-                if input_wanted {
-                    let [kernel, _] = self.kernel_and_bias(node);
-                    self.call("dense.backward_input", name, constants, &[gradient, kernel, input_gradient]);
-                }
-            }
-            Block::MaxPool2d => {
-                let constants = self.maxpool2d(node)?;
-                self.call("maxpool2d.backward", name, constants, &[done.input, gradient, input_gradient]);
-            }
-            Block::Relu => {
-                let constants = Constants::sizes(&[("ELEMENTS", elements)]);
-                self.call("relu.backward", name, constants, &[done.output, gradient, input_gradient]);
-            }
-            Block::Dropout => self.call("dropout.backward", name, self.dropout(node), &[gradient, input_gradient]),
-            Block::Flatten => {}
-        }
-        Ok(input_gradient)
-    }
-
-    fn conv_block_backward(&mut self, done: &Done, gradient: TensorId, input_gradient: Option<TensorId>) -> Result<()> {
-        let (node, name) = (&done.nodes[0], &done.nodes[0].name);
-        let constants = self.conv_block(done.nodes)?;
-        let winner = done.winner.unwrap_or(done.output);
-        let [kernel_gradient, bias_gradient] = self.kernel_and_bias_gradients(node);
-        let tensors = [done.input, gradient, winner, kernel_gradient, bias_gradient];
-        self.call("conv_block.backward_weights", name, constants.clone(), &tensors);
-        if let Some(input_gradient) = input_gradient {
-            let [kernel, _] = self.kernel_and_bias(node);
-            self.call("conv_block.backward_input", name, constants, &[gradient, winner, kernel, input_gradient]);
-        }
-        Ok(())
-    }
-
-    /// The gradient before a relu that stands in a kernel's epilogue.
-    fn relu_backward(&mut self, done: &Done, gradient: TensorId) -> TensorId {
-        let name = &done.nodes[1].name;
-        let elements = self.settings.batch * done.nodes[1].output.elements();
-        let before = self.passing(&format!("{name}.input_gradient"), elements);
-        let constants = Constants::sizes(&[("ELEMENTS", elements)]);
-        self.call("relu.backward", name, constants, &[done.output, gradient, before]);
-        before
-    }
-
     /// Loss, hits and probabilities; returns the gradient of the logits.
     fn loss(&mut self, logits: TensorId) -> TensorId {
         let (batch, classes) = (self.settings.batch, self.network.classes);
         let gradient = self.passing("logits_gradient", batch * classes);
         let stats = self.passing("stats", batch * 2);
-        let constants = Constants::sizes(&[
-            ("BATCH", batch),
-            ("CLASSES", classes),
-            ("ROWS", self.settings.rows),
-            ("IMAGES", self.settings.images),
-        ]);
+        let Settings { rows, images, .. } = *self.settings;
+        let constants = softmax_cross_entropy::constants(batch, classes, rows, images);
         let constants = constants.with("SMOOTHING", self.settings.label_smoothing);
         let Shared { labels, order, class_weights, probabilities, metrics, .. } = self.shared;
         let tensors = [logits, labels, order, class_weights, gradient, stats, probabilities];
         self.call("softmax_cross_entropy.loss", "loss", constants, &tensors);
-        let constants = Constants::sizes(&[("BATCH", batch), ("SLOTS", METRICS_SLOTS)]);
+        let constants = reduce::loss_constants(batch, METRICS_SLOTS);
         self.call("reduce.loss", "loss", constants, &[stats, metrics]);
         gradient
     }
@@ -248,12 +155,11 @@ impl<'a> Lowering<'a> {
             [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2].map(|bank| self.bank(bank, elements));
         let partial = self.passing("gradient_partial", groups);
         let Shared { metrics, status, .. } = self.shared;
-        let constants = Constants::sizes(&[("ELEMENTS", elements), ("GROUPS", groups)]);
+        let constants = reduce::sum_squares_constants(elements);
         self.call("reduce.sum_squares", "gradient norm", constants, &[gradients, partial]);
-        let constants = Constants::sizes(&[("GROUPS", groups), ("SLOTS", METRICS_SLOTS)]);
+        let constants = reduce::gradient_constants(groups, METRICS_SLOTS);
         self.call("reduce.gradient", "gradient norm", constants, &[partial, metrics, status]);
-        let constants = Constants::sizes(&[("ELEMENTS", elements)]);
-        self.call("adam.update", "adam", constants, &[gradients, status, parameters, moment1, moment2]);
+        self.call("adam.update", "adam", adam::constants(elements), &[gradients, status, parameters, moment1, moment2]);
     }
 
     fn bank(&mut self, bank: Bank, elements: usize) -> TensorId {
@@ -266,73 +172,18 @@ impl<'a> Lowering<'a> {
         self.graph.tensor(name, Element::F32, elements, Storage::Bank(bank, 0))
     }
 
-    fn passing(&mut self, name: &str, elements: usize) -> TensorId {
+    pub(super) fn passing(&mut self, name: &str, elements: usize) -> TensorId {
         self.passing_of(name, Element::F32, elements)
     }
 
-    fn passing_of(&mut self, name: &str, element: Element, elements: usize) -> TensorId {
+    pub(super) fn passing_of(&mut self, name: &str, element: Element, elements: usize) -> TensorId {
         self.graph.tensor(format!("{}.{name}", self.program), element, elements, Storage::Passing)
     }
 
     /// Adds a call. An unknown contract is a mistake in this file, which the tests below meet.
-    fn call(&mut self, contract: &str, layer: &str, constants: Constants, tensors: &[TensorId]) {
+    pub(super) fn call(&mut self, contract: &str, layer: &str, constants: Constants, tensors: &[TensorId]) {
         let contract = kernels::find(contract).unwrap_or_else(|| panic!("no contract {contract}"));
         self.calls.push(Call { layer: layer.to_owned(), contract, constants, tensors: tensors.to_vec() });
-    }
-
-    /// Kernel and bias of a layer; a layer without bias gets an unread stand-in.
-    fn kernel_and_bias(&mut self, node: &Node) -> [TensorId; 2] {
-        self.pair(node, |parameter| parameter.values)
-    }
-
-    fn kernel_and_bias_gradients(&mut self, node: &Node) -> [TensorId; 2] {
-        self.pair(node, |parameter| parameter.gradient)
-    }
-
-    fn pair(&mut self, node: &Node, pick: fn(&TrainableTensor) -> TensorId) -> [TensorId; 2] {
-        let find = |graph: &Graph, ending: &str| {
-            let name = format!("{}.{ending}", node.name);
-            graph.parameters.iter().find(|parameter| parameter.name == name).map(pick)
-        };
-        let outputs = node.output.sizes().last().copied().unwrap_or(1);
-        let (kernel, bias) = (find(&self.graph, "kernel"), find(&self.graph, "bias"));
-        let bias = bias.unwrap_or_else(|| self.passing(&format!("{}.no_bias", node.name), outputs));
-        [kernel.unwrap_or(bias), bias]
-    }
-
-    fn conv2d(&self, node: &Node) -> Result<Constants> {
-        let Layer::Conv2d { filters, kernel, stride, padding, bias } = node.layer else { return Err(misplaced(node)) };
-        let window = Window { kernel, stride, padding };
-        let image = node.input.image().ok_or_else(|| misplaced(node))?;
-        let constants = conv2d::constants(self.settings.batch, image, window, filters);
-        Ok(constants.ok_or_else(|| misplaced(node))?.with("BIAS", f64::from(u8::from(bias))))
-    }
-
-    fn conv_block(&self, nodes: &[Node]) -> Result<Constants> {
-        let (image, filters) = (nodes[0].input.image(), nodes[0].output.image().map(|(_, _, filters)| filters));
-        let constants = image.zip(filters).and_then(|(i, f)| conv_block::constants(self.settings.batch, i, f));
-        constants.ok_or_else(|| misplaced(&nodes[0]))
-    }
-
-    fn maxpool2d(&self, node: &Node) -> Result<Constants> {
-        let Layer::MaxPool2d { size, stride } = node.layer else { return Err(misplaced(node)) };
-        let image = node.input.image().ok_or_else(|| misplaced(node))?;
-        let constants = maxpool2d::constants(self.settings.batch, image, size, stride.unwrap_or(size));
-        constants.ok_or_else(|| misplaced(node))
-    }
-
-    fn dense(&self, node: &Node) -> Constants {
-        let constants = dense::constants(self.settings.batch, node.input.elements(), node.output.elements());
-        let bias = matches!(node.layer, Layer::Dense { bias: true, .. });
-        constants.with("BIAS", f64::from(u8::from(bias)))
-    }
-
-    /// Each dropout layer has its own stream of random numbers.
-    fn dropout(&self, node: &Node) -> Constants {
-        let rate = if let Layer::Dropout { rate } = node.layer { rate } else { 0.0 };
-        let stream = self.network.nodes.iter().position(|other| other.name == node.name).unwrap_or(0);
-        let elements = self.settings.batch * node.input.elements();
-        Constants::sizes(&[("ELEMENTS", elements), ("STREAM", stream)]).with("RATE", rate)
     }
 }
 
@@ -371,6 +222,11 @@ fn add_parameters(graph: &mut Graph, network: &Network) {
     }
 }
 
-fn misplaced(node: &Node) -> Error {
-    Error::model(&node.name, format!("it cannot work on {}", node.input), "check the layers before it")
+fn fill_mode(fill: FillMode) -> f64 {
+    match fill {
+        FillMode::Reflect => 0.0,
+        FillMode::Wrap => 1.0,
+        FillMode::Nearest => 2.0,
+        FillMode::Constant => 3.0,
+    }
 }

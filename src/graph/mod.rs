@@ -4,6 +4,7 @@
 //! implementation runs is the plan's choice.
 
 mod blocks;
+mod layers;
 mod lower;
 
 pub use blocks::{Block, group};

@@ -21,8 +21,8 @@ use crate::{shader, twin};
 const CONSTANTS: &[&str] = &["ELEMENTS", "RATE", "STREAM"];
 
 /// Constants of a call on `elements` floats; `rate` in `[0, 1)` is the share that is dropped.
-pub fn constants(elements: usize, rate: f64, stream: u32) -> Constants {
-    Constants::sizes(&[("ELEMENTS", elements), ("STREAM", stream as usize)]).with("RATE", rate)
+pub fn constants(elements: usize, rate: f64, stream: usize) -> Constants {
+    Constants::sizes(&[("ELEMENTS", elements), ("STREAM", stream)]).with("RATE", rate)
 }
 
 /// The contracts of this file.

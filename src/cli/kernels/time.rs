@@ -2,8 +2,8 @@
 
 use super::{Columns, Selection};
 use crate::cli::{print_json, print_text};
-use crate::engine::validate::{Values, engine_for, fill};
-use crate::engine::{Engine, Gpu, GpuEngine};
+use crate::engine::validate::prepared_engine;
+use crate::engine::{Gpu, GpuEngine};
 use crate::error::Result;
 use crate::kernels::{Case, Contract, Implementation, StepParams};
 use crate::plan::{Program, obstacle};
@@ -120,13 +120,7 @@ fn time_case(
     case: &Case,
     checked: bool,
 ) -> Result<Timing> {
-    let mut engine = engine_for(gpu, contract, implementation, case, checked)?;
-    for (tensor, values) in fill(contract, case).iter().enumerate() {
-        match values {
-            Values::Float(values) => engine.write(tensor, bytemuck::cast_slice(values))?,
-            Values::Index(values) => engine.write(tensor, bytemuck::cast_slice(values))?,
-        }
-    }
+    let mut engine = prepared_engine(gpu, contract, implementation, case, checked)?;
     let seconds = median_seconds(&mut engine, &case.step)?;
     let cost = (contract.cost)(&case.constants);
     Ok(Timing {

@@ -1,0 +1,249 @@
+//! Blocks become calls: each kind's forward calls and, right beneath, its backward calls.
+
+use super::lower::Lowering;
+use super::{Block, TensorId, TrainableTensor};
+use crate::error::{Error, Result};
+use crate::kernels::{Constants, Element, conv_block, conv2d, dense, dropout, maxpool2d, relu};
+use crate::model::{Layer, Node};
+use crate::shape::Window;
+
+/// A block after its forward calls: what its backward calls need.
+pub(super) struct Done<'a> {
+    pub block: Block,
+    pub nodes: &'a [Node],
+    pub input: TensorId,
+    pub output: TensorId,
+    /// Winner codes of a fused block.
+    pub winner: Option<TensorId>,
+}
+
+/// Gradients around a block: of its output, and of its input where that is wanted.
+#[derive(Clone, Copy)]
+struct Gradients {
+    output: TensorId,
+    input: Option<TensorId>,
+}
+
+impl<'a> Lowering<'a> {
+    /// Forward calls of a block. Flatten has none, and dropout none in inference.
+    pub(super) fn block_forward(
+        &mut self,
+        block: Block,
+        nodes: &'a [Node],
+        input: TensorId,
+        training: bool,
+    ) -> Result<Done<'a>> {
+        let mut done = Done { block, nodes, input, output: input, winner: None };
+        if done.block == Block::Flatten || (done.block == Block::Dropout && !training) {
+            return Ok(done);
+        }
+        let elements = nodes.last().map_or(0, |node| node.output.elements());
+        done.output = self.passing(&format!("{}.output", nodes[0].name), self.settings.batch * elements);
+        match done.block {
+            Block::Conv2d { relu } => self.conv2d_forward(&done, relu)?,
+            Block::ConvBlock => done.winner = Some(self.conv_block_forward(&done)?),
+            Block::Dense { relu } => self.dense_forward(&done, relu),
+            Block::MaxPool2d => self.maxpool2d_forward(&done)?,
+            Block::Relu => self.relu_forward(&done),
+            Block::Dropout => self.dropout_forward(&done),
+            Block::Flatten => {}
+        }
+        Ok(done)
+    }
+
+    /// Backward calls of a block. Returns the gradient of its input (of its output, where the input's is not wanted).
+    pub(super) fn block_backward(&mut self, done: &Done, output: TensorId, input_wanted: bool) -> Result<TensorId> {
+        if done.block == Block::Flatten {
+            return Ok(output);
+        }
+        let node = &done.nodes[0];
+        let elements = self.settings.batch * node.input.elements();
+        let input = input_wanted.then(|| self.passing(&format!("{}.input_gradient", node.name), elements));
+        let gradients = Gradients { output, input };
+        match done.block {
+            Block::Conv2d { relu } => self.conv2d_backward(done, gradients, relu)?,
+            Block::ConvBlock => self.conv_block_backward(done, gradients)?,
+            Block::Dense { relu } => self.dense_backward(done, gradients, relu),
+            Block::MaxPool2d => self.maxpool2d_backward(done, gradients)?,
+            Block::Relu => self.relu_backward(done, gradients),
+            Block::Dropout => self.dropout_backward(done, gradients),
+            Block::Flatten => {}
+        }
+        Ok(input.unwrap_or(output))
+    }
+
+    fn conv2d_forward(&mut self, done: &Done, relu: bool) -> Result<()> {
+        let constants = self.conv2d(&done.nodes[0])?.with("RELU", switch(relu));
+        self.weighted_forward("conv2d.forward", done, constants, &[]);
+        Ok(())
+    }
+
+    fn conv2d_backward(&mut self, done: &Done, gradients: Gradients, relu: bool) -> Result<()> {
+        let constants = self.conv2d(&done.nodes[0])?;
+        let output = if relu { self.epilogue_backward(done, gradients.output) } else { gradients.output };
+        self.weighted_backward("conv2d", done, constants, &[output], gradients.input);
+        Ok(())
+    }
+
+    /// Returns the winner codes.
+    fn conv_block_forward(&mut self, done: &Done) -> Result<TensorId> {
+        let constants = self.conv_block(done.nodes)?;
+        let words = constants.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"]);
+        let winner = self.passing_of(&format!("{}.winner", done.nodes[0].name), Element::U32, words);
+        self.weighted_forward("conv_block.forward", done, constants, &[winner]);
+        Ok(winner)
+    }
+
+    fn conv_block_backward(&mut self, done: &Done, gradients: Gradients) -> Result<()> {
+        let constants = self.conv_block(done.nodes)?;
+        let expanded: Vec<TensorId> = [gradients.output].into_iter().chain(done.winner).collect();
+        self.weighted_backward("conv_block", done, constants, &expanded, gradients.input);
+        Ok(())
+    }
+
+    fn dense_forward(&mut self, done: &Done, relu: bool) {
+        let constants = self.dense(&done.nodes[0]).with("RELU", switch(relu));
+        self.weighted_forward("dense.forward", done, constants, &[]);
+    }
+
+    fn dense_backward(&mut self, done: &Done, gradients: Gradients, relu: bool) {
+        let constants = self.dense(&done.nodes[0]);
+        let output = if relu { self.epilogue_backward(done, gradients.output) } else { gradients.output };
+        self.weighted_backward("dense", done, constants, &[output], gradients.input);
+    }
+
+    fn maxpool2d_forward(&mut self, done: &Done) -> Result<()> {
+        let constants = self.maxpool2d(&done.nodes[0])?;
+        self.call("maxpool2d.forward", &done.nodes[0].name, constants, &[done.input, done.output]);
+        Ok(())
+    }
+
+    fn maxpool2d_backward(&mut self, done: &Done, gradients: Gradients) -> Result<()> {
+        let constants = self.maxpool2d(&done.nodes[0])?;
+        self.unweighted_backward("maxpool2d.backward", done, constants, &[done.input, gradients.output], gradients);
+        Ok(())
+    }
+
+    fn relu_forward(&mut self, done: &Done) {
+        let constants = relu::constants(self.settings.batch * done.nodes[0].output.elements());
+        self.call("relu.forward", &done.nodes[0].name, constants, &[done.input, done.output]);
+    }
+
+    fn relu_backward(&mut self, done: &Done, gradients: Gradients) {
+        let constants = relu::constants(self.settings.batch * done.nodes[0].output.elements());
+        self.unweighted_backward("relu.backward", done, constants, &[done.output, gradients.output], gradients);
+    }
+
+    /// The gradient before a relu that stands in a kernel's epilogue.
+    fn epilogue_backward(&mut self, done: &Done, gradient: TensorId) -> TensorId {
+        let relu = &done.nodes[1];
+        let elements = self.settings.batch * relu.output.elements();
+        let before = self.passing(&format!("{}.input_gradient", relu.name), elements);
+        self.call("relu.backward", &relu.name, relu::constants(elements), &[done.output, gradient, before]);
+        before
+    }
+
+    fn dropout_forward(&mut self, done: &Done) {
+        let constants = self.dropout(&done.nodes[0]);
+        self.call("dropout.forward", &done.nodes[0].name, constants, &[done.input, done.output]);
+    }
+
+    fn dropout_backward(&mut self, done: &Done, gradients: Gradients) {
+        let constants = self.dropout(&done.nodes[0]);
+        self.unweighted_backward("dropout.backward", done, constants, &[gradients.output], gradients);
+    }
+
+    /// `input, kernel, bias -> output`, and what else the operation writes.
+    fn weighted_forward(&mut self, contract: &str, done: &Done, constants: Constants, more: &[TensorId]) {
+        let node = &done.nodes[0];
+        let [kernel, bias] = self.kernel_and_bias(node, |parameter| parameter.values);
+        let tensors = [&[done.input, kernel, bias, done.output], more].concat();
+        self.call(contract, &node.name, constants, &tensors);
+    }
+
+    /// `input, output gradient -> kernel gradient, bias gradient`, then `output gradient, kernel -> input gradient`.
+    fn weighted_backward(
+        &mut self,
+        operation: &str,
+        done: &Done,
+        constants: Constants,
+        output: &[TensorId],
+        input: Option<TensorId>,
+    ) {
+        let node = &done.nodes[0];
+        let gradients = self.kernel_and_bias(node, |parameter| parameter.gradient);
+        let tensors = [&[done.input], output, &gradients].concat();
+        self.call(&format!("{operation}.backward_weights"), &node.name, constants.clone(), &tensors);
+        if let Some(input) = input {
+            let [kernel, _] = self.kernel_and_bias(node, |parameter| parameter.values);
+            let tensors = [output, &[kernel, input]].concat();
+            self.call(&format!("{operation}.backward_input"), &node.name, constants, &tensors);
+        }
+    }
+
+    /// A block without parameters has work only where its input's gradient is wanted.
+    fn unweighted_backward(
+        &mut self,
+        contract: &str,
+        done: &Done,
+        constants: Constants,
+        reads: &[TensorId],
+        gradients: Gradients,
+    ) {
+        if let Some(input) = gradients.input {
+            self.call(contract, &done.nodes[0].name, constants, &[reads, &[input]].concat());
+        }
+    }
+
+    /// Kernel and bias of a layer, or their gradients; a layer without bias gets an unread stand-in.
+    fn kernel_and_bias(&mut self, node: &Node, pick: fn(&TrainableTensor) -> TensorId) -> [TensorId; 2] {
+        let [kernel, bias] = ["kernel", "bias"].map(|ending| {
+            let name = format!("{}.{ending}", node.name);
+            self.graph.parameters.iter().find(|parameter| parameter.name == name).map(pick)
+        });
+        let outputs = node.output.sizes().last().copied().unwrap_or(1);
+        let bias = bias.unwrap_or_else(|| self.passing(&format!("{}.no_bias", node.name), outputs));
+        [kernel.unwrap_or(bias), bias]
+    }
+
+    fn conv2d(&self, node: &Node) -> Result<Constants> {
+        let Layer::Conv2d { filters, kernel, stride, padding, bias } = node.layer else { return Err(misplaced(node)) };
+        let window = Window { kernel, stride, padding };
+        let image = node.input.image().ok_or_else(|| misplaced(node))?;
+        let constants = conv2d::constants(self.settings.batch, image, window, filters);
+        Ok(constants.ok_or_else(|| misplaced(node))?.with("BIAS", switch(bias)))
+    }
+
+    fn conv_block(&self, nodes: &[Node]) -> Result<Constants> {
+        let (image, filters) = (nodes[0].input.image(), nodes[0].output.image().map(|(_, _, filters)| filters));
+        let constants = image.zip(filters).and_then(|(i, f)| conv_block::constants(self.settings.batch, i, f));
+        constants.ok_or_else(|| misplaced(&nodes[0]))
+    }
+
+    fn maxpool2d(&self, node: &Node) -> Result<Constants> {
+        let Layer::MaxPool2d { size, stride } = node.layer else { return Err(misplaced(node)) };
+        let image = node.input.image().ok_or_else(|| misplaced(node))?;
+        let constants = maxpool2d::constants(self.settings.batch, image, size, stride.unwrap_or(size));
+        constants.ok_or_else(|| misplaced(node))
+    }
+
+    fn dense(&self, node: &Node) -> Constants {
+        let constants = dense::constants(self.settings.batch, node.input.elements(), node.output.elements());
+        constants.with("BIAS", switch(matches!(node.layer, Layer::Dense { bias: true, .. })))
+    }
+
+    /// Each dropout layer has its own stream of random numbers.
+    fn dropout(&self, node: &Node) -> Constants {
+        let rate = if let Layer::Dropout { rate } = node.layer { rate } else { 0.0 };
+        let stream = self.network.nodes.iter().position(|other| other.name == node.name).unwrap_or(0);
+        dropout::constants(self.settings.batch * node.input.elements(), rate, stream)
+    }
+}
+
+fn switch(on: bool) -> f64 {
+    f64::from(u8::from(on))
+}
+
+fn misplaced(node: &Node) -> Error {
+    Error::model(&node.name, format!("it cannot work on {}", node.input), "check the layers before it")
+}
