@@ -109,7 +109,7 @@ pub struct Contract {
     pub formula: &'static str,
     /// Buffers in binding order: reads first, then writes and updates.
     pub bindings: &'static [Binding],
-    /// Names of its constants; each is a WGSL `override` of some implementation.
+    /// Names of its constants; each is a WGSL `override` in some shader of the operation, or sizes a binding.
     pub constants: &'static [&'static str],
     /// Elements of each binding, from the constants.
     pub lengths: fn(&Constants) -> Vec<usize>,
