@@ -1,7 +1,7 @@
 //! `galaxy-gpu evaluate`: how good a trained network is.
 
 use super::options::{DataOptions, DeviceOptions, print_notes};
-use super::print_json;
+use super::{print_json, print_text};
 use crate::data::{Dataset, Split};
 use crate::report::{self, Table};
 use crate::train::metrics::Evaluation;
@@ -58,8 +58,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         print_json(&evaluation)?;
     } else {
-        print(&weights, &evaluation)?;
-        println!("\nconfusion matrix drawn in {}", picture.display());
+        let drawn = format!("\nconfusion matrix drawn in {}\n", picture.display());
+        print_text(in_words(&weights, &evaluation)? + &drawn)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -92,17 +92,16 @@ fn classify(args: &Args, weights: &Weights, dataset: &Dataset, images: &[u32]) -
     Ok((probabilities, images.iter().map(|&image| dataset.labels[image as usize]).collect()))
 }
 
-fn print(weights: &Weights, evaluation: &Evaluation) -> crate::Result<()> {
-    println!("accuracy {:.4}   loss {:.4}", evaluation.accuracy, evaluation.loss);
+fn in_words(weights: &Weights, evaluation: &Evaluation) -> crate::Result<String> {
+    let mut text = format!("accuracy {:.4}   loss {:.4}\n", evaluation.accuracy, evaluation.loss);
     if evaluation.non_finite > 0 {
-        println!("{} images gave scores that are not numbers; they count as wrong", evaluation.non_finite);
+        text += &format!("{} images gave scores that are not numbers; they count as wrong\n", evaluation.non_finite);
     }
     let mut table = Table::new(&["class", "precision", "recall", "f1", "images"]).right([1, 2, 3, 4]);
     for class in &evaluation.per_class {
         let [precision, recall, f1] = [class.precision, class.recall, class.f1].map(|score| format!("{score:.3}"));
         table.row(&[class.name.clone(), precision, recall, f1, class.support.to_string()]);
     }
-    println!("\n{table}");
-    println!("{}", report::confusion_table(&weights.card.classes, &evaluation.confusion)?);
-    Ok(())
+    let confusion = report::confusion_table(&weights.card.classes, &evaluation.confusion)?;
+    Ok(format!("{text}\n{table}\n{confusion}"))
 }

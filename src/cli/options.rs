@@ -18,7 +18,7 @@ pub struct DataOptions {
     #[arg(long, value_name = "FILE.csv")]
     pub split: Option<PathBuf>,
     /// Simulated images, where no --data is given
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    #[arg(long, default_value_t = SIMULATED.images, value_name = "N")]
     pub images: usize,
     /// Side of an image in pixels: of simulated galaxies (64 where absent) and of pictures from a folder
     #[arg(long, value_name = "PIXELS")]
@@ -28,8 +28,8 @@ pub struct DataOptions {
     pub class_names: Option<Vec<String>>,
 }
 
-/// Seed of the simulated galaxies a training starts from by default.
-const SIMULATION_SEED: u64 = 1;
+/// The simulated galaxies that stand in where no data is given.
+pub const SIMULATED: simulate::Settings = simulate::Settings { images: 2000, size: 64, seed: 1 };
 
 impl DataOptions {
     /// Loads or draws the data set.
@@ -40,8 +40,8 @@ impl DataOptions {
         match &self.data {
             Some(path) => load_dataset(path, self.size, self.class_names.clone()),
             None => {
-                let size = self.size.unwrap_or(64);
-                simulate::simulate(&simulate::Settings { images: self.images, size, seed: SIMULATION_SEED })
+                let size = self.size.unwrap_or(SIMULATED.size);
+                simulate::simulate(&simulate::Settings { images: self.images, size, ..SIMULATED })
             }
         }
     }

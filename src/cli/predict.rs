@@ -1,7 +1,7 @@
 //! `galaxy-gpu predict`: "This galaxy is most likely to be a Barred Spiral Galaxy."
 
 use super::options::DeviceOptions;
-use super::print_json;
+use super::{print_json, print_text};
 use crate::data::{Dataset, Pixels, read_picture};
 use crate::train::{Session, Setup, Weights, find_weights};
 use std::path::PathBuf;
@@ -49,10 +49,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let width = card.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
-    for (class, score) in card.classes.iter().zip(&scores) {
-        println!("{class:<width$}  {score:>7.2}%", score = score * 100.0);
-    }
-    println!("\nThis galaxy is most likely to be {} {class}.", article(class));
+    let row = |(class, score): (&String, &f32)| format!("{class:<width$}  {:>7.2}%\n", score * 100.0);
+    let table: String = card.classes.iter().zip(&scores).map(row).collect();
+    print_text(format!("{table}\nThis galaxy is most likely to be {} {class}.\n", article(class)))?;
     Ok(ExitCode::SUCCESS)
 }
 

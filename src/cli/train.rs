@@ -1,8 +1,8 @@
 //! `galaxy-gpu train`: the main job.
 
 use super::options::{DataOptions, DeviceOptions, print_notes};
-use super::print_json;
 use super::progress::Bar;
+use super::{print_json, print_text};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, FillMode};
@@ -48,10 +48,10 @@ pub struct Args {
     #[arg(long, default_value_t = 50)]
     batch: usize,
     /// Adam's step size
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     learning_rate: f32,
     /// Share of the target spread over all classes
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f64,
     #[command(flatten)]
     augment: AugmentOptions,
@@ -84,13 +84,13 @@ struct AugmentOptions {
     #[arg(long, value_enum, default_value = "on", value_name = "on|off", hide_possible_values = true)]
     flip: Switch,
     /// Largest rotation either way, as a fraction of a full turn
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     rotation: f64,
     /// Zoom factors drawn from 1+LOW to 1+HIGH; below 1 magnifies
     #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], default_values_t = [-0.5, 0.1], allow_negative_numbers = true)]
     zoom: Vec<f64>,
     /// Largest shift either way, as a fraction of the image
-    #[arg(long, default_value_t = 0.08)]
+    #[arg(long, default_value_t = 0.08, allow_negative_numbers = true)]
     shift: f64,
     /// What lies outside the image: reflect, wrap, nearest or constant
     #[arg(long, default_value = "reflect", value_parser = fill_mode)]
@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let settings = Settings { per_submit, ..settings };
     let folder = RunFolder::create(args.out.as_deref(), args.force)?;
     if !args.json {
-        introduce(args, &session, &dataset, &split, &network);
+        print_text(introduction(args, &session, &dataset, &split, &network))?;
     }
     let card = card(args, model, &dataset, &split);
     let mut watch = Console::new(folder, card, &settings, split.train.len(), args.json)?;
@@ -199,27 +199,22 @@ fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
     }
 }
 
-fn introduce(args: &Args, session: &Session, dataset: &Dataset, split: &Split, network: &Network) {
+fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split, network: &Network) -> String {
     let (all, data) = session.engine().plan().bytes();
-    println!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height);
-    let moved = if split.moved > 0 {
-        format!(", {} moved to keep patches of sky together", split.moved)
-    } else {
-        String::new()
+    let moved = match split.moved {
+        0 => String::new(),
+        moved => format!(", {moved} moved to keep patches of sky together"),
     };
-    println!("split    {}: {} to train, {} to test{moved}", split.source, split.train.len(), split.test.len());
-    println!("model    {}: {} parameters", network.name, network.parameter_count());
-    println!("device   {}", session.engine().device());
-    println!("memory   {} and {} of images", bytes_in_words(all - data), bytes_in_words(data));
-    println!(
-        "training {} epochs, batch {}, augmentation {}",
-        args.epochs,
-        args.batch,
-        match args.augment.augment {
-            Switch::On => "on",
-            Switch::Off => "off",
-        }
-    );
+    let augment = if args.augment.augment == Switch::On { "on" } else { "off" };
+    [
+        format!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height),
+        format!("split    {}: {} to train, {} to test{moved}", split.source, split.train.len(), split.test.len()),
+        format!("model    {}: {} parameters", network.name, network.parameter_count()),
+        format!("device   {}", session.engine().device()),
+        format!("memory   {} and {} of images", bytes_in_words(all - data), bytes_in_words(data)),
+        format!("training {} epochs, batch {}, augmentation {augment}\n", args.epochs, args.batch),
+    ]
+    .join("\n")
 }
 
 /// Shows the training on the terminal and writes it to the run folder.
@@ -273,13 +268,14 @@ fn conclude(watch: &Console, outcome: &Outcome, json: bool) -> anyhow::Result<()
             "weights_hash": weights.hash(),
         }));
     }
+    let mut text = String::new();
     if outcome.stopped {
-        println!("stopped by Ctrl-C; the weights of this moment are saved");
+        text += "stopped by Ctrl-C; the weights of this moment are saved\n";
     }
     if let Some(best) = best {
-        println!("best     epoch {}, val_accuracy {:.4}", best.epoch, best.val_accuracy);
+        text += &format!("best     epoch {}, val_accuracy {:.4}\n", best.epoch, best.val_accuracy);
     }
-    println!("weights  hash {}", weights.hash());
-    println!("run      {} (history.csv, curves.png, weights/)", folder.display());
-    Ok(())
+    text += &format!("weights  hash {}\n", weights.hash());
+    text += &format!("run      {} (history.csv, curves.png, weights/)\n", folder.display());
+    print_text(text)
 }

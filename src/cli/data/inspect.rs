@@ -1,9 +1,10 @@
 //! `data inspect`: what is in a data set, as tables or JSON.
 
 use super::Source;
+use crate::cli::options::SIMULATED;
 use crate::data::inspect::{DUPLICATE_ARCSEC, Overlaps};
 use crate::data::split::PATCH_ARCSEC;
-use crate::data::{Inspection, inspect, simulate};
+use crate::data::{Inspection, inspect};
 use crate::plan::bytes_in_words;
 use crate::report::Table;
 
@@ -22,8 +23,6 @@ pub struct Args {
 
 /// Most contradicting pairs that the text lists.
 const LISTED: usize = 20;
-/// What `train` draws without --data.
-const SIMULATED: simulate::Settings = simulate::Settings { images: 2000, size: 64, seed: 1 };
 
 /// Prints what is in the data set.
 ///
