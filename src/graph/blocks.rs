@@ -54,18 +54,18 @@ pub fn group(nodes: &[Node], fuse: bool) -> Vec<(Block, &[Node])> {
 
 fn first_block(first: &Node, next: &[Node], fuse: bool) -> Block {
     let next: Vec<&Layer> = next.iter().take(if fuse { 2 } else { 0 }).map(|node| &node.layer).collect();
-    let relu = next.first() == Some(&&Layer::Relu);
+    let relu = next.first() == Some(&&Layer::Relu {});
     match (&first.layer, &next[..]) {
         (
             Layer::Conv2d { kernel: 3, stride: 1, padding: Padding::Same, bias: true, .. },
-            [Layer::Relu, Layer::MaxPool2d { size: 2, stride: None | Some(2) }],
+            [Layer::Relu {}, Layer::MaxPool2d { size: 2, stride: None | Some(2) }],
         ) => Block::ConvBlock,
         (Layer::Conv2d { .. }, _) => Block::Conv2d { relu },
         (Layer::Dense { .. }, _) => Block::Dense { relu },
         (Layer::MaxPool2d { .. }, _) => Block::MaxPool2d,
-        (Layer::Relu, _) => Block::Relu,
+        (Layer::Relu {}, _) => Block::Relu,
         (Layer::Dropout { .. }, _) => Block::Dropout,
-        (Layer::Flatten, _) => Block::Flatten,
+        (Layer::Flatten {}, _) => Block::Flatten,
     }
 }
 

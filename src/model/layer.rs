@@ -4,6 +4,8 @@ use crate::shape::{Padding, Shape, Window};
 use serde::{Deserialize, Serialize};
 
 /// One layer of a chain. In a TOML file: `[[layer]]` with `type = "conv2d"` and the fields below.
+///
+/// Layers without fields carry braces all the same: serde refuses unknown fields of struct variants only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
@@ -25,7 +27,7 @@ pub enum Layer {
         bias: bool,
     },
     /// `max(0, x)`.
-    Relu,
+    Relu {},
     /// Maximum of square windows, without padding.
     MaxPool2d {
         /// Side of the window.
@@ -41,7 +43,7 @@ pub enum Layer {
         rate: f64,
     },
     /// Rows, columns and channels as one axis, in this order.
-    Flatten,
+    Flatten {},
     /// Fully connected; weights IN x OUT.
     Dense {
         /// Outputs; the number of classes where absent.
@@ -99,10 +101,10 @@ impl Layer {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Conv2d { .. } => "conv2d",
-            Self::Relu => "relu",
+            Self::Relu {} => "relu",
             Self::MaxPool2d { .. } => "max_pool2d",
             Self::Dropout { .. } => "dropout",
-            Self::Flatten => "flatten",
+            Self::Flatten {} => "flatten",
             Self::Dense { .. } => "dense",
         }
     }
@@ -129,8 +131,8 @@ impl Layer {
             Self::Dropout { rate } if !(0.0..1.0).contains(&rate) => {
                 Err((format!("its rate is {rate}"), "choose a rate of at least 0 and below 1".into()))
             }
-            Self::Relu | Self::Dropout { .. } => Ok(input.clone()),
-            Self::Flatten => Ok(Shape::new(&[input.elements()])),
+            Self::Relu {} | Self::Dropout { .. } => Ok(input.clone()),
+            Self::Flatten {} => Ok(Shape::new(&[input.elements()])),
             Self::Dense { units, .. } => {
                 positive(&[("units", units.unwrap_or(classes))])?;
                 match input.sizes() {
@@ -169,8 +171,8 @@ impl Layer {
             Self::Conv2d { kernel, .. } => 2.0 * elements * (kernel * kernel * inputs) as f64,
             Self::Dense { .. } => 2.0 * elements * inputs as f64,
             Self::MaxPool2d { size, .. } => elements * (size * size) as f64,
-            Self::Relu | Self::Dropout { .. } => elements,
-            Self::Flatten => 0.0,
+            Self::Relu {} | Self::Dropout { .. } => elements,
+            Self::Flatten {} => 0.0,
         }
     }
 }

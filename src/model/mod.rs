@@ -65,13 +65,13 @@ impl Model {
         let mut layers = Vec::new();
         for &filters in filters {
             layers.push(Layer::Conv2d { filters, kernel: 3, stride: 1, padding: Default::default(), bias: true });
-            layers.push(Layer::Relu);
+            layers.push(Layer::Relu {});
             layers.push(Layer::MaxPool2d { size: 2, stride: None });
         }
         layers.extend(dropout.map(|rate| Layer::Dropout { rate }));
-        layers.push(Layer::Flatten);
+        layers.push(Layer::Flatten {});
         for &units in hidden {
-            layers.extend([Layer::Dense { units: Some(units), bias: true }, Layer::Relu]);
+            layers.extend([Layer::Dense { units: Some(units), bias: true }, Layer::Relu {}]);
         }
         layers.push(Layer::Dense { units: None, bias: true });
         Some(Self { name: name.to_owned(), layers })

@@ -93,7 +93,7 @@ fn show_augmentations(dataset: &Dataset, index: usize, args: &Args) -> Result<St
 /// smallest network that takes such images.
 fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> Result<Vec<u8>> {
     let pool = Layer::MaxPool2d { size: height.min(width), stride: None };
-    let layers = vec![pool, Layer::Flatten, Layer::Dense { units: None, bias: true }];
+    let layers = vec![pool, Layer::Flatten {}, Layer::Dense { units: None, bias: true }];
     let network = Model { name: "augmentation".into(), layers }.build(height, width, 1)?;
     let settings = Settings {
         batch: AUGMENTED,
