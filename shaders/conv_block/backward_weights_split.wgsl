@@ -78,17 +78,17 @@ fn load(n: u32, y: u32, x: u32, ic: u32) -> vec4f {
     return select(vec4f(), vec4f(input[at.x], input[at.y], input[at.z], input[at.w]), channel < vec4u(IN_C));
 }
 
-// Adds the window's outer product of inputs and expanded gradients; returns the gradient that passed the relu.
+// Adds the window's outer product of inputs and expanded gradients; returns the gradient that passed the relu. Each output
+// channel has one winner, so its input is picked first and multiplied once, instead of four products with three zeros.
 fn accumulate(sums: ptr<function, mat4x4f>, place: u32, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
-    let gradient = pooled_gradient[place];
     let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
-    let e0 = select(vec4f(), gradient, code == vec4u(0u));
-    let e1 = select(vec4f(), gradient, code == vec4u(1u));
-    let e2 = select(vec4f(), gradient, code == vec4u(2u));
-    let e3 = select(vec4f(), gradient, code == vec4u(3u));
-    (*sums)[0] += e0 * x0.x + e1 * x1.x + e2 * x2.x + e3 * x3.x;
-    (*sums)[1] += e0 * x0.y + e1 * x1.y + e2 * x2.y + e3 * x3.y;
-    (*sums)[2] += e0 * x0.z + e1 * x1.z + e2 * x2.z + e3 * x3.z;
-    (*sums)[3] += e0 * x0.w + e1 * x1.w + e2 * x2.w + e3 * x3.w;
-    return e0 + e1 + e2 + e3;
+    let gradient = select(vec4f(), pooled_gradient[place], code < vec4u(4u));
+    let second = code == vec4u(1u);
+    let third = code == vec4u(2u);
+    let fourth = code == vec4u(3u);
+    (*sums)[0] += gradient * select(select(select(vec4f(x0.x), vec4f(x1.x), second), vec4f(x2.x), third), vec4f(x3.x), fourth);
+    (*sums)[1] += gradient * select(select(select(vec4f(x0.y), vec4f(x1.y), second), vec4f(x2.y), third), vec4f(x3.y), fourth);
+    (*sums)[2] += gradient * select(select(select(vec4f(x0.z), vec4f(x1.z), second), vec4f(x2.z), third), vec4f(x3.z), fourth);
+    (*sums)[3] += gradient * select(select(select(vec4f(x0.w), vec4f(x1.w), second), vec4f(x2.w), third), vec4f(x3.w), fourth);
+    return gradient;
 }

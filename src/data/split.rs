@@ -69,7 +69,7 @@ impl Split {
             None => 0,
         };
         let percent = test_fraction * 100.0;
-        Self::finish(dataset, &sides, moved, format!("{percent:.4}% of each class drawn with seed {seed}"))
+        Self::finish(dataset, &sides, moved, format!("{percent}% of each class drawn with seed {seed}"))
     }
 
     /// Reads a split from a CSV file with the columns `index`, `ans` (the label, as a check) and `split` (`train`,

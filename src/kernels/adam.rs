@@ -50,7 +50,7 @@ pub static UPDATE: Contract = Contract {
     implementations: &[
         Implementation {
             name: "vectors",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            needs: Needs::NOTHING,
             accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
             launch: |c| {
                 Launch::single(shader!("adam/update_vectors.wgsl"), 5, Grid::elements(c.size("ELEMENTS") / 4, 64))

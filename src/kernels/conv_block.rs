@@ -68,8 +68,18 @@ pub static FORWARD: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| c.size("OUT_C").is_multiple_of(8),
+            launch: |c| {
+                let blocks = c.size("BATCH") * c.size("POOL_H").div_ceil(2) * c.size("POOL_W").div_ceil(2);
+                let grid = Grid::elements(blocks * c.size("OUT_C") / 8, 32);
+                Launch::single(shader!("conv_block/forward_wide.wgsl"), 5, grid)
+            },
+        },
+        Implementation {
             name: "registers",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            needs: Needs::NOTHING,
             accepts: |c| c.size("OUT_C").is_multiple_of(16),
             launch: |c| {
                 Launch::single(shader!("conv_block/forward_registers.wgsl"), 5, Grid::elements(outputs(c) / 16, 64))
@@ -100,7 +110,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     implementations: &[
         Implementation {
             name: "registers",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            needs: Needs::NOTHING,
             accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
             launch: |c| {
                 let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(2) * c.size("IN_W").div_ceil(2);
@@ -134,7 +144,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     implementations: &[
         Implementation {
             name: "split",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            needs: Needs::NOTHING,
             accepts: |c| c.size("OUT_C").is_multiple_of(16),
             launch: |c| {
                 let threads = 9 * c.size("IN_C").div_ceil(4) * c.size("OUT_C") / 16;

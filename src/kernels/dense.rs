@@ -41,12 +41,7 @@ pub static FORWARD: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.size("IN")),
     cases,
     implementations: &[
-        Implementation {
-            name: "split",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
-            accepts: by_four,
-            launch: split_launch,
-        },
+        Implementation { name: "split", needs: Needs::NOTHING, accepts: by_four, launch: split_launch },
         Implementation::direct(|c| {
             Launch::single(shader!("dense/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64))
         }),
@@ -67,7 +62,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     implementations: &[
         Implementation {
             name: "registers",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            needs: Needs::NOTHING,
             accepts: by_four,
             launch: |c| {
                 let tiles = c.size("BATCH").div_ceil(8) * c.size("IN").div_ceil(8);
@@ -99,7 +94,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     implementations: &[
         Implementation {
             name: "registers",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            needs: Needs::NOTHING,
             accepts: by_four,
             launch: |c| {
                 let tiles = c.size("IN").div_ceil(8) * c.size("OUT").div_ceil(8);

@@ -71,10 +71,19 @@ impl Grid {
 /// What an adapter must offer beyond WebGPU's default limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// Written for software adapters; others only run it when told to.
+    pub software: bool,
     /// Workgroup memory, bytes.
     pub workgroup_bytes: u32,
     /// Threads in a workgroup.
     pub invocations: u32,
+}
+
+impl Needs {
+    /// Any adapter will do.
+    pub const NOTHING: Self = Self { software: false, workgroup_bytes: 0, invocations: 0 };
+    /// A software adapter is wanted.
+    pub const SOFTWARE: Self = Self { software: true, ..Self::NOTHING };
 }
 
 /// One dispatch of an implementation.
@@ -122,13 +131,15 @@ pub struct Split {
 }
 
 impl Split {
-    /// Cuts `rows` of `row_iterations` each so that runs x `threads` come to about 2^16 threads, in at most 1024 runs,
-    /// more only where a run would exceed [`LOOP_ITERATIONS`]. From the shapes alone, never from the device, so that
-    /// results do not depend on it.
+    /// Cuts `rows` of `row_iterations` each so that runs x `threads` come to about 2^16 threads, in at most 1024 runs of
+    /// at least 64 iterations (shorter ones spend their time on writing and adding partial sums), more only where a run
+    /// would exceed [`LOOP_ITERATIONS`]. From the shapes alone, never from the device, so that results do not depend on
+    /// it.
     pub fn new(rows: usize, row_iterations: usize, threads: usize) -> Self {
-        let wanted = (65_536 / threads.max(1)).clamp(1, 1024).min(rows.max(1));
+        let wanted = (65_536 / threads.max(1)).clamp(1, 1024);
+        let shortest = 64_usize.div_ceil(row_iterations.max(1));
         let longest = (LOOP_ITERATIONS / row_iterations.max(1)).max(1);
-        let run = rows.div_ceil(wanted).min(longest).max(1);
+        let run = rows.div_ceil(wanted).max(shortest).min(longest);
         Self { splits: rows.div_ceil(run).max(1), rows: run }
     }
 }
@@ -173,7 +184,7 @@ pub struct Implementation {
 impl Implementation {
     /// The portable implementation every contract ends with.
     pub const fn direct(launch: fn(&Constants) -> Launch) -> Self {
-        Self { name: "direct", needs: Needs { workgroup_bytes: 0, invocations: 0 }, accepts: |_| true, launch }
+        Self { name: "direct", needs: Needs::NOTHING, accepts: |_| true, launch }
     }
 }
 

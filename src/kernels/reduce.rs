@@ -77,7 +77,7 @@ pub static SUM_SQUARES: Contract = Contract {
     implementations: &[
         Implementation {
             name: "vectors",
-            needs: Needs { workgroup_bytes: 0, invocations: 0 },
+            needs: Needs::NOTHING,
             accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
             launch: |c| Launch::single(shader!("reduce/sum_squares_vectors.wgsl"), 2, Grid::groups(c.size("GROUPS"))),
         },

@@ -59,7 +59,9 @@ fn first_that_runs(
 ) -> Result<(&'static Implementation, String)> {
     let mut passed_over = Vec::new();
     for implementation in contract.implementations {
-        match obstacle(implementation, constants, profile) {
+        let unsuited = implementation.needs.software && profile.kind != "software";
+        let unsuited = unsuited.then(|| "it is for software adapters".to_owned());
+        match obstacle(implementation, constants, profile).or(unsuited) {
             None if passed_over.is_empty() => return Ok((implementation, "best of its contract".into())),
             None => return Ok((implementation, passed_over.join("; "))),
             Some(why) => passed_over.push(format!("not {}: {why}", implementation.name)),
