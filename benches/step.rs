@@ -16,7 +16,7 @@ const BATCH: usize = 50;
 /// A model's plan on the adapter, with seeded weights and patterned pixels.
 fn engine(gpu: &Arc<Gpu>, model: &str, size: usize) -> GpuEngine {
     let network = Model::preset(model).expect("a preset").build(size, size, 10).expect("a size it can pool");
-    let setup = Setup { augment: Some(Augment::default()), ..Setup::inference(BATCH) };
+    let setup = Setup { training: true, augment: Some(Augment::default()), ..Setup::inference(BATCH) };
     let (plan, graph) = plan_for(&network, BATCH, &setup, gpu.profile()).expect("a step the adapter can hold");
     let mut engine = GpuEngine::new(gpu, plan, false).expect("shaders that compile");
     for (index, (parameter, tensor)) in network.parameters().zip(&graph.parameters).enumerate() {

@@ -18,6 +18,7 @@ const PROGRAMS: [Program; 2] = [Program::Train, Program::Infer];
 fn galaxy10(preset: &str, batch: usize, fuse: bool, profile: &Profile) -> Graph {
     let network = Model::preset(preset).unwrap().build(256, 256, 10).unwrap();
     let settings = Settings {
+        training: true,
         batch,
         images: 17_736,
         rows: 14_188,

@@ -1,7 +1,8 @@
 // conv_block.forward, portable: 3x3 same convolution, bias, relu and 2x2 max-pool; the convolution's output is never stored.
 //   y(q)   = bias[oc] + sum over ky,kx,ic of input[n, qy+ky-1, qx+kx-1, ic] * weights[ky,kx,ic,oc]
 //   pooled = max(0, max over the four q of the window), winner = the first q that reaches it, or 4 where relu closed it
-// One thread per pooled pixel and word of winners (four channels): sixteen sums in registers.
+// A convolution that is not a number counts as not positive: the window closes.
+// One thread per pooled pixel and word of winners (four channels): four pixels x four channels in one pass over the taps.
 override BATCH: u32;
 override IN_H: u32;
 override IN_W: u32;
@@ -26,37 +27,43 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let py = id / (WORDS * POOL_W) % POOL_H;
     let n = id / (WORDS * POOL_W * POOL_H);
 
+    // channels past the last repeat the last: they are computed and not stored
+    let oc = min(word * 4u + vec4u(0u, 1u, 2u, 3u), vec4u(OUT_C - 1u));
+    let start = vec4f(bias[oc.x], bias[oc.y], bias[oc.z], bias[oc.w]);
+    var y0 = start;
+    var y1 = start;
+    var y2 = start;
+    var y3 = start;
+    for (var tap = 0u; tap < 9u; tap++) {
+        let y = py * 2u + tap / 3u - 1u; // above the image wraps to a large number
+        let x = px * 2u + tap % 3u - 1u;
+        for (var ic = 0u; ic < IN_C; ic++) {
+            let at = (tap * IN_C + ic) * OUT_C + oc;
+            let w = vec4f(weights[at.x], weights[at.y], weights[at.z], weights[at.w]);
+            y0 = fma(vec4f(load(n, y, x, ic)), w, y0);
+            y1 = fma(vec4f(load(n, y, x + 1u, ic)), w, y1);
+            y2 = fma(vec4f(load(n, y + 1u, x, ic)), w, y2);
+            y3 = fma(vec4f(load(n, y + 1u, x + 1u, ic)), w, y3);
+        }
+    }
+
+    var best = vec4f(0.0);
+    var code = vec4u(4u);
+    code = select(code, vec4u(0u), y0 > best); best = select(best, y0, y0 > best);
+    code = select(code, vec4u(1u), y1 > best); best = select(best, y1, y1 > best);
+    code = select(code, vec4u(2u), y2 > best); best = select(best, y2, y2 > best);
+    code = select(code, vec4u(3u), y3 > best); best = select(best, y3, y3 > best);
     var codes = 0u;
     for (var byte = 0u; byte < 4u; byte++) {
-        let oc = word * 4u + byte;
-        var best = 0.0;
-        var code = 4u;
-        if oc < OUT_C {
-            for (var q = 0u; q < 4u; q++) {
-                let y = bias[oc] + convolve(n, py * 2u + q / 2u, px * 2u + q % 2u, oc);
-                if y > best { best = y; code = q; }
-            }
-            pooled[((n * POOL_H + py) * POOL_W + px) * OUT_C + oc] = best;
-        }
-        codes |= code << (byte * 8u);
+        let stored = word * 4u + byte < OUT_C;
+        if stored { pooled[(id / WORDS) * OUT_C + word * 4u + byte] = best[byte]; }
+        codes |= select(4u, code[byte], stored) << (byte * 8u);
     }
     winner[id] = codes;
 }
 
-fn convolve(n: u32, y: u32, x: u32, oc: u32) -> f32 {
-    var sum = 0.0;
-    for (var ky = 0u; ky < 3u; ky++) {
-        let iy = y + ky - 1u; // above the image wraps to a large number
-        if iy >= IN_H { continue; }
-        for (var kx = 0u; kx < 3u; kx++) {
-            let ix = x + kx - 1u;
-            if ix >= IN_W { continue; }
-            let pixel = ((n * IN_H + iy) * IN_W + ix) * IN_C;
-            let tap = (ky * 3u + kx) * IN_C * OUT_C + oc;
-            for (var ic = 0u; ic < IN_C; ic++) {
-                sum = fma(input[pixel + ic], weights[tap + ic * OUT_C], sum);
-            }
-        }
-    }
-    return sum;
+// An input, zero outside the image.
+fn load(n: u32, y: u32, x: u32, ic: u32) -> f32 {
+    if y >= IN_H || x >= IN_W { return 0.0; }
+    return input[((n * IN_H + y) * IN_W + x) * IN_C + ic];
 }

@@ -23,5 +23,6 @@ fn main(@builtin(local_invocation_index) local: u32) {
         metrics[at] = all_loss;
         metrics[at + 1u] = all_hits;
         metrics[at + 2u] = f32(images);
+        metrics[at + 3u] = 0.0;
     }
 }

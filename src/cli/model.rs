@@ -174,6 +174,7 @@ impl Summary {
 /// The graph of a training whose data set is one batch: memory and arithmetic do not depend on more.
 fn graph(network: &Network, batch: usize) -> Result<Graph> {
     let settings = Settings {
+        training: true,
         batch,
         images: batch,
         rows: batch,

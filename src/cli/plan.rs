@@ -43,6 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let network = args.sizes.network(&args.model)?;
     let profile = args.device.open()?.profile();
     let settings = Settings {
+        training: true,
         batch,
         images: args.images,
         rows: args.images,

@@ -175,6 +175,7 @@ impl Args {
             return Err(Error::setting("--label-smoothing", self.label_smoothing, "at least 0 and below 1"));
         }
         Ok(Setup {
+            training: true,
             batch: self.batch,
             augment: self.augment.ranges()?,
             label_smoothing: self.label_smoothing,

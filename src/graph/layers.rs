@@ -1,7 +1,7 @@
 //! Blocks become calls: each kind's forward calls and, right beneath, its backward calls.
 
 use super::lower::Lowering;
-use super::{Block, TensorId, TrainableTensor};
+use super::{Block, Graph, TensorId, TrainableTensor};
 use crate::error::{Error, Result};
 use crate::kernels::{Constants, Element, conv_block, conv2d, dense, dropout, maxpool2d, relu};
 use crate::model::{Layer, Node};
@@ -174,8 +174,7 @@ impl<'a> Lowering<'a> {
         let gradients = self.kernel_and_bias(node, |parameter| parameter.gradient);
         let tensors = [&[done.input], output, &gradients].concat();
         self.call(&format!("{operation}.backward_weights"), &node.name, constants.clone(), &tensors);
-        if let Some(input) = input {
-            let [kernel, _] = self.kernel_and_bias(node, |parameter| parameter.values);
+        if let (Some(input), Some(kernel)) = (input, self.kernel(node)) {
             let tensors = [output, &[kernel, input]].concat();
             self.call(&format!("{operation}.backward_input"), &node.name, constants, &tensors);
         }
@@ -197,13 +196,21 @@ impl<'a> Lowering<'a> {
 
     /// Kernel and bias of a layer, or their gradients; a layer without bias gets an unread stand-in.
     fn kernel_and_bias(&mut self, node: &Node, pick: fn(&TrainableTensor) -> TensorId) -> [TensorId; 2] {
-        let [kernel, bias] = ["kernel", "bias"].map(|ending| {
+        let find = |graph: &Graph, ending: &str| {
             let name = format!("{}.{ending}", node.name);
-            self.graph.parameters.iter().find(|parameter| parameter.name == name).map(pick)
+            graph.parameters.iter().find(|parameter| parameter.name == name).map(pick)
+        };
+        let (kernel, bias) = (find(&self.graph, "kernel"), find(&self.graph, "bias"));
+        let bias = bias.unwrap_or_else(|| {
+            let outputs = node.output.sizes().last().copied().unwrap_or(1);
+            self.passing(&format!("{}.no_bias.{}", node.name, self.calls.len()), outputs)
         });
-        let outputs = node.output.sizes().last().copied().unwrap_or(1);
-        let bias = bias.unwrap_or_else(|| self.passing(&format!("{}.no_bias", node.name), outputs));
         [kernel.unwrap_or(bias), bias]
+    }
+
+    fn kernel(&self, node: &Node) -> Option<TensorId> {
+        let name = format!("{}.kernel", node.name);
+        self.graph.parameters.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.values)
     }
 
     fn conv2d(&self, node: &Node) -> Result<Constants> {

@@ -9,13 +9,15 @@ use crate::error::Result;
 use crate::kernels::{self, Constants, Element, adam, augment, reduce, softmax_cross_entropy};
 use crate::model::Network;
 
-/// The graph of a network: a training step and a batch of inference.
+/// The graph of a network: a training step (where wanted) and a batch of inference.
 ///
 /// # Errors
 /// A layer whose window does not fit its input (which [`Model::build`](crate::model::Model::build) refuses first).
 pub fn lower(network: &Network, settings: &Settings) -> Result<Graph> {
     let mut lowering = Lowering::new(network, settings);
-    lowering.train()?;
+    if settings.training {
+        lowering.train()?;
+    }
     lowering.infer()?;
     Ok(lowering.graph)
 }
@@ -38,7 +40,7 @@ pub(super) struct Lowering<'a> {
     pub(super) graph: Graph,
     shared: Shared,
     /// Calls of the program being written.
-    calls: Vec<Call>,
+    pub(super) calls: Vec<Call>,
     /// Prefix of passing tensors: each program has its own.
     program: &'static str,
 }

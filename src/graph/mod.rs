@@ -146,6 +146,8 @@ impl Default for Augment {
 /// What a graph needs to know beside the network.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Whether there is a training program; without, there are neither gradients nor moments.
+    pub training: bool,
     /// Images in a step.
     pub batch: usize,
     /// Images of the data set.

@@ -61,7 +61,8 @@ pub static FORWARD: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.product(&["KERNEL", "KERNEL", "IN_C"])),
     cases,
     implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("conv2d/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64))
+        let taps = c.product(&["KERNEL", "KERNEL", "IN_C"]);
+        Launch::single(shader!("conv2d/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64)).iterating(taps)
     })],
 };
 
@@ -77,7 +78,8 @@ pub static BACKWARD_INPUT: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.product(&["KERNEL", "KERNEL", "OUT_C"])),
     cases,
     implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("conv2d/backward_input_direct.wgsl"), 3, Grid::elements(inputs(c), 64))
+        let taps = c.product(&["KERNEL", "KERNEL", "OUT_C"]);
+        Launch::single(shader!("conv2d/backward_input_direct.wgsl"), 3, Grid::elements(inputs(c), 64)).iterating(taps)
     })],
 };
 

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Neither `y` nor `e` is ever in memory: per pooled element there are four bytes of value and one of winner (codes
-//! travel four channels to a word; bytes past the last channel hold 4). Odd sizes floor as in Keras. A twin is the
+//! travel four channels to a word; bytes past the last channel hold 4). A `y` that is not a number counts as not
+//! positive: its window closes. Odd sizes floor as in Keras. A twin is the
 //! composition of the twins of [`conv2d`](super::conv2d) and [`maxpool2d`](super::maxpool2d).
 //!
 //! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
@@ -87,6 +88,7 @@ pub static FORWARD: Contract = Contract {
         },
         Implementation::direct(|c| {
             Launch::single(shader!("conv_block/forward_direct.wgsl"), 5, Grid::elements(words(c), 64))
+                .iterating(9 * c.size("IN_C"))
         }),
     ],
 };
@@ -120,6 +122,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
         },
         Implementation::direct(|c| {
             Launch::single(shader!("conv_block/backward_input_direct.wgsl"), 4, Grid::elements(inputs(c), 64))
+                .iterating(9 * c.size("OUT_C"))
         }),
     ],
 };
@@ -213,8 +216,9 @@ pub fn forward<T: Real>(mut args: Args<T>) {
     winner.fill(u32::from_le_bytes([CLOSED as u8; 4]));
     let width = c.size("IN_W");
     maxpool2d::winners(&pool, &activation, |out, place| {
-        pooled[out] = activation[place];
+        pooled[out] = T::zero();
         if activation[place] > T::zero() {
+            pooled[out] = activation[place];
             let (x, y) = (place / c.size("OUT_C") % width, place / (c.size("OUT_C") * width) % c.size("IN_H"));
             let (word, shift) = code_place(c, out);
             winner[word] = winner[word] & !(255 << shift) | (((y % 2 * 2 + x % 2) as u32) << shift);
@@ -261,6 +265,7 @@ fn cases() -> Vec<Case> {
         block("odd, 16 channels", 2, (7, 9, 16), 16),
         block("channels not of four", 2, (6, 8, 5), 17),
         block("around a tile", 3, (10, 6, 17), 32),
+        block("many channels", 1, (2, 2, 1000), 5),
         block("one row", 1, (2, 33, 16), 48),
         block("beyond 65535 workgroups", 1, (1026, 1026, 1), 68),
         block("conv1 64 px", 8, (64, 64, 3), 16).timed(),

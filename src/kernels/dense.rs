@@ -44,6 +44,7 @@ pub static FORWARD: Contract = Contract {
         Implementation { name: "split", needs: Needs::NOTHING, accepts: by_four, launch: split_launch },
         Implementation::direct(|c| {
             Launch::single(shader!("dense/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64))
+                .iterating(c.size("IN") / 16)
         }),
     ],
 };
@@ -67,10 +68,12 @@ pub static BACKWARD_INPUT: Contract = Contract {
             launch: |c| {
                 let tiles = c.size("BATCH").div_ceil(8) * c.size("IN").div_ceil(8);
                 Launch::single(shader!("dense/backward_input_registers.wgsl"), 3, Grid::elements(tiles, 64))
+                    .iterating(c.size("OUT"))
             },
         },
         Implementation::direct(|c| {
             Launch::single(shader!("dense/backward_input_direct.wgsl"), 3, Grid::elements(inputs(c), 64))
+                .iterating(c.size("OUT"))
         }),
     ],
 };
@@ -99,11 +102,13 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
             launch: |c| {
                 let tiles = c.size("IN").div_ceil(8) * c.size("OUT").div_ceil(8);
                 Launch::single(shader!("dense/backward_weights_registers.wgsl"), 4, Grid::elements(tiles, 64))
+                    .iterating(c.size("BATCH"))
             },
         },
         Implementation::direct(|c| {
             let threads = weights(c) + c.size("OUT");
             Launch::single(shader!("dense/backward_weights_direct.wgsl"), 4, Grid::elements(threads, 64))
+                .iterating(c.size("BATCH"))
         }),
     ],
 };
@@ -136,6 +141,7 @@ fn split_launch(c: &Constants) -> Launch {
         extra: Constants::sizes(&[("SPLITS", splits), ("SPLIT_INS", split_ins)]),
         stages: vec![sum_runs, add_runs],
         scratch: splits * outputs(c),
+        iterations: 0,
     }
 }
 

@@ -107,19 +107,30 @@ pub struct Launch {
     pub stages: Vec<Stage>,
     /// f32 elements of scratch shared by the stages.
     pub scratch: usize,
+    /// Loop iterations of a thread where they grow with the layer; zero where they are bounded otherwise.
+    pub iterations: usize,
 }
 
 impl Launch {
     /// One dispatch that sees all `bindings` of its contract.
     pub fn single(shader: Shader, bindings: usize, grid: Grid) -> Self {
         let stage = Stage { shader, bindings: (0..bindings).collect(), grid };
-        Self { extra: Constants::default(), stages: vec![stage], scratch: 0 }
+        Self { extra: Constants::default(), stages: vec![stage], scratch: 0, iterations: 0 }
+    }
+
+    /// The same launch, saying how many loop iterations a thread makes.
+    pub fn iterating(mut self, iterations: usize) -> Self {
+        self.iterations = iterations;
+        self
     }
 }
 
-/// Loop iterations one thread may make. Mesa's llvmpipe (22.3) silently leaves all loops of a thread after 65535 in
-/// total; a kernel stays far below, which also keeps its dispatches short.
+/// Loop iterations of one thread that a kernel aims to stay below, which keeps its dispatches short.
 pub const LOOP_ITERATIONS: usize = 16_384;
+
+/// Loop iterations after which Mesa's llvmpipe (22.3) silently leaves all loops of a thread. The plan refuses a launch
+/// that comes near on a software adapter.
+pub const MOST_LOOP_ITERATIONS: usize = 65_535;
 
 /// Rows of a batch cut into equal runs, each summed apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +177,7 @@ pub fn launch_split(shader: Shader, reads: usize, split: Split, threads: usize, 
         bindings: vec![weights_gradient, bias_gradient, scratch],
         grid: Grid::elements(weights + biases, 64),
     };
-    Launch { extra, stages: vec![sum_runs, add_runs], scratch: split.splits * (weights + biases) }
+    Launch { extra, stages: vec![sum_runs, add_runs], scratch: split.splits * (weights + biases), iterations: 0 }
 }
 
 /// One way to run a contract on a GPU.

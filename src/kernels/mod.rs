@@ -26,7 +26,8 @@ pub use case::{Case, Fill};
 pub use compare::Tolerance;
 pub use constants::Constants;
 pub use launch::{
-    Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Shader, Split, Stage, common_source, launch_split,
+    Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, Shader, Split, Stage, common_source,
+    launch_split,
 };
 pub use step::StepParams;
 pub use twin::{Args, Element, Real, Twin, View, ViewMut};

@@ -1,7 +1,8 @@
 //! Sums over a batch and over a bank: the loss, the gradient's norm, and whether the step may be taken.
 //!
 //! ```text
-//! reduce.loss         metrics[slot,0] = sum_i stats[i,0],  metrics[slot,1] = sum_i stats[i,1],  metrics[slot,2] = images
+//! reduce.loss         metrics[slot,0] = sum_i stats[i,0],  metrics[slot,1] = sum_i stats[i,1],  metrics[slot,2] = images,
+//!                     metrics[slot,3] = 0
 //! reduce.sum_squares  partial[g] = sum_{i: (i / 256) mod GROUPS = g} values[i]^2
 //! reduce.gradient     metrics[slot,3] = sum_g partial[g] / loss_scale^2
 //!                     status[0] = 1 where metrics[slot,3] and metrics[slot,0] are finite, else 0;  status[1] += 1 - status[0]
@@ -121,6 +122,7 @@ pub fn loss<T: Real>(mut args: Args<T>) {
     metrics[0] = stats.iter().step_by(2).copied().sum();
     metrics[1] = stats.iter().skip(1).step_by(2).copied().sum();
     metrics[2] = T::of(images as f64);
+    metrics[3] = T::zero();
 }
 
 /// Twin of `reduce.sum_squares`; blocks of 256 are summed first, so that roundings grow as little as the shader's.

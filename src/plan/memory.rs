@@ -60,17 +60,23 @@ impl Memory {
 
     fn place_kept(&mut self, graph: &Graph, options: &Options) {
         let bank_bytes = 4 * graph.bank_elements() as u64;
+        let used = |bank| {
+            let in_bank = |&id: &TensorId| matches!(graph.tensors[id].storage, Storage::Bank(b, _) if b == bank);
+            graph.train.iter().chain(&graph.infer).flat_map(|call| &call.tensors).any(in_bank)
+        };
         let banks: Vec<(Bank, usize)> = [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2]
             .into_iter()
-            .filter(|_| bank_bytes > 0)
+            .filter(|&bank| used(bank))
             .map(|bank| (bank, self.buffer(&format!("{bank:?}").to_lowercase(), bank_bytes)))
             .collect();
         for (id, tensor) in graph.tensors.iter().enumerate() {
             let bytes = 4 * tensor.elements as u64;
             match tensor.storage {
                 Storage::Bank(bank, offset) => {
-                    let buffer = banks.iter().find(|(b, _)| *b == bank).map_or(0, |(_, buffer)| *buffer);
-                    self.places[id] = Place { buffer, offset: 4 * offset as u64, bytes };
+                    // a bank that no call uses has no buffer, and its tensors no place
+                    if let Some(&(_, buffer)) = banks.iter().find(|(used, _)| *used == bank) {
+                        self.places[id] = Place { buffer, offset: 4 * offset as u64, bytes };
+                    }
                 }
                 Storage::Kept => {
                     let guard = if options.guards { ALIGNMENT } else { 0 };

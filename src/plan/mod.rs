@@ -14,7 +14,7 @@ pub use select::{Choice, obstacle};
 
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, Tensor, TensorId};
-use crate::kernels::{Access, Constants, Cost, Grid, Launch, Shader};
+use crate::kernels::{Access, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Shader};
 use memory::Memory;
 
 /// The two programs of a plan.
@@ -158,6 +158,7 @@ fn choose(calls: &[Call], profile: &Profile, options: &Options) -> Result<Vec<Ch
     let choose_one = |call: &Call| {
         let (implementation, reason) = select::select(call, profile, &options.choices)?;
         let launch = (implementation.launch)(&call.constants);
+        check_iterations(call, implementation.name, &launch, profile)?;
         Ok(Chosen { implementation: implementation.name, reason, launch })
     };
     calls.iter().map(choose_one).collect()
@@ -195,9 +196,32 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -
     }
 }
 
+/// Software adapters leave loops that are too long without a word, so the plan does not start them.
+fn check_iterations(call: &Call, implementation: &str, launch: &Launch, profile: &Profile) -> Result<()> {
+    // the loops around the counted one take some, too
+    let limit = MOST_LOOP_ITERATIONS - 4096;
+    if profile.kind != "software" || launch.iterations <= limit {
+        return Ok(());
+    }
+    Err(Error::Limit {
+        what: format!("{} ({implementation}) of layer {}", call.contract.name, call.layer),
+        need: format!("{} loop iterations of one thread", launch.iterations),
+        limit: limit.to_string(),
+        remedy: "use fewer channels, a smaller --batch, a hardware adapter or --device cpu".into(),
+    })
+}
+
 /// A buffer may not be read and written in one dispatch, even at distant ranges; and there are only so many bindings.
 fn check_bindings(step: &Step, profile: &Profile) -> Result<()> {
     for dispatch in &step.dispatches {
+        if let Some((place, _)) = dispatch.bindings.iter().find(|(place, _)| place.bytes > profile.binding_bytes) {
+            return Err(Error::Limit {
+                what: format!("{} of layer {}", step.contract, step.layer),
+                need: format!("{} in one piece", bytes_in_words(place.bytes)),
+                limit: bytes_in_words(profile.binding_bytes),
+                remedy: "use a smaller --batch, smaller images or a smaller model".into(),
+            });
+        }
         let what = format!("{} ({})", step.contract, dispatch.shader.path);
         let written = |buffer| dispatch.bindings.iter().any(|(p, a)| p.buffer == buffer && *a != Access::Read);
         if let Some((place, _)) = dispatch.bindings.iter().find(|(p, a)| *a == Access::Read && written(p.buffer)) {

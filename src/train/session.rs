@@ -11,6 +11,8 @@ use crate::plan::{self, Choice, Options, Plan, Profile, Program};
 /// How a session computes.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// Whether to train; without, nothing is allocated or compiled for it.
+    pub training: bool,
     /// Images in a step.
     pub batch: usize,
     /// Random affine maps while training.
@@ -26,7 +28,7 @@ pub struct Setup {
 impl Setup {
     /// Inference of batches of this size.
     pub fn inference(batch: usize) -> Self {
-        Self { batch, augment: None, label_smoothing: 0.0, fuse: true, choices: Vec::new() }
+        Self { training: false, batch, augment: None, label_smoothing: 0.0, fuse: true, choices: Vec::new() }
     }
 }
 
@@ -37,6 +39,7 @@ impl Setup {
 pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profile) -> Result<(Plan, Graph)> {
     let (height, width, channels) = network.image;
     let settings = graph::Settings {
+        training: setup.training,
         batch: setup.batch,
         images,
         rows: images,
@@ -217,11 +220,21 @@ impl Session {
     /// A lost device.
     pub fn infer(&mut self, first: usize, count: usize, per_submit: usize) -> Result<Totals> {
         let mut totals = Totals::default();
-        for steps in self.batches(first, count).chunks(per_submit) {
+        for steps in self.batches(first, count).chunks(per_submit.clamp(1, METRICS_SLOTS)) {
             totals.add(&self.run(Program::Infer, steps)?);
         }
         totals.add(&self.wait()?);
         Ok(totals)
+    }
+
+    /// Training steps refused so far because their loss or a gradient was not finite.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub fn refused_steps(&mut self) -> Result<u32> {
+        let tensor = self.engine.plan().tensor("status")?;
+        let status: Vec<u32> = bytemuck::pod_collect_to_vec(&self.engine.read(tensor)?);
+        Ok(status.get(1).copied().unwrap_or(0))
     }
 
     /// Softmax scores by position, as the last program run over each position left them: `rows x classes`.

@@ -51,6 +51,7 @@ impl Rig {
         });
         let parameters = values.collect();
         let settings = Settings {
+            training: true,
             batch,
             images,
             rows: images,

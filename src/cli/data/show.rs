@@ -96,6 +96,7 @@ fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> R
     let layers = vec![pool, Layer::Flatten {}, Layer::Dense { units: None, bias: true }];
     let network = Model { name: "augmentation".into(), layers }.build(height, width, 1)?;
     let settings = Settings {
+        training: true,
         batch: AUGMENTED,
         images: 1,
         rows: AUGMENTED,

@@ -9,7 +9,7 @@ mod timing;
 pub use device::{Gpu, adapters};
 
 use super::{Engine, Metrics};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{METRICS_SLOTS, TensorId};
 use crate::kernels::StepParams;
 use crate::plan::{ALIGNMENT, Place, Plan, Program};
@@ -111,6 +111,9 @@ impl Engine for GpuEngine {
     }
 
     fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<()> {
+        if steps.len() > METRICS_SLOTS {
+            return Err(Error::setting("steps of one submission", steps.len(), format!("at most {METRICS_SLOTS}")));
+        }
         self.readback.make_room(&self.gpu)?;
         self.write_params(steps);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
