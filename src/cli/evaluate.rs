@@ -46,6 +46,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let weights = find_weights(&args.run, args.last)?;
     let dataset = args.data.load()?;
     print_notes(&dataset);
+    let classes = &weights.card.classes;
+    if dataset.classes.len() == classes.len() && dataset.classes != *classes {
+        let names = classes.join(", ");
+        eprintln!("note: the classes of this data have other names; the network knows them, in order, as {names}");
+    }
     let images = images(args, &weights, &dataset)?;
     let (probabilities, labels) = classify(args, &weights, &dataset, &images)?;
     let evaluation = Evaluation::new(&weights.card.classes, &labels, &probabilities)?;

@@ -1,5 +1,7 @@
 //! How a running training shows itself: a bar while a terminal watches, one line an epoch always.
 
+use super::print_text;
+use crate::error::{Error, Result};
 use crate::train::Progress;
 use crate::train::history::EpochRecord;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -40,7 +42,10 @@ impl Bar {
     }
 
     /// Prints an epoch's line above the bar.
-    pub fn epoch(&self, record: &EpochRecord, quiet: bool) {
+    ///
+    /// # Errors
+    /// Standard output that cannot be written, such as a file on a full disk.
+    pub fn epoch(&self, record: &EpochRecord, quiet: bool) -> Result<()> {
         if !quiet {
             let line = format!(
                 "epoch {}/{}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}  {:.1} s",
@@ -52,8 +57,11 @@ impl Bar {
                 record.val_accuracy,
                 record.seconds
             );
-            self.bar.suspend(|| println!("{line}"));
+            let printed = self.bar.suspend(|| print_text(line + "\n"));
+            let remedy = "check the disk or the program it is led to";
+            printed.map_err(|error| Error::device(format!("{error:#}"), remedy))?;
         }
+        Ok(())
     }
 
     /// Takes the bar away.

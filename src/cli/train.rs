@@ -145,11 +145,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
     let settings = Settings { per_submit, ..settings };
     let folder = RunFolder::create(args.out.as_deref(), args.force)?;
+    let card = card(args, model, &dataset, &split);
+    let mut watch = Console::new(folder, card, &settings, split.train.len(), args.json)?;
     if !args.json {
         print_text(introduction(args, &session, &dataset, &split, &network))?;
     }
-    let card = card(args, model, &dataset, &split);
-    let mut watch = Console::new(folder, card, &settings, split.train.len(), args.json)?;
     let outcome = train(&mut session, &network, &split, &settings, &mut watch)?;
     watch.bar.finish();
     conclude(&watch, &outcome, args.json)?;
@@ -243,9 +243,9 @@ impl Watch for Console {
     }
 
     fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
-        self.bar.epoch(record, self.quiet);
         self.card = self.card.after(record.epoch, record.val_accuracy);
-        self.folder.epoch(record, &Weights { card: self.card.clone(), tensors: weights()? })
+        self.folder.epoch(record, &Weights { card: self.card.clone(), tensors: weights()? })?;
+        self.bar.epoch(record, self.quiet)
     }
 
     fn stop(&self) -> bool {

@@ -12,9 +12,13 @@ pub struct RunFolder {
     best: f32,
 }
 
+/// What a run leaves beside its history.
+const RESULTS: [&str; 4] =
+    ["weights/best.safetensors", "weights/last.safetensors", "curves.png", "confusion_matrix.png"];
+
 impl RunFolder {
-    /// Makes the folder; `runs/1`, `runs/2`, ... where no path is given. Earlier files of a run are only replaced with
-    /// `force`.
+    /// Makes the folder; `runs/1`, `runs/2`, ... where no path is given. With `force`, the files of an earlier run go
+    /// at once: a run that is stopped in its first epoch must not show them as its own.
     ///
     /// # Errors
     /// A folder that already holds a run, or that cannot be made.
@@ -23,6 +27,14 @@ impl RunFolder {
         Self::check(Some(&path), force)?;
         let remedy = "name another folder with --out";
         std::fs::create_dir_all(path.join("weights")).map_err(|e| Error::file(&path, e, remedy))?;
+        for name in RESULTS {
+            match std::fs::remove_file(path.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file(&path.join(name), error, remedy));
+                }
+                _ => {}
+            }
+        }
         let history = HistoryWriter::create(&path.join("history.csv"))?;
         Ok(Self { path, history, best: f32::NEG_INFINITY })
     }

@@ -110,7 +110,7 @@ impl Session {
         make_engine: impl FnOnce(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
         let (height, width, _) = network.image;
-        if (dataset.height, dataset.width) != (height, width) || dataset.classes.len() > network.classes {
+        if (dataset.height, dataset.width) != (height, width) || dataset.classes.len() != network.classes {
             let found = format!("{}x{} images of {} classes", dataset.height, dataset.width, dataset.classes.len());
             let problem = format!("it has {found}, the network is for {height}x{width} and {}", network.classes);
             return Err(Error::data(&dataset.name, problem, "use data like that the network was trained on"));

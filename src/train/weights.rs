@@ -52,9 +52,24 @@ pub struct Weights {
     pub tensors: Vec<Vec<f32>>,
 }
 
-/// Key of the card in the metadata, and of the layout's version.
+/// The only key of the metadata: safetensors writes several in any order, and equal weights shall be equal files.
 const CARD: &str = "galaxy-gpu";
-const VERSION: &str = "galaxy-gpu.version";
+/// Version of the layout that is written.
+const VERSION: u32 = 1;
+
+/// What the metadata holds.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    #[serde(default = "first_version")]
+    version: u32,
+    #[serde(flatten)]
+    card: Card,
+}
+
+/// The first files said their version under a key of its own.
+fn first_version() -> u32 {
+    1
+}
 
 impl Weights {
     /// The network these weights belong to.
@@ -87,8 +102,9 @@ impl Weights {
             view.map(|view| (parameter.name.clone(), view)).map_err(|e| failed(e.to_string()))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
-        let card = serde_json::to_string(&self.card).map_err(|e| failed(e.to_string()))?;
-        let metadata = HashMap::from([(CARD.to_owned(), card), (VERSION.to_owned(), "1".to_owned())]);
+        let described = Described { version: VERSION, card: self.card.clone() };
+        let card = serde_json::to_string(&described).map_err(|e| failed(e.to_string()))?;
+        let metadata = HashMap::from([(CARD.to_owned(), card)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
         write_whole(path, &bytes)
     }
@@ -106,10 +122,11 @@ impl Weights {
             SafeTensors::read_metadata(&bytes).map_err(|e| refuse(format!("no safetensors file ({e})")))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let card = metadata.get(CARD).ok_or_else(|| refuse("it does not say which model it holds".into()))?;
-        if metadata.get(VERSION).map(String::as_str) != Some("1") {
-            return Err(refuse("it has an unknown version of the layout".into()));
+        let damaged = |e| refuse(format!("its description is damaged ({e})"));
+        let Described { version, card } = serde_json::from_str(card).map_err(damaged)?;
+        if version != VERSION {
+            return Err(refuse(format!("it has version {version} of the layout, this program knows {VERSION}")));
         }
-        let card: Card = serde_json::from_str(card).map_err(|e| refuse(format!("its description is damaged ({e})")))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| refuse(format!("it is damaged ({e})")))?;
         let mut weights = Self { card, tensors: Vec::new() };
         for parameter in weights.network()?.parameters() {
@@ -158,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn equal_weights_are_equal_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |number: usize| {
+            let path = folder.path().join(format!("{number}.safetensors"));
+            weights().save(&path).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        assert!((1..8).all(|number| file(number) == file(0)));
+    }
+
+    #[test]
     fn damage_and_strangers_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
@@ -172,6 +200,10 @@ mod tests {
         let none: Vec<(String, TensorView)> = Vec::new();
         let stranger = safetensors::serialize(none, None).unwrap();
         assert!(error(&stranger).contains("does not say which model"));
+        let newer = String::from_utf8_lossy(&bytes[8..]).find("version\\\":1").unwrap() + 8 + 10;
+        let mut changed = bytes.clone();
+        changed[newer] = b'9';
+        assert!(error(&changed).contains("version 9"));
         assert!(Weights::load(&folder.path().join("none")).is_err());
     }
 }
