@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
     model: String,
     /// Passes over the training images
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
     /// Images in a step
     #[arg(long, default_value_t = 50)]

@@ -215,7 +215,7 @@ mod tests {
         let mut metrics = [7.0f64; 8];
         let reads = vec![View::Float(&[0.5, 1.0, 0.25, 0.0, 2.0, 1.0, 99.0, 99.0][..])];
         loss(Args { constants: &c, step: &step, reads, writes: vec![Some(ViewMut::Float(&mut metrics[..]))] });
-        assert_eq!(metrics, [7.0, 7.0, 7.0, 7.0, 2.75, 2.0, 3.0, 7.0]);
+        assert_eq!(metrics, [7.0, 7.0, 7.0, 7.0, 2.75, 2.0, 3.0, 0.0]);
     }
 
     #[test]
