@@ -39,20 +39,20 @@ impl Bar {
         });
     }
 
-    /// Prints an epoch's line above the bar.
-    pub fn epoch(&self, record: &EpochRecord, quiet: bool) {
-        if !quiet {
-            let line = format!(
-                "epoch {}/{}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}  {:.1} s",
-                record.epoch,
-                self.epochs,
-                record.loss,
-                record.accuracy,
-                record.val_loss,
-                record.val_accuracy,
-                record.seconds
-            );
-            self.bar.suspend(|| println!("{line}"));
+    /// Prints an epoch's line above the bar. A line that cannot be printed is a note and does not end a training.
+    pub fn epoch(&self, record: &EpochRecord) {
+        let line = format!(
+            "epoch {}/{}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}  {:.1} s\n",
+            record.epoch,
+            self.epochs,
+            record.loss,
+            record.accuracy,
+            record.val_loss,
+            record.val_accuracy,
+            record.seconds
+        );
+        if let Err(error) = self.bar.suspend(|| super::print_text(line)) {
+            self.bar.suspend(|| super::print_note(format!("{error:#}")));
         }
     }
 
