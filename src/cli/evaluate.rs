@@ -1,8 +1,9 @@
 //! `galaxy-gpu evaluate`: how good a trained network is.
 
-use super::options::{DataOptions, DeviceOptions, print_notes};
-use super::{print_json, print_text};
+use super::options::{DataOptions, DeviceOptions, check_output, print_notes};
+use super::{print_json, print_note, print_text};
 use crate::data::{Dataset, Split};
+use crate::error::Error;
 use crate::report::{self, Table};
 use crate::train::metrics::Evaluation;
 use crate::train::{Session, Setup, Weights, find_weights};
@@ -38,35 +39,67 @@ pub struct Args {
     device: DeviceOptions,
 }
 
-/// Classifies the images and prints accuracy, scores per class and the confusion matrix.
+/// Classifies the images, prints accuracy, scores per class and the confusion matrix, and draws the latter. The numbers
+/// come first, and a picture that cannot be drawn is only a note, as they are worth more than it.
 ///
 /// # Errors
-/// Bad input; a device or a disk that fails.
+/// Bad input; a device that fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.out.as_deref().map_or(Ok(()), |path| check_output(path, &["png"]))?;
     let weights = find_weights(&args.run, args.last)?;
-    let dataset = args.data.load()?;
+    let mut dataset = args.data.load()?;
     print_notes(&dataset);
-    let classes = &weights.card.classes;
-    if dataset.classes.len() == classes.len() && dataset.classes != *classes {
-        let names = classes.join(", ");
-        eprintln!("note: the classes of this data have other names; the network knows them, in order, as {names}");
-    }
+    let labels = labels_by_name(&dataset, &weights.card.classes)?;
+    // A split, drawn or read, counts the data's own labels.
     let images = images(args, &weights, &dataset)?;
+    if let Some(labels) = labels {
+        dataset.labels = labels;
+        dataset.classes.clone_from(&weights.card.classes);
+    }
     let (probabilities, labels) = classify(args, &weights, &dataset, &images)?;
     let evaluation = Evaluation::new(&weights.card.classes, &labels, &probabilities)?;
+    if args.json {
+        print_json(&evaluation)?;
+    } else {
+        print_text(in_words(&weights, &evaluation)?)?;
+    }
     let picture = match (&args.out, args.run.is_dir()) {
         (Some(path), _) => path.clone(),
         (None, true) => args.run.join("confusion_matrix.png"),
         (None, false) => PathBuf::from("confusion_matrix.png"),
     };
-    report::confusion_matrix(&weights.card.classes, &evaluation.confusion, &picture)?;
-    if args.json {
-        print_json(&evaluation)?;
-    } else {
-        let drawn = format!("\nconfusion matrix drawn in {}\n", picture.display());
-        print_text(in_words(&weights, &evaluation)? + &drawn)?;
+    match report::confusion_matrix(&weights.card.classes, &evaluation.confusion, &picture) {
+        Ok(()) if args.json => {}
+        Ok(()) => print_text(format!("\nconfusion matrix drawn in {}\n", picture.display()))?,
+        Err(error) => print_note(format!("no confusion matrix is drawn: {error}")),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The labels of the data set in the network's order of classes, matched by name; `None` where they are so already.
+///
+/// # Errors
+/// A class that the network does not know.
+fn labels_by_name(dataset: &Dataset, classes: &[String]) -> crate::Result<Option<Vec<u32>>> {
+    if dataset.classes == classes {
+        return Ok(None);
+    }
+    let place = |name: &String| classes.iter().position(|class| class == name).map(|place| place as u32);
+    let Some(places) = dataset.classes.iter().map(place).collect::<Option<Vec<u32>>>() else {
+        let (data, network) = (dataset.classes.join(", "), classes.join(", "));
+        let problem = format!("its classes are {data}, but the network was trained on {network}");
+        let remedy = "use data of these classes, or name them in the data's order with --class-names";
+        return Err(Error::data(&dataset.name, problem, remedy));
+    };
+    match places.len() == classes.len() {
+        true => print_note("the data has the network's classes in another order; labels are matched by name"),
+        false => print_note(format!(
+            "the data has {} of the network's {} classes; labels are matched by name",
+            places.len(),
+            classes.len()
+        )),
+    }
+    Ok(Some(dataset.labels.iter().map(|&label| places[label as usize]).collect()))
 }
 
 /// The test side of the split (drawn from the run's own seed where none is given), or every image.
@@ -76,7 +109,7 @@ fn images(args: &Args, weights: &Weights, dataset: &Dataset) -> crate::Result<Ve
     }
     let split: Split = args.data.split(dataset, weights.card.seed)?;
     if split.hash != weights.card.split_hash {
-        eprintln!("note: this is not the split the weights were trained with; training images may be among these");
+        print_note("this is not the split the weights were trained with; training images may be among these");
     }
     Ok(split.test)
 }

@@ -1,6 +1,9 @@
 //! The command line: one file per command. Raw arguments become ready settings here; results are printed here and
 //! nowhere else.
 
+// What a closed pipe must not upset goes through `print_text`.
+#![deny(clippy::print_stdout)]
+
 mod data;
 mod devices;
 mod evaluate;
@@ -79,4 +82,9 @@ fn print_text(text: impl AsRef<str>) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("standard output cannot be written"),
     }
+}
+
+/// Prints a note on standard error. One that cannot be printed is lost, as there is nowhere left to say so.
+fn print_note(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
 }

@@ -3,7 +3,7 @@
 use crate::data::{Dataset, LoadOptions, Split, simulate};
 use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
-use crate::plan::{Choice, Profile};
+use crate::plan::{Choice, Profile, bytes_in_words};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,10 +35,14 @@ impl DataOptions {
     /// Loads or draws the data set.
     ///
     /// # Errors
-    /// As [`Dataset::load`] and [`simulate::simulate`].
+    /// As [`Dataset::load`] and [`simulate::simulate`]; names of classes without data.
     pub fn load(&self) -> Result<Dataset> {
         match &self.data {
             Some(path) => load_dataset(path, self.size, self.class_names.clone()),
+            None if self.class_names.is_some() => {
+                let allowed = "left out, as simulated galaxies have names";
+                Err(Error::setting("--class-names", "given without --data", allowed))
+            }
             None => {
                 let size = self.size.unwrap_or(SIMULATED.size);
                 simulate::simulate(&simulate::Settings { images: self.images, size, ..SIMULATED })
@@ -68,7 +72,31 @@ pub fn load_dataset(path: &Path, size: Option<usize>, class_names: Option<Vec<St
 
 /// Prints what a data set's reader has to say.
 pub fn print_notes(dataset: &Dataset) {
-    dataset.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    dataset.notes.iter().for_each(super::print_note);
+}
+
+/// Refuses an output path before any work is done for it: one of these endings, in a folder that exists and can be
+/// written to. Leaves nothing behind.
+///
+/// # Errors
+/// [`Error::Setting`] for another ending, [`Error::File`] for a folder that will not do.
+pub fn check_output(path: &Path, endings: &[&str]) -> Result<()> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    if !endings.iter().any(|allowed| ending.as_deref() == Some(*allowed)) {
+        let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
+        let allowed = format!("a file name that ends in {}", endings.join(" or "));
+        return Err(Error::setting("--out", format!("\"{}\"", path.display()), allowed));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Error::file(path, "its folder does not exist", "create the folder first, or choose another --out"));
+    }
+    if path.is_dir() {
+        return Err(Error::file(path, "it is a folder", "choose another --out"));
+    }
+    let failed =
+        |error| Error::file(path, format!("its folder cannot be written to ({error})"), "choose another --out");
+    tempfile::tempfile_in(folder).map(drop).map_err(failed)
 }
 
 /// Where to compute.
@@ -136,11 +164,54 @@ impl OpenDevice {
     /// An engine for a plan.
     ///
     /// # Errors
-    /// As [`GpuEngine::new`].
+    /// As [`GpuEngine::new`]; [`Error::Limit`] for twins that need more memory than the machine has free.
     pub fn engine(&self, plan: crate::plan::Plan, checked: bool) -> Result<Box<dyn Engine>> {
         Ok(match self {
             Self::Gpu(gpu) => Box::new(GpuEngine::new(gpu, plan, checked)?),
-            Self::Cpu => Box::new(CpuEngine::<f32>::new(plan)),
+            Self::Cpu => {
+                let bytes = plan.tensors.iter().map(|tensor| 4 * tensor.elements as u64).sum();
+                fits(bytes, std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available_memory))?;
+                Box::new(CpuEngine::<f32>::new(plan))
+            }
         })
+    }
+}
+
+/// Refuses what the twins' tensors, each of which has its own memory, would not fit into; a failed allocation would end
+/// the program without a word. Where it is not known how much memory is free, everything fits.
+fn fits(bytes: u64, available: Option<u64>) -> Result<()> {
+    match available {
+        Some(available) if bytes > available => Err(Error::Limit {
+            what: "--device cpu".into(),
+            need: format!("{} of memory", bytes_in_words(bytes)),
+            limit: format!("{}, all that is free", bytes_in_words(available)),
+            remedy: "use a smaller --batch, fewer or smaller images, or close other programs".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that programs may still take, from Linux's `/proc/meminfo` (proc_meminfo(5): `MemAvailable`, in KiB).
+fn available_memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_into_memory_is_refused_with_both_numbers() {
+        let meminfo = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    2097152 kB\n";
+        assert_eq!(available_memory(meminfo), Some(2 << 30));
+        assert_eq!(available_memory("MemTotal: 5 kB\n"), None);
+        fits(2 << 30, Some(2 << 30)).unwrap();
+        fits(u64::MAX, None).unwrap();
+        let message = fits(3 << 30, Some(2 << 30)).unwrap_err().to_string();
+        assert!(
+            message.contains("3.00 GiB") && message.contains("2.00 GiB") && message.contains("--batch"),
+            "{message}"
+        );
     }
 }

@@ -1,7 +1,5 @@
 //! How a running training shows itself: a bar while a terminal watches, one line an epoch always.
 
-use super::print_text;
-use crate::error::{Error, Result};
 use crate::train::Progress;
 use crate::train::history::EpochRecord;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -41,27 +39,21 @@ impl Bar {
         });
     }
 
-    /// Prints an epoch's line above the bar.
-    ///
-    /// # Errors
-    /// Standard output that cannot be written, such as a file on a full disk.
-    pub fn epoch(&self, record: &EpochRecord, quiet: bool) -> Result<()> {
-        if !quiet {
-            let line = format!(
-                "epoch {}/{}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}  {:.1} s",
-                record.epoch,
-                self.epochs,
-                record.loss,
-                record.accuracy,
-                record.val_loss,
-                record.val_accuracy,
-                record.seconds
-            );
-            let printed = self.bar.suspend(|| print_text(line + "\n"));
-            let remedy = "check the disk or the program it is led to";
-            printed.map_err(|error| Error::device(format!("{error:#}"), remedy))?;
+    /// Prints an epoch's line above the bar. A line that cannot be printed is a note and does not end a training.
+    pub fn epoch(&self, record: &EpochRecord) {
+        let line = format!(
+            "epoch {}/{}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}  {:.1} s\n",
+            record.epoch,
+            self.epochs,
+            record.loss,
+            record.accuracy,
+            record.val_loss,
+            record.val_accuracy,
+            record.seconds
+        );
+        if let Err(error) = self.bar.suspend(|| super::print_text(line)) {
+            self.bar.suspend(|| super::print_note(format!("{error:#}")));
         }
-        Ok(())
     }
 
     /// Takes the bar away.

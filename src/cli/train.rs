@@ -2,7 +2,7 @@
 
 use super::options::{DataOptions, DeviceOptions, print_notes};
 use super::progress::Bar;
-use super::{print_json, print_text};
+use super::{print_json, print_note, print_text};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, FillMode};
@@ -34,7 +34,7 @@ enum Switch {
   galaxy-gpu train --data Galaxy10_DECals.h5 --model conv4 --epochs 100 --out runs/decals
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
 
-Ctrl-C ends after the running step, with everything saved.")]
+Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once.")]
 pub struct Args {
     #[command(flatten)]
     data: DataOptions,
@@ -145,11 +145,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
     let settings = Settings { per_submit, ..settings };
     let folder = RunFolder::create(args.out.as_deref(), args.force)?;
-    let card = card(args, model, &dataset, &split);
-    let mut watch = Console::new(folder, card, &settings, split.train.len(), args.json)?;
     if !args.json {
         print_text(introduction(args, &session, &dataset, &split, &network))?;
     }
+    let card = card(args, model, &dataset, &split);
+    let bar = Bar::new(settings.epochs, split.train.len());
+    let steps_per_epoch = split.train.len().div_ceil(setup.batch) as u32;
+    let interrupted = listen_for_interrupts()?;
+    let mut watch = Console { folder, card, bar, quiet: args.json, steps_per_epoch, interrupted };
     let outcome = train(&mut session, &network, &split, &settings, &mut watch)?;
     watch.bar.finish();
     conclude(&watch, &outcome, args.json)?;
@@ -196,7 +199,8 @@ fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
         seed: args.seed,
         split_hash: split.hash.clone(),
         epochs: 0,
-        val_accuracy: 0.0,
+        step: 0,
+        val_accuracy: None,
     }
 }
 
@@ -224,16 +228,32 @@ struct Console {
     card: Card,
     bar: Bar,
     quiet: bool,
+    steps_per_epoch: u32,
     interrupted: Arc<AtomicBool>,
 }
 
+/// A flag that the first Ctrl-C sets. The second one ends the program at once, with the exit code that a shell gives to
+/// what SIGINT has ended.
+fn listen_for_interrupts() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    let listen = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(listen).context("cannot listen for Ctrl-C")?;
+    Ok(interrupted)
+}
+
 impl Console {
-    fn new(folder: RunFolder, card: Card, settings: &Settings, images: usize, quiet: bool) -> anyhow::Result<Self> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = interrupted.clone();
-        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
-        let bar = Bar::new(settings.epochs, images);
-        Ok(Self { folder, card, bar, quiet, interrupted })
+    /// The card of the weights that a run ends with. Where it was stopped, they are not those that the last epoch
+    /// measured, unless no step has been made since.
+    fn last_card(&self, outcome: &Outcome) -> Card {
+        match outcome.steps == self.card.step {
+            true => self.card.clone(),
+            false => self.card.after(outcome.steps / self.steps_per_epoch.max(1), outcome.steps, None),
+        }
     }
 }
 
@@ -243,9 +263,12 @@ impl Watch for Console {
     }
 
     fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
-        self.card = self.card.after(record.epoch, record.val_accuracy);
+        self.card = self.card.after(record.epoch, record.epoch * self.steps_per_epoch, Some(record.val_accuracy));
         self.folder.epoch(record, &Weights { card: self.card.clone(), tensors: weights()? })?;
-        self.bar.epoch(record, self.quiet)
+        if !self.quiet {
+            self.bar.epoch(record);
+        }
+        Ok(())
     }
 
     fn stop(&self) -> bool {
@@ -256,15 +279,23 @@ impl Watch for Console {
 /// Leaves the last weights and the curves, and says where.
 fn conclude(watch: &Console, outcome: &Outcome, json: bool) -> anyhow::Result<()> {
     let folder = watch.folder.path();
-    let weights = Weights { card: watch.card.clone(), tensors: outcome.parameters.clone() };
+    let weights = Weights { card: watch.last_card(outcome), tensors: outcome.parameters.clone() };
     watch.folder.last(&weights)?;
     report::curves(&outcome.history, &folder.join("curves.png"))?;
     let best = outcome.history.best();
+    if outcome.refused > 0 {
+        print_note(format!(
+            "{} of {} steps changed nothing, as their loss or gradient was not finite; try a smaller --learning-rate",
+            outcome.refused, outcome.steps
+        ));
+    }
     if json {
         return print_json(&serde_json::json!({
             "run": folder,
             "stopped": outcome.stopped,
             "epochs": outcome.history.epochs,
+            "steps": outcome.steps,
+            "refused_steps": outcome.refused,
             "best": best,
             "weights_hash": weights.hash(),
         }));

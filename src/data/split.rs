@@ -72,8 +72,10 @@ impl Split {
         Self::finish(dataset, &sides, moved, format!("{percent}% of each class drawn with seed {seed}"))
     }
 
-    /// Reads a split from a CSV file with the columns `index`, `ans` (the label, as a check) and `split` (`train`,
-    /// `test`; `val` and `validation` mean `test`). Images that it does not list are on neither side.
+    /// Reads a split from a CSV file with the columns `index`, `ans` (the label, as a check) and `split` (`train`, and
+    /// `test` or `val` or `validation`). Images that it does not list are on neither side. There are two sides only, and
+    /// training chooses its best weights by the second one: a file with both validation and test images is refused, as
+    /// weights chosen by the images of a test would make that test flatter them.
     ///
     /// # Errors
     /// [`Error::File`] naming the line, [`Error::Data`] where a side has no images or a class none to train on.
@@ -89,11 +91,13 @@ impl Split {
         let columns = [column("index")?, column("ans")?, column("split")?];
         let mut sides = vec![Side::Neither; dataset.len()];
         let mut lines = vec![0; dataset.len()];
+        let mut name = None;
         for record in reader.records() {
             let record = record.map_err(|error| unreadable(path, &error))?;
             let line = record.position().map_or(0, csv::Position::line);
             let [index, answer, word] = columns.map(|column| record.get(column).unwrap_or_default());
             let (index, side) = read_row(dataset, index, answer, word)
+                .and_then(|row| one_name(&mut name, row.1, word, line).map(|()| row))
                 .map_err(|(problem, remedy)| Error::file(path, format!("line {line}: {problem}"), remedy))?;
             if sides[index] != Side::Neither {
                 let problem = format!("line {line}: index {index} was already in line {}", lines[index]);
@@ -167,6 +171,21 @@ fn read_row(dataset: &Dataset, index: &str, answer: &str, word: &str) -> Result<
         "test" | "val" | "validation" => Ok((index, Side::Test)),
         _ => Err((format!("split is {word:?}"), "write train or test")),
     }
+}
+
+/// Refuses validation images beside test images; `name` is whether the first such line, and which it was, said `test`.
+fn one_name(name: &mut Option<(bool, u64)>, side: Side, word: &str, line: u64) -> Result<(), (String, &'static str)> {
+    if side != Side::Test {
+        return Ok(());
+    }
+    let test = word.eq_ignore_ascii_case("test");
+    let (earlier, first) = *name.get_or_insert((test, line));
+    if earlier == test {
+        return Ok(());
+    }
+    let other = if earlier { "test" } else { "val" };
+    let problem = format!("split is {word:?}, but line {first} has {other:?}, and training uses only one of them");
+    Err((problem, "remove the rows of one: train with the validation images, and test with the test images afterwards"))
 }
 
 /// How many of `count` images of a class are for the test: at least one, as long as one is left to train on.

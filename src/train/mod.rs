@@ -16,6 +16,7 @@ pub use session::{Session, Setup, Totals, plan_for};
 pub use weights::{Card, PREPROCESSING, Weights};
 
 use crate::data::{Split, epoch_order};
+use crate::engine::Metrics;
 use crate::error::Result;
 use crate::graph::METRICS_SLOTS;
 use crate::kernels::StepParams;
@@ -63,7 +64,7 @@ pub trait Watch {
     /// Whatever keeps the watcher from writing down what must not be lost.
     fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()>;
 
-    /// Whether to end after the running step.
+    /// Whether to end after the running steps; asked before each submission, of training and of validation.
     fn stop(&self) -> bool;
 }
 
@@ -73,11 +74,32 @@ pub struct Outcome {
     pub history: History,
     /// Parameters at the end.
     pub parameters: Vec<Vec<f32>>,
+    /// Optimizer steps behind these parameters, refused ones included.
+    pub steps: u32,
+    /// Steps that changed nothing, as their loss or gradient was not finite.
+    pub refused: u32,
     /// Whether the watcher stopped it.
     pub stopped: bool,
 }
 
-/// Trains from seeded weights over the training side of a split, and measures the test side after each epoch.
+/// Optimizer steps so far.
+#[derive(Clone, Copy, Default)]
+struct Steps {
+    queued: u32,
+    refused: u32,
+}
+
+impl Steps {
+    /// Counts the refused ones among steps that have ended, by the rule of `reduce.gradient`.
+    fn ended<'a>(&mut self, metrics: &'a [Metrics]) -> &'a [Metrics] {
+        let refused = |step: &&Metrics| !(step.loss.is_finite() && step.gradient_squares.is_finite());
+        self.refused += metrics.iter().filter(refused).count() as u32;
+        metrics
+    }
+}
+
+/// Trains from seeded weights over the training side of a split, and measures the test side after each epoch. Where the
+/// watcher stops it, the epoch it is in has no record, but its steps count and its parameters are those of that moment.
 ///
 /// # Errors
 /// A lost device, or what the watcher could not write down.
@@ -91,17 +113,20 @@ pub fn train(
     let start: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, settings.seed)).collect();
     session.set_parameters(&start)?;
     let mut history = History::default();
-    let mut step = 0;
+    let mut steps = Steps::default();
     let mut stopped = false;
     for epoch in 1..=settings.epochs {
         let clock = Instant::now();
         let order = [epoch_order(&split.train, settings.seed, epoch), split.test.clone()].concat();
         session.set_order(&order)?;
-        let Some(totals) = train_epoch(session, split.train.len(), (epoch, &mut step), settings, watch)? else {
+        let Some(totals) = train_epoch(session, split.train.len(), (epoch, &mut steps), settings, watch)? else {
             stopped = true;
             break;
         };
-        let test = session.infer(split.train.len(), split.test.len(), settings.per_submit)?;
+        let Some(test) = validate(session, split, settings, watch)? else {
+            stopped = true;
+            break;
+        };
         let record = EpochRecord {
             epoch,
             loss: totals.loss(),
@@ -113,31 +138,52 @@ pub fn train(
         history.epochs.push(record.clone());
         watch.epoch(&record, &mut || session.parameters())?;
     }
-    Ok(Outcome { history, parameters: session.parameters()?, stopped })
+    let Steps { queued: steps, refused } = steps;
+    Ok(Outcome { history, parameters: session.parameters()?, steps, refused, stopped })
 }
 
 /// One pass over the training images; `None` where the watcher stopped it.
 fn train_epoch(
     session: &mut Session,
     images: usize,
-    (epoch, step): (u32, &mut u32),
+    (epoch, steps): (u32, &mut Steps),
     settings: &Settings,
     watch: &mut dyn Watch,
 ) -> Result<Option<Totals>> {
     let mut totals = Totals::default();
     for batches in session.batches(0, images).chunks(settings.per_submit.clamp(1, METRICS_SLOTS)) {
         if watch.stop() {
+            steps.ended(&session.wait()?);
+            return Ok(None);
+        }
+        let queue: Vec<StepParams> =
+            batches.iter().zip(steps.queued..).map(|(batch, step)| params(settings, batch, step)).collect();
+        steps.queued += queue.len() as u32;
+        totals.add(steps.ended(&session.run(Program::Train, &queue)?));
+        watch.progress(progress(epoch, images, &totals));
+    }
+    totals.add(steps.ended(&session.wait()?));
+    watch.progress(progress(epoch, images, &totals));
+    Ok(Some(totals))
+}
+
+/// Measures the test images, which stand behind the training images; `None` where the watcher stopped it.
+fn validate(
+    session: &mut Session,
+    split: &Split,
+    settings: &Settings,
+    watch: &mut dyn Watch,
+) -> Result<Option<Totals>> {
+    let mut totals = Totals::default();
+    let batches = session.batches(split.train.len(), split.test.len());
+    for queue in batches.chunks(settings.per_submit.clamp(1, METRICS_SLOTS)) {
+        if watch.stop() {
             session.wait()?;
             return Ok(None);
         }
-        let steps: Vec<StepParams> =
-            batches.iter().zip(*step..).map(|(batch, step)| params(settings, batch, step)).collect();
-        *step += steps.len() as u32;
-        totals.add(&session.run(Program::Train, &steps)?);
-        watch.progress(progress(epoch, images, &totals));
+        totals.add(&session.run(Program::Infer, queue)?);
     }
     totals.add(&session.wait()?);
-    watch.progress(progress(epoch, images, &totals));
     Ok(Some(totals))
 }
 
@@ -149,4 +195,72 @@ fn params(settings: &Settings, batch: &StepParams, step: u32) -> StepParams {
 
 fn progress(epoch: u32, of: usize, totals: &Totals) -> Progress {
     Progress { epoch, images: totals.count(), of, loss: totals.loss(), accuracy: totals.accuracy() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::simulate;
+    use crate::engine::{CpuEngine, Engine};
+    use crate::model::Model;
+    use crate::plan::{Plan, Profile};
+    use std::cell::Cell;
+
+    /// Stops after it was asked some times.
+    struct Stopper {
+        asked: Cell<u32>,
+        after: u32,
+        records: u32,
+    }
+
+    impl Watch for Stopper {
+        fn progress(&mut self, _: Progress) {}
+
+        fn epoch(&mut self, _: &EpochRecord, _: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
+            self.records += 1;
+            Ok(())
+        }
+
+        fn stop(&self) -> bool {
+            self.asked.set(self.asked.get() + 1);
+            self.asked.get() > self.after
+        }
+    }
+
+    /// Two epochs of 4 steps and 2 validation batches, stopped after `after` submissions.
+    fn stopped(after: u32, learning_rate: f32) -> (Outcome, u32) {
+        let dataset = simulate::simulate(&simulate::Settings { images: 20, size: 16, seed: 1 }).unwrap();
+        let everything: Vec<u32> = (0..20).collect();
+        let (train_side, test) = (everything[..12].to_vec(), everything[12..18].to_vec());
+        let split = Split { train: train_side, test, hash: String::new(), moved: 0, source: String::new() };
+        let network = Model::preset("conv3").unwrap().build(16, 16, 10).unwrap();
+        let make_engine = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
+        let setup = Setup::inference(3);
+        let mut session = Session::new(&network, &dataset, &setup, &Profile::cpu(), make_engine).unwrap();
+        let adam = Adam { learning_rate, ..Adam::default() };
+        let settings = Settings { epochs: 2, seed: 1, adam, per_submit: 1 };
+        let mut watch = Stopper { asked: Cell::new(0), after, records: 0 };
+        let outcome = train(&mut session, &network, &split, &settings, &mut watch).unwrap();
+        (outcome, watch.records)
+    }
+
+    #[test]
+    fn a_stop_acts_between_submissions_of_training_and_of_validation() {
+        // Four steps, then two batches of validation, twice.
+        for (after, steps, epochs) in [(0, 0, 0), (3, 3, 0), (4, 4, 0), (5, 4, 0), (6, 4, 1), (9, 7, 1), (11, 8, 1)] {
+            let (outcome, records) = stopped(after, 1e-3);
+            let found = (outcome.steps, outcome.history.epochs.len(), records);
+            assert_eq!(found, (steps, epochs, epochs as u32), "stopped after {after} submissions");
+            assert!(outcome.stopped && outcome.refused == 0);
+        }
+        let (outcome, records) = stopped(12, 1e-3);
+        assert_eq!((outcome.steps, records, outcome.stopped), (8, 2, false));
+    }
+
+    #[test]
+    fn refused_steps_are_counted() {
+        // The first step makes all parameters enormous; no later one has finite gradients.
+        let (outcome, _) = stopped(100, 1e30);
+        assert_eq!((outcome.steps, outcome.refused), (8, 7));
+    }
 }

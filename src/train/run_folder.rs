@@ -1,4 +1,4 @@
-//! The folder of a run: history, curves' numbers and weights.
+//! The folder of a run: history, curves' numbers and weights. It knows the names of a run's files, not who draws them.
 
 use super::Weights;
 use super::history::{EpochRecord, HistoryWriter};
@@ -12,44 +12,37 @@ pub struct RunFolder {
     best: f32,
 }
 
-/// What a run leaves beside its history.
-const RESULTS: [&str; 4] =
-    ["weights/best.safetensors", "weights/last.safetensors", "curves.png", "confusion_matrix.png"];
-
 impl RunFolder {
-    /// Makes the folder; `runs/1`, `runs/2`, ... where no path is given. With `force`, the files of an earlier run go
-    /// at once: a run that is stopped in its first epoch must not show them as its own.
+    /// Makes the folder; `runs/1`, `runs/2`, ... where no path is given. The files of an earlier run are only removed
+    /// with `force`, and then all of them, so that none is taken for this run's.
     ///
     /// # Errors
-    /// A folder that already holds a run, or that cannot be made.
+    /// As [`RunFolder::check`]; files of an earlier run that cannot be removed.
     pub fn create(path: Option<&Path>, force: bool) -> Result<Self> {
         let path = path.map_or_else(next_free, Path::to_owned);
         Self::check(Some(&path), force)?;
-        let remedy = "name another folder with --out";
-        std::fs::create_dir_all(path.join("weights")).map_err(|e| Error::file(&path, e, remedy))?;
-        for name in RESULTS {
-            match std::fs::remove_file(path.join(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::file(&path.join(name), error, remedy));
-                }
-                _ => {}
-            }
+        std::fs::create_dir_all(path.join("weights")).map_err(|e| Error::file(&path, e, ANOTHER))?;
+        if force {
+            remove_earlier_run(&path)?;
         }
         let history = HistoryWriter::create(&path.join("history.csv"))?;
         Ok(Self { path, history, best: f32::NEG_INFINITY })
     }
 
-    /// Refuses a folder that already holds a run; to ask before work begins.
+    /// Refuses a folder that already holds a run, and a path where none can be written; to ask before work begins, as it
+    /// leaves nothing behind.
     ///
     /// # Errors
-    /// A folder that already holds a run.
+    /// A folder that already holds a run (without `force`), a path that is a file, a folder that cannot be made or
+    /// written to.
     pub fn check(path: Option<&Path>, force: bool) -> Result<()> {
-        match path {
-            Some(path) if path.join("history.csv").exists() && !force => {
-                Err(Error::file(path, "it already holds a run", "name another folder with --out, or give --force"))
-            }
-            _ => Ok(()),
+        let path = path.map_or_else(next_free, Path::to_owned);
+        let taken = ["history.csv", "weights/best.safetensors", "weights/last.safetensors"];
+        if !force && taken.iter().any(|name| path.join(name).exists()) {
+            return Err(Error::file(&path, "it already holds a run", format!("{ANOTHER}, or give --force")));
         }
+        writable(&path)?;
+        writable(&path.join("weights"))
     }
 
     /// Its path.
@@ -81,6 +74,40 @@ impl RunFolder {
     }
 }
 
+/// What to do about a folder that will not do.
+const ANOTHER: &str = "name another folder with --out";
+
+/// Refuses a folder that is not there and cannot be made, or that files cannot be written to.
+fn writable(folder: &Path) -> Result<()> {
+    // A link that leads nowhere is there, too: a folder cannot be made in its place.
+    let there = folder.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        return Err(Error::file(there, "it is no folder", ANOTHER));
+    }
+    let failed = |error| Error::file(there, format!("it cannot be written to ({error})"), ANOTHER);
+    tempfile::tempfile_in(there).map(drop).map_err(failed)
+}
+
+/// Removes the files that a run leaves behind, the history last: what is cut off in between is still a run's folder.
+fn remove_earlier_run(folder: &Path) -> Result<()> {
+    let failed = |path: &Path, error| Error::file(path, format!("it cannot be removed ({error})"), ANOTHER);
+    let weights = folder.join("weights");
+    for entry in std::fs::read_dir(&weights).map_err(|e| failed(&weights, e))? {
+        let path = entry.map_err(|e| failed(&weights, e))?.path();
+        if path.extension().is_some_and(|ending| ending == "safetensors") {
+            std::fs::remove_file(&path).map_err(|e| failed(&path, e))?;
+        }
+    }
+    for name in ["curves.png", "confusion_matrix.png", "history.csv"] {
+        let path = folder.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn next_free() -> PathBuf {
     let mut numbered = (1..).map(|number| Path::new("runs").join(number.to_string()));
     numbered.find(|path| !path.exists()).unwrap_or_else(|| PathBuf::from("runs/1"))
@@ -101,4 +128,58 @@ pub fn find_weights(run: &Path, last: bool) -> Result<Weights> {
         return Err(Error::file(run, "it holds no weights", remedy));
     }
     Weights::load(&found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn force_leaves_nothing_of_the_earlier_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        RunFolder::create(Some(&run), false).unwrap();
+        for name in ["weights/best.safetensors", "weights/last.safetensors", "curves.png", "confusion_matrix.png"] {
+            fs::write(run.join(name), "old").unwrap();
+        }
+        fs::write(run.join("notes.txt"), "mine").unwrap();
+        let message = RunFolder::create(Some(&run), false).err().unwrap().to_string();
+        assert!(message.contains("already holds a run") && message.contains("--force"), "{message}");
+        assert!(run.join("weights/best.safetensors").exists(), "a refusal removes nothing");
+
+        RunFolder::create(Some(&run), true).unwrap();
+        assert_eq!(fs::read_dir(run.join("weights")).unwrap().count(), 0);
+        let mut left: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["history.csv", "notes.txt", "weights"]);
+    }
+
+    #[test]
+    fn weights_without_a_history_are_a_run_too() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("weights")).unwrap();
+        RunFolder::check(Some(folder.path()), false).unwrap();
+        fs::write(folder.path().join("weights/best.safetensors"), "old").unwrap();
+        assert!(RunFolder::check(Some(folder.path()), false).is_err());
+        RunFolder::check(Some(folder.path()), true).unwrap();
+    }
+
+    #[test]
+    fn paths_that_cannot_be_folders_are_refused_before_anything_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "mine").unwrap();
+        for path in [file.clone(), file.join("run")] {
+            for force in [false, true] {
+                let message = RunFolder::check(Some(&path), force).unwrap_err().to_string();
+                assert!(message.contains("file: it is no folder; name another folder"), "{message}");
+            }
+        }
+        RunFolder::check(Some(&folder.path().join("a/b/c")), false).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left behind");
+        // No one, not even root, writes here.
+        #[cfg(target_os = "linux")]
+        assert!(RunFolder::check(Some(Path::new("/proc/galaxy-gpu/run")), false).is_err());
+    }
 }

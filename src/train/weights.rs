@@ -27,16 +27,19 @@ pub struct Card {
     pub seed: u64,
     /// Hash of the split.
     pub split_hash: String,
-    /// Epochs trained.
+    /// Whole epochs trained.
     pub epochs: u32,
-    /// Accuracy on the test side after them.
-    pub val_accuracy: f32,
+    /// Optimizer steps trained, those of an epoch that was cut off included.
+    pub step: u32,
+    /// Accuracy on the test side with exactly these weights; `None` where it was not measured, as in weights saved
+    /// within an epoch, or is not a number.
+    pub val_accuracy: Option<f32>,
 }
 
 impl Card {
-    /// The same card after some epochs.
-    pub fn after(&self, epochs: u32, val_accuracy: f32) -> Self {
-        Self { epochs, val_accuracy, ..self.clone() }
+    /// The same card after some whole epochs, `step` optimizer steps in all, with what was measured after the last step.
+    pub fn after(&self, epochs: u32, step: u32, val_accuracy: Option<f32>) -> Self {
+        Self { epochs, step, val_accuracy: val_accuracy.filter(|share| share.is_finite()), ..self.clone() }
     }
 }
 
@@ -60,15 +63,9 @@ const VERSION: u32 = 1;
 /// What the metadata holds.
 #[derive(Serialize, Deserialize)]
 struct Described {
-    #[serde(default = "first_version")]
     version: u32,
     #[serde(flatten)]
     card: Card,
-}
-
-/// The first files said their version under a key of its own.
-fn first_version() -> u32 {
-    1
 }
 
 impl Weights {
@@ -161,7 +158,8 @@ mod tests {
             seed: 1,
             split_hash: "abc".into(),
             epochs: 2,
-            val_accuracy: 0.5,
+            step: 34,
+            val_accuracy: Some(0.5),
         };
         Weights { card, tensors }
     }
@@ -172,6 +170,12 @@ mod tests {
         let path = folder.path().join("w.safetensors");
         weights().save(&path).unwrap();
         assert_eq!(Weights::load(&path).unwrap(), weights());
+        for unmeasured in [None, Some(f32::NAN)] {
+            let card = weights().card.after(2, 35, unmeasured);
+            Weights { card: card.clone(), ..weights() }.save(&path).unwrap();
+            let read = Weights::load(&path).unwrap().card;
+            assert_eq!((&read, read.step, read.val_accuracy), (&card, 35, None));
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn from_csv(text: &str) -> galaxy_gpu::Result<Split> {
 
 #[test]
 fn a_csv_split_is_read_as_written() {
-    let split = from_csv("index,ans,split\n5,0,train\n0,0,test\n2,1,train\n4,1,val\n1,0,validation\n").unwrap();
+    let split = from_csv("index,ans,split\n5,0,train\n0,0,Val\n2,1,train\n4,1,val\n1,0,validation\n").unwrap();
     assert_eq!((split.train, split.test), (vec![2, 5], vec![0, 1, 4]));
     assert_says(&split.source, &["split.csv"]);
     // Other columns, another order, spaces and capitals do no harm.
@@ -117,7 +117,9 @@ fn faults_of_a_csv_split_are_named_with_their_line() {
     line("3,0,train", &["\"0\"", "image 3 has the label 1"]);
     line("3,x,train", &["\"x\"", "image 3 has the label 1"]);
     line("3,1,maybe", &["\"maybe\"", "train or test"]);
+    line("3,1,validation", &["\"validation\"", "line 4 has \"test\"", "remove the rows of one"]);
     line("3,1", &["2 fields instead of 3"]);
+    says("index,ans,split\n0,0,val\n2,1,train\n1,0,TEST\n", &["line 4", "line 2 has \"val\""]);
     says("index,split\n0,train\n", &["line 1", "no column `ans`"]);
     says("", &["no column `index`"]);
     says("index,ans,split\n0,0,train\n2,1,train\n", &["test side has no images"]);

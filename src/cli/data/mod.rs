@@ -8,7 +8,7 @@ use super::options::{load_dataset, print_notes};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use clap::{Args, Subcommand};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What to do with data.
@@ -68,24 +68,5 @@ impl Source {
         };
         print_notes(&dataset);
         Ok(dataset)
-    }
-}
-
-/// Refuses an output path before any work is done for it: one of these endings, in a folder that exists.
-///
-/// # Errors
-/// [`Error::Setting`] for another ending, [`Error::File`] for a missing folder.
-fn check_output(path: &Path, endings: &[&str]) -> Result<()> {
-    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-    if !endings.iter().any(|allowed| ending.as_deref() == Some(*allowed)) {
-        let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
-        let allowed = format!("a file name that ends in {}", endings.join(" or "));
-        return Err(Error::setting("--out", format!("\"{}\"", path.display()), allowed));
-    }
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Err(Error::file(path, "its folder does not exist", "create the folder first, or choose another --out"))
-        }
-        _ => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! `data show`: the notebook's two pictures. Augmentations are made by the calls that a training step makes, on the
 //! CPU twins, so the picture shows what a network is trained on.
 
-use super::{Source, check_output};
+use super::Source;
+use crate::cli::options::check_output;
 use crate::data::{Dataset, epoch_order, simulate};
 use crate::engine::{CpuEngine, Engine};
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! `data simulate`: simulated galaxies in an HDF5 file.
 
-use super::check_output;
+use crate::cli::options::check_output;
 use crate::data::{simulate, write_hdf5};
 use crate::error::Error;
 use crate::plan::bytes_in_words;

@@ -58,10 +58,11 @@ fn profile_of(adapter: &wgpu::Adapter) -> Profile {
 }
 
 impl Gpu {
-    /// Opens an adapter: the first, or the one whose number or part of whose name is given.
+    /// Opens an adapter: the first, or the one whose number is given, or the first whose name contains the text. What
+    /// can be read as a number is one, and never part of a name.
     ///
     /// # Errors
-    /// No adapter, none of this name, or one that will not open.
+    /// No adapter, none of this number or name, or one that will not open.
     pub fn open(wanted: Option<&str>) -> Result<Arc<Self>> {
         let adapters = enumerate();
         let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
@@ -69,12 +70,10 @@ impl Gpu {
             let remedy = "install a Vulkan driver (on Debian: scripts/setup), or use --device cpu";
             return Err(Error::device("no GPU adapter was found", remedy));
         }
-        let matches = |index: usize, text: &str| {
-            text.parse() == Ok(index) || names[index].to_lowercase().contains(&text.to_lowercase())
-        };
-        let index = match wanted {
-            None => Some(0),
-            Some(text) => (0..names.len()).find(|&index| matches(index, text)),
+        let index = match (wanted, wanted.map(str::parse::<usize>)) {
+            (Some(_), Some(Ok(index))) => Some(index).filter(|&index| index < names.len()),
+            (Some(text), _) => names.iter().position(|name| name.to_lowercase().contains(&text.to_lowercase())),
+            (None, _) => Some(0),
         };
         let Some(index) = index else {
             let listed: Vec<String> = names.iter().enumerate().map(|(i, name)| format!("{i} = {name}")).collect();

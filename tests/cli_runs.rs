@@ -1,0 +1,184 @@
+//! Runs as a user meets them: what is refused before work begins, and what survives an early end.
+
+use assert_cmd::Command;
+use galaxy_gpu::data::{Dataset, write_hdf5};
+use galaxy_gpu::train::Weights;
+use predicates::str::contains;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Six simulated galaxies of each class, and a network small enough for the twins.
+struct Desk {
+    folder: TempDir,
+}
+
+const TINY: &str = "name = 'tiny'\n[[layer]]\ntype = 'max_pool2d'\nsize = 4\n[[layer]]\ntype = 'flatten'\n\
+                    [[layer]]\ntype = 'dense'\n";
+const TRAIN: &str = "train --device cpu --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17";
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(desk.path("tiny.toml"), TINY).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
+        command.current_dir(self.folder.path()).args(line.split_whitespace());
+        command.env("XDG_CACHE_HOME", self.path(".cache"));
+        command
+    }
+
+    /// Standard output and standard error of a command that succeeds.
+    fn run(&self, line: &str) -> [String; 2] {
+        let output = self.command(line).assert().success().get_output().clone();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    }
+
+    fn refuses(&self, line: &str, parts: &[&str]) {
+        let mut assert = self.command(line).assert().code(2).stdout("");
+        for part in parts {
+            assert = assert.stderr(contains(*part));
+        }
+    }
+}
+
+fn card(path: &Path) -> galaxy_gpu::train::Card {
+    Weights::load(path).unwrap().card
+}
+
+#[test]
+fn a_run_says_what_its_weights_are_and_force_replaces_all_of_it() {
+    let desk = Desk::new();
+    desk.run(&format!("{TRAIN} --out run"));
+    let last = card(&desk.path("run/weights/last.safetensors"));
+    assert_eq!((last.epochs, last.step), (2, 6));
+    assert!(last.val_accuracy.is_some());
+    desk.run("evaluate run --device cpu --size 16 --images 60");
+    assert!(desk.path("run/confusion_matrix.png").exists());
+
+    desk.refuses(&format!("{TRAIN} --out run"), &["run: it already holds a run", "--force"]);
+    desk.run(&format!("{TRAIN} --out run --force --seed 5"));
+    assert!(!desk.path("run/confusion_matrix.png").exists(), "a picture of another run's weights");
+    assert_eq!(card(&desk.path("run/weights/best.safetensors")).seed, 5);
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_work_begins() {
+    let desk = Desk::new();
+    desk.refuses(&format!("{TRAIN} --out tiny.toml"), &["tiny.toml: it is no folder", "--out"]);
+    desk.refuses(&format!("{TRAIN} --out tiny.toml/run --force"), &["tiny.toml: it is no folder"]);
+    desk.refuses(&format!("{TRAIN} --class-names a,b"), &["--class-names is given without --data"]);
+    desk.refuses("evaluate tiny.toml --out matrix.jpg", &["--out is \"matrix.jpg\"", "ends in .png"]);
+    desk.refuses("evaluate tiny.toml --out nowhere/matrix.png", &["its folder does not exist"]);
+    std::fs::create_dir(desk.path("folder.png")).unwrap();
+    desk.refuses("evaluate tiny.toml --out folder.png", &["folder.png: it is a folder"]);
+}
+
+/// No machine has memory for 65536 images of this size.
+#[cfg(target_os = "linux")]
+#[test]
+fn twins_that_do_not_fit_into_memory_are_refused() {
+    let desk = Desk::new();
+    let line = "train --device cpu --model conv3 --size 512 --images 20 --batch 65536 --out run";
+    desk.refuses(line, &["--device cpu needs", "of memory", "smaller --batch"]);
+    assert!(!desk.path("run").exists());
+}
+
+/// A data set of the simulated images whose classes have these names, and labels to match.
+fn renamed(desk: &Desk, name: &str, rename: impl Fn(&mut Dataset)) -> PathBuf {
+    let settings = galaxy_gpu::data::simulate::Settings { images: 60, size: 16, seed: 1 };
+    let mut dataset = galaxy_gpu::data::simulate::simulate(&settings).unwrap();
+    rename(&mut dataset);
+    let path = desk.path(name);
+    write_hdf5(&path, &dataset).unwrap();
+    path
+}
+
+#[test]
+fn evaluation_matches_classes_by_name() {
+    let desk = Desk::new();
+    renamed(&desk, "same.h5", |_| {});
+    renamed(&desk, "reversed.h5", |dataset| {
+        dataset.classes.reverse();
+        dataset.labels.iter_mut().for_each(|label| *label = 9 - *label);
+    });
+    renamed(&desk, "strange.h5", |dataset| dataset.classes[3] = "Teapot".into());
+    desk.run(&format!("{TRAIN} --out run --learning-rate 0.01"));
+    let [numbers, notes] = desk.run("evaluate run --device cpu --data same.h5 --all --json");
+    assert!(!notes.contains("another order"), "{notes}");
+    let [matched, notes] = desk.run("evaluate run --device cpu --data reversed.h5 --all --json");
+    assert!(notes.contains("note: the data has the network's classes in another order"), "{notes}");
+    assert_eq!(numbers, matched);
+    std::fs::remove_file(desk.path("run/confusion_matrix.png")).unwrap();
+    desk.refuses("evaluate run --device cpu --data strange.h5 --all", &["Teapot", "Cigar", "--class-names"]);
+    assert!(!desk.path("run/confusion_matrix.png").exists());
+}
+
+#[test]
+fn a_picture_that_cannot_be_drawn_costs_no_numbers() {
+    let desk = Desk::new();
+    desk.run(&format!("{TRAIN} --out run"));
+    std::fs::create_dir_all(desk.path("run/confusion_matrix.png")).unwrap();
+    let [numbers, notes] = desk.run("evaluate run --device cpu --size 16 --images 60 --json");
+    assert!(serde_json::from_str::<serde_json::Value>(&numbers).unwrap()["accuracy"].is_number());
+    assert!(notes.contains("note: no confusion matrix is drawn: "), "{notes}");
+}
+
+/// A reader that leaves early closes the pipe; the training goes on and everything is saved.
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_ends_no_training() {
+    let desk = Desk::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
+    command.args(format!("{TRAIN} --out run").split_whitespace()).current_dir(desk.folder.path()).stdout(writer);
+    let status = command.status().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(card(&desk.path("run/weights/last.safetensors")).epochs, 2);
+}
+
+#[test]
+fn steps_that_change_nothing_are_told() {
+    let desk = Desk::new();
+    let [_, notes] = desk.run(&format!("{TRAIN} --out run"));
+    assert!(!notes.contains("changed nothing"), "{notes}");
+    // The first step's parameters give scores beyond f32 once they meet a hidden layer's.
+    let hidden = "[[layer]]\ntype = 'dense'\nunits = 8\n[[layer]]\ntype = 'dense'\n";
+    let deep =
+        TINY.replace("[[layer]]\ntype = 'dense'\n", &hidden.repeat(20).replace("'dense'\n[", "'dense'\nunits = 8\n["));
+    std::fs::write(desk.path("tiny.toml"), deep).unwrap();
+    let [_, notes] = desk.run(&format!("{TRAIN} --out deep --learning-rate 1"));
+    assert!(notes.contains("steps changed nothing, as their loss or gradient was not finite"), "{notes}");
+}
+
+/// The first Ctrl-C ends after the running step with everything saved; what was not measured is not claimed.
+#[cfg(unix)]
+#[test]
+fn a_stopped_run_claims_nothing_for_its_last_weights() {
+    let desk = Desk::new();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
+    let line = format!("{TRAIN} --out run --epochs 1000000 --steps-per-submit 1").replace("--epochs 2 ", "");
+    command.args(line.split_whitespace()).current_dir(desk.folder.path()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    // Two epochs have ended, and the program listens.
+    assert!(lines.by_ref().any(|line| line.unwrap().starts_with("epoch 2/")));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let said: String = lines.map(|line| line.unwrap() + "\n").collect();
+    assert!(child.wait().unwrap().success());
+    assert!(said.contains("stopped by Ctrl-C"), "{said}");
+    let history = galaxy_gpu::train::history::History::read(&desk.path("run/history.csv")).unwrap();
+    let (last, whole) = (card(&desk.path("run/weights/last.safetensors")), history.epochs.len() as u32);
+    // Within an epoch, behind its last step but before it was measured, or at its end.
+    assert!((3 * whole..=3 * whole + 3).contains(&last.step), "step {} of {whole} epochs", last.step);
+    assert_eq!(last.epochs, last.step / 3);
+    assert_eq!(last.val_accuracy.is_some(), last.step == 3 * whole);
+}
