@@ -235,7 +235,7 @@ mod tests {
         let split = Split { train: train_side, test, hash: String::new(), moved: 0, source: String::new() };
         let network = Model::preset("conv3").unwrap().build(16, 16, 10).unwrap();
         let make_engine = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
-        let setup = Setup::inference(3);
+        let setup = Setup { training: true, ..Setup::inference(3) };
         let mut session = Session::new(&network, &dataset, &setup, &Profile::cpu(), make_engine).unwrap();
         let adam = Adam { learning_rate, ..Adam::default() };
         let settings = Settings { epochs: 2, seed: 1, adam, per_submit: 1 };

@@ -188,8 +188,11 @@ impl Session {
     /// Queues a program for each of these steps; returns the metrics that have arrived.
     ///
     /// # Errors
-    /// A lost device.
+    /// A lost device; training in a session that was set up without.
     pub fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<Vec<Metrics>> {
+        if self.engine.plan().steps(program).is_empty() {
+            return Err(Error::setting("the setup's training", false, "true for a session that trains"));
+        }
         self.engine.run(program, steps)?;
         self.engine.finished()
     }
@@ -225,16 +228,6 @@ impl Session {
         }
         totals.add(&self.wait()?);
         Ok(totals)
-    }
-
-    /// Training steps refused so far because their loss or a gradient was not finite.
-    ///
-    /// # Errors
-    /// A lost device.
-    pub fn refused_steps(&mut self) -> Result<u32> {
-        let tensor = self.engine.plan().tensor("status")?;
-        let status: Vec<u32> = bytemuck::pod_collect_to_vec(&self.engine.read(tensor)?);
-        Ok(status.get(1).copied().unwrap_or(0))
     }
 
     /// Softmax scores by position, as the last program run over each position left them: `rows x classes`.

@@ -146,7 +146,10 @@ fn data_and_pictures_that_the_network_does_not_know() {
     let desk = trained();
     let evaluate = |more: &str, parts: &[&str]| desk.refuses(&format!("evaluate run --device cpu {more}"), parts);
     evaluate("--images 20 --size 24", &["24x24 images of 10 classes, the network is for 16x16 and 10"]);
-    evaluate("--data sides.h5", &["sides.h5: it has 16x16 images of 2 classes, the network is for 16x16 and 10"]);
+    evaluate(
+        "--data sides.h5",
+        &["sides.h5: its classes are edge, round, but the network was trained on Disturbed Galaxy"],
+    );
     evaluate("--data missing.h5", &["missing.h5: there is no such file or folder"]);
     evaluate("--images 40 --size 16 --batch 0", &["--batch is 0"]);
     evaluate("--images 40 --size 16 --out nowhere/a.png", &["nowhere/a.png"]);
