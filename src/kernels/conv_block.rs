@@ -13,7 +13,7 @@
 //! Neither `y` nor `e` is ever in memory: per pooled element there are four bytes of value and one of winner (codes
 //! travel four channels to a word; bytes past the last channel hold 4). A `y` that is not a number counts as not
 //! positive: its window closes. Odd sizes floor as in Keras. A twin is the
-//! composition of the twins of [`conv2d`](super::conv2d) and [`maxpool2d`](super::maxpool2d).
+//! composition of the twins of [`conv2d`] and [`maxpool2d`].
 //!
 //! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
 
