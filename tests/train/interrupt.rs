@@ -37,7 +37,10 @@ fn a_stopped_run_keeps_its_epochs_and_its_last_weights() {
         assert!(!history.epochs.is_empty() && history.epochs.len() < 1_000_000);
         let last = Weights::load(&desk.path("run/weights/last.safetensors")).unwrap();
         assert_eq!(last.hash(), Desk::said(&text, "weights  hash"));
-        assert_eq!(last.card.epochs as usize, history.epochs.len());
+        // Three steps train on all 30 images. A run stopped in validation has trained an epoch that has no record.
+        assert_eq!(last.card.epochs, last.card.step / 3);
+        let unrecorded = last.card.epochs as usize - history.epochs.len();
+        assert!(unrecorded <= 1, "{} epochs are missing in the history", unrecorded);
         let best = Weights::load(&desk.path("run/weights/best.safetensors")).unwrap();
         assert_eq!(best.card.epochs, history.best().unwrap().epoch);
         drawing(&desk.path("run/curves.png"));
