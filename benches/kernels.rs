@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use galaxy_gpu::engine::Gpu;
 use galaxy_gpu::engine::validate::prepared_engine;
 use galaxy_gpu::kernels::registry;
-use galaxy_gpu::plan::Program;
+use galaxy_gpu::plan::{Program, obstacle};
 use std::time::Duration;
 
 fn kernels(criterion: &mut Criterion) {
@@ -19,10 +19,13 @@ fn kernels(criterion: &mut Criterion) {
         for case in (contract.cases)().iter().filter(|case| case.bench) {
             let cost = (contract.cost)(&case.constants);
             group.throughput(Throughput::ElementsAndBytes { elements: cost.flops as u64, bytes: cost.bytes as u64 });
-            for implementation in contract.implementations.iter().filter(|i| (i.accepts)(&case.constants)) {
-                let engine = prepared_engine(&gpu, contract, implementation, case, false);
+            for (implementation, precision) in contract.variants() {
+                if obstacle(implementation, &case.constants, precision, gpu.profile()).is_some() {
+                    continue;
+                }
+                let engine = prepared_engine(&gpu, contract, implementation, case, precision, false);
                 let mut engine = engine.expect("a case within the adapter's limits");
-                group.bench_function(BenchmarkId::new(implementation.name, case.name), |bencher| {
+                group.bench_function(BenchmarkId::new(implementation.label(precision), case.name), |bencher| {
                     bencher.iter_custom(|repeats| {
                         let seconds = engine.time(Program::Train, &case.step, repeats as usize);
                         Duration::from_secs_f64(seconds.expect("a device that is not lost") * repeats as f64)

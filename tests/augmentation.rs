@@ -5,7 +5,7 @@ mod common;
 
 use galaxy_gpu::engine::validate::{Values, prepared_engine, run_twin};
 use galaxy_gpu::engine::{Engine, read_floats};
-use galaxy_gpu::kernels::{Case, Contract, StepParams, augment};
+use galaxy_gpu::kernels::{Case, Contract, Precision, StepParams, augment};
 use galaxy_gpu::plan::Program;
 use npyz::npz::NpzArchive;
 
@@ -80,7 +80,7 @@ fn call(sizes: &[usize], bytes: &[u8], transforms: &[f32], mode: f64, fill: f64)
 type Run<'a> = &'a dyn Fn(&'static Contract, &Case, &[Values]) -> Vec<f32>;
 
 fn on_twin(contract: &'static Contract, case: &Case, start: &[Values]) -> Vec<f32> {
-    let Some(Values::Float(images)) = run_twin(contract, case, start).pop() else { panic!("floats") };
+    let Some(Values::Float(images)) = run_twin(contract, case, Precision::F32, start).pop() else { panic!("floats") };
     images
 }
 
@@ -142,7 +142,7 @@ fn the_adapter_warps_like_keras() {
     let Some(gpu) = common::gpu() else { return };
     let run = |contract: &'static Contract, case: &Case, start: &[Values]| {
         let direct = contract.implementation("direct").expect("every contract has one");
-        let mut engine = prepared_engine(&gpu, contract, direct, case, true).expect("an engine");
+        let mut engine = prepared_engine(&gpu, contract, direct, case, Precision::F32, true).expect("an engine");
         for (tensor, values) in start.iter().enumerate() {
             let bytes: &[u8] = match values {
                 Values::Float(values) => bytemuck::cast_slice(values),

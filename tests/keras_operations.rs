@@ -1,7 +1,7 @@
 //! Adam and the loss against Keras's own numbers for a small network.
 
 use galaxy_gpu::engine::validate::{Values, run_twin};
-use galaxy_gpu::kernels::{Case, StepParams, adam, softmax_cross_entropy};
+use galaxy_gpu::kernels::{Case, Precision, StepParams, adam, reduce, softmax_cross_entropy};
 use npyz::npz::NpzArchive;
 
 /// An array of the fixture.
@@ -25,17 +25,18 @@ fn the_loss_is_kerass() {
         Values::Index(labels.iter().map(|&label| label as u32).collect()),
         Values::Index(vec![0, 1, 2, 3]),
         Values::Float(vec![1.0; 10]),
+        Values::Float(reduce::loss_scale(1.0).to_vec()),
         Values::Float(vec![f32::NAN; 40]),
         Values::Float(vec![f32::NAN; 8]),
         Values::Float(vec![f32::NAN; 40]),
     ];
     let case = Case::new("keras", softmax_cross_entropy::constants(4, 10, 4, 4));
-    let end = run_twin(&softmax_cross_entropy::LOSS, &case, &start);
-    let mean = floats(&end[5]).iter().step_by(2).sum::<f32>() / 4.0;
+    let end = run_twin(&softmax_cross_entropy::LOSS, &case, Precision::F32, &start);
+    let mean = floats(&end[6]).iter().step_by(2).sum::<f32>() / 4.0;
     let want = array::<f32>("loss")[0];
     assert!((mean - want).abs() < 1e-6, "{mean} is not {want}");
     // the bias of the last layer has the sum of the logits' gradients over the batch as its own
-    let gradient = floats(&end[4]);
+    let gradient = floats(&end[5]);
     for (class, want) in array::<f32>("grad_13").iter().enumerate() {
         let sum: f32 = (0..4).map(|i| gradient[i * 10 + class]).sum();
         assert!((sum - want).abs() < 1e-6, "class {class}: {sum} is not {want}");
@@ -58,11 +59,12 @@ fn the_first_step_of_adam_is_kerass() {
         let before: Vec<f32> = array(&format!("param0_{parameter:02}"));
         let zeros = || Values::Float(vec![0.0; before.len()]);
         let gradient = Values::Float(array(&format!("grad_{parameter:02}")));
-        let start = [gradient, Values::Index(vec![1, 0]), Values::Float(before.clone()), zeros(), zeros()];
+        let scale = Values::Float(reduce::loss_scale(1.0).to_vec());
+        let start = [gradient, Values::Index(vec![1, 0]), scale, Values::Float(before.clone()), zeros(), zeros()];
         let case = Case::new("keras", adam::constants(before.len())).at(step);
-        let end = run_twin(&adam::UPDATE, &case, &start);
+        let end = run_twin(&adam::UPDATE, &case, Precision::F32, &start);
         let want: Vec<f32> = array(&format!("param_step1_{parameter:02}"));
-        for ((got, want), before) in floats(&end[2]).iter().zip(&want).zip(&before) {
+        for ((got, want), before) in floats(&end[3]).iter().zip(&want).zip(&before) {
             assert!((got - want).abs() < 2e-6, "parameter {parameter}: {got} is not {want}");
             moved += usize::from((want - before).abs() > 5e-4);
         }

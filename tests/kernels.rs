@@ -1,4 +1,4 @@
-//! Every implementation x case of every contract against its CPU twin, with the driver's checks on, NaN in the outputs
+//! Every implementation x precision x case of every contract against its CPU twin, with the driver's checks on, NaN in the outputs
 //! and guard bytes around every range. `cargo test --test kernels conv2d` runs the contracts of one operation.
 //!
 //! The list comes from the registry, so a new kernel is tested without touching this file.
@@ -13,15 +13,19 @@ fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for contract in registry() {
-        for implementation in contract.implementations {
+        for (implementation, precision) in contract.variants() {
             for case in (contract.cases)() {
-                let name = format!("{}::{}::{}", contract.name, implementation.name, case.name);
+                let name = format!("{}::{}::{}", contract.name, implementation.label(precision), case.name);
                 if !(implementation.accepts)(&case.constants) {
                     continue;
                 }
                 trials.push(Trial::test(name, move || {
                     let Some(gpu) = common::gpu() else { return Ok(()) };
-                    let verdict = validate(&gpu, contract, implementation, &case, true)?;
+                    if implementation.needs.matrix && gpu.profile().matrix.is_none() {
+                        eprintln!("SKIPPED: {} has no cooperative matrices", gpu.profile().name);
+                        return Ok(());
+                    }
+                    let verdict = validate(&gpu, contract, implementation, &case, precision, true)?;
                     if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
                 }));
             }

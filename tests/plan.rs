@@ -5,7 +5,7 @@
 mod rig;
 
 use galaxy_gpu::graph::{Augment, Graph, Settings, Storage, TensorId, lower};
-use galaxy_gpu::kernels::Access;
+use galaxy_gpu::kernels::{Access, Precision};
 use galaxy_gpu::model::Model;
 use galaxy_gpu::plan::{ALIGNMENT, Options, Place, Plan, Profile, Program, Step, shards};
 use rig::{Rig, model};
@@ -26,6 +26,7 @@ fn galaxy10(preset: &str, batch: usize, fuse: bool, profile: &Profile) -> Graph 
         augment: Some(Augment::default()),
         label_smoothing: 0.0,
         fuse,
+        precision: Precision::F32,
     };
     lower(&network, &settings).unwrap()
 }

@@ -11,7 +11,7 @@ override SHARD_COUNT: u32;
 
 @group(0) @binding(1) var<storage, read> pixels: array<u32>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read_write> images: array<f32>;
+@group(0) @binding(3) var<storage, read_write> images: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -35,7 +35,7 @@ fn load(pixel: u32) -> vec3f {
 }
 
 fn store(pixel: u32, value: vec3f) {
-    images[pixel * 3u] = value.x;
-    images[pixel * 3u + 1u] = value.y;
-    images[pixel * 3u + 2u] = value.z;
+    images[pixel * 3u] = Elem(value.x);
+    images[pixel * 3u + 1u] = Elem(value.y);
+    images[pixel * 3u + 2u] = Elem(value.z);
 }

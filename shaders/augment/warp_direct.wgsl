@@ -15,7 +15,7 @@ override FILL_VALUE: f32;
 @group(0) @binding(1) var<storage, read> pixels: array<u32>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> transforms: array<f32>;
-@group(0) @binding(4) var<storage, read_write> images: array<f32>;
+@group(0) @binding(4) var<storage, read_write> images: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -83,7 +83,7 @@ fn load(pixel: u32) -> vec3f {
 }
 
 fn store(pixel: u32, value: vec3f) {
-    images[pixel * 3u] = value.x;
-    images[pixel * 3u + 1u] = value.y;
-    images[pixel * 3u + 2u] = value.z;
+    images[pixel * 3u] = Elem(value.x);
+    images[pixel * 3u + 1u] = Elem(value.y);
+    images[pixel * 3u + 2u] = Elem(value.z);
 }

@@ -11,11 +11,11 @@ struct StepParams {
     correction1: f32,    // 1 - beta1^t
     correction2: f32,    // 1 - beta2^t
     decay: f32,
-    loss_scale: f32,
     slot: u32,           // place in the metrics ring
     reserved0: u32,
     reserved1: u32,
     reserved2: u32,
+    reserved3: u32,
 }
 @group(0) @binding(0) var<uniform> params: StepParams;
 

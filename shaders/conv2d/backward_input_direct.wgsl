@@ -14,9 +14,9 @@ override STRIDE: u32;
 override PAD_TOP: u32;
 override PAD_LEFT: u32;
 
-@group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<Elem>;
+@group(0) @binding(2) var<storage, read> weights: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -37,9 +37,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let pixel = ((n * OUT_H + from_y / STRIDE) * OUT_W + from_x / STRIDE) * OUT_C;
             let tap = ((ky * KERNEL + kx) * IN_C + ic) * OUT_C;
             for (var oc = 0u; oc < OUT_C; oc++) {
-                sum = fma(output_gradient[pixel + oc], weights[tap + oc], sum);
+                sum = fma(f32(output_gradient[pixel + oc]), f32(weights[tap + oc]), sum);
             }
         }
     }
-    input_gradient[id] = sum;
+    input_gradient[id] = Elem(sum);
 }

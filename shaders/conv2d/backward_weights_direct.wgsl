@@ -20,8 +20,8 @@ override BIAS: bool;
 override SPLITS: u32;
 override SPLIT_ROWS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<Elem>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
 @compute @workgroup_size(64)
@@ -50,8 +50,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         for (var ox = 0u; ox < OUT_W; ox++) {
             let ix = ox * STRIDE + kx - PAD_LEFT;
             if ix >= IN_W { continue; }
-            let x = input[((row / OUT_H * IN_H + iy) * IN_W + ix) * IN_C + ic];
-            row_sum = fma(x, output_gradient[(row * OUT_W + ox) * OUT_C + oc], row_sum);
+            let x = f32(input[((row / OUT_H * IN_H + iy) * IN_W + ix) * IN_C + ic]);
+            row_sum = fma(x, f32(output_gradient[(row * OUT_W + ox) * OUT_C + oc]), row_sum);
         }
         sum += row_sum;
     }
@@ -64,7 +64,7 @@ fn bias_sum(oc: u32, first: u32, last: u32) -> f32 {
     for (var row = first; row < last; row++) {
         var row_sum = 0.0;
         for (var ox = 0u; ox < OUT_W; ox++) {
-            row_sum += output_gradient[(row * OUT_W + ox) * OUT_C + oc];
+            row_sum += f32(output_gradient[(row * OUT_W + ox) * OUT_C + oc]);
         }
         sum += row_sum;
     }

@@ -16,10 +16,10 @@ override PAD_LEFT: u32;
 override BIAS: bool;
 override RELU: bool;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> weights: array<Elem>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -40,11 +40,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let pixel = ((n * IN_H + iy) * IN_W + ix) * IN_C;
             let tap = (ky * KERNEL + kx) * IN_C * OUT_C + oc;
             for (var ic = 0u; ic < IN_C; ic++) {
-                sum = fma(input[pixel + ic], weights[tap + ic * OUT_C], sum);
+                sum = fma(f32(input[pixel + ic]), f32(weights[tap + ic * OUT_C]), sum);
             }
         }
     }
     if BIAS { sum += bias[oc]; }
     if RELU && sum < 0.0 { sum = 0.0; }
-    output[id] = sum;
+    output[id] = Elem(sum);
 }

@@ -11,10 +11,10 @@ override POOL_W: u32;
 override OUT_C: u32;
 override WORDS: u32;
 
-@group(0) @binding(1) var<storage, read> pooled_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> pooled_gradient: array<Elem>;
 @group(0) @binding(2) var<storage, read> winner: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<f32>;
-@group(0) @binding(4) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read> weights: array<Elem>;
+@group(0) @binding(4) var<storage, read_write> input_gradient: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -37,10 +37,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let tap = ((ky * 3u + kx) * IN_C + ic) * OUT_C;
             for (var oc = 0u; oc < OUT_C; oc++) {
                 if ((winner[pixel * WORDS + oc / 4u] >> (oc % 4u * 8u)) & 255u) == code {
-                    sum = fma(pooled_gradient[pixel * OUT_C + oc], weights[tap + oc], sum);
+                    sum = fma(f32(pooled_gradient[pixel * OUT_C + oc]), f32(weights[tap + oc]), sum);
                 }
             }
         }
     }
-    input_gradient[id] = sum;
+    input_gradient[id] = Elem(sum);
 }

@@ -12,10 +12,10 @@ override POOL_W: u32;
 override OUT_C: u32;
 override WORDS: u32;
 
-@group(0) @binding(1) var<storage, read> pooled_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> pooled_gradient: array<vec4<Elem>>;
 @group(0) @binding(2) var<storage, read> winner: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read> weights: array<vec4<Elem>>;
+@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4<Elem>>;
 
 // Four pixels x 16 channels; column g of a matrix holds input channels 4g..4g+3.
 struct Sums { p0: mat4x4f, p1: mat4x4f, p2: mat4x4f, p3: mat4x4f }
@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn window(n: u32, py: u32, px: u32, word: u32) -> Window {
     if py >= POOL_H || px >= POOL_W { return Window(vec4f(), vec4u(4u)); }
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
-    return Window(pooled_gradient[place], (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));
+    return Window(vec4f(pooled_gradient[place]), (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));
 }
 
 // What the window hands to its pixel q.
@@ -85,7 +85,7 @@ fn at(window: Window, q: u32) -> vec4f {
 fn accumulate(sums: ptr<function, Sums>, start: u32, e: mat4x4f) {
     for (var g = 0u; g < 4u; g++) {
         let place = start + g * 4u * WORDS;
-        let w = mat4x4f(weights[place], weights[place + WORDS], weights[place + 2u * WORDS], weights[place + 3u * WORDS]);
+        let w = mat4x4f(vec4f(weights[place]), vec4f(weights[place + WORDS]), vec4f(weights[place + 2u * WORDS]), vec4f(weights[place + 3u * WORDS]));
         (*sums).p0[g] += e[0] * w;
         (*sums).p1[g] += e[1] * w;
         (*sums).p2[g] += e[2] * w;
@@ -96,8 +96,8 @@ fn accumulate(sums: ptr<function, Sums>, start: u32, e: mat4x4f) {
 fn store(n: u32, y: u32, x: u32, tile: u32, sums: mat4x4f) {
     if y >= IN_H || x >= IN_W { return; }
     let place = (((n * IN_H + y) * IN_W + x) * IN_C) / 4u + tile * 4u;
-    input_gradient[place] = sums[0];
-    input_gradient[place + 1u] = sums[1];
-    input_gradient[place + 2u] = sums[2];
-    input_gradient[place + 3u] = sums[3];
+    input_gradient[place] = vec4<Elem>(sums[0]);
+    input_gradient[place + 1u] = vec4<Elem>(sums[1]);
+    input_gradient[place + 2u] = vec4<Elem>(sums[2]);
+    input_gradient[place + 3u] = vec4<Elem>(sums[3]);
 }

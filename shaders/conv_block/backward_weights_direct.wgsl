@@ -16,8 +16,8 @@ override WORDS: u32;
 override SPLITS: u32;
 override SPLIT_ROWS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> pooled_gradient: array<Elem>;
 @group(0) @binding(3) var<storage, read> winner: array<u32>;
 @group(0) @binding(4) var<storage, read_write> partial: array<f32>;
 
@@ -42,12 +42,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let pixel = row * POOL_W + px;
             let q = (winner[pixel * WORDS + oc / 4u] >> (oc % 4u * 8u)) & 255u;
             if q > 3u { continue; }
-            let gradient = pooled_gradient[pixel * OUT_C + oc];
+            let gradient = f32(pooled_gradient[pixel * OUT_C + oc]);
             if is_bias { row_sum += gradient; continue; }
             let y = row % POOL_H * 2u + q / 2u + ky - 1u; // above the image wraps to a large number
             let x = px * 2u + q % 2u + kx - 1u;
             if y >= IN_H || x >= IN_W { continue; }
-            row_sum = fma(gradient, input[((row / POOL_H * IN_H + y) * IN_W + x) * IN_C + ic], row_sum);
+            row_sum = fma(gradient, f32(input[((row / POOL_H * IN_H + y) * IN_W + x) * IN_C + ic]), row_sum);
         }
         sum += row_sum;
     }

@@ -15,8 +15,8 @@ override WORDS: u32;
 override SPLITS: u32;
 override SPLIT_ROWS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read> winner: array<u32>;
 @group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
 
@@ -75,14 +75,14 @@ fn load(n: u32, y: u32, x: u32, ic: u32) -> vec4f {
     let place = ((n * IN_H + y) * IN_W + x) * IN_C;
     let channel = ic + vec4u(0u, 1u, 2u, 3u);
     let at = place + min(channel, vec4u(IN_C - 1u));
-    return select(vec4f(), vec4f(input[at.x], input[at.y], input[at.z], input[at.w]), channel < vec4u(IN_C));
+    return select(vec4f(), vec4f(f32(input[at.x]), f32(input[at.y]), f32(input[at.z]), f32(input[at.w])), channel < vec4u(IN_C));
 }
 
 // Adds the window's outer product of inputs and expanded gradients; returns the gradient that passed the relu. Each output
 // channel has one winner, so its input is picked first and multiplied once, instead of four products with three zeros.
 fn accumulate(sums: ptr<function, mat4x4f>, place: u32, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
     let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
-    let gradient = select(vec4f(), pooled_gradient[place], code < vec4u(4u));
+    let gradient = select(vec4f(), vec4f(pooled_gradient[place]), code < vec4u(4u));
     let second = code == vec4u(1u);
     let third = code == vec4u(2u);
     let fourth = code == vec4u(3u);

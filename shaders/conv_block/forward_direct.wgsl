@@ -12,10 +12,10 @@ override POOL_W: u32;
 override OUT_C: u32;
 override WORDS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> weights: array<Elem>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<f32>;
+@group(0) @binding(4) var<storage, read_write> pooled: array<Elem>;
 @group(0) @binding(5) var<storage, read_write> winner: array<u32>;
 
 @compute @workgroup_size(64)
@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let x = px * 2u + tap % 3u - 1u;
         for (var ic = 0u; ic < IN_C; ic++) {
             let at = (tap * IN_C + ic) * OUT_C + oc;
-            let w = vec4f(weights[at.x], weights[at.y], weights[at.z], weights[at.w]);
+            let w = vec4f(f32(weights[at.x]), f32(weights[at.y]), f32(weights[at.z]), f32(weights[at.w]));
             y0 = fma(vec4f(load(n, y, x, ic)), w, y0);
             y1 = fma(vec4f(load(n, y, x + 1u, ic)), w, y1);
             y2 = fma(vec4f(load(n, y + 1u, x, ic)), w, y2);
@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var codes = 0u;
     for (var byte = 0u; byte < 4u; byte++) {
         let stored = word * 4u + byte < OUT_C;
-        if stored { pooled[(id / WORDS) * OUT_C + word * 4u + byte] = best[byte]; }
+        if stored { pooled[(id / WORDS) * OUT_C + word * 4u + byte] = Elem(best[byte]); }
         codes |= select(4u, code[byte], stored) << (byte * 8u);
     }
     winner[id] = codes;
@@ -65,5 +65,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 // An input, zero outside the image.
 fn load(n: u32, y: u32, x: u32, ic: u32) -> f32 {
     if y >= IN_H || x >= IN_W { return 0.0; }
-    return input[((n * IN_H + y) * IN_W + x) * IN_C + ic];
+    return f32(input[((n * IN_H + y) * IN_W + x) * IN_C + ic]);
 }

@@ -11,10 +11,10 @@ override POOL_W: u32;
 override OUT_C: u32;
 override WORDS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> pooled: array<vec4<Elem>>;
 @group(0) @binding(5) var<storage, read_write> winner: array<u32>;
 
 // The four pixels of a pooling window x 16 channels; column g of a matrix holds channels 4g..4g+3.
@@ -60,12 +60,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }
 
 fn load(at: vec4u) -> vec4f {
-    return vec4f(input[at.x], input[at.y], input[at.z], input[at.w]);
+    return vec4f(f32(input[at.x]), f32(input[at.y]), f32(input[at.z]), f32(input[at.w]));
 }
 
 // One tap: `x` holds what it sees from each of the four pixels.
 fn accumulate(sums: ptr<function, Sums>, at: u32, x: vec4f) {
-    let w = mat4x4f(weights[at], weights[at + 1u], weights[at + 2u], weights[at + 3u]);
+    let w = mat4x4f(vec4f(weights[at]), vec4f(weights[at + 1u]), vec4f(weights[at + 2u]), vec4f(weights[at + 3u]));
     (*sums).q0 += w * x.x;
     (*sums).q1 += w * x.y;
     (*sums).q2 += w * x.z;
@@ -80,6 +80,6 @@ fn store(pixel: u32, word: u32, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) {
     code = select(code, vec4u(1u), y1 > best); best = select(best, y1, y1 > best);
     code = select(code, vec4u(2u), y2 > best); best = select(best, y2, y2 > best);
     code = select(code, vec4u(3u), y3 > best); best = select(best, y3, y3 > best);
-    pooled[pixel * WORDS + word] = best;
+    pooled[pixel * WORDS + word] = vec4<Elem>(best);
     winner[pixel * WORDS + word] = code.x | (code.y << 8u) | (code.z << 16u) | (code.w << 24u);
 }

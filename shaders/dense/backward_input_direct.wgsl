@@ -4,9 +4,9 @@ override BATCH: u32;
 override IN: u32;
 override OUT: u32;
 
-@group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<Elem>;
+@group(0) @binding(2) var<storage, read> weights: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
     var sum = 0.0;
     for (var o = 0u; o < OUT; o++) {
-        sum = fma(output_gradient[row + o], weights[column + o], sum);
+        sum = fma(f32(output_gradient[row + o]), f32(weights[column + o]), sum);
     }
-    input_gradient[id] = sum;
+    input_gradient[id] = Elem(sum);
 }

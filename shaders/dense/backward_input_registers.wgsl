@@ -5,9 +5,9 @@ override BATCH: u32;
 override IN: u32;
 override OUT: u32;
 
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -30,8 +30,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var o = 0u; o < OUT / 4u; o++) {
         let w_left = transpose(load(column * OUT + o));
         let w_right = transpose(load(right * OUT + o));
-        let e0 = mat4x4f(output_gradient[rows0.x + o], output_gradient[rows0.y + o], output_gradient[rows0.z + o], output_gradient[rows0.w + o]);
-        let e1 = mat4x4f(output_gradient[rows1.x + o], output_gradient[rows1.y + o], output_gradient[rows1.z + o], output_gradient[rows1.w + o]);
+        let e0 = mat4x4f(vec4f(output_gradient[rows0.x + o]), vec4f(output_gradient[rows0.y + o]), vec4f(output_gradient[rows0.z + o]), vec4f(output_gradient[rows0.w + o]));
+        let e1 = mat4x4f(vec4f(output_gradient[rows1.x + o]), vec4f(output_gradient[rows1.y + o]), vec4f(output_gradient[rows1.z + o]), vec4f(output_gradient[rows1.w + o]));
         left0 += w_left * e0;
         left1 += w_left * e1;
         right0 += w_right * e0;
@@ -51,13 +51,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 // Four outputs of four inputs (columns).
 fn load(at: u32) -> mat4x4f {
     let next = OUT / 4u;
-    return mat4x4f(weights[at], weights[at + next], weights[at + 2u * next], weights[at + 3u * next]);
+    return mat4x4f(vec4f(weights[at]), vec4f(weights[at + next]), vec4f(weights[at + 2u * next]), vec4f(weights[at + 3u * next]));
 }
 
 // Eight inputs of an image, or four where there are no more.
 fn store(n: u32, column: u32, two: bool, left: vec4f, right: vec4f) {
     if n >= BATCH { return; }
     let place = n * (IN / 4u) + column;
-    input_gradient[place] = left;
-    if two { input_gradient[place + 1u] = right; }
+    input_gradient[place] = vec4<Elem>(left);
+    if two { input_gradient[place + 1u] = vec4<Elem>(right); }
 }

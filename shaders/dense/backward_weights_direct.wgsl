@@ -7,8 +7,8 @@ override IN: u32;
 override OUT: u32;
 override BIAS: bool;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<Elem>;
 @group(0) @binding(3) var<storage, read_write> weights_gradient: array<f32>;
 @group(0) @binding(4) var<storage, read_write> bias_gradient: array<f32>;
 
@@ -22,13 +22,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var sum = 0.0;
     if i == IN {
         if BIAS {
-            for (var n = 0u; n < BATCH; n++) { sum += output_gradient[n * OUT + o]; }
+            for (var n = 0u; n < BATCH; n++) { sum += f32(output_gradient[n * OUT + o]); }
         }
         bias_gradient[o] = sum;
         return;
     }
     for (var n = 0u; n < BATCH; n++) {
-        sum = fma(input[n * IN + i], output_gradient[n * OUT + o], sum);
+        sum = fma(f32(input[n * IN + i]), f32(output_gradient[n * OUT + o]), sum);
     }
     weights_gradient[id] = sum;
 }

@@ -7,8 +7,8 @@ override IN: u32;
 override OUT: u32;
 override BIAS: bool;
 
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read_write> weights_gradient: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> bias_gradient: array<vec4f>;
 
@@ -33,10 +33,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var bias_left = vec4f();
     var bias_right = vec4f();
     for (var n = 0u; n < BATCH; n++) {
-        let x0 = input[n * rows + row];
-        let x1 = input[n * rows + lower];
-        let e0 = output_gradient[n * columns + column];
-        let e1 = output_gradient[n * columns + right];
+        let x0 = vec4f(input[n * rows + row]);
+        let x1 = vec4f(input[n * rows + lower]);
+        let e0 = vec4f(output_gradient[n * columns + column]);
+        let e1 = vec4f(output_gradient[n * columns + right]);
         upper_left += mat4x4f(e0 * x0.x, e0 * x0.y, e0 * x0.z, e0 * x0.w);
         upper_right += mat4x4f(e1 * x0.x, e1 * x0.y, e1 * x0.z, e1 * x0.w);
         lower_left += mat4x4f(e0 * x1.x, e0 * x1.y, e0 * x1.z, e0 * x1.w);

@@ -8,10 +8,10 @@ override OUT: u32;
 override BIAS: bool;
 override RELU: bool;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> weights: array<Elem>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -28,16 +28,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         sum = four(sum, row + i + 8u, (i + 8u) * OUT + o);
         sum = four(sum, row + i + 12u, (i + 12u) * OUT + o);
     }
-    for (; i < IN; i++) { sum = fma(input[row + i], weights[i * OUT + o], sum); }
+    for (; i < IN; i++) { sum = fma(f32(input[row + i]), f32(weights[i * OUT + o]), sum); }
     if BIAS { sum += bias[o]; }
     if RELU && sum < 0.0 { sum = 0.0; }
-    output[id] = sum;
+    output[id] = Elem(sum);
 }
 
 // Adds four products.
 fn four(before: f32, x: u32, w: u32) -> f32 {
-    var sum = fma(input[x], weights[w], before);
-    sum = fma(input[x + 1u], weights[w + OUT], sum);
-    sum = fma(input[x + 2u], weights[w + 2u * OUT], sum);
-    return fma(input[x + 3u], weights[w + 3u * OUT], sum);
+    var sum = fma(f32(input[x]), f32(weights[w]), before);
+    sum = fma(f32(input[x + 1u]), f32(weights[w + OUT]), sum);
+    sum = fma(f32(input[x + 2u]), f32(weights[w + 2u * OUT]), sum);
+    return fma(f32(input[x + 3u]), f32(weights[w + 3u * OUT]), sum);
 }

@@ -9,8 +9,8 @@ override OUT: u32;
 override SPLITS: u32;
 override SPLIT_INS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
 
 @compute @workgroup_size(64)
@@ -35,8 +35,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var right1 = mat4x4f();
     let last = min((split + 1u) * SPLIT_INS, IN) / 4u;
     for (var i = split * SPLIT_INS / 4u; i < last; i++) {
-        let x0 = mat4x4f(input[rows0.x + i], input[rows0.y + i], input[rows0.z + i], input[rows0.w + i]);
-        let x1 = mat4x4f(input[rows1.x + i], input[rows1.y + i], input[rows1.z + i], input[rows1.w + i]);
+        let x0 = mat4x4f(vec4f(input[rows0.x + i]), vec4f(input[rows0.y + i]), vec4f(input[rows0.z + i]), vec4f(input[rows0.w + i]));
+        let x1 = mat4x4f(vec4f(input[rows1.x + i]), vec4f(input[rows1.y + i]), vec4f(input[rows1.z + i]), vec4f(input[rows1.w + i]));
         let w_left = load(i * OUT + column);
         let w_right = load(i * OUT + right);
         left0 += w_left * x0;
@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 // Four inputs (columns) x four outputs.
 fn load(at: u32) -> mat4x4f {
     let next = OUT / 4u;
-    return mat4x4f(weights[at], weights[at + next], weights[at + 2u * next], weights[at + 3u * next]);
+    return mat4x4f(vec4f(weights[at]), vec4f(weights[at + next]), vec4f(weights[at + 2u * next]), vec4f(weights[at + 3u * next]));
 }
 
 // Eight outputs of an image, or four where there are no more.

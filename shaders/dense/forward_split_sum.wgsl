@@ -7,7 +7,7 @@ override RELU: bool;
 override SPLITS: u32;
 
 @group(0) @binding(1) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read> partial: array<vec4f>;
 
 @compute @workgroup_size(64)
@@ -26,5 +26,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var sum = even + odd;
     if BIAS { sum += bias[id % (OUT / 4u)]; }
     if RELU { sum = select(sum, vec4f(), sum < vec4f()); }
-    output[id] = sum;
+    output[id] = vec4<Elem>(sum);
 }

@@ -5,13 +5,13 @@ override ELEMENTS: u32;
 override RATE: f32;
 override STREAM: u32;
 
-@group(0) @binding(1) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> input_gradient: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
     if id >= ELEMENTS { return; }
     let keep = unit(pcg4d(vec4u(id, params.step, params.seed, STREAM)).x) >= RATE;
-    input_gradient[id] = select(0.0, output_gradient[id] / (1.0 - RATE), keep);
+    input_gradient[id] = Elem(select(0.0, f32(output_gradient[id]) / (1.0 - RATE), keep));
 }

@@ -10,9 +10,9 @@ override OUT_W: u32;
 override KERNEL: u32;
 override STRIDE: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -29,11 +29,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let corner = ((n * IN_H + oy * STRIDE) * IN_W + ox * STRIDE) * CHANNELS + c;
             let own = (iy - oy * STRIDE) * KERNEL + ix - ox * STRIDE;
             if first_maximum(corner) == own {
-                sum += output_gradient[((n * OUT_H + oy) * OUT_W + ox) * CHANNELS + c];
+                sum += f32(output_gradient[((n * OUT_H + oy) * OUT_W + ox) * CHANNELS + c]);
             }
         }
     }
-    input_gradient[id] = sum;
+    input_gradient[id] = Elem(sum);
 }
 
 // The first window that reaches this place.
@@ -43,10 +43,10 @@ fn first_window(place: u32) -> u32 {
 
 // Tap of the window's first maximum.
 fn first_maximum(corner: u32) -> u32 {
-    var best = input[corner];
+    var best = f32(input[corner]);
     var winner = 0u;
     for (var tap = 1u; tap < KERNEL * KERNEL; tap++) {
-        let value = input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * CHANNELS];
+        let value = f32(input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * CHANNELS]);
         if value > best { best = value; winner = tap; }
     }
     return winner;

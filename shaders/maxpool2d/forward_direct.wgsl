@@ -9,8 +9,8 @@ override OUT_W: u32;
 override KERNEL: u32;
 override STRIDE: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> output: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -22,9 +22,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let n = id / (CHANNELS * OUT_W * OUT_H);
 
     let corner = ((n * IN_H + oy * STRIDE) * IN_W + ox * STRIDE) * CHANNELS + c;
-    var best = input[corner];
+    var best = f32(input[corner]);
     for (var tap = 1u; tap < KERNEL * KERNEL; tap++) {
-        best = max(best, input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * CHANNELS]);
+        best = max(best, f32(input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * CHANNELS]));
     }
-    output[id] = best;
+    output[id] = Elem(best);
 }

@@ -1,7 +1,7 @@
 // softmax_cross_entropy.loss, portable. Row i is image order[first + i], its label labels[image]; z = logits - max logits.
 //   p[c]    = exp(z[c]) / s,   s = sum over c of exp(z[c]);   target[c] = (1 - SMOOTHING) * [c = label] + SMOOTHING / CLASSES
 //   loss    = class_weights[label] * (log(s) - sum over c of target[c] * z[c])
-//   logits_gradient[c] = class_weights[label] * loss_scale * (p[c] - target[c]) / count
+//   logits_gradient[c] = class_weights[label] * loss_scale[0] * (p[c] - target[c]) / count
 //   stats   = loss, and 1 where the first largest logit is the label
 // One thread per row; probabilities go to row first + i. Rows past the last image write zero gradient and stats only.
 // The loss comes from z, not from p, so it stays right where p underflows.
@@ -10,13 +10,14 @@ override CLASSES: u32;
 override ROWS: u32;
 override SMOOTHING: f32;
 
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> logits: array<Elem>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read> order: array<u32>;
 @group(0) @binding(4) var<storage, read> class_weights: array<f32>;
-@group(0) @binding(5) var<storage, read_write> logits_gradient: array<f32>;
-@group(0) @binding(6) var<storage, read_write> stats: array<f32>;
-@group(0) @binding(7) var<storage, read_write> probabilities: array<f32>;
+@group(0) @binding(5) var<storage, read> loss_scale: array<f32>;
+@group(0) @binding(6) var<storage, read_write> logits_gradient: array<Elem>;
+@group(0) @binding(7) var<storage, read_write> stats: array<f32>;
+@group(0) @binding(8) var<storage, read_write> probabilities: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -24,38 +25,38 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if id >= BATCH { return; }
     let row = id * CLASSES;
     if !step_has(id, BATCH, ROWS) {
-        for (var c = 0u; c < CLASSES; c++) { logits_gradient[row + c] = 0.0; }
+        for (var c = 0u; c < CLASSES; c++) { logits_gradient[row + c] = Elem(0.0); }
         stats[id * 2u] = 0.0;
         stats[id * 2u + 1u] = 0.0;
         return;
     }
     let label = labels[order[params.first + id]];
 
-    var largest = logits[row];
+    var largest = f32(logits[row]);
     var winner = 0u;
     for (var c = 1u; c < CLASSES; c++) {
-        let value = logits[row + c];
+        let value = f32(logits[row + c]);
         if value > largest { largest = value; winner = c; }
     }
     var exponentials = 0.0;
     var total = 0.0;
     for (var c = 0u; c < CLASSES; c++) {
-        let z = logits[row + c] - largest;
+        let z = f32(logits[row + c]) - largest;
         exponentials += exp(z);
         total += z;
     }
 
     let weight = class_weights[label];
     let share = SMOOTHING / f32(CLASSES);
-    let expected = (1.0 - SMOOTHING) * (logits[row + label] - largest) + share * total;
+    let expected = (1.0 - SMOOTHING) * (f32(logits[row + label]) - largest) + share * total;
     stats[id * 2u] = weight * (log(exponentials) - expected);
     stats[id * 2u + 1u] = select(0.0, 1.0, winner == label);
 
-    let factor = weight * params.loss_scale / f32(step_images(BATCH));
+    let factor = weight * loss_scale[0] / f32(step_images(BATCH));
     for (var c = 0u; c < CLASSES; c++) {
-        let p = exp(logits[row + c] - largest) / exponentials;
+        let p = exp(f32(logits[row + c]) - largest) / exponentials;
         let goal = select(0.0, 1.0 - SMOOTHING, c == label) + share;
-        logits_gradient[row + c] = factor * (p - goal);
+        logits_gradient[row + c] = Elem(factor * (p - goal));
         probabilities[(params.first + id) * CLASSES + c] = p;
     }
 }

@@ -119,9 +119,11 @@ fn classify(args: &Args, weights: &Weights, dataset: &Dataset, images: &[u32]) -
     let device = args.device.open()?;
     let mut setup = Setup::inference(args.batch);
     setup.fuse = !args.device.no_fuse;
+    let (precision, profile) = device.precision(args.device.precision)?;
+    setup.precision = precision;
     setup.choices.clone_from(&args.device.choices);
     let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut session = Session::new(&network, dataset, &setup, &device.profile(), make_engine)?;
+    let mut session = Session::new(&network, dataset, &setup, &profile, make_engine)?;
     session.set_parameters(&weights.tensors)?;
     session.set_order(images)?;
     session.infer(0, images.len(), 1)?;

@@ -3,6 +3,7 @@
 use super::{print_json, print_text};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, Graph, Settings, Shard, lower};
+use crate::kernels::Precision;
 use crate::model::{Model, Network};
 use crate::plan::{Options, Plan, Profile, Program, bytes_in_words};
 use crate::report::Table;
@@ -182,6 +183,7 @@ fn graph(network: &Network, batch: usize) -> Result<Graph> {
         augment: Some(Augment::default()),
         label_smoothing: 0.0,
         fuse: true,
+        precision: Precision::F32,
     };
     lower(network, &settings)
 }

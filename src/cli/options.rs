@@ -1,8 +1,10 @@
 //! Options that several commands share, and their conversion into ready-to-use things.
 
 use crate::data::{Dataset, LoadOptions, Split, simulate};
+use crate::engine::validate::test_matrices;
 use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
+use crate::kernels::Precision;
 use crate::plan::{Choice, Profile, bytes_in_words};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -108,6 +110,17 @@ pub enum Device {
     Cpu,
 }
 
+/// How numbers are to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionChoice {
+    /// Mixed where it is faster, else f32
+    Auto,
+    /// f32 throughout
+    F32,
+    /// f16 with f32 sums
+    Mixed,
+}
+
 /// Where and how to compute.
 #[derive(Args, Clone, Debug)]
 pub struct DeviceOptions {
@@ -120,6 +133,10 @@ pub struct DeviceOptions {
     /// Insist on an implementation, such as conv_block.forward=direct (may be repeated)
     #[arg(long = "use", value_name = "CONTRACT=NAME")]
     pub choices: Vec<Choice>,
+    /// What activations and weights are stored in: mixed keeps them in f16 and everything that is summed up in f32; auto
+    /// is mixed where the adapter multiplies 16 x 16 matrices of f16 in hardware
+    #[arg(long, value_enum, default_value = "auto")]
+    pub precision: PrecisionChoice,
     /// Run every layer alone, without fused blocks
     #[arg(long)]
     pub no_fuse: bool,
@@ -158,6 +175,35 @@ impl OpenDevice {
         match self {
             Self::Gpu(gpu) => gpu.profile().clone(),
             Self::Cpu => Profile::cpu(),
+        }
+    }
+
+    /// The precision for this device, and its profile. Matrices that fail a start-up test are taken out of the profile and
+    /// said so.
+    ///
+    /// # Errors
+    /// Mixed precision on an adapter without 16-bit floats; a lost device.
+    pub fn precision(&self, choice: PrecisionChoice) -> Result<(Precision, Profile)> {
+        let mut profile = self.profile();
+        if choice == PrecisionChoice::F32 {
+            return Ok((Precision::F32, profile));
+        }
+        if let (Self::Gpu(gpu), Some(_)) = (self, profile.matrix)
+            && let Err(why) = test_matrices(gpu)
+        {
+            super::print_note(format!("cooperative matrices are left alone, as their test failed: {why}"));
+            profile.matrix = None;
+        }
+        match choice {
+            PrecisionChoice::Mixed if profile.f16 => Ok((Precision::Mixed, profile)),
+            PrecisionChoice::Mixed => {
+                let name = format!("mixed, but {} has no 16-bit floats", profile.name);
+                Err(Error::setting("--precision", name, "f32 or auto on this adapter"))
+            }
+            _ => {
+                let fast = profile.kind != "software" && profile.matrix.is_some_and(|matrix| matrix.tile == 16);
+                Ok((if fast { Precision::Mixed } else { Precision::F32 }, profile))
+            }
         }
     }
 

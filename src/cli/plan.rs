@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Sizes { size, batch, .. } = args.sizes;
     check_range("--images", args.images, 10_000_000)?;
     let network = args.sizes.network(&args.model)?;
-    let profile = args.device.open()?.profile();
+    let (precision, profile) = args.device.open()?.precision(args.device.precision)?;
     let settings = Settings {
         training: true,
         batch,
@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         augment: (!args.no_augment).then(Augment::default),
         label_smoothing: 0.0,
         fuse: !args.device.no_fuse,
+        precision,
     };
     let options = Options { choices: args.device.choices.clone(), guards: false };
     let plan = Plan::new(&lower(&network, &settings)?, &profile, &options)?;
@@ -60,7 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let shards = settings.shards.len();
     print_text(format!(
-        "{} on {}\nbatch {batch}, {} images of {size} x {size} pixels in {shards} shard{}\n\n{plan}\n",
+        "{} on {}, {precision}\nbatch {batch}, {} images of {size} x {size} pixels in {shards} shard{}\n\n{plan}\n",
         network.name,
         profile.name,
         args.images,

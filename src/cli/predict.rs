@@ -70,9 +70,11 @@ fn classify(args: &Args, weights: &Weights, pixels: Vec<u8>) -> crate::Result<Ve
     let device = args.device.open()?;
     let mut setup = Setup::inference(1);
     setup.fuse = !args.device.no_fuse;
+    let (precision, profile) = device.precision(args.device.precision)?;
+    setup.precision = precision;
     setup.choices.clone_from(&args.device.choices);
     let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut session = Session::new(&weights.network()?, &dataset, &setup, &device.profile(), make_engine)?;
+    let mut session = Session::new(&weights.network()?, &dataset, &setup, &profile, make_engine)?;
     session.set_parameters(&weights.tensors)?;
     session.set_order(&[0])?;
     session.infer(0, 1, 1)?;

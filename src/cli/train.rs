@@ -6,6 +6,7 @@ use super::{print_json, print_note, print_text};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, FillMode};
+use crate::kernels::Precision;
 use crate::model::{Model, Network};
 use crate::plan::bytes_in_words;
 use crate::report;
@@ -138,7 +139,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let split = args.data.split(&dataset, args.seed)?;
     let network = model.build(dataset.height, dataset.width, dataset.classes.len())?;
     let device = args.device.open()?;
-    let profile = device.profile();
+    let (precision, profile) = device.precision(args.device.precision)?;
+    let setup = Setup { precision, ..setup };
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, &dataset, &setup, &profile, make_engine)?;
 
@@ -183,6 +185,7 @@ impl Args {
             augment: self.augment.ranges()?,
             label_smoothing: self.label_smoothing,
             fuse: !self.device.no_fuse,
+            precision: Precision::F32,
             choices: self.device.choices.clone(),
         })
     }
@@ -215,7 +218,7 @@ fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split
         format!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height),
         format!("split    {}: {} to train, {} to test{moved}", split.source, split.train.len(), split.test.len()),
         format!("model    {}: {} parameters", network.name, network.parameter_count()),
-        format!("device   {}", session.engine().device()),
+        format!("device   {}, {}", session.engine().device(), session.precision()),
         format!("memory   {} and {} of images", bytes_in_words(all - data), bytes_in_words(data)),
         format!("training {} epochs, batch {}, augmentation {augment}\n", args.epochs, args.batch),
     ]

@@ -1,10 +1,11 @@
 //! Runs a plan on the CPU twins: slow, driverless, and the reference every GPU is held to.
 
-use super::{Engine, Metrics};
+use super::{Engine, Metrics, bytes_of, floats_of};
 use crate::error::Result;
 use crate::graph::{Bank, Storage, TensorId};
 use crate::kernels::{self, Access, Args, Element, Real, StepParams, View, ViewMut};
 use crate::plan::{Plan, Program, Step};
+use half::f16;
 use std::ops::Range;
 
 /// Contents of a tensor, or of a bank.
@@ -32,9 +33,8 @@ impl<T: Real> CpuEngine<T> {
             };
             plan.tensors.iter().map(end).max().unwrap_or(0)
         };
-        let banks = [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2];
-        let mut stores: Vec<Store<T>> =
-            banks.iter().map(|&bank| Store::Float(vec![T::zero(); bank_elements(bank)])).collect();
+        let bank_store = |bank| Store::Float(vec![T::zero(); bank_elements(bank)]);
+        let mut stores: Vec<Store<T>> = Bank::ALL.into_iter().map(bank_store).collect();
         let mut ranges = Vec::new();
         for tensor in &plan.tensors {
             if let Storage::Bank(bank, offset) = tensor.storage {
@@ -43,7 +43,7 @@ impl<T: Real> CpuEngine<T> {
             }
             ranges.push((stores.len(), 0..tensor.elements));
             stores.push(match tensor.element {
-                Element::F32 => Store::Float(vec![T::zero(); tensor.elements]),
+                Element::F32 | Element::F16 => Store::Float(vec![T::zero(); tensor.elements]),
                 Element::U32 => Store::Index(vec![0; tensor.elements]),
             });
         }
@@ -85,7 +85,10 @@ impl<T: Real> CpuEngine<T> {
             writes: outputs.iter_mut().map(|store| Some(store.view_mut())).collect(),
         };
         Self::dispatch(contract, args);
-        for (id, output) in of(false).zip(outputs) {
+        for (id, mut output) in of(false).zip(outputs) {
+            if self.plan.tensors[id].element == Element::F16 {
+                output.round_to_half();
+            }
             self.put_back(id, output);
         }
     }
@@ -127,7 +130,14 @@ impl<T: Real> CpuEngine<T> {
     }
 }
 
-impl<T> Store<T> {
+impl<T: Real> Store<T> {
+    /// What an f16 in memory keeps of each value.
+    fn round_to_half(&mut self) {
+        if let Self::Float(values) = self {
+            values.iter_mut().for_each(|value| *value = T::of(f16::from_f64(value.wide()).to_f64()));
+        }
+    }
+
     fn view_mut(&mut self) -> ViewMut<'_, T> {
         match self {
             Self::Float(values) => ViewMut::Float(values),
@@ -170,7 +180,7 @@ where
         let (store, range) = self.ranges[tensor].clone();
         match &mut self.stores[store] {
             Store::Float(values) => {
-                let floats = bytemuck::pod_collect_to_vec::<u8, f32>(bytes);
+                let floats = floats_of(bytes, self.plan.tensors[tensor].element);
                 values[range].iter_mut().zip(floats).for_each(|(value, float)| *value = T::of(float.into()));
             }
             Store::Index(values) => {
@@ -205,7 +215,7 @@ where
         Ok(match &self.stores[store] {
             Store::Float(values) => {
                 let floats: Vec<f32> = values[range].iter().map(|value| value.wide() as f32).collect();
-                bytemuck::cast_slice(&floats).to_vec()
+                bytes_of(&floats, self.plan.tensors[tensor].element)
             }
             Store::Index(values) => bytemuck::cast_slice(&values[range]).to_vec(),
         })

@@ -11,8 +11,9 @@ pub use gpu::{Gpu, GpuEngine};
 
 use crate::error::Result;
 use crate::graph::TensorId;
-use crate::kernels::StepParams;
+use crate::kernels::{Element, StepParams};
 use crate::plan::{Plan, Program};
+use half::f16;
 
 /// What one step measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +36,7 @@ pub trait Engine {
     /// The device in words.
     fn device(&self) -> String;
 
-    /// Writes a tensor whole; four bytes to an element, little-endian.
+    /// Writes a tensor whole; elements as the plan stores them, little-endian, the last word filled up with zeros.
     ///
     /// # Errors
     /// The device is lost.
@@ -66,10 +67,46 @@ pub trait Engine {
     fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>>;
 }
 
-/// Reads a tensor of floats.
+/// Reads a tensor of floats, of either width.
 ///
 /// # Errors
 /// As [`Engine::read`].
 pub fn read_floats(engine: &mut dyn Engine, tensor: TensorId) -> Result<Vec<f32>> {
-    Ok(bytemuck::pod_collect_to_vec(&engine.read(tensor)?))
+    let bytes = engine.read(tensor)?;
+    let tensor = &engine.plan().tensors[tensor];
+    let mut floats = floats_of(&bytes, tensor.element);
+    floats.truncate(tensor.elements);
+    Ok(floats)
+}
+
+/// Writes a tensor of floats, of either width.
+///
+/// # Errors
+/// As [`Engine::write`].
+pub fn write_floats(engine: &mut dyn Engine, tensor: TensorId, values: &[f32]) -> Result<()> {
+    let bytes = bytes_of(values, engine.plan().tensors[tensor].element);
+    engine.write(tensor, &bytes)
+}
+
+/// Floats as a buffer holds them, in whole words.
+fn bytes_of(values: &[f32], element: Element) -> Vec<u8> {
+    match element {
+        Element::F16 => {
+            let mut halves: Vec<u16> = values.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
+            halves.resize(halves.len().next_multiple_of(2), 0);
+            bytemuck::cast_slice(&halves).to_vec()
+        }
+        Element::F32 | Element::U32 => bytemuck::cast_slice(values).to_vec(),
+    }
+}
+
+/// The floats that a buffer holds; those of a last half-filled word too.
+fn floats_of(bytes: &[u8], element: Element) -> Vec<f32> {
+    match element {
+        Element::F16 => {
+            let halves = bytemuck::pod_collect_to_vec::<u8, u16>(bytes);
+            halves.into_iter().map(|bits| f16::from_bits(bits).to_f32()).collect()
+        }
+        Element::F32 | Element::U32 => bytemuck::pod_collect_to_vec(bytes),
+    }
 }

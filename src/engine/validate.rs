@@ -4,11 +4,14 @@
 //! Inputs are filled as the contract says, outputs with NaN, and guard bytes stand on both sides of every range.
 
 use super::{Engine, Gpu, GpuEngine};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernels::compare::Deviation;
-use crate::kernels::{Access, Args, Binding, Case, Contract, Element, Implementation, Tolerance, View, ViewMut};
+use crate::kernels::{
+    Access, Args, Binding, Case, Contract, Element, Implementation, Precision, Tolerance, View, ViewMut, matrix,
+};
 use crate::plan::{ALIGNMENT, Choice, Options, Place, Plan, Program};
+use half::f16;
 use std::sync::Arc;
 
 /// Contents of a binding.
@@ -18,6 +21,18 @@ pub enum Values {
     Float(Vec<f32>),
     /// Integers.
     Index(Vec<u32>),
+}
+
+impl Values {
+    /// What memory keeps of floats.
+    fn stored_as(self, element: Element) -> Self {
+        match (self, element) {
+            (Self::Float(values), Element::F16) => {
+                Self::Float(values.into_iter().map(|value| f16::from_f32(value).to_f32()).collect())
+            }
+            (values, _) => values,
+        }
+    }
 }
 
 /// How one output compares.
@@ -61,27 +76,47 @@ pub fn validate(
     contract: &'static Contract,
     implementation: &'static Implementation,
     case: &Case,
+    precision: Precision,
     checked: bool,
 ) -> Result<Verdict> {
-    let start = fill(contract, case);
-    let mut engine = prepared_engine(gpu, contract, implementation, case, checked)?;
+    let start = fill(contract, case, precision);
+    let mut engine = prepared_engine(gpu, contract, implementation, case, precision, checked)?;
     engine.run(Program::Train, &[case.step])?;
     engine.wait()?;
-    let want = run_twin(contract, case, &start);
+    let want = run_twin(contract, case, precision, &start);
     let tolerance = (contract.tolerance)(&case.constants);
     let mut verdict = Verdict { outputs: Vec::new(), tolerance, overrun: Vec::new() };
     for (id, binding) in contract.bindings.iter().enumerate() {
-        let (got, intact) = read_guarded(&mut engine, id, binding)?;
+        let element = binding.element_in(precision);
+        let (got, intact) = read_guarded(&mut engine, id, element)?;
         if !intact {
             verdict.overrun.push(binding.name);
         }
         let deviation = match (&got, &want[id]) {
-            (Values::Float(got), Values::Float(want)) if binding.access != Access::Read => tolerance.measure(got, want),
+            (Values::Float(got), Values::Float(want)) if binding.access != Access::Read => match element {
+                Element::F16 => tolerance.stored_in_half().measure(got, want),
+                _ => tolerance.measure(got, want),
+            },
             (got, want) => exact(got, want),
         };
         verdict.outputs.push(Output { name: binding.name, deviation });
     }
     Ok(verdict)
+}
+
+/// Holds cooperative matrices to the twin, on exact sums of asymmetric factors: drivers list shapes, and wgpu passes on, what
+/// nobody has tried.
+///
+/// # Errors
+/// What is wrong with them; a lost device.
+pub fn test_matrices(gpu: &Arc<Gpu>) -> Result<()> {
+    let contract = &matrix::PRODUCT;
+    let case = Case::new("start-up test", matrix::constants(32, 48, 80));
+    let remedy = "update the driver, or use --precision f32";
+    let Some(implementation) = contract.implementation("matrix") else { return Ok(()) };
+    let verdict = validate(gpu, contract, implementation, &case, Precision::Mixed, false)?;
+    let wrong = || Error::device(format!("{}: a product of two matrices is wrong", gpu.profile().name), remedy);
+    if verdict.passed() { Ok(()) } else { Err(wrong()) }
 }
 
 /// An engine for one call with its inputs filled, as benches and `kernels time` need it.
@@ -93,36 +128,40 @@ pub fn prepared_engine(
     contract: &'static Contract,
     implementation: &'static Implementation,
     case: &Case,
+    precision: Precision,
     checked: bool,
 ) -> Result<GpuEngine> {
     let choice: Choice = format!("{}={}", contract.name, implementation.name).parse()?;
     let options = Options { choices: vec![choice], guards: true };
-    let plan = Plan::new(&Graph::single(contract, case), gpu.profile(), &options)?;
+    let plan = Plan::new(&Graph::single(contract, case, precision), gpu.profile(), &options)?;
     let mut engine = GpuEngine::new(gpu, plan, checked)?;
-    for (id, values) in fill(contract, case).iter().enumerate() {
-        write_guarded(&mut engine, id, values)?;
+    for (id, values) in fill(contract, case, precision).iter().enumerate() {
+        write_guarded(&mut engine, id, values, contract.bindings[id].element_in(precision))?;
     }
     Ok(engine)
 }
 
-/// Contents of all bindings before the call: outputs hold NaN (or a number no kernel writes).
-pub fn fill(contract: &Contract, case: &Case) -> Vec<Values> {
+/// Contents of all bindings before the call, as the precision stores them: outputs hold NaN (or a number no kernel
+/// writes).
+pub fn fill(contract: &Contract, case: &Case, precision: Precision) -> Vec<Values> {
     let lengths = (contract.lengths)(&case.constants);
     let filled = contract.bindings.iter().zip(lengths).zip(1..);
     let fill = |((binding, count), seed): ((&Binding, usize), u64)| {
         let fill = case.fill(binding);
         match (binding.element, binding.access) {
-            (Element::F32, Access::Write) => Values::Float(vec![f32::NAN; count]),
+            (Element::F32 | Element::F16, Access::Write) => Values::Float(vec![f32::NAN; count]),
             (Element::U32, Access::Write) => Values::Index(vec![0xDEAD_BEEF; count]),
-            (Element::F32, _) => Values::Float(fill.floats(count, seed)),
+            (Element::F32 | Element::F16, _) => {
+                Values::Float(fill.floats(count, seed)).stored_as(binding.element_in(precision))
+            }
             (Element::U32, _) => Values::Index(fill.indices(count, &case.constants, seed)),
         }
     };
     filled.map(fill).collect()
 }
 
-/// Contents of all bindings after the twin has run on `start`.
-pub fn run_twin(contract: &Contract, case: &Case, start: &[Values]) -> Vec<Values> {
+/// Contents of all bindings after the twin has run on `start`, as the precision stores them.
+pub fn run_twin(contract: &Contract, case: &Case, precision: Precision, start: &[Values]) -> Vec<Values> {
     let mut values = start.to_vec();
     let (reads, writes) = values.split_at_mut(contract.reads());
     let reads = reads.iter().map(|values| match values {
@@ -135,7 +174,8 @@ pub fn run_twin(contract: &Contract, case: &Case, start: &[Values]) -> Vec<Value
     });
     let (reads, writes) = (reads.collect(), writes.collect());
     (contract.twin.single)(Args { constants: &case.constants, step: &case.step, reads, writes });
-    values
+    let stored = values.into_iter().zip(contract.bindings);
+    stored.map(|(values, binding)| values.stored_as(binding.element_in(precision))).collect()
 }
 
 /// Integers, and floats that may only be read, must agree to the bit.
@@ -160,25 +200,26 @@ fn guarded(engine: &GpuEngine, id: usize) -> Place {
     Place { offset: place.offset - ALIGNMENT, bytes: place.bytes + 2 * ALIGNMENT, ..place }
 }
 
-fn write_guarded(engine: &mut GpuEngine, id: usize, values: &Values) -> Result<()> {
-    let bytes: &[u8] = match values {
-        Values::Float(values) => bytemuck::cast_slice(values),
-        Values::Index(values) => bytemuck::cast_slice(values),
+fn write_guarded(engine: &mut GpuEngine, id: usize, values: &Values, element: Element) -> Result<()> {
+    let mut bytes = match values {
+        Values::Float(values) => super::bytes_of(values, element),
+        Values::Index(values) => bytemuck::cast_slice(values).to_vec(),
     };
-    let guard = [GUARD; ALIGNMENT as usize];
+    // half a word behind an odd number of f16 is guarded, too
+    bytes.truncate(element.size() * engine.plan().tensors[id].elements);
     let place = guarded(engine, id);
-    engine.write_place(place, &[&guard, bytes, &guard].concat())
+    let mut all = vec![GUARD; place.bytes as usize];
+    all[ALIGNMENT as usize..][..bytes.len()].copy_from_slice(&bytes);
+    engine.write_place(place, &all)
 }
 
-fn read_guarded(engine: &mut GpuEngine, id: usize, binding: &Binding) -> Result<(Values, bool)> {
-    let place = guarded(engine, id);
-    let bytes = engine.read_place(place)?;
-    let guard = ALIGNMENT as usize;
-    let (front, rest) = bytes.split_at(guard);
-    let (middle, back) = rest.split_at(rest.len() - guard);
+fn read_guarded(engine: &mut GpuEngine, id: usize, element: Element) -> Result<(Values, bool)> {
+    let bytes = engine.read_place(guarded(engine, id))?;
+    let (front, rest) = bytes.split_at(ALIGNMENT as usize);
+    let (middle, back) = rest.split_at(element.size() * engine.plan().tensors[id].elements);
     let intact = front.iter().chain(back).all(|&byte| byte == GUARD);
-    let values = match binding.element {
-        Element::F32 => Values::Float(bytemuck::pod_collect_to_vec(middle)),
+    let values = match element {
+        Element::F32 | Element::F16 => Values::Float(super::floats_of(middle, element)),
         Element::U32 => Values::Index(bytemuck::pod_collect_to_vec(middle)),
     };
     Ok((values, intact))

@@ -157,6 +157,7 @@ impl<'a> Lowering<'a> {
     fn weighted_forward(&mut self, contract: &str, done: &Done, constants: Constants, more: &[TensorId]) {
         let node = &done.nodes[0];
         let [kernel, bias] = self.kernel_and_bias(node, |parameter| parameter.values);
+        let kernel = self.kernel(node).unwrap_or(kernel);
         let tensors = [&[done.input, kernel, bias, done.output], more].concat();
         self.call(contract, &node.name, constants, &tensors);
     }
@@ -203,14 +204,16 @@ impl<'a> Lowering<'a> {
         let (kernel, bias) = (find(&self.graph, "kernel"), find(&self.graph, "bias"));
         let bias = bias.unwrap_or_else(|| {
             let outputs = node.output.sizes().last().copied().unwrap_or(1);
-            self.passing(&format!("{}.no_bias.{}", node.name, self.calls.len()), outputs)
+            self.passing_of(&format!("{}.no_bias.{}", node.name, self.calls.len()), Element::F32, outputs)
         });
         [kernel.unwrap_or(bias), bias]
     }
 
+    /// What a layer multiplies with: its weights, or their copy in f16.
     fn kernel(&self, node: &Node) -> Option<TensorId> {
         let name = format!("{}.kernel", node.name);
-        self.graph.parameters.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.values)
+        let parameter = self.graph.parameters.iter().find(|parameter| parameter.name == name);
+        parameter.map(|parameter| parameter.half.unwrap_or(parameter.values))
     }
 
     fn conv2d(&self, node: &Node) -> Result<Constants> {

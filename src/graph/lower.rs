@@ -3,10 +3,11 @@
 
 use super::layers::Done;
 use super::{
-    Augment, Bank, Call, FillMode, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor, group,
+    Augment, BANK_ALIGNMENT, Bank, Call, FillMode, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId,
+    TrainableTensor, group,
 };
 use crate::error::Result;
-use crate::kernels::{self, Constants, Element, adam, augment, reduce, softmax_cross_entropy};
+use crate::kernels::{self, Constants, Element, Precision, adam, augment, reduce, softmax_cross_entropy};
 use crate::model::Network;
 
 /// The graph of a network: a training step (where wanted) and a batch of inference.
@@ -31,6 +32,7 @@ struct Shared {
     probabilities: TensorId,
     metrics: TensorId,
     status: TensorId,
+    loss_scale: TensorId,
 }
 
 /// A graph under construction.
@@ -49,7 +51,7 @@ impl<'a> Lowering<'a> {
     fn new(network: &'a Network, settings: &'a Settings) -> Self {
         let mut graph = Graph::default();
         let shared = Shared::add(&mut graph, network, settings);
-        add_parameters(&mut graph, network);
+        add_parameters(&mut graph, network, settings.precision);
         Self { network, settings, graph, shared, calls: Vec::new(), program: "train" }
     }
 
@@ -108,7 +110,7 @@ impl<'a> Lowering<'a> {
             .with("ZOOM_LOW", ranges.zoom.0)
             .with("ZOOM_HIGH", ranges.zoom.1)
             .with("SHIFT", ranges.shift);
-        let transforms = self.passing("transforms", self.settings.batch * 6);
+        let transforms = self.passing_of("transforms", Element::F32, self.settings.batch * 6);
         self.call("augment.draw", "augment", constants, &[transforms]);
         transforms
     }
@@ -137,12 +139,12 @@ impl<'a> Lowering<'a> {
     fn loss(&mut self, logits: TensorId) -> TensorId {
         let (batch, classes) = (self.settings.batch, self.network.classes);
         let gradient = self.passing("logits_gradient", batch * classes);
-        let stats = self.passing("stats", batch * 2);
+        let stats = self.passing_of("stats", Element::F32, batch * 2);
         let Settings { rows, images, .. } = *self.settings;
         let constants = softmax_cross_entropy::constants(batch, classes, rows, images);
         let constants = constants.with("SMOOTHING", self.settings.label_smoothing);
-        let Shared { labels, order, class_weights, probabilities, metrics, .. } = self.shared;
-        let tensors = [logits, labels, order, class_weights, gradient, stats, probabilities];
+        let Shared { labels, order, class_weights, loss_scale, probabilities, metrics, .. } = self.shared;
+        let tensors = [logits, labels, order, class_weights, loss_scale, gradient, stats, probabilities];
         self.call("softmax_cross_entropy.loss", "loss", constants, &tensors);
         let constants = reduce::loss_constants(batch, METRICS_SLOTS);
         self.call("reduce.loss", "loss", constants, &[stats, metrics]);
@@ -155,27 +157,29 @@ impl<'a> Lowering<'a> {
         let groups = reduce::groups(elements);
         let [parameters, gradients, moment1, moment2] =
             [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2].map(|bank| self.bank(bank, elements));
-        let partial = self.passing("gradient_partial", groups);
-        let Shared { metrics, status, .. } = self.shared;
+        let partial = self.passing_of("gradient_partial", Element::F32, groups);
+        let Shared { metrics, status, loss_scale, .. } = self.shared;
+        let mixed = self.settings.precision == Precision::Mixed;
         let constants = reduce::sum_squares_constants(elements);
         self.call("reduce.sum_squares", "gradient norm", constants, &[gradients, partial]);
-        let constants = reduce::gradient_constants(groups, METRICS_SLOTS);
-        self.call("reduce.gradient", "gradient norm", constants, &[partial, metrics, status]);
-        self.call("adam.update", "adam", adam::constants(elements), &[gradients, status, parameters, moment1, moment2]);
+        let constants = reduce::gradient_constants(groups, METRICS_SLOTS).with("DYNAMIC", f64::from(u8::from(mixed)));
+        self.call("reduce.gradient", "gradient norm", constants, &[partial, metrics, status, loss_scale]);
+        let mut tensors = vec![gradients, status, loss_scale, parameters, moment1, moment2];
+        if mixed {
+            tensors.push(self.bank(Bank::HalfParameters, elements));
+        }
+        let contract = if mixed { "adam.update_mixed" } else { "adam.update" };
+        self.call(contract, "adam", adam::constants(elements), &tensors);
     }
 
     fn bank(&mut self, bank: Bank, elements: usize) -> TensorId {
-        let name = match bank {
-            Bank::Parameters => "parameters",
-            Bank::Gradients => "gradients",
-            Bank::Moment1 => "moment1",
-            Bank::Moment2 => "moment2",
-        };
-        self.graph.tensor(name, Element::F32, elements, Storage::Bank(bank, 0))
+        self.graph.tensor(bank.name(), bank.element(), elements, Storage::Bank(bank, 0))
     }
 
+    /// An activation or its gradient.
     pub(super) fn passing(&mut self, name: &str, elements: usize) -> TensorId {
-        self.passing_of(name, Element::F32, elements)
+        let element = if self.settings.precision == Precision::Mixed { Element::F16 } else { Element::F32 };
+        self.passing_of(name, element, elements)
     }
 
     pub(super) fn passing_of(&mut self, name: &str, element: Element, elements: usize) -> TensorId {
@@ -185,7 +189,10 @@ impl<'a> Lowering<'a> {
     /// Adds a call. An unknown contract is a mistake in this file, which the tests below meet.
     pub(super) fn call(&mut self, contract: &str, layer: &str, constants: Constants, tensors: &[TensorId]) {
         let contract = kernels::find(contract).unwrap_or_else(|| panic!("no contract {contract}"));
-        self.calls.push(Call { layer: layer.to_owned(), contract, constants, tensors: tensors.to_vec() });
+        let wanted = self.settings.precision;
+        let precision = if contract.precisions().contains(&wanted) { wanted } else { Precision::F32 };
+        let (layer, tensors) = (layer.to_owned(), tensors.to_vec());
+        self.calls.push(Call { layer, contract, precision, constants, tensors });
     }
 }
 
@@ -205,22 +212,24 @@ impl Shared {
             probabilities: kept("probabilities", Element::F32, settings.rows * network.classes),
             metrics: kept("metrics", Element::F32, METRICS_SLOTS * 4),
             status: kept("status", Element::U32, 2),
+            loss_scale: kept("loss_scale", Element::F32, reduce::LOSS_SCALE),
         }
     }
 }
 
-/// Every trainable tensor starts on a 256-byte boundary of its bank, since that is where a binding may start.
-fn add_parameters(graph: &mut Graph, network: &Network) {
+/// Every trainable tensor has the same place in each bank.
+fn add_parameters(graph: &mut Graph, network: &Network, precision: Precision) {
     let mut offset = 0;
     for parameter in network.parameters() {
         let elements = parameter.shape.elements();
-        let name = &parameter.name;
-        let values = graph.tensor(name.clone(), Element::F32, elements, Storage::Bank(Bank::Parameters, offset));
-        let gradient =
-            graph.tensor(format!("{name}.gradient"), Element::F32, elements, Storage::Bank(Bank::Gradients, offset));
-        let shape = parameter.shape.clone();
-        graph.parameters.push(TrainableTensor { name: name.clone(), shape, values, gradient });
-        offset += elements.next_multiple_of(64);
+        let mut add =
+            |name: String, bank: Bank| graph.tensor(name, bank.element(), elements, Storage::Bank(bank, offset));
+        let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
+        let values = add(name.clone(), Bank::Parameters);
+        let half = (precision == Precision::Mixed).then(|| add(format!("{name}.half"), Bank::HalfParameters));
+        let gradient = add(format!("{name}.gradient"), Bank::Gradients);
+        graph.parameters.push(TrainableTensor { name, shape, values, half, gradient });
+        offset += elements.next_multiple_of(BANK_ALIGNMENT);
     }
 }
 

@@ -10,7 +10,7 @@ mod lower;
 pub use blocks::{Block, group};
 pub use lower::lower;
 
-use crate::kernels::{Access, Case, Constants, Contract, Element};
+use crate::kernels::{Access, Case, Constants, Contract, Element, Precision};
 use std::ops::Range;
 
 /// A tensor of a graph, by its place in [`Graph::tensors`].
@@ -19,14 +19,37 @@ pub type TensorId = usize;
 /// The arrays that hold all trainable tensors, one for each purpose, at the same offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bank {
-    /// The weights.
+    /// The weights, in f32.
     Parameters,
+    /// Their copies in f16, which mixed precision multiplies with.
+    HalfParameters,
     /// Their gradients.
     Gradients,
     /// Adam's mean of gradients.
     Moment1,
     /// Adam's mean of squared gradients.
     Moment2,
+}
+
+impl Bank {
+    /// All banks.
+    pub const ALL: [Self; 5] = [Self::Parameters, Self::HalfParameters, Self::Gradients, Self::Moment1, Self::Moment2];
+
+    /// Its name as a tensor and buffer.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parameters => "parameters",
+            Self::HalfParameters => "half_parameters",
+            Self::Gradients => "gradients",
+            Self::Moment1 => "moment1",
+            Self::Moment2 => "moment2",
+        }
+    }
+
+    /// Type of its elements.
+    pub fn element(self) -> Element {
+        if self == Self::HalfParameters { Element::F16 } else { Element::F32 }
+    }
 }
 
 /// How long a tensor lives.
@@ -53,6 +76,13 @@ pub struct Tensor {
     pub storage: Storage,
 }
 
+impl Tensor {
+    /// Bytes it takes in a buffer.
+    pub fn bytes(&self) -> u64 {
+        self.element.bytes(self.elements)
+    }
+}
+
 /// One use of a contract.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -60,6 +90,8 @@ pub struct Call {
     pub layer: String,
     /// What is computed.
     pub contract: &'static Contract,
+    /// What its `or_half` tensors are stored in; f32 where it has none.
+    pub precision: Precision,
     /// Its sizes.
     pub constants: Constants,
     /// Its tensors, in binding order.
@@ -75,6 +107,8 @@ pub struct TrainableTensor {
     pub shape: crate::shape::Shape,
     /// Its values.
     pub values: TensorId,
+    /// Their copy in f16, in mixed precision.
+    pub half: Option<TensorId>,
     /// Its gradient.
     pub gradient: TensorId,
 }
@@ -93,6 +127,9 @@ pub struct Graph {
     /// Trainable tensors in the model's order.
     pub parameters: Vec<TrainableTensor>,
 }
+
+/// Elements at whose multiples a bank's tensors start: 256 bytes in f16, where any binding may start.
+pub(crate) const BANK_ALIGNMENT: usize = 128;
 
 /// Slots of the metrics ring; each holds loss sum, hits, count and the gradient's squared norm.
 pub const METRICS_SLOTS: usize = 64;
@@ -162,6 +199,8 @@ pub struct Settings {
     pub label_smoothing: f64,
     /// Whether layers are grouped into fused blocks.
     pub fuse: bool,
+    /// What activations and multiplied weights are stored in.
+    pub precision: Precision,
 }
 
 impl Graph {
@@ -176,23 +215,25 @@ impl Graph {
         self.tensors.iter().position(|tensor| tensor.name == name)
     }
 
-    /// Length of each bank in elements, a multiple of 64 (256 bytes).
+    /// Length of each bank in elements.
     pub fn bank_elements(&self) -> usize {
         let end = |tensor: &Tensor| match tensor.storage {
             Storage::Bank(_, offset) => offset + tensor.elements,
             _ => 0,
         };
-        self.tensors.iter().map(end).max().unwrap_or(0).next_multiple_of(64)
+        self.tensors.iter().map(end).max().unwrap_or(0).next_multiple_of(BANK_ALIGNMENT)
     }
 
     /// A graph of one call on kept tensors named after the contract's bindings: what kernel tests and benches run.
-    pub fn single(contract: &'static Contract, case: &Case) -> Self {
+    pub fn single(contract: &'static Contract, case: &Case, precision: Precision) -> Self {
         let mut graph = Self::default();
         let lengths = (contract.lengths)(&case.constants);
         let tensors = contract.bindings.iter().zip(lengths);
-        let tensors = tensors.map(|(b, elements)| graph.tensor(b.name, b.element, elements, Storage::Kept)).collect();
+        let tensors =
+            tensors.map(|(b, elements)| graph.tensor(b.name, b.element_in(precision), elements, Storage::Kept));
+        let tensors = tensors.collect();
         let constants = case.constants.clone();
-        graph.train.push(Call { layer: case.name.to_owned(), contract, constants, tensors });
+        graph.train.push(Call { layer: case.name.to_owned(), contract, precision, constants, tensors });
         graph.segments = [0..1, 1..1, 1..1];
         graph
     }

@@ -1,7 +1,7 @@
 //! Adam over a whole bank of parameters at once, with decoupled weight decay.
 //!
 //! ```text
-//! g = gradients / loss_scale
+//! g = gradients * loss_scale[1]
 //! m = beta1 * m + (1 - beta1) * g,   v = beta2 * v + (1 - beta2) * g^2
 //! p = p - learning_rate * decay * p - learning_rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)
 //! ```
@@ -13,8 +13,9 @@
 //!
 //! Constants: `ELEMENTS`. Rates, decays and corrections are in [`StepParams`](super::StepParams).
 
+use super::reduce::LOSS_SCALE;
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance,
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance, ViewMut,
 };
 use crate::{shader, twin};
 
@@ -24,15 +25,16 @@ pub fn constants(elements: usize) -> Constants {
 }
 
 /// The contracts of this file.
-pub const CONTRACTS: &[&Contract] = &[&UPDATE];
+pub const CONTRACTS: &[&Contract] = &[&UPDATE, &UPDATE_MIXED];
 
-/// `gradients, status (2) -> parameters, moment1, moment2`.
+/// `gradients, status (2), loss_scale (4) -> parameters, moment1, moment2`.
 pub static UPDATE: Contract = Contract {
     name: "adam.update",
     formula: "p -= learning_rate * (sqrt(correction2) / correction1 * m / (sqrt(v) + epsilon) + decay * p)",
     bindings: &[
         Binding::read("gradients"),
         Binding::index("status", Fill::Ones),
+        Binding::read("loss_scale").filled(Fill::Positive),
         Binding::update("parameters", Fill::Shuffled),
         Binding::update("moment1", Fill::Shuffled),
         Binding::update("moment2", Fill::Positive),
@@ -40,7 +42,7 @@ pub static UPDATE: Contract = Contract {
     constants: &["ELEMENTS"],
     lengths: |c| {
         let n = c.size("ELEMENTS");
-        vec![n, 2, n, n, n]
+        vec![n, 2, LOSS_SCALE, n, n, n]
     },
     twin: twin!(update),
     cost: |c| Cost { flops: 16.0 * c.float("ELEMENTS"), bytes: 28.0 * c.float("ELEMENTS") },
@@ -53,11 +55,49 @@ pub static UPDATE: Contract = Contract {
             needs: Needs::NOTHING,
             accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
             launch: |c| {
-                Launch::single(shader!("adam/update_vectors.wgsl"), 5, Grid::elements(c.size("ELEMENTS") / 4, 64))
+                Launch::single(shader!("adam/update_vectors.wgsl"), 6, Grid::elements(c.size("ELEMENTS") / 4, 64))
             },
         },
         Implementation::direct(|c| {
-            Launch::single(shader!("adam/update_direct.wgsl"), 5, Grid::elements(c.size("ELEMENTS"), 64))
+            Launch::single(shader!("adam/update_direct.wgsl"), 6, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
+};
+
+/// `gradients, status (2), loss_scale (4) -> parameters, moment1, moment2, half_parameters`.
+pub static UPDATE_MIXED: Contract = Contract {
+    name: "adam.update_mixed",
+    formula: "adam.update, and a copy of the parameters in f16",
+    bindings: &[
+        Binding::read("gradients"),
+        Binding::index("status", Fill::Ones),
+        Binding::read("loss_scale").filled(Fill::Positive),
+        Binding::update("parameters", Fill::Shuffled),
+        Binding::update("moment1", Fill::Shuffled),
+        Binding::update("moment2", Fill::Positive),
+        Binding::update("half_parameters", Fill::Shuffled).or_half(),
+    ],
+    constants: &["ELEMENTS"],
+    lengths: |c| {
+        let n = c.size("ELEMENTS");
+        vec![n, 2, LOSS_SCALE, n, n, n, n]
+    },
+    twin: twin!(update_mixed),
+    cost: |c| Cost { flops: 16.0 * c.float("ELEMENTS"), bytes: 32.0 * c.float("ELEMENTS") },
+    tolerance: |_| Tolerance::sum(4),
+    cases,
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                let grid = Grid::elements(c.size("ELEMENTS") / 4, 64);
+                Launch::single(shader!("adam/update_mixed_vectors.wgsl"), 7, grid)
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("adam/update_mixed_direct.wgsl"), 7, Grid::elements(c.size("ELEMENTS"), 64))
         }),
     ],
 };
@@ -68,17 +108,32 @@ pub fn update<T: Real>(mut args: Args<T>) {
         return;
     }
     let s = args.step;
-    let [loss_scale, learning_rate, beta1, beta2, epsilon, correction1, correction2, decay] =
-        [s.loss_scale, s.learning_rate, s.beta1, s.beta2, s.epsilon, s.correction1, s.correction2, s.decay]
+    let [learning_rate, beta1, beta2, epsilon, correction1, correction2, decay] =
+        [s.learning_rate, s.beta1, s.beta2, s.epsilon, s.correction1, s.correction2, s.decay]
             .map(|value| T::of(f64::from(value)));
     let rate = learning_rate * correction2.sqrt() / correction1;
+    let inverse = args.floats(2)[1];
     let (parameters, moment1, moment2) = (args.floats_out(0), args.floats_out(1), args.floats_out(2));
     let moments = moment1.iter_mut().zip(moment2);
     for ((p, (m, v)), &gradient) in parameters.iter_mut().zip(moments).zip(args.floats(0)) {
-        let g = gradient / loss_scale;
+        let g = gradient * inverse;
         *m = beta1 * *m + (T::one() - beta1) * g;
         *v = beta2 * *v + (T::one() - beta2) * g * g;
         *p = *p - learning_rate * decay * *p - rate * *m / (v.sqrt() + epsilon);
+    }
+}
+
+/// Twin of `adam.update_mixed`.
+pub fn update_mixed<T: Real>(mut args: Args<T>) {
+    if args.indices(1)[0] == 0 {
+        return;
+    }
+    let [Some(parameters), Some(moment1), Some(moment2)] = [0, 1, 2].map(|i| args.writes[i].take()) else { return };
+    let (mut parameters, mut moment1, mut moment2) = (parameters, moment1, moment2);
+    let writes = [&mut parameters, &mut moment1, &mut moment2].map(|view| Some(view.reborrow()));
+    update(Args { constants: args.constants, step: args.step, reads: args.reads.clone(), writes: writes.into() });
+    if let ViewMut::Float(parameters) = parameters {
+        args.floats_out(3).copy_from_slice(parameters);
     }
 }
 
@@ -97,7 +152,7 @@ fn keras(t: i32) -> super::StepParams {
 }
 
 fn cases() -> Vec<Case> {
-    let decayed = super::StepParams { decay: 0.05, loss_scale: 256.0, ..keras(20) };
+    let decayed = super::StepParams { decay: 0.05, ..keras(20) };
     vec![
         Case::new("smallest", constants(1)).at(keras(1)),
         Case::new("step 1", constants(320)).at(keras(1)),
@@ -115,14 +170,18 @@ fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{StepParams, View, ViewMut};
+    use crate::kernels::{StepParams, View};
 
     /// One parameter at 1.0 with zero moments after each gradient; `status` as given.
     fn run(step: StepParams, gradient: f64, status: u32) -> [f64; 3] {
+        run_scaled(step, gradient, status, 1.0)
+    }
+
+    fn run_scaled(step: StepParams, gradient: f64, status: u32, scale: f64) -> [f64; 3] {
         let mut values = [[1.0], [0.0], [0.0]];
         let writes = values.iter_mut().map(|v| Some(ViewMut::Float(&mut v[..]))).collect();
-        let (gradient, status) = ([gradient], [status, 0]);
-        let reads = vec![View::Float(&gradient[..]), View::Index(&status[..])];
+        let (gradient, status, scale) = ([gradient], [status, 0], [scale, scale.recip(), 0.0, 0.0]);
+        let reads = vec![View::Float(&gradient[..]), View::Index(&status[..]), View::Float(&scale[..])];
         update(Args { constants: &constants(1), step: &step, reads, writes });
         values.map(|v| v[0])
     }
@@ -145,7 +204,7 @@ mod tests {
 
     #[test]
     fn scale_is_taken_off_and_decay_is_decoupled() {
-        let scaled = run(StepParams { loss_scale: 8.0, ..keras(3) }, 4.0, 1);
+        let scaled = run_scaled(keras(3), 4.0, 1, 8.0);
         assert_eq!(scaled, run(keras(3), 0.5, 1));
         let decayed = run(StepParams { decay: 0.5, ..keras(3) }, 0.5, 1);
         assert!((scaled[0] - decayed[0] - 5e-4).abs() < 1e-9, "{scaled:?} {decayed:?}");

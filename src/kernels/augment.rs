@@ -56,7 +56,7 @@ pub static GATHER: Contract = Contract {
     bindings: &[
         Binding::index("pixels", Fill::Bytes),
         Binding::index("order", Fill::Below("ROWS")),
-        Binding::update("images", Fill::Shuffled),
+        Binding::update("images", Fill::Shuffled).or_half(),
     ],
     constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_FIRST", "SHARD_COUNT"],
     lengths: |c| vec![words(c), c.size("ROWS"), images(c)],
@@ -97,7 +97,7 @@ pub static WARP: Contract = Contract {
         Binding::index("pixels", Fill::Bytes),
         Binding::index("order", Fill::Below("ROWS")),
         Binding::read("transforms").filled(Fill::Uniform),
-        Binding::update("images", Fill::Shuffled),
+        Binding::update("images", Fill::Shuffled).or_half(),
     ],
     constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_FIRST", "SHARD_COUNT", "FILL_MODE", "FILL_VALUE"],
     lengths: |c| vec![words(c), c.size("ROWS"), 6 * c.size("BATCH"), images(c)],

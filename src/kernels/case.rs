@@ -30,6 +30,8 @@ pub enum Fill {
     Huge,
     /// Like `Positive`, but the first element is infinite.
     Infinite,
+    /// These four.
+    These([f32; 4]),
 }
 
 impl Fill {
@@ -44,6 +46,7 @@ impl Fill {
             Self::Uniform => return (0..count).map(|_| rng.random_range(-1.0..1.0)).collect(),
             Self::Zero => return vec![0.0; count],
             Self::Ones => return vec![1.0; count],
+            Self::These(values) => return values[..count.min(4)].to_vec(),
             Self::Positive | Self::Infinite => spread(0.0, 1.0),
             Self::Huge => spread(-1e4, 1e4),
             _ => spread(-1.0, 1.0),

@@ -23,6 +23,12 @@ impl Tolerance {
         Self { relative: 8.0 * UNIT_ROUNDOFF * (terms.max(1) as f64).sqrt() }
     }
 
+    /// For the same result stored in f16 on both sides: a unit in the last place more, where the two round apart. What
+    /// must agree to the bit still must, as equal numbers round equally.
+    pub fn stored_in_half(self) -> Self {
+        if self == Self::EXACT { self } else { Self { relative: self.relative + 2f64.powi(-10) } }
+    }
+
     /// Measures `got` against `want`; a NaN in either is an infinite error.
     pub fn measure(self, got: &[f32], want: &[f32]) -> Deviation {
         let squares: f64 = want.iter().map(|&b| f64::from(b).powi(2)).sum();

@@ -53,7 +53,12 @@ pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGH
 pub static FORWARD: Contract = Contract {
     name: "conv2d.forward",
     formula: "output[n,oy,ox,oc] = act(bias[oc] + sum input[n,oy*s+ky-p,ox*s+kx-p,ic] * weights[ky,kx,ic,oc])",
-    bindings: &[Binding::read("input"), Binding::read("weights"), Binding::read("bias"), Binding::write("output")],
+    bindings: &[
+        Binding::read("input").or_half(),
+        Binding::read("weights").or_half(),
+        Binding::read("bias"),
+        Binding::write("output").or_half(),
+    ],
     constants: CONSTANTS,
     lengths: |c| vec![inputs(c), weights(c), c.size("OUT_C"), outputs(c)],
     twin: twin!(forward),
@@ -70,7 +75,11 @@ pub static FORWARD: Contract = Contract {
 pub static BACKWARD_INPUT: Contract = Contract {
     name: "conv2d.backward_input",
     formula: "input_gradient[n,iy,ix,ic] = sum over (ky,kx,oc) that reach it of output_gradient * weights[ky,kx,ic,oc]",
-    bindings: &[Binding::read("output_gradient"), Binding::read("weights"), Binding::write("input_gradient")],
+    bindings: &[
+        Binding::read("output_gradient").or_half(),
+        Binding::read("weights").or_half(),
+        Binding::write("input_gradient").or_half(),
+    ],
     constants: CONSTANTS,
     lengths: |c| vec![outputs(c), weights(c), inputs(c)],
     twin: twin!(backward_input),
@@ -88,8 +97,8 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     name: "conv2d.backward_weights",
     formula: "weights_gradient[ky,kx,ic,oc] = sum over n,oy,ox of input[n,oy*s+ky-p,ox*s+kx-p,ic] * output_gradient[n,oy,ox,oc]",
     bindings: &[
-        Binding::read("input"),
-        Binding::read("output_gradient"),
+        Binding::read("input").or_half(),
+        Binding::read("output_gradient").or_half(),
         Binding::write("weights_gradient"),
         Binding::write("bias_gradient"),
     ],

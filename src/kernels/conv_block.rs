@@ -55,10 +55,10 @@ pub static FORWARD: Contract = Contract {
     formula: "pooled = max(0, max over 2x2 of bias + conv3x3(input, weights)); winner = which of the four, or closed",
     // dyadic values make every sum exact, so winners must agree exactly, ties included
     bindings: &[
-        Binding::read("input").filled(Fill::Dyadic),
-        Binding::read("weights").filled(Fill::Dyadic),
+        Binding::read("input").filled(Fill::Dyadic).or_half(),
+        Binding::read("weights").filled(Fill::Dyadic).or_half(),
         Binding::read("bias").filled(Fill::Dyadic),
-        Binding::write("pooled"),
+        Binding::write("pooled").or_half(),
         Binding::write("winner").of_indices(),
     ],
     constants: CONSTANTS,
@@ -98,10 +98,10 @@ pub static BACKWARD_INPUT: Contract = Contract {
     name: "conv_block.backward_input",
     formula: "input_gradient[n,iy,ix,ic] = sum over ky,kx,oc of e[n,iy+1-ky,ix+1-kx,oc] * weights[ky,kx,ic,oc]",
     bindings: &[
-        Binding::read("pooled_gradient"),
+        Binding::read("pooled_gradient").or_half(),
         Binding::index("winner", Fill::Codes),
-        Binding::read("weights"),
-        Binding::write("input_gradient"),
+        Binding::read("weights").or_half(),
+        Binding::write("input_gradient").or_half(),
     ],
     constants: CONSTANTS,
     lengths: |c| vec![outputs(c), words(c), weights(c), inputs(c)],
@@ -132,8 +132,8 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     name: "conv_block.backward_weights",
     formula: "weights_gradient[ky,kx,ic,oc] = sum over n,y,x of input[n,y+ky-1,x+kx-1,ic] * e[n,y,x,oc]",
     bindings: &[
-        Binding::read("input"),
-        Binding::read("pooled_gradient"),
+        Binding::read("input").or_half(),
+        Binding::read("pooled_gradient").or_half(),
         Binding::index("winner", Fill::Codes),
         Binding::write("weights_gradient"),
         Binding::write("bias_gradient"),

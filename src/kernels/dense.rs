@@ -33,7 +33,12 @@ pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGH
 pub static FORWARD: Contract = Contract {
     name: "dense.forward",
     formula: "output[n,o] = act(bias[o] + sum over i of input[n,i] * weights[i,o])",
-    bindings: &[Binding::read("input"), Binding::read("weights"), Binding::read("bias"), Binding::write("output")],
+    bindings: &[
+        Binding::read("input").or_half(),
+        Binding::read("weights").or_half(),
+        Binding::read("bias"),
+        Binding::write("output").or_half(),
+    ],
     constants: CONSTANTS,
     lengths: |c| vec![inputs(c), weights(c), c.size("OUT"), outputs(c)],
     twin: twin!(forward),
@@ -53,7 +58,11 @@ pub static FORWARD: Contract = Contract {
 pub static BACKWARD_INPUT: Contract = Contract {
     name: "dense.backward_input",
     formula: "input_gradient[n,i] = sum over o of output_gradient[n,o] * weights[i,o]",
-    bindings: &[Binding::read("output_gradient"), Binding::read("weights"), Binding::write("input_gradient")],
+    bindings: &[
+        Binding::read("output_gradient").or_half(),
+        Binding::read("weights").or_half(),
+        Binding::write("input_gradient").or_half(),
+    ],
     constants: CONSTANTS,
     lengths: |c| vec![outputs(c), weights(c), inputs(c)],
     twin: twin!(backward_input),
@@ -83,8 +92,8 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     name: "dense.backward_weights",
     formula: "weights_gradient[i,o] = sum over n of input[n,i] * output_gradient[n,o]",
     bindings: &[
-        Binding::read("input"),
-        Binding::read("output_gradient"),
+        Binding::read("input").or_half(),
+        Binding::read("output_gradient").or_half(),
         Binding::write("weights_gradient"),
         Binding::write("bias_gradient"),
     ],

@@ -32,7 +32,7 @@ pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD];
 pub static FORWARD: Contract = Contract {
     name: "dropout.forward",
     formula: "output[i] = input[i] / (1 - RATE) where u(i) >= RATE, else 0",
-    bindings: &[Binding::read("input"), Binding::write("output")],
+    bindings: &[Binding::read("input").or_half(), Binding::write("output").or_half()],
     constants: CONSTANTS,
     lengths: |c| vec![c.size("ELEMENTS"); 2],
     twin: twin!(mask),
@@ -48,7 +48,7 @@ pub static FORWARD: Contract = Contract {
 pub static BACKWARD: Contract = Contract {
     name: "dropout.backward",
     formula: "input_gradient[i] = output_gradient[i] / (1 - RATE) where u(i) >= RATE, else 0",
-    bindings: &[Binding::read("output_gradient"), Binding::write("input_gradient")],
+    bindings: &[Binding::read("output_gradient").or_half(), Binding::write("input_gradient").or_half()],
     constants: CONSTANTS,
     lengths: |c| vec![c.size("ELEMENTS"); 2],
     twin: twin!(mask),

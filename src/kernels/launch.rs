@@ -1,6 +1,6 @@
 //! Implementations: which WGSL runs a contract, what it needs, and how it is launched.
 
-use super::Constants;
+use super::{Constants, Precision};
 
 /// Workgroups that WebGPU takes along one axis.
 const AXIS: usize = 65_535;
@@ -73,6 +73,10 @@ impl Grid {
 pub struct Needs {
     /// Written for software adapters; others only run it when told to.
     pub software: bool,
+    /// The one precision it is written for; any where absent.
+    pub precision: Option<Precision>,
+    /// Cooperative matrices with f16 factors and f32 sums.
+    pub matrix: bool,
     /// Workgroup memory, bytes.
     pub workgroup_bytes: u32,
     /// Threads in a workgroup.
@@ -81,9 +85,12 @@ pub struct Needs {
 
 impl Needs {
     /// Any adapter will do.
-    pub const NOTHING: Self = Self { software: false, workgroup_bytes: 0, invocations: 0 };
-    /// A software adapter is wanted.
-    pub const SOFTWARE: Self = Self { software: true, ..Self::NOTHING };
+    pub const NOTHING: Self =
+        Self { software: false, precision: None, matrix: false, workgroup_bytes: 0, invocations: 0 };
+    /// A software adapter is wanted, and f32, as none calculates in f16.
+    pub const SOFTWARE: Self = Self { software: true, precision: Some(Precision::F32), ..Self::NOTHING };
+    /// Cooperative matrices, which mixed precision alone may use.
+    pub const MATRIX: Self = Self { precision: Some(Precision::Mixed), matrix: true, ..Self::NOTHING };
 }
 
 /// One dispatch of an implementation.
@@ -193,6 +200,16 @@ pub struct Implementation {
 }
 
 impl Implementation {
+    /// Whether it is written for a precision.
+    pub fn runs_in(&self, precision: Precision) -> bool {
+        self.needs.precision.is_none_or(|only| only == precision)
+    }
+
+    /// Its name, and the precision where that is not f32.
+    pub fn label(&self, precision: Precision) -> String {
+        if precision == Precision::F32 { self.name.to_owned() } else { format!("{} {precision}", self.name) }
+    }
+
     /// The portable implementation every contract ends with.
     pub const fn direct(launch: fn(&Constants) -> Launch) -> Self {
         Self { name: "direct", needs: Needs::NOTHING, accepts: |_| true, launch }

@@ -39,7 +39,7 @@ pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD];
 pub static FORWARD: Contract = Contract {
     name: "maxpool2d.forward",
     formula: "output[n,oy,ox,c] = max over ky,kx of input[n, oy*s+ky, ox*s+kx, c]",
-    bindings: &[Binding::read("input"), Binding::write("output")],
+    bindings: &[Binding::read("input").or_half(), Binding::write("output").or_half()],
     constants: CONSTANTS,
     lengths: |c| vec![inputs(c), outputs(c)],
     twin: twin!(forward),
@@ -57,9 +57,9 @@ pub static BACKWARD: Contract = Contract {
     formula: "input_gradient[n,iy,ix,c] = sum of output_gradient over windows whose first maximum is (iy,ix)",
     // dyadic inputs tie often, which is what the rule of the first maximum is about
     bindings: &[
-        Binding::read("input").filled(Fill::Dyadic),
-        Binding::read("output_gradient"),
-        Binding::write("input_gradient"),
+        Binding::read("input").filled(Fill::Dyadic).or_half(),
+        Binding::read("output_gradient").or_half(),
+        Binding::write("input_gradient").or_half(),
     ],
     constants: CONSTANTS,
     lengths: |c| vec![inputs(c), outputs(c), inputs(c)],

@@ -8,6 +8,7 @@ mod case;
 pub mod compare;
 mod constants;
 mod launch;
+mod precision;
 mod step;
 mod twin;
 
@@ -17,6 +18,7 @@ pub mod conv2d;
 pub mod conv_block;
 pub mod dense;
 pub mod dropout;
+pub mod matrix;
 pub mod maxpool2d;
 pub mod reduce;
 pub mod relu;
@@ -29,8 +31,9 @@ pub use launch::{
     Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, Shader, Split, Stage, common_source,
     launch_split,
 };
+pub use precision::{Element, Matrix, Precision, Prelude};
 pub use step::StepParams;
-pub use twin::{Args, Element, Real, Twin, View, ViewMut};
+pub use twin::{Args, Real, Twin, View, ViewMut};
 
 /// Unit roundoff of f32.
 pub const UNIT_ROUNDOFF: f64 = 1.0 / 16_777_216.0;
@@ -51,8 +54,10 @@ pub enum Access {
 pub struct Binding {
     /// Name, the same word in WGSL.
     pub name: &'static str,
-    /// Type of its elements.
+    /// Type of its elements in f32.
     pub element: Element,
+    /// Whether mixed precision stores it as f16: WGSL's `Elem`.
+    pub half: bool,
     /// How it is used. All `Read` bindings come first.
     pub access: Access,
     /// How a test fills it.
@@ -60,24 +65,39 @@ pub struct Binding {
 }
 
 impl Binding {
+    const fn float(name: &'static str, access: Access, fill: Fill) -> Self {
+        Self { name, element: Element::F32, half: false, access, fill }
+    }
+
     /// A float input with distinct shuffled values.
     pub const fn read(name: &'static str) -> Self {
-        Self { name, element: Element::F32, access: Access::Read, fill: Fill::Shuffled }
+        Self::float(name, Access::Read, Fill::Shuffled)
     }
 
     /// A u32 input.
     pub const fn index(name: &'static str, fill: Fill) -> Self {
-        Self { name, element: Element::U32, access: Access::Read, fill }
+        Self::float(name, Access::Read, fill).of_indices()
     }
 
     /// A float output.
     pub const fn write(name: &'static str) -> Self {
-        Self { name, element: Element::F32, access: Access::Write, fill: Fill::Shuffled }
+        Self::float(name, Access::Write, Fill::Shuffled)
     }
 
     /// A float tensor changed in place.
     pub const fn update(name: &'static str, fill: Fill) -> Self {
-        Self { name, element: Element::F32, access: Access::Update, fill }
+        Self::float(name, Access::Update, fill)
+    }
+
+    /// The same binding, which mixed precision stores as f16.
+    pub const fn or_half(mut self) -> Self {
+        self.half = true;
+        self
+    }
+
+    /// Type of its elements in a precision.
+    pub fn element_in(&self, precision: Precision) -> Element {
+        if self.half && precision == Precision::Mixed { Element::F16 } else { self.element }
     }
 
     /// The same binding with u32 elements.
@@ -132,6 +152,30 @@ impl Contract {
         self.implementations.iter().find(|i| i.name == name)
     }
 
+    /// The precisions it knows: both where mixed precision stores any of its tensors otherwise.
+    pub fn precisions(&self) -> &'static [Precision] {
+        let both = self.bindings.iter().any(|binding| binding.half);
+        if both { &[Precision::F32, Precision::Mixed] } else { &[Precision::F32] }
+    }
+
+    /// Its implementations, each with the precisions it runs in.
+    pub fn variants(&self) -> impl Iterator<Item = (&'static Implementation, Precision)> {
+        let precisions = self.precisions();
+        self.implementations.iter().flat_map(move |implementation| {
+            precisions.iter().filter(|&&p| implementation.runs_in(p)).map(move |&p| (implementation, p))
+        })
+    }
+
+    /// Work of one call in a precision: what f16 halves crosses the bus at half the bytes.
+    pub fn cost_in(&self, constants: &Constants, precision: Precision) -> Cost {
+        let Cost { flops, bytes } = (self.cost)(constants);
+        let bindings = self.bindings.iter().zip((self.lengths)(constants));
+        let saved = |(binding, elements): (&Binding, usize)| {
+            ((binding.element.size() - binding.element_in(precision).size()) * elements) as f64
+        };
+        Cost { flops, bytes: bytes - bindings.map(saved).sum::<f64>() }
+    }
+
     /// Number of leading read-only bindings.
     pub fn reads(&self) -> usize {
         self.bindings.iter().filter(|b| b.access == Access::Read).count()
@@ -157,6 +201,7 @@ pub fn registry() -> Vec<&'static Contract> {
         softmax_cross_entropy::CONTRACTS,
         reduce::CONTRACTS,
         adam::CONTRACTS,
+        matrix::CONTRACTS,
     ]
     .concat()
 }

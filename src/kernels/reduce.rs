@@ -4,14 +4,19 @@
 //! reduce.loss         metrics[slot,0] = sum_i stats[i,0],  metrics[slot,1] = sum_i stats[i,1],  metrics[slot,2] = images,
 //!                     metrics[slot,3] = 0
 //! reduce.sum_squares  partial[g] = sum_{i: (i / 256) mod GROUPS = g} values[i]^2
-//! reduce.gradient     metrics[slot,3] = sum_g partial[g] / loss_scale^2
+//! reduce.gradient     metrics[slot,3] = sum_g partial[g] / scale^2,  loss_scale[1] = 1 / scale  where scale = loss_scale[0]
 //!                     status[0] = 1 where metrics[slot,3] and metrics[slot,0] are finite, else 0;  status[1] += 1 - status[0]
 //! ```
 //!
 //! `metrics` is a ring of `SLOTS` x 4, so that the host may read old steps while new ones run. Sums are fixed trees: the same
 //! order of additions on every adapter. A step whose loss or gradient is not finite is refused by `adam.update` and counted.
 //!
-//! Constants: `BATCH SLOTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS`.
+//! `loss_scale` holds the factor on the loss, its inverse in the step being made, and the number of steps since it changed. Where
+//! `DYNAMIC` (mixed precision, whose small gradients would vanish in f16) a refused step halves the factor, and 1000 steps in
+//! a row double it, between 1 and 2^24: all powers of two, so scaling rounds nothing. It lives on the device, so that results do
+//! not depend on when the host looks. Reference: Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2.
+//!
+//! Constants: `BATCH SLOTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS DYNAMIC`.
 
 use super::{
     Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, StepParams,
@@ -40,10 +45,24 @@ pub fn sum_squares_constants(elements: usize) -> Constants {
     Constants::sizes(&[("ELEMENTS", elements), ("GROUPS", groups(elements))])
 }
 
-/// Constants of `reduce.gradient`.
+/// Constants of `reduce.gradient` with a fixed loss scale.
 pub fn gradient_constants(groups: usize, slots: usize) -> Constants {
-    Constants::sizes(&[("GROUPS", groups), ("SLOTS", slots)])
+    Constants::sizes(&[("GROUPS", groups), ("SLOTS", slots), ("DYNAMIC", 0)])
 }
+
+/// Length of the tensor `loss_scale`.
+pub const LOSS_SCALE: usize = 4;
+
+/// Contents of `loss_scale` before the first step, with this factor.
+pub fn loss_scale(factor: f32) -> [f32; LOSS_SCALE] {
+    [factor, factor.recip(), 0.0, 0.0]
+}
+
+/// Steps in a row after which the loss scale doubles.
+const GROWTH_STEPS: f64 = 1000.0;
+
+/// Largest loss scale.
+const MOST_SCALE: f64 = 16_777_216.0;
 
 /// The contracts of this file.
 pub const CONTRACTS: &[&Contract] = &[&LOSS, &SUM_SQUARES, &GRADIENT];
@@ -88,23 +107,24 @@ pub static SUM_SQUARES: Contract = Contract {
     ],
 };
 
-/// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused)`.
+/// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused), loss_scale (4)`.
 pub static GRADIENT: Contract = Contract {
     name: "reduce.gradient",
-    formula: "metrics[slot,3] = sum of partial / loss_scale^2; status = whether it and the loss are finite, steps refused",
+    formula: "metrics[slot,3] = sum of partial / scale^2; status = whether it and the loss are finite, steps refused; loss_scale adapts",
     bindings: &[
         Binding::read("partial").filled(Fill::Positive),
         Binding::update("metrics", Fill::Shuffled),
         Binding::update("status", Fill::Ones).of_indices(),
+        Binding::update("loss_scale", Fill::Ones),
     ],
-    constants: &["GROUPS", "SLOTS"],
-    lengths: |c| vec![c.size("GROUPS"), 4 * c.size("SLOTS"), 2],
+    constants: &["GROUPS", "SLOTS", "DYNAMIC"],
+    lengths: |c| vec![c.size("GROUPS"), 4 * c.size("SLOTS"), 2, LOSS_SCALE],
     twin: twin!(gradient),
     cost: |c| Cost { flops: c.float("GROUPS"), bytes: 4.0 * c.float("GROUPS") },
     tolerance: |c| Tolerance::sum(c.size("GROUPS")),
     cases: gradient_cases,
     implementations: &[Implementation::direct(|_| {
-        Launch::single(shader!("reduce/gradient_direct.wgsl"), 3, Grid::groups(1))
+        Launch::single(shader!("reduce/gradient_direct.wgsl"), 4, Grid::groups(1))
     })],
 };
 
@@ -138,12 +158,23 @@ pub fn sum_squares<T: Real>(mut args: Args<T>) {
 /// Twin of `reduce.gradient`.
 pub fn gradient<T: Real>(mut args: Args<T>) {
     let (c, step) = (args.constants, args.step);
-    let scale = T::of(f64::from(step.loss_scale));
     let (metrics, status) = (&mut args.floats_out(0)[slot(c, step)..], args.indices_out(1));
+    let loss_scale = args.floats_out(2);
+    let scale = loss_scale[0];
     metrics[3] = args.floats(0).iter().copied().sum::<T>() / scale / scale;
     let finite = metrics[3].is_finite() && metrics[0].is_finite();
     status[0] = u32::from(finite);
     status[1] += u32::from(!finite);
+    loss_scale[1] = scale.recip();
+    if !c.switch("DYNAMIC") {
+        return;
+    }
+    loss_scale[2] += T::one();
+    let grows = finite && loss_scale[2] >= T::of(GROWTH_STEPS);
+    if grows || !finite {
+        loss_scale[0] = (if grows { scale + scale } else { scale / T::of(2.0) }).max(T::one()).min(T::of(MOST_SCALE));
+        loss_scale[2] = T::zero();
+    }
 }
 
 fn loss_cases() -> Vec<Case> {
@@ -170,18 +201,27 @@ fn sum_squares_cases() -> Vec<Case> {
 }
 
 fn gradient_cases() -> Vec<Case> {
-    let at = |slot, loss_scale| StepParams { slot, loss_scale, ..Default::default() };
+    let at = |slot| StepParams { slot, ..Default::default() };
+    let dynamic = |groups| gradient_constants(groups, 4).with("DYNAMIC", 1.0);
     vec![
         Case::new("smallest", gradient_constants(1, 1)),
-        Case::new("later slot, scaled", gradient_constants(77, 8)).at(at(6, 128.0)),
-        Case::new("most groups", gradient_constants(1024, 4)).at(at(9, 1.0)).timed(),
-        Case::new("infinite gradient", gradient_constants(300, 4))
-            .at(at(1, 1.0))
-            .filled(&[("partial", Fill::Infinite)]),
+        Case::new("later slot, scaled", gradient_constants(77, 8))
+            .at(at(6))
+            .filled(&[("loss_scale", Fill::These([128.0, 0.0, 3.0, 0.0]))]),
+        Case::new("most groups", gradient_constants(1024, 4)).at(at(9)).timed(),
+        Case::new("infinite gradient", gradient_constants(300, 4)).at(at(1)).filled(&[("partial", Fill::Infinite)]),
         Case::new("infinite loss", gradient_constants(300, 4)).filled(&[("metrics", Fill::Infinite)]),
         Case::new("infinite loss of another slot", gradient_constants(300, 4))
-            .at(at(2, 1.0))
+            .at(at(2))
             .filled(&[("metrics", Fill::Infinite)]),
+        Case::new("scale stays", dynamic(5)).filled(&[("loss_scale", Fill::These([64.0, 0.5, 998.0, 0.0]))]),
+        Case::new("scale doubles", dynamic(5)).filled(&[("loss_scale", Fill::These([64.0, 0.5, 999.0, 0.0]))]),
+        Case::new("scale at its largest", dynamic(5))
+            .filled(&[("loss_scale", Fill::These([16_777_216.0, 0.5, 999.0, 0.0]))]),
+        Case::new("scale halves", dynamic(300))
+            .filled(&[("partial", Fill::Infinite), ("loss_scale", Fill::These([64.0, 0.5, 999.0, 0.0]))]),
+        Case::new("scale at its smallest", dynamic(300))
+            .filled(&[("partial", Fill::Infinite), ("loss_scale", Fill::These([1.0, 0.5, 7.0, 0.0]))]),
     ]
 }
 
@@ -190,12 +230,14 @@ mod tests {
     use super::*;
     use crate::kernels::{View, ViewMut};
 
-    fn run_gradient(partial: &[f32], loss: f32, loss_scale: f32) -> ([f32; 8], [u32; 2]) {
+    fn run_gradient(partial: &[f32], loss: f32, factor: f32) -> ([f32; 8], [u32; 2]) {
         let (mut metrics, mut status) = ([7.0; 8], [9, 4]);
         metrics[4] = loss;
-        let step = StepParams { slot: 3, loss_scale, ..Default::default() };
+        let step = StepParams { slot: 3, ..Default::default() };
         let c = gradient_constants(partial.len(), 2);
-        let writes = vec![Some(ViewMut::Float(&mut metrics[..])), Some(ViewMut::Index(&mut status[..]))];
+        let mut scale = loss_scale(factor);
+        let metrics_out = Some(ViewMut::Float(&mut metrics[..]));
+        let writes = vec![metrics_out, Some(ViewMut::Index(&mut status[..])), Some(ViewMut::Float(&mut scale[..]))];
         gradient(Args { constants: &c, step: &step, reads: vec![View::Float(partial)], writes });
         (metrics, status)
     }

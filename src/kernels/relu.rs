@@ -28,7 +28,7 @@ pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD];
 pub static FORWARD: Contract = Contract {
     name: "relu.forward",
     formula: "output[i] = max(0, input[i])",
-    bindings: &[Binding::read("input"), Binding::write("output")],
+    bindings: &[Binding::read("input").or_half(), Binding::write("output").or_half()],
     constants: CONSTANTS,
     lengths: |c| vec![c.size("ELEMENTS"); 2],
     twin: twin!(forward),
@@ -46,9 +46,9 @@ pub static BACKWARD: Contract = Contract {
     formula: "input_gradient[i] = output_gradient[i] where output[i] > 0, else 0",
     // dyadic outputs are often exactly zero, where the gradient is closed
     bindings: &[
-        Binding::read("output").filled(Fill::Dyadic),
-        Binding::read("output_gradient"),
-        Binding::write("input_gradient"),
+        Binding::read("output").filled(Fill::Dyadic).or_half(),
+        Binding::read("output_gradient").or_half(),
+        Binding::write("input_gradient").or_half(),
     ],
     constants: CONSTANTS,
     lengths: |c| vec![c.size("ELEMENTS"); 3],

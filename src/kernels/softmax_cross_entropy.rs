@@ -5,7 +5,7 @@
 //! p[c]                 = exp(z[c]) / s,  s = sum_c exp(z[c])
 //! target[c]            = (1 - SMOOTHING) * [c = label] + SMOOTHING / CLASSES
 //! loss                 = -class_weights[label] * sum_c target[c] * log p[c] = class_weights[label] * (log s - sum_c target[c] * z[c])
-//! logits_gradient[i,c] = class_weights[label] * loss_scale * (p[c] - target[c]) / count
+//! logits_gradient[i,c] = class_weights[label] * loss_scale[0] * (p[c] - target[c]) / count
 //! stats[i]             = loss, 1 where the first largest logit is the label
 //! probabilities[first + i, c] = p[c]
 //! ```
@@ -17,6 +17,7 @@
 //!
 //! Constants: `BATCH CLASSES ROWS IMAGES SMOOTHING`; `ROWS` images in `order` of a data set of `IMAGES`.
 
+use super::reduce::LOSS_SCALE;
 use super::{
     Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, StepParams, Tolerance,
     UNIT_ROUNDOFF,
@@ -34,17 +35,18 @@ pub fn constants(batch: usize, classes: usize, rows: usize, images: usize) -> Co
 /// The contracts of this file.
 pub const CONTRACTS: &[&Contract] = &[&LOSS];
 
-/// `logits (BATCH x CLASSES), labels (IMAGES), order (ROWS), class_weights (CLASSES) ->
+/// `logits (BATCH x CLASSES), labels (IMAGES), order (ROWS), class_weights (CLASSES), loss_scale (4) ->
 /// logits_gradient (BATCH x CLASSES), stats (BATCH x 2), probabilities (ROWS x CLASSES)`.
 pub static LOSS: Contract = Contract {
     name: "softmax_cross_entropy.loss",
     formula: "loss = -w[label] * sum of target * log softmax(logits); logits_gradient = w[label] * loss_scale * (p - target) / count",
     bindings: &[
-        Binding::read("logits"),
+        Binding::read("logits").or_half(),
         Binding::index("labels", Fill::Below("CLASSES")),
         Binding::index("order", Fill::Below("IMAGES")),
         Binding::read("class_weights").filled(Fill::Positive),
-        Binding::write("logits_gradient"),
+        Binding::read("loss_scale").filled(Fill::Positive),
+        Binding::write("logits_gradient").or_half(),
         Binding::write("stats"),
         Binding::update("probabilities", Fill::Positive),
     ],
@@ -55,14 +57,15 @@ pub static LOSS: Contract = Contract {
     tolerance,
     cases,
     implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("softmax_cross_entropy/loss_direct.wgsl"), 7, Grid::elements(c.size("BATCH"), 64))
+        Launch::single(shader!("softmax_cross_entropy/loss_direct.wgsl"), 8, Grid::elements(c.size("BATCH"), 64))
     })],
 };
 
 fn lengths(c: &Constants) -> Vec<usize> {
     let logits = c.product(&["BATCH", "CLASSES"]);
     let probabilities = c.product(&["ROWS", "CLASSES"]);
-    vec![logits, c.size("IMAGES"), c.size("ROWS"), c.size("CLASSES"), logits, 2 * c.size("BATCH"), probabilities]
+    let (images, rows, classes) = (c.size("IMAGES"), c.size("ROWS"), c.size("CLASSES"));
+    vec![logits, images, rows, classes, LOSS_SCALE, logits, 2 * c.size("BATCH"), probabilities]
 }
 
 /// Two passes of an exponential and about eight more operations per logit; logits are read, gradients and probabilities
@@ -88,7 +91,7 @@ pub fn loss<T: Real>(mut args: Args<T>) {
     stats.fill(T::zero());
     let share = T::of(c.float("SMOOTHING")) / T::of(classes as f64);
     let certain = T::one() - T::of(c.float("SMOOTHING"));
-    let scale = T::of(f64::from(step.loss_scale)) / T::of(step.images(batch).max(1) as f64);
+    let scale = args.floats(4)[0] / T::of(step.images(batch).max(1) as f64);
     for i in 0..batch {
         let Some(position) = step.position(i, batch, rows) else { break };
         let label = labels[order[position] as usize] as usize;
@@ -111,7 +114,7 @@ pub fn loss<T: Real>(mut args: Args<T>) {
 /// Cases: short batches, a later batch, smoothing, mixed precision's scale, ties, logits of 10 000.
 fn cases() -> Vec<Case> {
     let part = StepParams { first: 3, count: 5, ..Default::default() };
-    let scaled = StepParams { first: 7, count: 9, loss_scale: 1024.0, ..Default::default() };
+    let scaled = StepParams { first: 7, count: 9, ..Default::default() };
     let smoothed = constants(9, 10, 30, 20).with("SMOOTHING", 0.1);
     vec![
         Case::new("smallest", constants(1, 1, 1, 1)),
@@ -145,11 +148,17 @@ mod tests {
         let order: Vec<u32> = (0..c.size("ROWS") as u32).rev().collect();
         let lengths = lengths(c);
         let mut out = Outputs {
-            gradient: vec![f64::NAN; lengths[4]],
-            stats: vec![f64::NAN; lengths[5]],
-            probabilities: vec![-1.0; lengths[6]],
+            gradient: vec![f64::NAN; lengths[5]],
+            stats: vec![f64::NAN; lengths[6]],
+            probabilities: vec![-1.0; lengths[7]],
         };
-        let reads = vec![View::Float(logits), View::Index(labels), View::Index(&order), View::Float(weights)];
+        let reads = vec![
+            View::Float(logits),
+            View::Index(labels),
+            View::Index(&order),
+            View::Float(weights),
+            View::Float(&[4.0; 4]),
+        ];
         let writes =
             [&mut out.gradient, &mut out.stats, &mut out.probabilities].map(|v| Some(ViewMut::Float(&mut v[..])));
         loss(Args { constants: c, step: &step, reads, writes: writes.into() });
@@ -160,7 +169,7 @@ mod tests {
     fn one_of_three_images_by_hand() {
         // position 1 of the reversed order is image 1, of label 2; p = (1/8, 5/8, 2/8)
         let logits = [0.0, 5f64.ln(), 2f64.ln(), 9.0, 9.0, 9.0];
-        let step = StepParams { first: 1, count: 1, loss_scale: 4.0, ..Default::default() };
+        let step = StepParams { first: 1, count: 1, ..Default::default() };
         let out = run(&constants(2, 3, 3, 3), step, &logits, &[0, 2, 1], &[9.0, 9.0, 0.5]);
         let expect = |got: &[f64], want: &[f64]| {
             assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12), "{got:?} {want:?}");
@@ -177,7 +186,8 @@ mod tests {
         let out = run(&c, StepParams::default(), &logits, &[0, 0], &[1.0; 3]);
         assert!((out.stats[0] - 2f64.ln()).abs() < 1e-12 && out.stats[1] == 1.0, "{:?}", out.stats);
         assert_eq!(out.stats[2..], [2e4, 0.0]);
-        assert_eq!(out.gradient, [-0.25, 0.0, 0.25, -0.5, 0.5, 0.0]);
+        // times the loss scale of 4
+        assert_eq!(out.gradient, [-1.0, 0.0, 1.0, -2.0, 2.0, 0.0]);
     }
 
     #[test]
@@ -193,7 +203,8 @@ mod tests {
             let (mut more, mut less) = (logits, logits);
             more[i] += 1e-5;
             less[i] -= 1e-5;
-            let slope = (total(&more) - total(&less)) / 2e-5;
+            // times the loss scale of 4
+            let slope = 4.0 * (total(&more) - total(&less)) / 2e-5;
             assert!((slope - gradient[i]).abs() < 1e-9, "{i}: {slope} {}", gradient[i]);
         }
     }

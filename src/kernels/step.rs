@@ -26,19 +26,16 @@ pub struct StepParams {
     pub correction2: f32,
     /// Decoupled weight decay per unit of learning rate.
     pub decay: f32,
-    /// Factor on the loss in mixed precision.
-    pub loss_scale: f32,
     /// Place in the metrics ring.
     pub slot: u32,
     /// Zero.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 4],
 }
 
 impl Default for StepParams {
     fn default() -> Self {
         let mut params: Self = bytemuck::Zeroable::zeroed();
         params.count = u32::MAX;
-        params.loss_scale = 1.0;
         params
     }
 }

@@ -30,15 +30,6 @@ impl Real for f64 {
     }
 }
 
-/// Type of a tensor's elements. Bytes (pixels, winner codes) travel four to a u32, lowest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Element {
-    /// 32-bit float.
-    F32,
-    /// 32-bit unsigned integer.
-    U32,
-}
-
 /// A read-only binding.
 #[derive(Clone, Copy)]
 pub enum View<'a, T> {
@@ -54,6 +45,16 @@ pub enum ViewMut<'a, T> {
     Float(&'a mut [T]),
     /// Integers.
     Index(&'a mut [u32]),
+}
+
+impl<T> ViewMut<'_, T> {
+    /// The same binding for a twin that this one is composed of.
+    pub fn reborrow(&mut self) -> ViewMut<'_, T> {
+        match self {
+            Self::Float(values) => ViewMut::Float(values),
+            Self::Index(values) => ViewMut::Index(values),
+        }
+    }
 }
 
 /// Arguments of a twin: bindings split into reads and writes, each numbered from 0.

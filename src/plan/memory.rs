@@ -59,23 +59,21 @@ impl Memory {
     }
 
     fn place_kept(&mut self, graph: &Graph, options: &Options) {
-        let bank_bytes = 4 * graph.bank_elements() as u64;
         let used = |bank| {
             let in_bank = |&id: &TensorId| matches!(graph.tensors[id].storage, Storage::Bank(b, _) if b == bank);
             graph.train.iter().chain(&graph.infer).flat_map(|call| &call.tensors).any(in_bank)
         };
-        let banks: Vec<(Bank, usize)> = [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2]
-            .into_iter()
-            .filter(|&bank| used(bank))
-            .map(|bank| (bank, self.buffer(&format!("{bank:?}").to_lowercase(), bank_bytes)))
-            .collect();
+        let banks = Bank::ALL.into_iter().filter(|&bank| used(bank));
+        let banks: Vec<(Bank, usize)> =
+            banks.map(|bank| (bank, self.buffer(bank.name(), bank.element().bytes(graph.bank_elements())))).collect();
         for (id, tensor) in graph.tensors.iter().enumerate() {
-            let bytes = 4 * tensor.elements as u64;
+            let bytes = tensor.bytes();
             match tensor.storage {
                 Storage::Bank(bank, offset) => {
                     // a bank that no call uses has no buffer, and its tensors no place
                     if let Some(&(_, buffer)) = banks.iter().find(|(used, _)| *used == bank) {
-                        self.places[id] = Place { buffer, offset: 4 * offset as u64, bytes };
+                        let offset = (bank.element().size() * offset) as u64;
+                        self.places[id] = Place { buffer, offset, bytes };
                     }
                 }
                 Storage::Kept => {
@@ -96,7 +94,7 @@ impl Memory {
         let mut scratch_places = Vec::new();
         for (number, bytes) in scratch.iter().enumerate() {
             for (id, _) in lifetimes.iter().filter(|(_, life)| life.start == number) {
-                let bytes = 4 * graph.tensors[*id].elements as u64;
+                let bytes = graph.tensors[*id].bytes();
                 self.places[*id] = Place { buffer: self.take(&mut free, bytes), offset: 0, bytes };
             }
             let place = (*bytes > 0).then(|| Place { buffer: self.take(&mut free, *bytes), offset: 0, bytes: *bytes });

@@ -14,7 +14,7 @@ pub use select::{Choice, obstacle};
 
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, Tensor, TensorId};
-use crate::kernels::{Access, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Shader};
+use crate::kernels::{Access, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader};
 use memory::Memory;
 
 /// The two programs of a plan.
@@ -51,6 +51,8 @@ pub struct Place {
 pub struct Dispatch {
     /// The kernel.
     pub shader: Shader,
+    /// What stands before it.
+    pub prelude: Prelude,
     /// Values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
     /// Ranges it sees, from binding 1 on.
@@ -151,6 +153,7 @@ impl Plan {
 struct Chosen {
     implementation: &'static str,
     reason: String,
+    prelude: Prelude,
     launch: Launch,
 }
 
@@ -159,13 +162,15 @@ fn choose(calls: &[Call], profile: &Profile, options: &Options) -> Result<Vec<Ch
         let (implementation, reason) = select::select(call, profile, &options.choices)?;
         let launch = (implementation.launch)(&call.constants);
         check_iterations(call, implementation.name, &launch, profile)?;
-        Ok(Chosen { implementation: implementation.name, reason, launch })
+        let matrix = profile.matrix.filter(|_| implementation.needs.matrix);
+        let prelude = Prelude { precision: call.precision, matrix };
+        Ok(Chosen { implementation: implementation.name, reason, prelude, launch })
     };
     calls.iter().map(choose_one).collect()
 }
 
 fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -> Step {
-    let Chosen { implementation, reason, launch } = chosen;
+    let Chosen { implementation, reason, prelude, launch } = chosen;
     let all = [call.constants.pairs(), launch.extra.pairs()].concat();
     let contract = call.contract;
     let mut scratch_written = false;
@@ -181,7 +186,7 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -
             }
         });
         let bindings = bindings.collect();
-        Dispatch { shader: stage.shader, constants, bindings, grid: stage.grid }
+        Dispatch { shader: stage.shader, prelude, constants, bindings, grid: stage.grid }
     });
     let dispatches = dispatches.collect();
     Step {
@@ -191,7 +196,7 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -
         reason,
         constants: call.constants.clone(),
         tensors: call.tensors.clone(),
-        cost: (contract.cost)(&call.constants),
+        cost: contract.cost_in(&call.constants, call.precision),
         dispatches,
     }
 }

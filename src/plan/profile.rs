@@ -1,5 +1,6 @@
 //! An adapter as plain data: what the plan may count on.
 
+use crate::kernels::Matrix;
 use serde::Serialize;
 
 /// Limits and features of an adapter.
@@ -29,6 +30,8 @@ pub struct Profile {
     pub timestamps: bool,
     /// Whether kernels may use 16-bit floats.
     pub f16: bool,
+    /// Cooperative matrices with f16 factors and f32 sums, if there are any.
+    pub matrix: Option<Matrix>,
 }
 
 impl Profile {
@@ -47,12 +50,13 @@ impl Profile {
             subgroup: (0, 0),
             timestamps: false,
             f16: false,
+            matrix: None,
         }
     }
 
     /// The CPU twins: bounded by memory alone.
     pub fn cpu() -> Self {
         let unbounded = Self { binding_bytes: u64::MAX, buffer_bytes: u64::MAX, ..Self::webgpu() };
-        Self { name: "CPU twins".into(), kind: "cpu".into(), ..unbounded }
+        Self { name: "CPU twins".into(), kind: "cpu".into(), f16: true, ..unbounded }
     }
 }

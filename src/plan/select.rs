@@ -3,7 +3,7 @@
 use super::Profile;
 use crate::error::{Error, Result};
 use crate::graph::Call;
-use crate::kernels::{Constants, Contract, Implementation};
+use crate::kernels::{Constants, Implementation, Needs, Precision};
 
 /// A user's choice: `conv2d.forward=direct`.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,28 +40,27 @@ pub fn select(call: &Call, profile: &Profile, choices: &[Choice]) -> Result<(&'s
     if let Some(choice) = choices.iter().find(|choice| choice.contract == contract.name) {
         let chosen = contract.implementation(&choice.implementation);
         return match chosen {
-            Some(i) if obstacle(i, &call.constants, profile).is_none() => Ok((i, "chosen by --use".into())),
+            Some(i) if obstacle(i, &call.constants, call.precision, profile).is_none() => {
+                Ok((i, "chosen by --use".into()))
+            }
             _ => {
-                let why = chosen.and_then(|i| obstacle(i, &call.constants, profile));
+                let why = chosen.and_then(|i| obstacle(i, &call.constants, call.precision, profile));
                 let why = why.unwrap_or_else(|| "it does not exist".into());
                 let name = format!("implementation {} of {} for {}", choice.implementation, contract.name, call.layer);
                 Err(Error::setting(name, why, "runnable here; drop this --use"))
             }
         };
     }
-    first_that_runs(contract, &call.constants, profile)
+    first_that_runs(call, profile)
 }
 
-fn first_that_runs(
-    contract: &'static Contract,
-    constants: &Constants,
-    profile: &Profile,
-) -> Result<(&'static Implementation, String)> {
+fn first_that_runs(call: &Call, profile: &Profile) -> Result<(&'static Implementation, String)> {
+    let contract = call.contract;
     let mut passed_over = Vec::new();
     for implementation in contract.implementations {
-        let unsuited = implementation.needs.software && profile.kind != "software";
-        let unsuited = unsuited.then(|| "it is for software adapters".to_owned());
-        match obstacle(implementation, constants, profile).or(unsuited) {
+        match obstacle(implementation, &call.constants, call.precision, profile)
+            .or_else(|| unsuited(implementation, profile))
+        {
             None if passed_over.is_empty() => return Ok((implementation, "best of its contract".into())),
             None => return Ok((implementation, passed_over.join("; "))),
             Some(why) => passed_over.push(format!("not {}: {why}", implementation.name)),
@@ -73,11 +72,31 @@ fn first_that_runs(
     ))
 }
 
-/// Why an implementation cannot run with these constants on this adapter; `None` where it can.
-pub fn obstacle(implementation: &Implementation, constants: &Constants, profile: &Profile) -> Option<String> {
+/// Why an implementation that could run is not taken unless it is asked for.
+fn unsuited(implementation: &Implementation, profile: &Profile) -> Option<String> {
+    let Needs { software, matrix, .. } = implementation.needs;
+    match profile.kind == "software" {
+        true => matrix.then(|| "software adapters only imitate matrices".to_owned()),
+        false => software.then(|| "it is for software adapters".to_owned()),
+    }
+}
+
+/// Why an implementation cannot run with these constants in this precision on this adapter; `None` where it can.
+pub fn obstacle(
+    implementation: &Implementation,
+    constants: &Constants,
+    precision: Precision,
+    profile: &Profile,
+) -> Option<String> {
     let needs = implementation.needs;
     if !(implementation.accepts)(constants) {
         Some("these sizes do not fit its tiles".into())
+    } else if needs.precision.is_some_and(|only| only != precision) {
+        Some(format!("it is not for {precision}"))
+    } else if precision == Precision::Mixed && !profile.f16 {
+        Some("the adapter has no 16-bit floats".into())
+    } else if needs.matrix && profile.matrix.is_none() {
+        Some("the adapter has no cooperative matrices with f16 factors and f32 sums".into())
     } else if needs.workgroup_bytes > profile.workgroup_bytes {
         Some(format!("needs {} B of workgroup memory, adapter has {}", needs.workgroup_bytes, profile.workgroup_bytes))
     } else if needs.invocations > profile.invocations {

@@ -1,12 +1,15 @@
 //! A network on an engine with a data set: what training, evaluation and prediction have in common.
 
 use crate::data::Dataset;
-use crate::engine::{Engine, Metrics};
+use crate::engine::{Engine, Metrics, read_floats, write_floats};
 use crate::error::{Error, Result};
 use crate::graph::{self, Augment, Graph, METRICS_SLOTS, Shard, TensorId};
-use crate::kernels::StepParams;
+use crate::kernels::{Precision, StepParams, reduce};
 use crate::model::Network;
 use crate::plan::{self, Choice, Options, Plan, Profile, Program};
+
+/// Factor on the loss at the start of mixed precision; it adapts from there (see [`reduce`]).
+const FIRST_LOSS_SCALE: f32 = 4096.0;
 
 /// How a session computes.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Setup {
     pub label_smoothing: f64,
     /// Whether layers are grouped into fused blocks.
     pub fuse: bool,
+    /// What activations and multiplied weights are stored in.
+    pub precision: Precision,
     /// Implementations the user insists on.
     pub choices: Vec<Choice>,
 }
@@ -28,7 +33,8 @@ pub struct Setup {
 impl Setup {
     /// Inference of batches of this size.
     pub fn inference(batch: usize) -> Self {
-        Self { training: false, batch, augment: None, label_smoothing: 0.0, fuse: true, choices: Vec::new() }
+        let precision = Precision::F32;
+        Self { training: false, batch, augment: None, label_smoothing: 0.0, fuse: true, precision, choices: Vec::new() }
     }
 }
 
@@ -47,6 +53,7 @@ pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profi
         augment: setup.augment,
         label_smoothing: setup.label_smoothing,
         fuse: setup.fuse,
+        precision: setup.precision,
     };
     let graph = graph::lower(network, &settings)?;
     let options = Options { choices: setup.choices.clone(), guards: false };
@@ -90,11 +97,12 @@ impl Totals {
 /// Everything on the device: data set, parameters, programs.
 pub struct Session {
     engine: Box<dyn Engine>,
-    /// Values of each parameter, in the model's order.
-    parameters: Vec<TensorId>,
+    /// Values of each parameter and their copy in f16, in the model's order.
+    parameters: Vec<(TensorId, Option<TensorId>)>,
     batch: usize,
     classes: usize,
     rows: usize,
+    precision: Precision,
 }
 
 impl Session {
@@ -119,11 +127,12 @@ impl Session {
             return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
         }
         let (plan, graph) = plan_for(network, dataset.len(), setup, profile)?;
-        let parameters = graph.parameters.iter().map(|parameter| parameter.values).collect();
+        let parameters = graph.parameters.iter().map(|parameter| (parameter.values, parameter.half)).collect();
         let shards = plan::shards(dataset.len(), dataset.image_bytes(), profile.binding_bytes)?;
         let engine = make_engine(plan)?;
         let (classes, rows) = (network.classes, dataset.len());
-        let mut session = Self { engine, parameters, batch: setup.batch, classes, rows };
+        let Setup { batch, precision, .. } = *setup;
+        let mut session = Self { engine, parameters, batch, classes, rows, precision };
         session.upload(dataset, &shards)?;
         Ok(session)
     }
@@ -141,13 +150,23 @@ impl Session {
                 self.engine.write(tensor, &padded)?;
             }
         }
+        self.write("loss_scale", bytemuck::cast_slice(&self.first_loss_scale()))?;
         self.write("labels", bytemuck::cast_slice(&dataset.labels))?;
         self.write("class_weights", bytemuck::cast_slice(&vec![1.0f32; self.classes]))
+    }
+
+    fn first_loss_scale(&self) -> [f32; reduce::LOSS_SCALE] {
+        reduce::loss_scale(if self.precision == Precision::Mixed { FIRST_LOSS_SCALE } else { 1.0 })
     }
 
     fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let tensor = self.engine.plan().tensor(name)?;
         self.engine.write(tensor, bytes)
+    }
+
+    /// What activations and multiplied weights are stored in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The engine.
@@ -160,8 +179,10 @@ impl Session {
     /// # Errors
     /// A lost device.
     pub fn set_parameters(&mut self, tensors: &[Vec<f32>]) -> Result<()> {
-        for (&id, values) in self.parameters.iter().zip(tensors) {
-            self.engine.write(id, bytemuck::cast_slice(values))?;
+        for (&(id, half), values) in self.parameters.iter().zip(tensors) {
+            for id in [Some(id), half].into_iter().flatten() {
+                write_floats(&mut *self.engine, id, values)?;
+            }
         }
         Ok(())
     }
@@ -172,7 +193,7 @@ impl Session {
     /// A lost device.
     pub fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
         let engine = &mut *self.engine;
-        self.parameters.iter().map(|&id| crate::engine::read_floats(engine, id)).collect()
+        self.parameters.iter().map(|&(id, _)| read_floats(engine, id)).collect()
     }
 
     /// Says which image stands at which position, from position `first` on.
@@ -236,6 +257,6 @@ impl Session {
     /// A lost device.
     pub fn probabilities(&mut self) -> Result<Vec<f32>> {
         let tensor = self.engine.plan().tensor("probabilities")?;
-        crate::engine::read_floats(&mut *self.engine, tensor)
+        read_floats(&mut *self.engine, tensor)
     }
 }

@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
-use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine};
+use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine, read_floats, write_floats};
 use galaxy_gpu::graph::{Graph, Settings, Shard, lower};
-use galaxy_gpu::kernels::{Real, StepParams};
+use galaxy_gpu::kernels::{Precision, Real, StepParams, reduce};
 use galaxy_gpu::model::{Initialiser, Model, Network, initialise};
 use galaxy_gpu::plan::{Options, Plan, Profile};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
@@ -59,6 +59,7 @@ impl Rig {
             augment: None,
             label_smoothing: 0.0,
             fuse: true,
+            precision: Precision::F32,
         };
         Self {
             pixels: (0..images * height * width * 3).map(|_| rng.random_range(0..=255)).collect(),
@@ -117,7 +118,12 @@ impl Rig {
         write(engine, "class_weights", bytemuck::cast_slice(&self.class_weights));
         for (parameter, values) in self.network.parameters().zip(&self.parameters) {
             write(engine, &parameter.name, bytemuck::cast_slice(values));
+            if let Ok(half) = engine.plan().tensor(&format!("{}.half", parameter.name)) {
+                write_floats(engine, half, values).unwrap();
+            }
         }
+        let factor = if self.settings.precision == Precision::Mixed { 4096.0 } else { 1.0 };
+        write(engine, "loss_scale", bytemuck::cast_slice(&reduce::loss_scale(factor)));
     }
 
     /// Names of the parameters, in the network's order.
@@ -133,7 +139,7 @@ pub fn write(engine: &mut dyn Engine, tensor: &str, bytes: &[u8]) {
 
 pub fn read(engine: &mut dyn Engine, tensor: &str) -> Vec<f32> {
     let id = engine.plan().tensor(tensor).unwrap();
-    bytemuck::pod_collect_to_vec(&engine.read(id).unwrap())
+    read_floats(engine, id).unwrap()
 }
 
 /// Keras's Adam at step `t`, counted from 1, on a batch that starts at `first`.

@@ -7,7 +7,7 @@ use crate::data::{Dataset, epoch_order, simulate};
 use crate::engine::{CpuEngine, Engine};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, Graph, Settings, Shard, lower};
-use crate::kernels::StepParams;
+use crate::kernels::{Precision, StepParams};
 use crate::model::{Layer, Model};
 use crate::plan::{Options, Plan, Profile, Program};
 use crate::report::{Tile, grid};
@@ -105,6 +105,7 @@ fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> R
         augment: Some(Augment::default()),
         label_smoothing: 0.0,
         fuse: true,
+        precision: Precision::F32,
     };
     let graph: Graph = lower(&network, &settings)?;
     let plan = Plan::new(&graph, &Profile::cpu(), &Options::default())?;

@@ -7,7 +7,7 @@ mod validate;
 use super::print_text;
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Contract, Implementation, registry};
+use crate::kernels::{Case, Contract, Implementation, Precision, registry};
 use crate::report::Table;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
@@ -54,33 +54,41 @@ struct Selection {
     json: bool,
 }
 
-/// An implementation and the cases it is to run.
+/// An implementation in a precision and the cases it is to run.
 struct Task {
     contract: &'static Contract,
     implementation: &'static Implementation,
+    precision: Precision,
     cases: Vec<Case>,
+}
+
+impl Task {
+    fn label(&self) -> String {
+        self.implementation.label(self.precision)
+    }
 }
 
 impl Selection {
     /// Implementations of which a name contains the filter (the contract's or its own; the full name where the filter
-    /// holds `::`), with those of their cases that they accept and that `wanted` picks.
+    /// holds `::`), in every precision, with those of their cases that they accept and that `wanted` picks.
     ///
     /// # Errors
     /// A filter that matches nothing: the message lists the operations.
     fn tasks(&self, wanted: fn(&Case) -> bool) -> Result<Vec<Task>> {
         let filter = self.filter.as_deref().unwrap_or_default();
-        let matches = |contract: &Contract, implementation: &Implementation, case: &Case| match filter.contains("::") {
-            true => format!("{}::{}::{}", contract.name, implementation.name, case.name).contains(filter),
-            false => contract.name.contains(filter) || implementation.name.contains(filter),
+        let matches = |contract: &Contract, label: &str, case: &Case| match filter.contains("::") {
+            true => format!("{}::{label}::{}", contract.name, case.name).contains(filter),
+            false => contract.name.contains(filter) || label.contains(filter),
         };
         let mut tasks = Vec::new();
         for contract in registry() {
-            for implementation in contract.implementations {
+            for (implementation, precision) in contract.variants() {
+                let label = implementation.label(precision);
                 let runs = |case: &Case| wanted(case) && (implementation.accepts)(&case.constants);
-                let picked = |case: &Case| runs(case) && matches(contract, implementation, case);
+                let picked = |case: &Case| runs(case) && matches(contract, &label, case);
                 let cases: Vec<Case> = (contract.cases)().into_iter().filter(picked).collect();
                 if !cases.is_empty() {
-                    tasks.push(Task { contract, implementation, cases });
+                    tasks.push(Task { contract, implementation, precision, cases });
                 }
             }
         }
@@ -130,7 +138,7 @@ impl Columns {
         let cases = tasks.iter().flat_map(|task| &task.cases);
         Self {
             contract: tasks.iter().map(|task| task.contract.name.len()).max().unwrap_or(0),
-            implementation: tasks.iter().map(|task| task.implementation.name.len()).max().unwrap_or(0),
+            implementation: tasks.iter().map(|task| task.label().len()).max().unwrap_or(0),
             case: cases.map(|case| case.name.len()).max().unwrap_or(0),
         }
     }
@@ -149,7 +157,7 @@ mod tests {
     fn filters_pick_operations_contracts_and_cases() {
         assert!(tasks("relu").unwrap().iter().all(|task| task.contract.name.starts_with("relu.")));
         assert!(tasks("").unwrap().len() >= registry().len());
-        let one = tasks("relu.forward::direct").unwrap();
+        let one = tasks("relu.forward::direct::").unwrap();
         assert_eq!((one.len(), one[0].implementation.name), (1, "direct"));
         let case = one[0].cases[0].name;
         let picked = tasks(&format!("relu.forward::direct::{case}")).unwrap();

@@ -1,11 +1,11 @@
 //! `kernels time`: how long each implementation takes on the cases that are real layers.
 
-use super::{Columns, Selection};
+use super::{Columns, Selection, Task};
 use crate::cli::{print_json, print_text};
 use crate::engine::validate::prepared_engine;
 use crate::engine::{Gpu, GpuEngine};
 use crate::error::Result;
-use crate::kernels::{Case, Contract, Implementation, StepParams};
+use crate::kernels::{Case, StepParams};
 use crate::plan::{Program, obstacle};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ const MOST_REPEATS: f64 = 200.0;
 #[derive(Serialize)]
 struct Timing {
     contract: &'static str,
-    implementation: &'static str,
+    implementation: String,
     case: &'static str,
     /// Of one call, median of several measurements.
     milliseconds: f64,
@@ -73,12 +73,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut failed = 0;
     for task in &tasks {
         for case in &task.cases {
-            let name = format!("{}::{}::{}", task.contract.name, task.implementation.name, case.name);
-            if let Some(why) = obstacle(task.implementation, &case.constants, profile) {
+            let name = format!("{}::{}::{}", task.contract.name, task.label(), case.name);
+            if let Some(why) = obstacle(task.implementation, &case.constants, task.precision, profile) {
                 eprintln!("skipped {name}: {why}");
                 continue;
             }
-            match time_case(&gpu, task.contract, task.implementation, case, checked) {
+            match time_case(&gpu, task, case, checked) {
                 Ok(timing) => {
                     if !json {
                         print_text(timing.in_words(&columns))?;
@@ -109,23 +109,18 @@ impl Timing {
     fn in_words(&self, columns: &Columns) -> String {
         let milliseconds = format!("{:.4}", self.milliseconds);
         let [gflops, bytes] = [self.gflops, self.gigabytes_per_second].map(|number| format!("{number:.1}"));
-        line(columns, [self.contract, self.implementation, self.case, &milliseconds, &gflops, &bytes])
+        line(columns, [self.contract, &self.implementation, self.case, &milliseconds, &gflops, &bytes])
     }
 }
 
-fn time_case(
-    gpu: &Arc<Gpu>,
-    contract: &'static Contract,
-    implementation: &'static Implementation,
-    case: &Case,
-    checked: bool,
-) -> Result<Timing> {
-    let mut engine = prepared_engine(gpu, contract, implementation, case, checked)?;
+fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) -> Result<Timing> {
+    let Task { contract, implementation, precision, .. } = *task;
+    let mut engine = prepared_engine(gpu, contract, implementation, case, precision, checked)?;
     let seconds = median_seconds(&mut engine, &case.step)?;
-    let cost = (contract.cost)(&case.constants);
+    let cost = contract.cost_in(&case.constants, precision);
     Ok(Timing {
         contract: contract.name,
-        implementation: implementation.name,
+        implementation: task.label(),
         case: case.name,
         milliseconds: 1e3 * seconds,
         gflops: cost.flops / seconds / 1e9,

@@ -5,7 +5,7 @@ use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::engine::validate::{Verdict, validate};
 use crate::error::Error;
-use crate::kernels::{Case, Contract, Implementation};
+use crate::kernels::Case;
 use crate::plan::obstacle;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ enum Outcome {
 #[derive(Serialize)]
 struct CaseResult {
     contract: &'static str,
-    implementation: &'static str,
+    implementation: String,
     case: &'static str,
     /// Null where nothing was compared or the error is infinite (NaN, integers that differ).
     worst_error: Option<f64>,
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print_text(format!("{} ({}, {})\n", profile.name, profile.backend, profile.driver))?;
     }
     for task in &tasks {
-        let run = |case| run_case(&gpu, task.contract, task.implementation, case, checked);
+        let run = |case| run_case(&gpu, task, case, checked);
         let of_task: Vec<CaseResult> = task.cases.iter().map(run).collect();
         if !json {
             print_text(in_words(task, &of_task, &columns))?;
@@ -93,16 +93,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-fn run_case(
-    gpu: &Arc<Gpu>,
-    contract: &'static Contract,
-    implementation: &'static Implementation,
-    case: &Case,
-    checked: bool,
-) -> CaseResult {
+fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) -> CaseResult {
+    let Task { contract, implementation, precision, .. } = *task;
     let mut result = CaseResult {
         contract: contract.name,
-        implementation: implementation.name,
+        implementation: task.label(),
         case: case.name,
         worst_error: None,
         tolerance: (contract.tolerance)(&case.constants).relative,
@@ -110,11 +105,11 @@ fn run_case(
         verdict: Outcome::Skipped,
         reasons: Vec::new(),
     };
-    if let Some(why) = obstacle(implementation, &case.constants, gpu.profile()) {
+    if let Some(why) = obstacle(implementation, &case.constants, precision, gpu.profile()) {
         result.reasons.push(why);
         return result;
     }
-    match validate(gpu, contract, implementation, case, checked) {
+    match validate(gpu, contract, implementation, case, precision, checked) {
         Ok(verdict) => {
             let worst = verdict.worst();
             result.worst_error = worst.map(|output| output.deviation.error).filter(|error| error.is_finite());
@@ -162,7 +157,7 @@ fn in_words(task: &Task, results: &[CaseResult], columns: &Columns) -> String {
         _ => String::new(),
     };
     let counts = format!("{passed:>2} of {:>2} cases passed", results.len());
-    let (contract, implementation) = (task.contract.name, task.implementation.name);
+    let (contract, implementation) = (task.contract.name, task.label());
     let (wide, wide_too) = (columns.contract, columns.implementation);
     let mut text =
         format!("{contract:<wide$}  {implementation:<wide_too$}  {counts}  {worst}").trim_end().to_owned() + "\n";
@@ -186,7 +181,7 @@ fn in_words(task: &Task, results: &[CaseResult], columns: &Columns) -> String {
 mod tests {
     use super::*;
     use crate::engine::validate::Output;
-    use crate::kernels::Tolerance;
+    use crate::kernels::{Precision, Tolerance};
 
     #[test]
     fn faults_name_the_output_the_place_both_values_and_overruns() {
@@ -208,7 +203,7 @@ mod tests {
         let cases = (contract.cases)();
         let result = |case: &Case, verdict, reasons| CaseResult {
             contract: contract.name,
-            implementation: implementation.name,
+            implementation: implementation.name.to_owned(),
             case: case.name,
             worst_error: Some(0.0),
             tolerance: 0.0,
@@ -222,7 +217,7 @@ mod tests {
             result(&cases[1], Outcome::Passed, Vec::new()),
             result(&cases[2], Outcome::Failed, broken()),
         ];
-        let task = Task { contract, implementation, cases: cases.clone() };
+        let task = Task { contract, implementation, precision: Precision::F32, cases: cases.clone() };
         let text = in_words(&task, &results, &Columns { contract: 12, implementation: 6, case: 0 });
         let told = format!("    FAILED {}, {}: it does not compile", cases[0].name, cases[2].name);
         assert!(text.lines().any(|line| line == told), "{text}");

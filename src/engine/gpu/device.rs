@@ -1,6 +1,7 @@
 //! Adapters and devices: what there is, which one is taken, and what it said when something went wrong.
 
 use crate::error::{Error, Result};
+use crate::kernels::Matrix;
 use crate::plan::Profile;
 use std::sync::{Arc, Mutex};
 
@@ -54,7 +55,40 @@ fn profile_of(adapter: &wgpu::Adapter) -> Profile {
         subgroup: (info.subgroup_min_size, info.subgroup_max_size),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         f16: features.contains(wgpu::Features::SHADER_F16),
+        matrix: matrix_of(adapter),
     }
+}
+
+/// What kernels that calculate with cooperative matrices ask of a device.
+const MATRIX_FEATURES: wgpu::Features =
+    wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
+
+/// The larger of the square tiles that WGSL knows, where the adapter multiplies f16 and adds in f32, and subgroups have
+/// one size, so that a shader can count on it.
+fn matrix_of(adapter: &wgpu::Adapter) -> Option<Matrix> {
+    let info = adapter.get_info();
+    let subgroup = info.subgroup_min_size;
+    if !adapter.features().contains(MATRIX_FEATURES) || subgroup == 0 || subgroup != info.subgroup_max_size {
+        return None;
+    }
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let shapes = adapter.cooperative_matrix_properties();
+    let offered = |tile: &u32| {
+        shapes.iter().any(|shape| {
+            [shape.m_size, shape.n_size, shape.k_size] == [*tile; 3] && shape.ab_type == F16 && shape.cr_type == F32
+        })
+    };
+    [16, 8].into_iter().find(offered).map(|tile| Matrix { tile, subgroup })
+}
+
+#[expect(unsafe_code, reason = "cooperative matrices are an experimental feature of wgpu")]
+fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
+    if !features.contains(MATRIX_FEATURES) {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: wgpu asks us to know that what it calls experimental may have faults. Matrices are used by our own kernels
+    // alone, which are held to their twins, and only on shapes that the adapter lists.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 impl Gpu {
@@ -85,11 +119,16 @@ impl Gpu {
 
     fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
         let profile = profile_of(adapter);
-        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16);
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        if profile.matrix.is_some() {
+            wanted |= MATRIX_FEATURES;
+        }
+        let features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("galaxy-gpu"),
             required_features: features,
             required_limits: adapter.limits(),
+            experimental_features: experimental(features),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         };

@@ -47,7 +47,7 @@ pub(super) fn build(
 
 fn same_pipeline(a: &Dispatch, b: &Dispatch) -> bool {
     let accesses = |d: &Dispatch| d.bindings.iter().map(|(_, access)| *access == Access::Read).collect::<Vec<_>>();
-    a.shader == b.shader && a.constants == b.constants && accesses(a) == accesses(b)
+    a.shader == b.shader && a.prelude == b.prelude && a.constants == b.constants && accesses(a) == accesses(b)
 }
 
 struct Pipeline {
@@ -98,7 +98,7 @@ impl Pipeline {
 }
 
 fn module(gpu: &Gpu, dispatch: &Dispatch, checked: bool) -> wgpu::ShaderModule {
-    let source = common_source() + dispatch.shader.text;
+    let source = dispatch.prelude.text() + &common_source() + dispatch.shader.text;
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(dispatch.shader.path),
         source: wgpu::ShaderSource::Wgsl(source.into()),
