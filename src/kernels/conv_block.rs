@@ -49,6 +49,16 @@ pub fn constants(batch: usize, input: (usize, usize, usize), out_channels: usize
 /// The contracts of this file.
 pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGHTS];
 
+/// An area of 18 x 18 pixels x 24 f16, and 2 KiB of sums for each of at most eight subgroups of at most 64 threads.
+const MATRIX_NEEDS: Needs = Needs { workgroup_bytes: 18 * 18 * 48 + 16 * 1024, invocations: 512, ..Needs::MATRIX };
+
+/// Workgroups of 16 x 16 pixels x as many of the 16 to 64 channels as divide `channels`.
+fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, channels: usize) -> Launch {
+    let across = [4, 2].into_iter().find(|across| channels.is_multiple_of(16 * across)).unwrap_or(1);
+    let grid = Grid::groups(blocks * channels / (16 * across));
+    Launch { extra: Constants::sizes(&[("ACROSS", across)]), ..Launch::single(shader, bindings, grid) }
+}
+
 /// `input, weights, bias -> pooled, winner`.
 pub static FORWARD: Contract = Contract {
     name: "conv_block.forward",
@@ -68,6 +78,15 @@ pub static FORWARD: Contract = Contract {
     tolerance: |c| Tolerance::sum(9 * c.size("IN_C")),
     cases,
     implementations: &[
+        Implementation {
+            name: "matrix",
+            needs: MATRIX_NEEDS,
+            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| {
+                let blocks = c.size("BATCH") * c.size("POOL_H").div_ceil(8) * c.size("POOL_W").div_ceil(8);
+                launch_matrix(shader!("conv_block/forward_matrix.wgsl"), 5, blocks, c.size("OUT_C"))
+            },
+        },
         Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
