@@ -130,6 +130,15 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "matrix",
+            needs: MATRIX_NEEDS,
+            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| {
+                let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(16) * c.size("IN_W").div_ceil(16);
+                launch_matrix(shader!("conv_block/backward_input_matrix.wgsl"), 4, blocks, c.size("IN_C"))
+            },
+        },
+        Implementation {
             name: "registers",
             needs: Needs::NOTHING,
             accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
@@ -165,6 +174,16 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "matrix",
+            needs: Needs {
+                workgroup_bytes: 10 * 18 * 48 + 128 * 80 + 9 * 64 * 16,
+                invocations: 9 * 64,
+                ..Needs::MATRIX
+            },
+            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(32),
+            launch: launch_weights_matrix,
+        },
+        Implementation {
             name: "split",
             needs: Needs::NOTHING,
             accepts: |c| c.size("OUT_C").is_multiple_of(16),
@@ -181,6 +200,20 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
 };
 
 /// Two dispatches over runs of pooled rows; see [`launch_split`].
+/// Nine taps x 16 input x 32 output channels to a workgroup, and so many runs of areas that there are about 528 workgroups, four
+/// for each of the 132 multiprocessors of a large card.
+fn launch_weights_matrix(c: &Constants) -> Launch {
+    let blocks = c.size("IN_C") / 16 * (c.size("OUT_C") / 32);
+    let areas = c.size("BATCH") * c.size("POOL_H").div_ceil(4) * c.size("POOL_W").div_ceil(8);
+    let run = areas.div_ceil((528 / blocks).max(1)).max(1);
+    let split = Split { splits: areas.div_ceil(run), rows: run };
+    let shader = shader!("conv_block/backward_weights_matrix.wgsl");
+    let mut launch = launch_split(shader, 3, split, 0, [weights(c), c.size("OUT_C")]);
+    launch.extra = launch.extra.with("SPLIT_AREAS", run as f64);
+    launch.stages[0].grid = Grid::groups(split.splits * blocks);
+    launch
+}
+
 fn launch_runs(shader: Shader, c: &Constants, threads: usize) -> Launch {
     let split = Split::new(c.product(&["BATCH", "POOL_H"]), c.size("POOL_W"), threads);
     launch_split(shader, 3, split, threads, [weights(c), c.size("OUT_C")])
