@@ -116,7 +116,7 @@ impl<'a> File<'a> {
             return Err(Error::file(path, problem, "give the attribute one name per class"));
         }
         let sky = read_sky(path, file, count)?;
-        let chunks = Chunks::locate(path, bytes, &images)?;
+        let chunks = Chunks::locate(path, bytes, file, &images)?;
         Ok(Self { path, images, chunks, meta: Meta { height, width, labels, class_count, class_names, sky } })
     }
 }
@@ -128,7 +128,9 @@ impl Source for File<'_> {
 
     fn note(&self) -> Option<String> {
         let slow = self.chunks.is_none() && self.images.is_chunked();
-        slow.then(|| "Pixels are stored in a form that only libhdf5 reads, in one thread; plain gzip is faster.".into())
+        let note = "`images` is stored in a form that only libhdf5 reads, in one thread; plain gzip in small chunks is read \
+                    on all cores.";
+        slow.then(|| note.to_owned())
     }
 
     fn stream(&self, receive: &mut Receiver) -> Result<(), Stop> {

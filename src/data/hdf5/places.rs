@@ -1,7 +1,7 @@
 //! Where the chunks of a data set lie in its file.
 //!
-//! libhdf5 (1.10 to 2.2) finds its n-th chunk by counting up to it, so that asking for all of them takes time with the
-//! square of their number: 13 ns for each chunk passed, 9 s for the 36 000 of Galaxy10 DECaLS. So the tables that lead to
+//! libhdf5 finds its n-th chunk by counting up to it, so that asking for all of them takes time with the square of their
+//! number: 13 ns for each chunk passed, 4 s for the 24 576 that h5py makes of Galaxy10 DECaLS. So the tables that lead to
 //! them are read here, in the one form that libhdf5 writes unless it is told otherwise ("earliest", which h5py asks for
 //! as well). HDF5 File Format Specification 3.0: superblock II.A; B-tree III.A.1; symbol table node III.B and entry
 //! III.C; local heap III.D; object header IV.A.1.a; messages of layout IV.A.2.i and continuation IV.A.2.q.
@@ -42,7 +42,9 @@ pub(super) fn find(file: &File, images: &h5::Dataset, chunk: [usize; 4], most: u
     let walked = Walk { file, tables: MOST_TABLES + most }.images("images", chunk, most);
     // Two things that libhdf5 knows without counting: what was found is what it would read.
     let agrees = |found: &Vec<Found>| found.len() == count && found.first().copied() == ask(images, 0);
-    walked.filter(agrees).or_else(|| if count <= FEW { (0..count).map(|index| ask(images, index)).collect() } else { None })
+    walked
+        .filter(agrees)
+        .or_else(|| if count <= FEW { (0..count).map(|index| ask(images, index)).collect() } else { None })
 }
 
 /// What libhdf5 says of the chunk that is `index`-th in its tables.
@@ -239,5 +241,70 @@ impl Walk<'_> {
             }
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const SHAPE: [usize; 4] = [200, 2, 2, 3];
+    const CHUNK: [usize; 4] = [1, 2, 1, 2];
+
+    /// A file of 800 chunks, whose tree has two levels, and a member before and after `images`.
+    fn file(folder: &std::path::Path) -> (std::path::PathBuf, Vec<Found>) {
+        let path = folder.join("a.h5");
+        let file = h5::File::with_options().with_fapl(|access| access.libver_earliest()).create(&path).unwrap();
+        file.new_dataset_builder().with_data(&[1u8, 2]).create("ans").unwrap();
+        let images = file.new_dataset::<u8>().chunk(CHUNK).deflate(1).shape(SHAPE).create("images").unwrap();
+        images.write_raw(&[5u8; 2400]).unwrap();
+        file.new_dataset_builder().with_data(&[1.0f32, 2.0]).create("ra").unwrap();
+        file.flush().unwrap();
+        let told: Vec<Found> = (0..800).map(|index| ask(&images, index).unwrap()).collect();
+        (path, told)
+    }
+
+    fn walk(path: &std::path::Path) -> Option<Vec<Found>> {
+        let file = File::open(path).unwrap();
+        Walk { file: &file, tables: MOST_TABLES }.images("images", CHUNK, 800)
+    }
+
+    #[test]
+    fn the_tables_say_what_libhdf5_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, told) = file(folder.path());
+        assert_eq!(walk(&path).unwrap(), told);
+        let file = File::open(&path).unwrap();
+        let images = |name, chunk, most| Walk { file: &file, tables: MOST_TABLES }.images(name, chunk, most);
+        assert_eq!(images("images", [2, 2, 1, 2], 800), None, "another chunk's shape");
+        assert_eq!(images("images", CHUNK, 799), None, "more chunks than there may be");
+        assert_eq!(images("image", CHUNK, 800), None, "no such member");
+        assert_eq!(images("ra", CHUNK, 800), None, "not chunked");
+    }
+
+    /// libhdf5 has no part in this: it does not survive all of it.
+    #[test]
+    fn damaged_tables_are_refused_or_read_but_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, told) = file(folder.path());
+        let good = std::fs::read(&path).unwrap();
+        let damaged = folder.path().join("b.h5");
+        let (mut refused, mut other) = (0, 0);
+        // One byte in seven, set to something else; then a file that is cut off.
+        for at in (0..good.len()).step_by(7) {
+            let mut bytes = good.clone();
+            bytes[at] ^= [0xff, 0x01, 0x80][at % 3];
+            File::create(&damaged).unwrap().write_all(&bytes).unwrap();
+            match walk(&damaged) {
+                None => refused += 1,
+                Some(found) => other += usize::from(found != told),
+            }
+        }
+        assert!(refused > 20 && other > 1000, "{refused} damages were refused, {other} read");
+        for length in (0..good.len()).step_by(997) {
+            std::fs::write(&damaged, &good[..length]).unwrap();
+            let _ = walk(&damaged);
+        }
     }
 }
