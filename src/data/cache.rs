@@ -117,6 +117,7 @@ fn load_keyed(path: &Path, folder: &Path, key: &str, open: &Open) -> Result<Load
         }
     }
     let source = open()?;
+    notes.extend(source.note());
     match write(folder, &place, &*source) {
         Ok(()) => {}
         Err(Stop::Source(error)) => return Err(error),

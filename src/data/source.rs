@@ -71,6 +71,11 @@ pub trait Source {
     /// Everything but the pixels.
     fn meta(&self) -> &Meta;
 
+    /// What the user should know of how the pixels are read.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
     /// Hands on all pixels in order, in pieces of any length: [`Meta::pixel_bytes`] in total.
     ///
     /// # Errors

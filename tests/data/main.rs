@@ -2,6 +2,7 @@
 
 mod cache;
 mod folder;
+mod hdf5_chunks;
 mod hdf5_layout;
 mod inspect;
 mod split;

@@ -8,16 +8,22 @@
 //!
 //! An attribute `class_names` of `ans` or of the root may name the classes: strings, or one string with commas.
 //! A file that is cut off or whose pixels are damaged is refused. libhdf5 itself does not survive every damage to a
-//! file's own tables (1.10 reads outside its memory), which nothing here can prevent. This file knows nothing of the
-//! cache's format.
+//! file's own tables (1.10 reads outside its memory), which nothing here can prevent. Pixels in gzip-compressed chunks are
+//! unpacked on all cores (`chunks.rs`), all others by libhdf5 in one thread, with the same result. This file knows
+//! nothing of the cache's format.
+
+mod chunks;
+mod places;
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use ::hdf5 as h5;
 use h5::types::{FixedAscii, FixedUnicode, IntSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use ndarray::Ix4;
 
+use self::chunks::Chunks;
 use super::source::{self, Loaded, Meta, Receiver, Source, Stop};
 use super::{Dataset, GALAXY10_CLASSES, Sky, cache};
 use crate::{Error, Result};
@@ -26,7 +32,7 @@ use crate::{Error, Result};
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 /// What a file must look like, for remedies.
 const LAYOUT: &str = "it must hold `images` (u8, N x height x width x 3) and `ans` (integers, N), as Galaxy10 does";
-/// Pixels read at a time, in bytes; more where a row of chunks is larger.
+/// Pixels that libhdf5 reads at a time, in bytes; more where a row of chunks is larger.
 const SLAB_BYTES: usize = 32 << 20;
 /// Size of a written chunk, in bytes: libhdf5's own cache holds one.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -39,28 +45,30 @@ const GZIP_LEVEL: u8 = 4;
 /// [`Error::File`] where the file is no HDF5 file or has another layout, [`Error::Data`] where a class has no image.
 pub(crate) fn load(path: &Path, cache_dir: Option<&Path>) -> Result<Loaded> {
     // Opened before it is hashed, so that a wrong file is refused at once.
-    let file = open(path)?;
-    cache::load_file(path, cache_dir, &|| Ok(Box::new(File::check(path, &file)?)))
+    let (bytes, file) = open(path)?;
+    cache::load_file(path, cache_dir, &|| Ok(Box::new(File::check(path, &bytes, &file)?)))
 }
 
 /// An opened file whose layout has been checked.
 struct File<'a> {
     path: &'a Path,
     images: h5::Dataset,
+    /// Where they need no libhdf5.
+    chunks: Option<Chunks<'a>>,
     meta: Meta,
 }
 
-/// Opens an HDF5 file; libhdf5's own printing is switched off.
-fn open(path: &Path) -> Result<h5::File> {
+/// Opens an HDF5 file, by itself and by libhdf5, whose own printing is switched off.
+fn open(path: &Path) -> Result<(std::fs::File, h5::File)> {
     h5::silence_errors(true);
     let mut start = [0; 8];
     let readable = std::fs::File::open(path).and_then(|mut file| match file.read_exact(&mut start) {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
-        outcome => outcome,
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok(file),
     });
-    readable
+    let bytes = readable
         .map_err(|error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file"))?;
-    h5::File::open(path).map_err(|error| {
+    let file = h5::File::open(path).map_err(|error| {
         let cause = error.to_string();
         if cause.contains("unable to lock file") {
             let problem = format!("cannot be locked ({cause})");
@@ -71,12 +79,19 @@ fn open(path: &Path) -> Result<h5::File> {
             return Error::file(path, problem, "download or copy it again");
         }
         Error::file(path, "is not an HDF5 file", "give an HDF5 file or a folder with a folder of pictures per class")
-    })
+    })?;
+    Ok((bytes, file))
+}
+
+/// The error for images whose pixels cannot be read.
+fn damaged(path: &Path, images: Range<usize>, problem: impl std::fmt::Display) -> Error {
+    let problem = format!("images {} to {} cannot be read ({problem})", images.start, images.end - 1);
+    Error::file(path, problem, "the file is damaged: download or copy it again")
 }
 
 impl<'a> File<'a> {
     /// Checks names, types, shapes, labels and coordinates.
-    fn check(path: &'a Path, file: &h5::File) -> Result<Self> {
+    fn check(path: &'a Path, bytes: &'a std::fs::File, file: &h5::File) -> Result<Self> {
         let images = member(path, file, "images")?;
         let shape = images.shape();
         let &[count, height, width, 3] = shape.as_slice() else {
@@ -101,7 +116,8 @@ impl<'a> File<'a> {
             return Err(Error::file(path, problem, "give the attribute one name per class"));
         }
         let sky = read_sky(path, file, count)?;
-        Ok(Self { path, images, meta: Meta { height, width, labels, class_count, class_names, sky } })
+        let chunks = Chunks::locate(path, bytes, file, &images)?;
+        Ok(Self { path, images, chunks, meta: Meta { height, width, labels, class_count, class_names, sky } })
     }
 }
 
@@ -110,7 +126,17 @@ impl Source for File<'_> {
         &self.meta
     }
 
+    fn note(&self) -> Option<String> {
+        let slow = self.chunks.is_none() && self.images.is_chunked();
+        let note = "`images` is stored in a form that only libhdf5 reads, in one thread; plain gzip in small chunks is read \
+                    on all cores.";
+        slow.then(|| note.to_owned())
+    }
+
     fn stream(&self, receive: &mut Receiver) -> Result<(), Stop> {
+        if let Some(chunks) = &self.chunks {
+            return chunks.stream(receive);
+        }
         let count = self.meta.labels.len();
         // Whole rows of chunks: otherwise libhdf5 would unpack each chunk twice.
         let chunk = self.images.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(1).max(1);
@@ -118,10 +144,8 @@ impl Source for File<'_> {
         let rows = (fitting / chunk).max(1) * chunk;
         for first in (0..count).step_by(rows) {
             let end = (first + rows).min(count);
-            let slab = self.images.read_slice::<u8, _, Ix4>(ndarray::s![first..end, .., .., ..]).map_err(|error| {
-                let problem = format!("images {first} to {} cannot be read ({error})", end - 1);
-                Error::file(self.path, problem, "the file is damaged: download or copy it again")
-            })?;
+            let slab = self.images.read_slice::<u8, _, Ix4>(ndarray::s![first..end, .., .., ..]);
+            let slab = slab.map_err(|error| damaged(self.path, first..end, error))?;
             receive(slab.as_slice().unwrap_or_default()).map_err(Stop::Receiver)?;
         }
         Ok(())
