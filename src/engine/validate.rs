@@ -20,6 +20,16 @@ pub enum Values {
     Index(Vec<u32>),
 }
 
+impl Values {
+    /// As a buffer holds them.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Float(values) => bytemuck::cast_slice(values),
+            Self::Index(values) => bytemuck::cast_slice(values),
+        }
+    }
+}
+
 /// How one output compares.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -95,14 +105,27 @@ pub fn prepared_engine(
     case: &Case,
     checked: bool,
 ) -> Result<GpuEngine> {
-    let choice: Choice = format!("{}={}", contract.name, implementation.name).parse()?;
-    let options = Options { choices: vec![choice], guards: true };
-    let plan = Plan::new(&Graph::single(contract, case), gpu.profile(), &options)?;
-    let mut engine = GpuEngine::new(gpu, plan, checked)?;
+    let mut engine = single_engine(gpu, (contract, implementation.name), case, (true, checked))?;
     for (id, values) in fill(contract, case).iter().enumerate() {
         write_guarded(&mut engine, id, values)?;
     }
     Ok(engine)
+}
+
+/// An engine for one call by a contract's implementation of this name, its buffers still empty; with guards around them
+/// and with the driver's checks where wanted.
+///
+/// # Errors
+/// As [`GpuEngine::new`].
+pub fn single_engine(
+    gpu: &Arc<Gpu>,
+    (contract, implementation): (&'static Contract, &str),
+    case: &Case,
+    (guards, checked): (bool, bool),
+) -> Result<GpuEngine> {
+    let choice: Choice = format!("{}={implementation}", contract.name).parse()?;
+    let options = Options { choices: vec![choice], guards };
+    GpuEngine::new(gpu, Plan::new(&Graph::single(contract, case), gpu.profile(), &options)?, checked)
 }
 
 /// Contents of all bindings before the call: outputs hold NaN (or a number no kernel writes).
@@ -161,13 +184,9 @@ fn guarded(engine: &GpuEngine, id: usize) -> Place {
 }
 
 fn write_guarded(engine: &mut GpuEngine, id: usize, values: &Values) -> Result<()> {
-    let bytes: &[u8] = match values {
-        Values::Float(values) => bytemuck::cast_slice(values),
-        Values::Index(values) => bytemuck::cast_slice(values),
-    };
     let guard = [GUARD; ALIGNMENT as usize];
     let place = guarded(engine, id);
-    engine.write_place(place, &[&guard, bytes, &guard].concat())
+    engine.write_place(place, &[&guard, values.bytes(), &guard].concat())
 }
 
 fn read_guarded(engine: &mut GpuEngine, id: usize, binding: &Binding) -> Result<(Values, bool)> {

@@ -18,6 +18,7 @@ pub mod conv_block;
 pub mod dense;
 pub mod dropout;
 pub mod maxpool2d;
+pub mod peak;
 pub mod reduce;
 pub mod relu;
 pub mod softmax_cross_entropy;
@@ -157,6 +158,7 @@ pub fn registry() -> Vec<&'static Contract> {
         softmax_cross_entropy::CONTRACTS,
         reduce::CONTRACTS,
         adam::CONTRACTS,
+        peak::CONTRACTS,
     ]
     .concat()
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    profile: Profile,
+    pub(super) profile: Profile,
     /// The first error the driver reported outside of a call.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -111,6 +111,11 @@ impl Gpu {
     /// What it can do.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// Whose clock times its work: `gpu`, or `wall` where it has none.
+    pub fn clock(&self) -> &'static str {
+        if self.profile.timestamps { "gpu" } else { "wall" }
     }
 
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {

@@ -1,0 +1,41 @@
+// peak.fma, portable: what an adapter's f32 arithmetic can do when nothing else is asked of it.
+//   x = x * a + b, 16 ROUNDS times, for 8 numbers x of a thread; output = the sum of its two vectors.
+// One thread per THREADS with two independent chains of four components: eight results are in flight in ten registers,
+// as much as a CPU's vector unit holds; a GPU hides the rest of the latency behind its other threads. The 16 rows are
+// written out, as a loop's counting would take their place. 48 bytes a thread are read and written, beside 256 ROUNDS
+// operations.
+override THREADS: u32;
+override ROUNDS: u32;
+
+@group(0) @binding(1) var<storage, read> start: array<vec4f>;
+@group(0) @binding(2) var<storage, read> coefficients: array<f32>;
+@group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+    let id = flat_group(group, groups) * 64u + local;
+    if id >= THREADS { return; }
+    let a = vec4f(coefficients[0]);
+    let b = vec4f(coefficients[1]);
+    var x = start[2u * id];
+    var y = start[2u * id + 1u];
+    for (var round = 0u; round < ROUNDS; round++) {
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+        x = fma(x, a, b); y = fma(y, a, b);
+    }
+    output[id] = x + y;
+}
