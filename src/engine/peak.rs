@@ -181,6 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_result_is_no_ceiling() {
+        let Some(gpu) = Gpu::for_tests() else { return };
+        let mut run = Run::new(&gpu, &F32_FMA, 1).unwrap();
+        let message = run.check().unwrap_err().to_string();
+        assert!(message.contains("peak.fma computed a wrong output in tile 0"), "nothing has run yet: {message}");
+        run.engine.run(Program::Train, &[run.case.step]).unwrap();
+        run.check().unwrap();
+        let output = run.engine.plan().tensor("output").unwrap();
+        let place = run.engine.plan().places[output];
+        run.engine
+            .write_place(crate::plan::Place { offset: place.offset + place.bytes - 4, ..place }, &[1; 4])
+            .unwrap();
+        assert!(
+            run.check().unwrap_err().to_string().contains("in tile 4095"),
+            "the last float of 2^18 threads is wrong"
+        );
+    }
+
+    #[test]
     fn a_ceiling_that_cannot_run_is_absent() {
         assert_eq!(absent(&F32_FMA, &Profile::webgpu()), None);
         static LOST: Ceiling = Ceiling { implementation: "no such", ..F32_FMA };

@@ -108,6 +108,15 @@ impl Gpu {
         Ok(Self { device, queue, profile, fault })
     }
 
+    /// The first adapter for a unit test; none where there is none and `GALAXY_GPU_NO_ADAPTER=allow` says that this will do.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Option<Arc<Self>> {
+        match Self::open(None) {
+            Err(_) if std::env::var("GALAXY_GPU_NO_ADAPTER").as_deref() == Ok("allow") => None,
+            opened => Some(opened.unwrap()),
+        }
+    }
+
     /// What it can do.
     pub fn profile(&self) -> &Profile {
         &self.profile

@@ -171,12 +171,9 @@ mod tests {
 
     const CALLS: usize = PASSES_OF_A_SET + 2;
 
-    /// Many small copies: more than one set of marks holds. None without an adapter, where that is allowed.
+    /// Many small copies: more than one set of marks holds. None without an adapter.
     fn engine(clock: bool) -> Option<GpuEngine> {
-        let mut gpu = match Gpu::open(None) {
-            Err(_) if std::env::var("GALAXY_GPU_NO_ADAPTER").as_deref() == Ok("allow") => return None,
-            opened => Arc::into_inner(opened.unwrap()).unwrap(),
-        };
+        let mut gpu = Arc::into_inner(Gpu::for_tests()?).unwrap();
         gpu.profile.timestamps &= clock;
         let case = Case::new("small", Constants::sizes(&[("VECTORS", 3)]));
         let mut graph = Graph::single(&peak::COPY, &case);
