@@ -4,15 +4,18 @@
 //! without touching this file. Times are the GPU's own where it has a clock.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use galaxy_gpu::engine::Gpu;
+use galaxy_gpu::engine::peak::Roof;
 use galaxy_gpu::engine::validate::prepared_engine;
-use galaxy_gpu::kernels::registry;
+use galaxy_gpu::engine::{Engine, Gpu};
+use galaxy_gpu::kernels::{peak::F32_FMA, registry};
 use galaxy_gpu::plan::{Program, obstacle};
 use std::time::Duration;
 
 fn kernels(criterion: &mut Criterion) {
     let gpu = Gpu::open(None).expect("an adapter to time");
     println!("adapter: {} ({})", gpu.profile().name, gpu.profile().driver);
+    let roof = Roof::measure(&gpu, &F32_FMA).expect("micro-kernels that compute what they should");
+    println!("ceilings: {:.1} GFLOP/s f32, {:.1} GB/s copy", roof.flops / 1e9, roof.bytes / 1e9);
     for contract in registry() {
         let mut group = criterion.benchmark_group(contract.name);
         group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));

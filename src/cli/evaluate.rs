@@ -45,7 +45,7 @@ pub struct Args {
 /// # Errors
 /// Bad input; a device that fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    args.out.as_deref().map_or(Ok(()), |path| check_output(path, &["png"]))?;
+    args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, &["png"]))?;
     let weights = find_weights(&args.run, args.last)?;
     let mut dataset = args.data.load()?;
     print_notes(&dataset);

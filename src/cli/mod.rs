@@ -4,6 +4,7 @@
 // What a closed pipe must not upset goes through `print_text`.
 #![deny(clippy::print_stdout)]
 
+mod bench;
 mod data;
 mod devices;
 mod evaluate;
@@ -19,6 +20,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Train galaxy classifiers on any vendor's GPU.
 #[derive(Parser)]
@@ -46,6 +48,9 @@ enum Command {
     /// List, check and time the kernels
     #[command(subcommand)]
     Kernels(kernels::Command),
+    /// Measure the adapter's ceilings, and training steps against them
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Show what a training step and an inference batch will run, how and why
     Plan(plan::Args),
     /// List the adapters
@@ -57,6 +62,7 @@ enum Command {
 /// # Errors
 /// Whatever the command could not do, with the context of what was being done.
 pub fn run() -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
     match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
@@ -64,6 +70,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(&command),
         Command::Data(command) => data::run(&command),
         Command::Kernels(command) => kernels::run(&command),
+        Command::Bench(command) => bench::run(&command, started),
         Command::Plan(args) => plan::run(&args),
         Command::Devices(args) => devices::run(&args),
     }

@@ -12,7 +12,8 @@ use crate::plan::bytes_in_words;
 use crate::report;
 use crate::train::history::EpochRecord;
 use crate::train::{
-    Adam, Card, Outcome, PREPROCESSING, Progress, RunFolder, Session, Settings, Setup, Watch, Weights, train,
+    Adam, Card, Outcome, PREPROCESSING, Progress, RunFolder, Session, Settings, Setup, Watch, Weights,
+    default_per_submit, train,
 };
 use anyhow::Context;
 use clap::ValueEnum;
@@ -159,11 +160,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     watch.bar.finish();
     conclude(&watch, &outcome, args.json)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A software adapter's steps are long, so that each is its own submission and Ctrl-C acts at once.
-fn default_per_submit(kind: &str) -> usize {
-    if kind == "software" || kind == "cpu" { 1 } else { 8 }
 }
 
 impl Args {

@@ -1,12 +1,13 @@
 //! Runs a plan on the CPU twins: slow, driverless, and the reference every GPU is held to.
 
-use super::{Engine, Metrics, bytes_of, floats_of};
+use super::{Engine, Metrics, Span, Timeline, bytes_of, floats_of};
 use crate::error::Result;
 use crate::graph::{Bank, Storage, TensorId};
 use crate::kernels::{self, Access, Args, Element, Real, StepParams, View, ViewMut};
 use crate::plan::{Plan, Program, Step};
 use half::f16;
 use std::ops::Range;
+use std::time::Instant;
 
 /// Contents of a tensor, or of a bank.
 enum Store<T> {
@@ -219,5 +220,27 @@ where
             }
             Store::Index(values) => bytemuck::cast_slice(&values[range]).to_vec(),
         })
+    }
+    fn clock(&self) -> &'static str {
+        "wall"
+    }
+
+    fn time(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64> {
+        let start = Instant::now();
+        self.run(program, &vec![*params; repeats])?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.finished()?;
+        Ok(seconds / repeats as f64)
+    }
+
+    fn timeline(&mut self, program: Program, params: &StepParams) -> Result<Timeline> {
+        let clock = Instant::now();
+        let mut timeline = Timeline::default();
+        for step in self.plan.steps(program).to_vec() {
+            let start = clock.elapsed().as_secs_f64();
+            self.run_step(&step, params);
+            timeline.steps.push(vec![Span { start, seconds: clock.elapsed().as_secs_f64() - start }]);
+        }
+        Ok(timeline)
     }
 }

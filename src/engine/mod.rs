@@ -4,6 +4,8 @@
 
 pub mod cpu;
 pub mod gpu;
+pub mod measure;
+pub mod peak;
 pub mod validate;
 
 pub use cpu::CpuEngine;
@@ -26,6 +28,24 @@ pub struct Metrics {
     pub count: f32,
     /// Sum of squares of all gradients; zero in inference.
     pub gradient_squares: f32,
+}
+
+/// When something ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Span {
+    /// Seconds since the timeline began.
+    pub start: f64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// One run of a program, dispatch by dispatch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timeline {
+    /// What the CPU did meanwhile, by name.
+    pub host: Vec<(&'static str, Span)>,
+    /// The dispatches of each of the program's steps, in the plan's order; a twin is one.
+    pub steps: Vec<Vec<Span>>,
 }
 
 /// Runs the programs of a plan.
@@ -65,6 +85,21 @@ pub trait Engine {
     /// # Errors
     /// The device is lost.
     fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>>;
+
+    /// Whose clock [`Engine::time`] and [`Engine::timeline`] read: `gpu`, or `wall` where submission and waiting count.
+    fn clock(&self) -> &'static str;
+
+    /// Seconds of one run of a program, the mean of `repeats` in one submission, after everything queued before.
+    ///
+    /// # Errors
+    /// The device is lost.
+    fn time(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64>;
+
+    /// Runs a program once, in its order and on its data, timing every dispatch alone, after everything queued before.
+    ///
+    /// # Errors
+    /// The device is lost.
+    fn timeline(&mut self, program: Program, params: &StepParams) -> Result<Timeline>;
 }
 
 /// Reads a tensor of floats, of either width.

@@ -33,6 +33,14 @@ impl Values {
             (values, _) => values,
         }
     }
+
+    /// As a buffer of such elements holds them.
+    pub fn bytes(&self, element: Element) -> Vec<u8> {
+        match self {
+            Self::Float(values) => super::bytes_of(values, element),
+            Self::Index(values) => bytemuck::cast_slice(values).to_vec(),
+        }
+    }
 }
 
 /// How one output compares.
@@ -131,14 +139,28 @@ pub fn prepared_engine(
     precision: Precision,
     checked: bool,
 ) -> Result<GpuEngine> {
-    let choice: Choice = format!("{}={}", contract.name, implementation.name).parse()?;
-    let options = Options { choices: vec![choice], guards: true };
-    let plan = Plan::new(&Graph::single(contract, case, precision), gpu.profile(), &options)?;
-    let mut engine = GpuEngine::new(gpu, plan, checked)?;
+    let variant = (contract, implementation.name, precision);
+    let mut engine = single_engine(gpu, variant, case, (true, checked))?;
     for (id, values) in fill(contract, case, precision).iter().enumerate() {
         write_guarded(&mut engine, id, values, contract.bindings[id].element_in(precision))?;
     }
     Ok(engine)
+}
+
+/// An engine for one call by a contract's implementation of this name, its buffers still empty; with guards around them
+/// and with the driver's checks where wanted.
+///
+/// # Errors
+/// As [`GpuEngine::new`].
+pub fn single_engine(
+    gpu: &Arc<Gpu>,
+    (contract, implementation, precision): (&'static Contract, &str, Precision),
+    case: &Case,
+    (guards, checked): (bool, bool),
+) -> Result<GpuEngine> {
+    let choice: Choice = format!("{}={implementation}", contract.name).parse()?;
+    let options = Options { choices: vec![choice], guards };
+    GpuEngine::new(gpu, Plan::new(&Graph::single(contract, case, precision), gpu.profile(), &options)?, checked)
 }
 
 /// Contents of all bindings before the call, as the precision stores them: outputs hold NaN (or a number no kernel
@@ -201,11 +223,8 @@ fn guarded(engine: &GpuEngine, id: usize) -> Place {
 }
 
 fn write_guarded(engine: &mut GpuEngine, id: usize, values: &Values, element: Element) -> Result<()> {
-    let mut bytes = match values {
-        Values::Float(values) => super::bytes_of(values, element),
-        Values::Index(values) => bytemuck::cast_slice(values).to_vec(),
-    };
     // half a word behind an odd number of f16 is guarded, too
+    let mut bytes = values.bytes(element);
     bytes.truncate(element.size() * engine.plan().tensors[id].elements);
     let place = guarded(engine, id);
     let mut all = vec![GUARD; place.bytes as usize];

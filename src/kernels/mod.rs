@@ -20,6 +20,7 @@ pub mod dense;
 pub mod dropout;
 pub mod matrix;
 pub mod maxpool2d;
+pub mod peak;
 pub mod reduce;
 pub mod relu;
 pub mod softmax_cross_entropy;
@@ -202,6 +203,7 @@ pub fn registry() -> Vec<&'static Contract> {
         reduce::CONTRACTS,
         adam::CONTRACTS,
         matrix::CONTRACTS,
+        peak::CONTRACTS,
     ]
     .concat()
 }

@@ -3,6 +3,7 @@
 //! This room drives an engine over a data set. It knows nothing of argument parsing or the terminal: progress leaves it
 //! as plain numbers, and pictures are made of those numbers in `report`.
 
+pub mod bench;
 pub mod history;
 pub mod metrics;
 mod optimizer;
@@ -36,6 +37,12 @@ pub struct Settings {
     pub adam: Adam,
     /// Steps handed to the device at once; changes no result.
     pub per_submit: usize,
+}
+
+/// Steps handed at once to a device of this kind. A software adapter's steps are long, so that each is its own submission
+/// and Ctrl-C acts at once.
+pub fn default_per_submit(kind: &str) -> usize {
+    if kind == "software" || kind == "cpu" { 1 } else { 8 }
 }
 
 /// Where a running epoch stands.

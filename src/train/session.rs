@@ -174,6 +174,11 @@ impl Session {
         &*self.engine
     }
 
+    /// The engine, to measure it.
+    pub fn engine_mut(&mut self) -> &mut dyn Engine {
+        &mut *self.engine
+    }
+
     /// Writes every parameter, in the model's order.
     ///
     /// # Errors

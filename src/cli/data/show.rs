@@ -51,7 +51,7 @@ const SIMULATED_SIZE: usize = 256;
 /// # Errors
 /// Data that cannot be read, an image that does not exist, a picture that cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    check_output(&args.out, &["png"])?;
+    check_output("--out", &args.out, &["png"])?;
     let simulated = simulate::Settings { images: SIMULATED, size: SIMULATED_SIZE, seed: args.seed };
     let dataset = args.source.load(simulated)?;
     let indices: Vec<u32> = (0..dataset.len() as u32).collect();

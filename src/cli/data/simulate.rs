@@ -34,7 +34,7 @@ pub struct Args {
 /// # Errors
 /// Settings out of range; a file that exists or cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    check_output(&args.out, &["h5", "hdf5"])?;
+    check_output("--out", &args.out, &["h5", "hdf5"])?;
     // A name that leads nowhere (a broken link) is taken, too.
     if !args.force && args.out.symlink_metadata().is_ok() {
         return Err(

@@ -2,10 +2,13 @@
 
 use super::{Columns, Selection, Task};
 use crate::cli::{print_json, print_text};
+use crate::engine::Gpu;
+use crate::engine::measure::{Sampling, sample};
+use crate::engine::peak::Roof;
 use crate::engine::validate::prepared_engine;
-use crate::engine::{Gpu, GpuEngine};
 use crate::error::Result;
-use crate::kernels::{Case, StepParams};
+use crate::kernels::Case;
+use crate::kernels::peak::F32_FMA;
 use crate::plan::{Program, obstacle};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -21,13 +24,6 @@ pub struct Args {
     selection: Selection,
 }
 
-/// Measurements of a case; their median counts.
-const SAMPLES: usize = 5;
-/// Seconds that one measurement should last, so that the clock's steps do not matter.
-const SAMPLE_SECONDS: f64 = 0.02;
-/// Most runs in one submission.
-const MOST_REPEATS: f64 = 200.0;
-
 /// A line of the JSON.
 #[derive(Serialize)]
 struct Timing {
@@ -40,6 +36,9 @@ struct Timing {
     gflops: f64,
     /// 10^9 bytes a second, counting each byte that must move once.
     gigabytes_per_second: f64,
+    /// Share of the nearer of the adapter's measured ceilings, f32 arithmetic and memory; above one where the data lies in a
+    /// cache.
+    share_of_ceiling: f64,
 }
 
 #[derive(Serialize)]
@@ -51,6 +50,8 @@ struct Report<'a> {
     clock: &'static str,
     /// Cases that could not run; why is said on standard error.
     failed: usize,
+    peak_gflops: f64,
+    peak_gigabytes_per_second: f64,
     results: Vec<Timing>,
 }
 
@@ -63,11 +64,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let tasks = args.selection.tasks(|case| case.bench)?;
     let gpu = args.selection.open()?;
     let profile = gpu.profile();
-    let clock = if profile.timestamps { "gpu" } else { "wall" };
+    let clock = gpu.clock();
     let columns = Columns::of(&tasks);
+    let roof = Roof::measure(&gpu, &F32_FMA)?;
+    let [peak_gflops, peak_gigabytes_per_second] = [roof.flops / 1e9, roof.bytes / 1e9];
     if !json {
         print_text(format!("{} ({}, {}), {clock} clock\n", profile.name, profile.backend, profile.driver))?;
-        print_text(line(&columns, ["contract", "implementation", "case", "ms", "GFLOP/s", "GB/s"]))?;
+        print_text(format!("ceilings: {peak_gflops:.1} GFLOP/s, {peak_gigabytes_per_second:.1} GB/s\n"))?;
+        print_text(line(&columns, ["contract", "implementation", "case", "ms", "GFLOP/s", "GB/s", "% of ceiling"]))?;
     }
     let mut results = Vec::new();
     let mut failed = 0;
@@ -78,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 eprintln!("skipped {name}: {why}");
                 continue;
             }
-            match time_case(&gpu, task, case, checked) {
+            match time_case(&gpu, task, case, checked, roof) {
                 Ok(timing) => {
                     if !json {
                         print_text(timing.in_words(&columns))?;
@@ -94,29 +98,41 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if json {
         let (adapter, driver) = (&profile.name, &profile.driver);
-        print_json(&Report { adapter, driver, checked, clock, failed, results })?;
+        print_json(&Report {
+            adapter,
+            driver,
+            checked,
+            clock,
+            failed,
+            peak_gflops,
+            peak_gigabytes_per_second,
+            results,
+        })?;
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-fn line(columns: &Columns, cells: [&str; 6]) -> String {
-    let [contract, implementation, case, milliseconds, gflops, bytes] = cells;
+fn line(columns: &Columns, cells: [&str; 7]) -> String {
+    let [contract, implementation, case, milliseconds, gflops, bytes, share] = cells;
     let (a, b, c) = (columns.contract, columns.implementation.max("implementation".len()), columns.case);
-    format!("{contract:<a$}  {implementation:<b$}  {case:<c$}  {milliseconds:>10}  {gflops:>8}  {bytes:>7}\n")
+    format!(
+        "{contract:<a$}  {implementation:<b$}  {case:<c$}  {milliseconds:>10}  {gflops:>8}  {bytes:>7}  {share:>12}\n"
+    )
 }
 
 impl Timing {
     fn in_words(&self, columns: &Columns) -> String {
         let milliseconds = format!("{:.4}", self.milliseconds);
-        let [gflops, bytes] = [self.gflops, self.gigabytes_per_second].map(|number| format!("{number:.1}"));
-        line(columns, [self.contract, &self.implementation, self.case, &milliseconds, &gflops, &bytes])
+        let numbers = [self.gflops, self.gigabytes_per_second, 1e2 * self.share_of_ceiling];
+        let [gflops, bytes, share] = numbers.map(|number| format!("{number:.1}"));
+        line(columns, [self.contract, &self.implementation, self.case, &milliseconds, &gflops, &bytes, &share])
     }
 }
 
-fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) -> Result<Timing> {
+fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool, roof: Roof) -> Result<Timing> {
     let Task { contract, implementation, precision, .. } = *task;
     let mut engine = prepared_engine(gpu, contract, implementation, case, precision, checked)?;
-    let seconds = median_seconds(&mut engine, &case.step)?;
+    let seconds = sample(&mut engine, Program::Train, &case.step, Sampling::KERNEL)?.median();
     let cost = contract.cost_in(&case.constants, precision);
     Ok(Timing {
         contract: contract.name,
@@ -125,17 +141,6 @@ fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) -> Result<
         milliseconds: 1e3 * seconds,
         gflops: cost.flops / seconds / 1e9,
         gigabytes_per_second: cost.bytes / seconds / 1e9,
+        share_of_ceiling: roof.share(cost, seconds).0,
     })
-}
-
-/// Median of several measurements, each of as many runs as it takes to read the clock well.
-fn median_seconds(engine: &mut GpuEngine, step: &StepParams) -> Result<f64> {
-    // The first run also waits for uploads and warms the caches.
-    engine.time(Program::Train, step, 1)?;
-    let once = engine.time(Program::Train, step, 1)?;
-    let repeats = (SAMPLE_SECONDS / once.max(1e-9)).clamp(1.0, MOST_REPEATS) as usize;
-    let mut samples = (0..SAMPLES).map(|_| engine.time(Program::Train, step, repeats)).collect::<Result<Vec<f64>>>()?;
-    samples.sort_by(f64::total_cmp);
-    // A clock that did not move at all would divide by zero.
-    Ok(samples[SAMPLES / 2].max(1e-12))
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    profile: Profile,
+    pub(super) profile: Profile,
     /// The first error the driver reported outside of a call.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -147,9 +147,23 @@ impl Gpu {
         Ok(Self { device, queue, profile, fault })
     }
 
+    /// The first adapter for a unit test; none where there is none and `GALAXY_GPU_NO_ADAPTER=allow` says that this will do.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Option<Arc<Self>> {
+        match Self::open(None) {
+            Err(_) if std::env::var("GALAXY_GPU_NO_ADAPTER").as_deref() == Ok("allow") => None,
+            opened => Some(opened.unwrap()),
+        }
+    }
+
     /// What it can do.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// Whose clock times its work: `gpu`, or `wall` where it has none.
+    pub fn clock(&self) -> &'static str {
+        if self.profile.timestamps { "gpu" } else { "wall" }
     }
 
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {

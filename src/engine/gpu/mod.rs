@@ -8,7 +8,7 @@ mod timing;
 
 pub use device::{Gpu, adapters};
 
-use super::{Engine, Metrics};
+use super::{Engine, Metrics, Timeline};
 use crate::error::{Error, Result};
 use crate::graph::{METRICS_SLOTS, TensorId};
 use crate::kernels::StepParams;
@@ -88,11 +88,7 @@ impl GpuEngine {
     }
 
     fn encode(&self, pass: &mut wgpu::ComputePass, program: Program, step: usize) {
-        for dispatch in &self.programs[program as usize] {
-            pass.set_pipeline(&dispatch.pipeline);
-            pass.set_bind_group(0, &dispatch.bind_group, &[step as u32 * ALIGNMENT as u32]);
-            pass.dispatch_workgroups(dispatch.grid.x, dispatch.grid.y, 1);
-        }
+        self.programs[program as usize].iter().for_each(|dispatch| dispatch.encode(pass, step));
     }
 }
 
@@ -138,5 +134,16 @@ impl Engine for GpuEngine {
 
     fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>> {
         self.read_place(self.plan.places[tensor])
+    }
+    fn clock(&self) -> &'static str {
+        self.gpu.clock()
+    }
+
+    fn time(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64> {
+        self.time_runs(program, params, repeats)
+    }
+
+    fn timeline(&mut self, program: Program, params: &StepParams) -> Result<Timeline> {
+        self.time_dispatches(program, params)
     }
 }

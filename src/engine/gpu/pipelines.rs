@@ -3,7 +3,7 @@
 use super::Gpu;
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Grid, StepParams, common_source};
-use crate::plan::{Dispatch, Plan};
+use crate::plan::{ALIGNMENT, Dispatch, Plan};
 use rayon::prelude::*;
 use std::num::NonZeroU64;
 
@@ -12,6 +12,15 @@ pub(super) struct Encoded {
     pub pipeline: wgpu::ComputePipeline,
     pub bind_group: wgpu::BindGroup,
     pub grid: Grid,
+}
+
+impl Encoded {
+    /// Encodes it with the parameters of a submission's step of this number.
+    pub fn encode(&self, pass: &mut wgpu::ComputePass, step: usize) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[step as u32 * ALIGNMENT as u32]);
+        pass.dispatch_workgroups(self.grid.x, self.grid.y, 1);
+    }
 }
 
 /// Dispatches of both programs of a plan.

@@ -1,66 +1,205 @@
 //! How long work takes on the GPU's own clock, or on the wall where it has none.
 
-use super::{GpuEngine, readback};
+use super::{Gpu, GpuEngine, readback};
+use crate::engine::{Engine, Span, Timeline};
 use crate::error::Result;
 use crate::kernels::StepParams;
 use crate::plan::Program;
 use std::time::Instant;
 
+/// Marks that a query set may hold (`wgpu::QUERY_SET_MAX_QUERIES`), two to a pass.
+const PASSES_OF_A_SET: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
+
+/// Where passes leave the clock's readings as they begin and end.
+struct Marks {
+    sets: Vec<wgpu::QuerySet>,
+    passes: usize,
+    /// Of each set, where its readings go.
+    resolved: Vec<(wgpu::Buffer, wgpu::Buffer)>,
+}
+
+impl Marks {
+    fn new(gpu: &Gpu, passes: usize) -> Self {
+        let sizes = (0..passes).step_by(PASSES_OF_A_SET).map(|first| 2 * PASSES_OF_A_SET.min(passes - first));
+        let set = |count: usize| {
+            let (label, ty, count) = (Some("timing"), wgpu::QueryType::Timestamp, count as u32);
+            gpu.device.create_query_set(&wgpu::QuerySetDescriptor { label, ty, count })
+        };
+        let buffers = |count: usize| {
+            use wgpu::BufferUsages as Usage;
+            let bytes = 8 * count as u64;
+            let resolved = gpu.buffer("timestamps", bytes, Usage::QUERY_RESOLVE | Usage::COPY_SRC);
+            (resolved, gpu.buffer("timestamps read-back", bytes, Usage::MAP_READ | Usage::COPY_DST))
+        };
+        Self { sets: sizes.clone().map(set).collect(), passes, resolved: sizes.map(buffers).collect() }
+    }
+
+    /// Begins a pass with its number's marks.
+    fn pass<'a>(&self, encoder: &'a mut wgpu::CommandEncoder, number: usize) -> wgpu::ComputePass<'a> {
+        let begin = 2 * (number % PASSES_OF_A_SET) as u32;
+        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("timing"),
+            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                query_set: &self.sets[number / PASSES_OF_A_SET],
+                beginning_of_pass_write_index: Some(begin),
+                end_of_pass_write_index: Some(begin + 1),
+            }),
+        })
+    }
+
+    fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
+        for (set, (resolved, readable)) in self.sets.iter().zip(&self.resolved) {
+            encoder.resolve_query_set(set, 0..(resolved.size() / 8) as u32, resolved, 0);
+            encoder.copy_buffer_to_buffer(resolved, 0, readable, 0, resolved.size());
+        }
+    }
+
+    /// When each pass ran, from the beginning of the first, once everything is submitted; waits for it.
+    fn spans(&self, gpu: &Gpu) -> Result<Vec<Span>> {
+        let mut ticks: Vec<u64> = Vec::with_capacity(2 * self.passes);
+        for (_, readable) in &self.resolved {
+            ticks.extend(bytemuck::pod_collect_to_vec::<u8, u64>(&readback::map_now(gpu, readable)?));
+        }
+        let period = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
+        let first = ticks.first().copied().unwrap_or_default();
+        let since = |a: u64, b: u64| b.saturating_sub(a) as f64 * period;
+        let spans = ticks.chunks_exact(2);
+        Ok(spans.map(|pass| Span { start: since(first, pass[0]), seconds: since(pass[0], pass[1]) }).collect())
+    }
+}
+
 impl GpuEngine {
-    /// Seconds of one run of a program, the mean of `repeats` in one submission, after everything queued before.
-    ///
-    /// # Errors
-    /// The device is lost.
-    pub fn time(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64> {
-        super::Engine::wait(self)?;
+    /// As [`Engine::time`].
+    pub(super) fn time_runs(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64> {
+        Engine::wait(self)?;
         self.write_params(std::slice::from_ref(params));
-        let seconds = match self.gpu.profile().timestamps {
-            true => self.time_by_timestamps(program, repeats)?,
-            false => self.time_by_wall(program, repeats)?,
+        let gpu = self.gpu.clone();
+        let marks = gpu.profile().timestamps.then(|| Marks::new(&gpu, 1));
+        let clock = Instant::now();
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let mut pass = match &marks {
+            Some(marks) => marks.pass(&mut encoder, 0),
+            None => encoder.begin_compute_pass(&Default::default()),
+        };
+        (0..repeats).for_each(|_| self.encode(&mut pass, program, 0));
+        drop(pass);
+        if let Some(marks) = &marks {
+            marks.resolve(&mut encoder);
+        }
+        let submission = gpu.queue.submit([encoder.finish()]);
+        readback::wait_for(&gpu, Some(submission))?;
+        let seconds = match marks {
+            Some(marks) => marks.spans(&gpu)?.iter().map(|span| span.seconds).sum(),
+            None => clock.elapsed().as_secs_f64(),
         };
         Ok(seconds / repeats as f64)
     }
 
-    fn time_by_timestamps(&mut self, program: Program, repeats: usize) -> Result<f64> {
-        let gpu = self.gpu.clone();
-        let query_set = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
-            label: Some("timing"),
-            ty: wgpu::QueryType::Timestamp,
-            count: 2,
-        });
-        let resolved = gpu.buffer("timestamps", 16, wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let readable = gpu.buffer("timestamps read-back", 16, usage);
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("timing"),
-            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                query_set: &query_set,
-                beginning_of_pass_write_index: Some(0),
-                end_of_pass_write_index: Some(1),
-            }),
-        });
-        (0..repeats).for_each(|_| self.encode(&mut pass, program, 0));
-        drop(pass);
-        encoder.resolve_query_set(&query_set, 0..2, &resolved, 0);
-        encoder.copy_buffer_to_buffer(&resolved, 0, &readable, 0, 16);
-        gpu.queue.submit([encoder.finish()]);
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&readback::map_now(&gpu, &readable)?);
-        let period = f64::from(gpu.queue.get_timestamp_period());
-        Ok(ticks[1].saturating_sub(ticks[0]) as f64 * period * 1e-9)
+    /// As [`Engine::timeline`]: a pass for each dispatch, or a submission where there is no clock to mark passes with.
+    pub(super) fn time_dispatches(&mut self, program: Program, params: &StepParams) -> Result<Timeline> {
+        Engine::wait(self)?;
+        self.write_params(std::slice::from_ref(params));
+        // parameters and earlier uploads are on the device before the clock starts
+        let uploaded = self.gpu.queue.submit([]);
+        readback::wait_for(&self.gpu, Some(uploaded))?;
+        match self.gpu.profile().timestamps {
+            true => self.mark_dispatches(program),
+            false => self.submit_dispatches(program),
+        }
     }
 
-    fn time_by_wall(&mut self, program: Program, repeats: usize) -> Result<f64> {
-        let gpu = self.gpu.clone();
-        let start = Instant::now();
+    /// The spans of a program's dispatches as the steps they belong to.
+    fn by_step(&self, program: Program, spans: Vec<Span>) -> Vec<Vec<Span>> {
+        let mut spans = spans.into_iter();
+        let steps = self.plan.steps(program).iter();
+        steps.map(|step| spans.by_ref().take(step.dispatches.len()).collect()).collect()
+    }
+
+    fn mark_dispatches(&self, program: Program) -> Result<Timeline> {
+        let gpu = &self.gpu;
+        let dispatches = &self.programs[program as usize];
+        let marks = Marks::new(gpu, dispatches.len());
+        let clock = Instant::now();
+        let now = || clock.elapsed().as_secs_f64();
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        (0..repeats).for_each(|_| self.encode(&mut pass, program, 0));
-        drop(pass);
-        let submission_index = Some(gpu.queue.submit([encoder.finish()]));
-        let waited = gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
-        gpu.check()?;
-        let failed = |e| crate::Error::device(format!("waiting for the GPU failed: {e}"), "check the driver");
-        waited.map(|_| start.elapsed().as_secs_f64()).map_err(failed)
+        for (number, dispatch) in dispatches.iter().enumerate() {
+            dispatch.encode(&mut marks.pass(&mut encoder, number), 0);
+        }
+        marks.resolve(&mut encoder);
+        let commands = encoder.finish();
+        let encoded = now();
+        let submission = gpu.queue.submit([commands]);
+        let submitted = now();
+        readback::wait_for(gpu, Some(submission))?;
+        let ended = now();
+        let host = [("encode", 0.0, encoded), ("submit", encoded, submitted), ("wait", submitted, ended)];
+        let host = host.map(|(name, start, end)| (name, Span { start, seconds: end - start }));
+        let mut spans = marks.spans(gpu)?;
+        // The two clocks have no common zero: the last dispatch ends where the CPU's waiting does.
+        let last = spans.last().map_or(0.0, |span| span.start + span.seconds);
+        spans.iter_mut().for_each(|span| span.start += (ended - last).max(0.0));
+        Ok(Timeline { host: host.to_vec(), steps: self.by_step(program, spans) })
+    }
+
+    fn submit_dispatches(&self, program: Program) -> Result<Timeline> {
+        let gpu = &self.gpu;
+        let (mut host, mut spans) = (Vec::new(), Vec::new());
+        let clock = Instant::now();
+        let now = || clock.elapsed().as_secs_f64();
+        for dispatch in &self.programs[program as usize] {
+            let start = now();
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            dispatch.encode(&mut encoder.begin_compute_pass(&Default::default()), 0);
+            let commands = encoder.finish();
+            let encoded = now();
+            let submission = gpu.queue.submit([commands]);
+            readback::wait_for(gpu, Some(submission))?;
+            host.push(("encode", Span { start, seconds: encoded - start }));
+            spans.push(Span { start: encoded, seconds: now() - encoded });
+        }
+        Ok(Timeline { host, steps: self.by_step(program, spans) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use crate::kernels::{Case, Constants, Precision, peak};
+    use crate::plan::{Options, Plan};
+    use std::sync::Arc;
+
+    const CALLS: usize = PASSES_OF_A_SET + 2;
+
+    /// Many small copies: more than one set of marks holds. None without an adapter.
+    fn engine(clock: bool) -> Option<GpuEngine> {
+        let mut gpu = Arc::into_inner(Gpu::for_tests()?).unwrap();
+        gpu.profile.timestamps &= clock;
+        let case = Case::new("small", Constants::sizes(&[("VECTORS", 3)]));
+        let mut graph = Graph::single(&peak::COPY, &case, Precision::F32);
+        graph.train = vec![graph.train[0].clone(); CALLS];
+        let plan = Plan::new(&graph, gpu.profile(), &Options::default()).unwrap();
+        Some(GpuEngine::new(&Arc::new(gpu), plan, true).unwrap())
+    }
+
+    #[test]
+    fn every_dispatch_has_its_span_in_order() {
+        for clock in [true, false] {
+            let Some(mut engine) = engine(clock) else { return };
+            let params = StepParams::default();
+            let timeline = engine.timeline(Program::Train, &params).unwrap();
+            assert_eq!(timeline.steps.len(), CALLS);
+            let mut end = 0.0;
+            for spans in &timeline.steps {
+                let [span] = spans[..] else { panic!("a copy is one dispatch: {spans:?}") };
+                // a nanosecond for the rounding of starts and lengths
+                assert!(span.start >= end - 1e-9 && span.seconds >= 0.0, "{span:?} after {end}");
+                end = span.start + span.seconds;
+            }
+            assert!(engine.time(Program::Train, &params, 1).unwrap() > 0.0);
+            if !clock {
+                assert_eq!((engine.clock(), timeline.host.len()), ("wall", CALLS), "a submission for each");
+            }
+        }
     }
 }

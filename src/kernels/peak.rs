@@ -1,0 +1,283 @@
+//! Micro-kernels: what an adapter can do at most, measured as its other kernels are. No layer calls them.
+//!
+//! ```text
+//! peak.fma    x = x * a + b, 16 ROUNDS times for each of 12 numbers of a thread
+//! peak.copy   output[i] = input[i]
+//! peak.matrix product = left * right added up ROUNDS times, 8 times for each of GROUPS groups, 16 x 16 matrices
+//! ```
+//!
+//! [`CEILINGS`] lists what `bench peak` measures: another ceiling is a contract here, its WGSL, and one entry. Peaks and
+//! the roofline drawn from them: Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model for
+//! Multicore Architectures", CACM 52(4), 2009.
+//!
+//! Constants: `THREADS`, `ROUNDS`; `VECTORS`; `GROUPS`, `ROUNDS`.
+
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Precision, Real,
+    Tolerance,
+};
+use crate::{shader, twin};
+
+/// Multiply-adds of one number in a round, written out in the shader.
+const ROWS: usize = 16;
+/// Numbers of a thread.
+const NUMBERS: usize = 12;
+/// Sums of a group of threads that hold matrices.
+const MATRICES: usize = 8;
+
+/// The contracts of this file.
+pub const CONTRACTS: &[&Contract] = &[&FMA, &COPY, &MATRIX];
+
+/// `start, coefficients -> output`.
+pub static FMA: Contract = Contract {
+    name: "peak.fma",
+    formula: "x = x * coefficients[0] + coefficients[1], 16 ROUNDS times; output = sum of a thread's three vectors",
+    bindings: &[
+        Binding::read("start").filled(Fill::Dyadic),
+        // one and one: every multiply-add counts, and no sum is rounded
+        Binding::read("coefficients").filled(Fill::Ones),
+        Binding::write("output"),
+    ],
+    constants: &["THREADS", "ROUNDS"],
+    lengths: |c| vec![NUMBERS * c.size("THREADS"), 2, 4 * c.size("THREADS")],
+    twin: twin!(fma),
+    cost: |c| {
+        let threads = c.float("THREADS");
+        Cost { flops: 2.0 * (ROWS * NUMBERS) as f64 * c.float("ROUNDS") * threads, bytes: 64.0 * threads }
+    },
+    tolerance: |c| Tolerance::sum(ROWS * c.size("ROUNDS")),
+    cases: fma_cases,
+    implementations: &[Implementation::direct(|c| {
+        let grid = Grid::elements(c.size("THREADS"), 64);
+        Launch::single(shader!("peak/fma_direct.wgsl"), 3, grid).iterating(c.size("ROUNDS"))
+    })],
+};
+
+/// `input -> output`.
+pub static COPY: Contract = Contract {
+    name: "peak.copy",
+    formula: "output[i] = input[i]",
+    bindings: &[Binding::read("input"), Binding::write("output")],
+    constants: &["VECTORS"],
+    lengths: |c| vec![4 * c.size("VECTORS"); 2],
+    twin: twin!(copy),
+    cost: |c| Cost { flops: 0.0, bytes: 32.0 * c.float("VECTORS") },
+    tolerance: |_| Tolerance::EXACT,
+    cases: copy_cases,
+    implementations: &[Implementation::direct(|c| {
+        Launch::single(shader!("peak/copy_direct.wgsl"), 2, Grid::elements(c.size("VECTORS"), 256))
+    })],
+};
+
+/// `left (16 x 16), right (16 x 16) -> product (GROUPS x 8 x 16 x 16)`.
+pub static MATRIX: Contract = Contract {
+    name: "peak.matrix",
+    formula: "product = the sum of ROUNDS times left * right, eight times for each group",
+    // sums of up to 4096 rounds are exact
+    bindings: &[
+        Binding::read("left").filled(Fill::Dyadic).or_half(),
+        Binding::read("right").filled(Fill::Dyadic).or_half(),
+        Binding::write("product"),
+    ],
+    constants: &["GROUPS", "ROUNDS"],
+    lengths: |c| vec![256, 256, MATRICES * 256 * c.size("GROUPS")],
+    twin: twin!(matrix),
+    cost: |c| {
+        let products = MATRICES as f64 * c.float("GROUPS");
+        Cost { flops: 2.0 * 4096.0 * c.float("ROUNDS") * products, bytes: 1024.0 * products + 2048.0 }
+    },
+    tolerance: |_| Tolerance::EXACT,
+    cases: || {
+        vec![
+            Case::new("smallest", matrix_constants(1, 1)),
+            Case::new("some groups", matrix_constants(5, 7)),
+            Case::new("many rounds", matrix_constants(2, 4096)),
+        ]
+    },
+    implementations: &[
+        Implementation {
+            name: "matrix",
+            needs: Needs::MATRIX,
+            accepts: |_| true,
+            launch: |c| Launch::single(shader!("peak/matrix_matrix.wgsl"), 3, Grid::groups(c.size("GROUPS"))),
+        },
+        Implementation::direct(|c| {
+            let grid = Grid::elements(MATRICES * 256 * c.size("GROUPS"), 64);
+            Launch::single(shader!("peak/matrix_direct.wgsl"), 3, grid).iterating(c.size("ROUNDS"))
+        }),
+    ],
+};
+
+/// What a ceiling counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Additions and multiplications.
+    Flops,
+    /// Bytes read and written.
+    Bytes,
+}
+
+impl Unit {
+    /// How much of it there is in a piece of work.
+    pub fn of(self, cost: Cost) -> f64 {
+        match self {
+            Self::Flops => cost.flops,
+            Self::Bytes => cost.bytes,
+        }
+    }
+}
+
+/// A ceiling of an adapter and how it is measured.
+pub struct Ceiling {
+    /// Its name, also in JSON.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub about: &'static str,
+    /// What it counts.
+    pub unit: Unit,
+    /// The micro-kernel.
+    pub contract: &'static Contract,
+    /// What its `or_half` tensors are stored in.
+    pub precision: Precision,
+    /// The implementation of it that counts; where it cannot run, the adapter has no such ceiling.
+    pub implementation: &'static str,
+    /// Sizes of a run. The scale starts at 1 and grows to at most `largest`, until a run is long enough.
+    pub sizes: fn(scale: usize) -> Constants,
+    /// Largest scale.
+    pub largest: usize,
+    /// Sizes of a tile. A run's buffers repeat those of its tile, so that the twin of a tile checks a whole run.
+    pub tile: fn(run: Constants) -> Constants,
+}
+
+/// What adds and multiplies in f32.
+pub static F32_FMA: Ceiling = Ceiling {
+    name: "f32_fma",
+    about: "f32 multiply-add",
+    unit: Unit::Flops,
+    contract: &FMA,
+    precision: Precision::F32,
+    implementation: "direct",
+    // 2^18 threads fill the largest GPU; 3.2 GFLOP
+    sizes: |scale| fma_constants(1 << 18, 32 * scale),
+    largest: 64,
+    tile: |run| run.with("THREADS", 64.0),
+};
+
+/// What multiplies f16 and adds in f32, on cooperative matrices.
+pub static F16_MATRIX: Ceiling = Ceiling {
+    name: "f16_matrix",
+    about: "f16 matrices, f32 sums",
+    unit: Unit::Flops,
+    contract: &MATRIX,
+    precision: Precision::Mixed,
+    implementation: "matrix",
+    // 2112 groups are 16 on each of the 132 multiprocessors of a large card; 4.4 GFLOP
+    sizes: |scale| matrix_constants(2112, 32 * scale),
+    largest: 64,
+    tile: |run| run.with("GROUPS", 1.0),
+};
+
+/// What moves bytes between memory and registers.
+pub static COPY_BANDWIDTH: Ceiling = Ceiling {
+    name: "copy",
+    about: "copy, read + written",
+    unit: Unit::Bytes,
+    contract: &COPY,
+    precision: Precision::F32,
+    implementation: "direct",
+    // 64 MiB each way, more than most caches hold; a fast GPU gets 512 MiB
+    sizes: |scale| copy_constants(scale << 22),
+    largest: 8,
+    tile: |run| run.with("VECTORS", 65_536.0),
+};
+
+/// Every ceiling, in the order it is measured and shown.
+pub static CEILINGS: &[&Ceiling] = &[&F32_FMA, &F16_MATRIX, &COPY_BANDWIDTH];
+
+fn fma_constants(threads: usize, rounds: usize) -> Constants {
+    Constants::sizes(&[("THREADS", threads), ("ROUNDS", rounds)])
+}
+
+fn copy_constants(vectors: usize) -> Constants {
+    Constants::sizes(&[("VECTORS", vectors)])
+}
+
+fn matrix_constants(groups: usize, rounds: usize) -> Constants {
+    Constants::sizes(&[("GROUPS", groups), ("ROUNDS", rounds)])
+}
+
+/// Twin of `peak.matrix`.
+pub fn matrix<T: Real>(mut args: Args<T>) {
+    let (left, right, rounds) = (args.floats(0), args.floats(1), T::of(args.constants.float("ROUNDS")));
+    for (i, value) in args.floats_out(0).iter_mut().enumerate() {
+        let (row, column) = (i / 16 % 16, i % 16);
+        let product: T = (0..16).map(|k| left[row * 16 + k] * right[k * 16 + column]).sum();
+        *value = rounds * product;
+    }
+}
+
+/// Twin of `peak.fma`.
+pub fn fma<T: Real>(mut args: Args<T>) {
+    let (start, coefficients) = (args.floats(0), args.floats(1));
+    let times = ROWS * args.constants.size("ROUNDS");
+    for (start, sums) in start.chunks_exact(NUMBERS).zip(args.floats_out(0).chunks_exact_mut(4)) {
+        let mut numbers = [T::zero(); NUMBERS];
+        numbers.copy_from_slice(start);
+        for _ in 0..times {
+            numbers.iter_mut().for_each(|x| *x = *x * coefficients[0] + coefficients[1]);
+        }
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = numbers[i] + numbers[4 + i] + numbers[8 + i];
+        }
+    }
+}
+
+/// Twin of `peak.copy`.
+pub fn copy<T: Real>(mut args: Args<T>) {
+    args.floats_out(0).copy_from_slice(args.floats(0));
+}
+
+fn fma_cases() -> Vec<Case> {
+    let halves: &[(&str, Fill)] = &[("start", Fill::Uniform), ("coefficients", Fill::Shuffled)];
+    vec![
+        Case::new("smallest", fma_constants(1, 1)),
+        Case::new("around a workgroup", fma_constants(65, 3)),
+        Case::new("coefficients of plus and minus a half", fma_constants(64, 1)).filled(halves),
+        Case::new("long chains", fma_constants(4096, 64)).timed(),
+    ]
+}
+
+fn copy_cases() -> Vec<Case> {
+    vec![
+        Case::new("smallest", copy_constants(1)),
+        Case::new("around two workgroups", copy_constants(513)),
+        Case::new("8 MiB", copy_constants(1 << 19)).timed(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_whole_tiles_at_every_scale() {
+        for ceiling in CEILINGS {
+            for scale in [1, ceiling.largest] {
+                let run = (ceiling.sizes)(scale);
+                let tile = (ceiling.tile)(run.clone());
+                let lengths = |c| (ceiling.contract.lengths)(c);
+                for (whole, part) in lengths(&run).into_iter().zip(lengths(&tile)) {
+                    assert!(whole.is_multiple_of(part), "{} at scale {scale}: {whole} of {part}", ceiling.name);
+                }
+            }
+            assert!(ceiling.contract.implementation(ceiling.implementation).is_some(), "{}", ceiling.name);
+        }
+    }
+
+    #[test]
+    fn costs_count_what_the_loops_do() {
+        let cost = (FMA.cost)(&fma_constants(2, 3));
+        assert_eq!(cost, Cost { flops: 2.0 * (2 * 12 * 16 * 3) as f64, bytes: 2.0 * (12.0 + 4.0) * 4.0 });
+        assert_eq!((COPY.cost)(&copy_constants(5)).bytes, 5.0 * 16.0 * 2.0);
+    }
+}
