@@ -25,6 +25,10 @@ override SPLIT_ROWS: u32;
 // The taps of four rows, less the padding (above and left they wrap to large numbers), and their input channels.
 struct Taps { y: vec4u, x: vec4u, channel: vec4u }
 
+// What they see from a row of output pixels: where the image's rows start, whether those are there, and the columns seen from
+// the first pixel.
+struct Seen { at: vec4u, inside: vec4<bool>, x: vec4u }
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
@@ -50,12 +54,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var bias_right = vec4f();
     let last = min((split + 1u) * SPLIT_ROWS, BATCH * OUT_H);
     for (var out_row = split * SPLIT_ROWS; out_row < last; out_row++) {
+        let seen0 = seen(upper, out_row);
+        let seen1 = seen(lower, out_row);
         for (var ox = 0u; ox < OUT_W; ox++) {
             let place = (out_row * OUT_W + ox) * columns;
             let e0 = output_gradient[place + column];
             let e1 = output_gradient[place + right];
-            let x0 = load(upper, out_row, ox);
-            let x1 = load(lower, out_row, ox);
+            let x0 = load(seen0, ox);
+            let x1 = load(seen1, ox);
             upper_left += outer(e0, x0);
             upper_right += outer(e1, x0);
             lower_left += outer(e0, x1);
@@ -85,12 +91,16 @@ fn taps(row: vec4u) -> Taps {
     return Taps(place / KERNEL - PAD_TOP, place % KERNEL - PAD_LEFT, row % IN_C);
 }
 
-// What four rows' taps see from an output pixel, zero outside the image.
-fn load(by: Taps, out_row: u32, ox: u32) -> vec4f {
+fn seen(by: Taps, out_row: u32) -> Seen {
     let y = out_row % OUT_H * STRIDE + by.y;
-    let x = ox * STRIDE + by.x;
-    let inside = (y < vec4u(IN_H)) & (x < vec4u(IN_W));
-    let at = select(vec4u(), ((out_row / OUT_H * IN_H + y) * IN_W + x) * IN_C + by.channel, inside);
+    return Seen((out_row / OUT_H * IN_H + y) * IN_W * IN_C + by.channel, y < vec4u(IN_H), by.x);
+}
+
+// What four rows' taps see from output pixel ox, zero outside the image.
+fn load(from_seen: Seen, ox: u32) -> vec4f {
+    let x = ox * STRIDE + from_seen.x;
+    let inside = from_seen.inside & (x < vec4u(IN_W));
+    let at = select(vec4u(), from_seen.at + x * IN_C, inside);
     return select(vec4f(), vec4f(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
 }
 

@@ -27,6 +27,10 @@ override SPLIT_ROWS: u32;
 // A tap, less the padding (above and left it wraps to large numbers), and four input channels.
 struct Tap { y: u32, x: u32, word: u32 }
 
+// What a tap sees from a row of output pixels: where the channels of the image's row start, whether it is there, and the column
+// seen from the first pixel.
+struct Seen { at: u32, inside: bool, x: u32 }
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
@@ -52,12 +56,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var bias_right = vec4f();
     let last = min((split + 1u) * SPLIT_ROWS, BATCH * OUT_H);
     for (var out_row = split * SPLIT_ROWS; out_row < last; out_row++) {
+        let seen0 = seen(upper, out_row);
+        let seen1 = seen(lower, out_row);
         for (var ox = 0u; ox < OUT_W; ox++) {
             let place = (out_row * OUT_W + ox) * columns;
             let e0 = output_gradient[place + column];
             let e1 = output_gradient[place + right];
-            let x0 = load(upper, out_row, ox);
-            let x1 = load(lower, out_row, ox);
+            let x0 = load(seen0, ox);
+            let x1 = load(seen1, ox);
             upper_left += outer(e0, x0);
             upper_right += outer(e1, x0);
             lower_left += outer(e0, x1);
@@ -81,12 +87,16 @@ fn tap(row: u32) -> Tap {
     return Tap(place / KERNEL - PAD_TOP, place % KERNEL - PAD_LEFT, row % (IN_C / 4u));
 }
 
-// Four input channels that a tap sees from an output pixel, zero outside the image.
-fn load(by: Tap, out_row: u32, ox: u32) -> vec4f {
+fn seen(by: Tap, out_row: u32) -> Seen {
     let y = out_row % OUT_H * STRIDE + by.y;
-    let x = ox * STRIDE + by.x;
-    let inside = y < IN_H && x < IN_W;
-    return select(vec4f(), input[select(0u, ((out_row / OUT_H * IN_H + y) * IN_W + x) * (IN_C / 4u) + by.word, inside)], inside);
+    return Seen((out_row / OUT_H * IN_H + y) * IN_W * (IN_C / 4u) + by.word, y < IN_H, by.x);
+}
+
+// Four input channels that a tap sees from output pixel ox, zero outside the image.
+fn load(from_seen: Seen, ox: u32) -> vec4f {
+    let x = ox * STRIDE + from_seen.x;
+    let inside = from_seen.inside && x < IN_W;
+    return select(vec4f(), input[select(0u, from_seen.at + x * (IN_C / 4u), inside)], inside);
 }
 
 // Column j: the gradients times input j.

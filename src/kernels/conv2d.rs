@@ -63,22 +63,22 @@ pub static FORWARD: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_forward(c, shader!("conv2d/forward_wide.wgsl"), 16, 32),
+        },
+        Implementation {
             name: "registers",
             needs: Needs::NOTHING,
             accepts: by_four,
-            launch: |c| {
-                let taps = c.product(&["KERNEL", "KERNEL", "IN_C"]);
-                Launch::single(shader!("conv2d/forward_registers.wgsl"), 4, forward_tiles(c)).iterating(taps / 4)
-            },
+            launch: |c| launch_forward(c, shader!("conv2d/forward_registers.wgsl"), 8, 64),
         },
         Implementation {
             name: "narrow",
             needs: Needs::NOTHING,
             accepts: outputs_by_four,
-            launch: |c| {
-                let taps = c.product(&["KERNEL", "KERNEL", "IN_C"]);
-                Launch::single(shader!("conv2d/forward_narrow.wgsl"), 4, forward_tiles(c)).iterating(taps)
-            },
+            launch: |c| launch_forward(c, shader!("conv2d/forward_narrow.wgsl"), 8, 64),
         },
         Implementation::direct(|c| {
             let taps = c.product(&["KERNEL", "KERNEL", "IN_C"]);
@@ -100,19 +100,20 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| by_four(c) && c.size("IN_C").is_multiple_of(16),
+            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_wide.wgsl"), 16, 32),
+        },
+        Implementation {
             name: "registers",
             needs: Needs::NOTHING,
             accepts: by_four,
-            launch: |c| {
-                let taps = c.product(&["KERNEL", "KERNEL", "OUT_C"]);
-                Launch::single(shader!("conv2d/backward_input_registers.wgsl"), 3, backward_input_tiles(c))
-                    .iterating(taps / 4)
-            },
+            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_registers.wgsl"), 8, 64),
         },
         Implementation::direct(|c| {
-            let taps = c.product(&["KERNEL", "KERNEL", "OUT_C"]);
-            Launch::single(shader!("conv2d/backward_input_direct.wgsl"), 3, Grid::elements(inputs(c), 64))
-                .iterating(taps)
+            let (taps, grid) = (c.product(&["KERNEL", "KERNEL", "OUT_C"]), Grid::elements(inputs(c), 64));
+            Launch::single(shader!("conv2d/backward_input_direct.wgsl"), 3, grid).iterating(taps)
         }),
     ],
 };
@@ -135,20 +136,25 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_wide.wgsl"), weights_tiles(c, 16), 16),
+        },
+        Implementation {
             name: "split",
             needs: Needs::NOTHING,
             accepts: by_four,
-            launch: |c| launch_runs(shader!("conv2d/backward_weights_split.wgsl"), c, weights_tiles(c)),
+            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_split.wgsl"), weights_tiles(c, 8), 1),
         },
         Implementation {
             name: "narrow",
             needs: Needs::NOTHING,
             accepts: outputs_by_four,
-            launch: |c| launch_runs(shader!("conv2d/backward_weights_narrow.wgsl"), c, weights_tiles(c)),
+            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_narrow.wgsl"), weights_tiles(c, 8), 1),
         },
         Implementation::direct(|c| {
-            let threads = weights(c) + c.size("OUT_C");
-            launch_runs(shader!("conv2d/backward_weights_direct.wgsl"), c, threads)
+            launch_runs(c, shader!("conv2d/backward_weights_direct.wgsl"), weights(c) + c.size("OUT_C"), 1)
         }),
     ],
 };
@@ -163,28 +169,30 @@ fn outputs_by_four(c: &Constants) -> bool {
     c.size("OUT_C").is_multiple_of(4)
 }
 
-/// One thread for 8 output pixels of the batch x 8 output channels.
-fn forward_tiles(c: &Constants) -> Grid {
-    let pixels = c.product(&["BATCH", "OUT_H", "OUT_W"]);
-    Grid::elements(pixels.div_ceil(8) * c.size("OUT_C").div_ceil(8), 64)
+/// A thread for each `side` output pixels x `side` output channels, `group` threads to a workgroup.
+fn launch_forward(c: &Constants, shader: Shader, side: usize, group: usize) -> Launch {
+    let tiles = c.product(&["BATCH", "OUT_H", "OUT_W"]).div_ceil(side) * c.size("OUT_C").div_ceil(side);
+    Launch::single(shader, 4, Grid::elements(tiles, group)).iterating(c.product(&["KERNEL", "KERNEL", "IN_C"]))
 }
 
-/// One thread for 8 input pixels that lie a stride apart x 8 input channels; every phase of the stride as large as the
-/// largest.
-fn backward_input_tiles(c: &Constants) -> Grid {
+/// A thread for each `side` input pixels that lie a stride apart x `side` input channels; every phase of the stride
+/// counts as many pixels as the largest.
+fn launch_backward_input(c: &Constants, shader: Shader, side: usize, group: usize) -> Launch {
     let stride = c.size("STRIDE");
     let pixels = c.size("BATCH") * c.size("IN_H").div_ceil(stride) * c.size("IN_W").div_ceil(stride);
-    Grid::elements(stride * stride * pixels.div_ceil(8) * c.size("IN_C").div_ceil(8), 64)
+    let tiles = stride * stride * pixels.div_ceil(side) * c.size("IN_C").div_ceil(side);
+    Launch::single(shader, 3, Grid::elements(tiles, group)).iterating(c.product(&["KERNEL", "KERNEL", "OUT_C"]))
 }
 
-/// Threads of a run: each sums 8 rows x 8 columns of the weights' gradient, taken as a matrix with `OUT_C` columns.
-fn weights_tiles(c: &Constants) -> usize {
-    c.product(&["KERNEL", "KERNEL", "IN_C"]).div_ceil(8) * c.size("OUT_C").div_ceil(8)
+/// Tiles of `side` rows x `side` columns of the weights' gradient, taken as a matrix with `OUT_C` columns.
+fn weights_tiles(c: &Constants, side: usize) -> usize {
+    c.product(&["KERNEL", "KERNEL", "IN_C"]).div_ceil(side) * c.size("OUT_C").div_ceil(side)
 }
 
-/// Two dispatches over runs of output rows; see [`launch_split`].
-fn launch_runs(shader: Shader, c: &Constants, threads: usize) -> Launch {
-    let split = Split::new(c.product(&["BATCH", "OUT_H"]), c.size("OUT_W"), threads);
+/// Two dispatches over runs of output rows, `threads` to a run; see [`launch_split`]. `fewer` divides the number of runs:
+/// a processor's few cores are soon busy, and partial sums cost memory.
+fn launch_runs(c: &Constants, shader: Shader, threads: usize, fewer: usize) -> Launch {
+    let split = Split::new(c.product(&["BATCH", "OUT_H"]), c.size("OUT_W"), fewer * threads);
     launch_split(shader, 2, split, threads, [weights(c), c.size("OUT_C")])
 }
 
@@ -362,6 +370,9 @@ fn cases() -> Vec<Case> {
         layer("5x5 stride 2 valid, tiled", 2, (12, 9, 4), (5, 2, Valid), 8),
         layer("7x7 larger than the image, tiled", 5, (3, 2, 4), (7, 1, Same), 8),
         layer("7x7 stride 2, tiled", 1, (10, 9, 4), (7, 2, Same), 4),
+        layer("one pixel more than a wide tile", 1, (1, 17, 16), (3, 1, Same), 16),
+        layer("one pixel less than a wide tile, nine rows of four", 1, (5, 7, 4), (3, 1, Valid), 16),
+        layer("3x3 stride 2, odd, wide", 3, (7, 5, 16), (3, 2, Same), 32),
         layer("beyond 65535 workgroups", 1, (513, 513, 1), (1, 1, Same), 16),
         layer("conv1 64 px", 8, (64, 64, 3), (3, 1, Same), 16).timed(),
         layer("conv3 64 px", 8, (16, 16, 32), (3, 1, Same), 64).timed(),
@@ -372,15 +383,15 @@ fn cases() -> Vec<Case> {
         layer("residual 1x1 stride 2", 4, (28, 28, 64), (1, 2, Same), 128).timed(),
         layer("5x5 16 to 32", 1, (28, 28, 16), (5, 1, Same), 32).timed(),
     ];
-    for (name, input, out) in [
-        ("no bias, relu", (7, 5, 3), 5),
-        ("no bias, relu, narrow", (7, 5, 3), 12),
-        ("no bias, relu, tiled", (7, 5, 8), 12),
+    for (name, bias, input, out) in [
+        ("no bias, relu", 0.0, (7, 5, 3), 5),
+        ("no bias, relu, narrow", 0.0, (7, 5, 3), 12),
+        ("no bias, relu, tiled", 0.0, (7, 5, 8), 12),
+        ("no bias, relu, wide", 0.0, (7, 5, 16), 32),
+        ("bias, relu, tiled", 1.0, (7, 5, 8), 12),
     ] {
         let case = layer(name, 3, input, (3, 1, Same), out);
-        cases.push(Case::new(name, case.constants.with("BIAS", 0.0).with("RELU", 1.0)));
+        cases.push(Case::new(name, case.constants.with("BIAS", bias).with("RELU", 1.0)));
     }
-    let constants = layer("bias, relu", 2, (7, 5, 8), (3, 1, Same), 12).constants;
-    cases.push(Case::new("bias, relu", constants.with("RELU", 1.0)));
     cases
 }
