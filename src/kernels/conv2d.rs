@@ -14,7 +14,8 @@
 //! Constants: `BATCH IN_H IN_W IN_C OUT_H OUT_W OUT_C KERNEL STRIDE PAD_TOP PAD_LEFT BIAS RELU`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Real, Split, Tolerance, launch_split,
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Real, Shader, Split,
+    Tolerance, launch_split, twin::add_scaled,
 };
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
@@ -65,10 +66,30 @@ pub static FORWARD: Contract = Contract {
     cost,
     tolerance: |c| Tolerance::sum(c.product(&["KERNEL", "KERNEL", "IN_C"])),
     cases,
-    implementations: &[Implementation::direct(|c| {
-        let taps = c.product(&["KERNEL", "KERNEL", "IN_C"]);
-        Launch::single(shader!("conv2d/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64)).iterating(taps)
-    })],
+    implementations: &[
+        Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_forward(c, shader!("conv2d/forward_wide.wgsl"), 16, 32),
+        },
+        Implementation {
+            name: "registers",
+            needs: Needs::NOTHING,
+            accepts: by_four,
+            launch: |c| launch_forward(c, shader!("conv2d/forward_registers.wgsl"), 8, 64),
+        },
+        Implementation {
+            name: "narrow",
+            needs: Needs::NOTHING,
+            accepts: outputs_by_four,
+            launch: |c| launch_forward(c, shader!("conv2d/forward_narrow.wgsl"), 8, 64),
+        },
+        Implementation::direct(|c| {
+            let taps = c.product(&["KERNEL", "KERNEL", "IN_C"]);
+            Launch::single(shader!("conv2d/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64)).iterating(taps)
+        }),
+    ],
 };
 
 /// `output_gradient, weights -> input_gradient`.
@@ -86,10 +107,24 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost,
     tolerance: |c| Tolerance::sum(c.product(&["KERNEL", "KERNEL", "OUT_C"])),
     cases,
-    implementations: &[Implementation::direct(|c| {
-        let taps = c.product(&["KERNEL", "KERNEL", "OUT_C"]);
-        Launch::single(shader!("conv2d/backward_input_direct.wgsl"), 3, Grid::elements(inputs(c), 64)).iterating(taps)
-    })],
+    implementations: &[
+        Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| by_four(c) && c.size("IN_C").is_multiple_of(16),
+            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_wide.wgsl"), 16, 32),
+        },
+        Implementation {
+            name: "registers",
+            needs: Needs::NOTHING,
+            accepts: by_four,
+            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_registers.wgsl"), 8, 64),
+        },
+        Implementation::direct(|c| {
+            let (taps, grid) = (c.product(&["KERNEL", "KERNEL", "OUT_C"]), Grid::elements(inputs(c), 64));
+            Launch::single(shader!("conv2d/backward_input_direct.wgsl"), 3, grid).iterating(taps)
+        }),
+    ],
 };
 
 /// `input, output_gradient -> weights_gradient, bias_gradient`.
@@ -108,12 +143,67 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost,
     tolerance: |c| Tolerance::sum(c.product(&["BATCH", "OUT_H", "OUT_W"])),
     cases,
-    implementations: &[Implementation::direct(|c| {
-        let (sizes, threads) = ([weights(c), c.size("OUT_C")], weights(c) + c.size("OUT_C"));
-        let split = Split::new(c.product(&["BATCH", "OUT_H"]), c.size("OUT_W"), threads);
-        launch_split(shader!("conv2d/backward_weights_direct.wgsl"), 2, split, threads, sizes)
-    })],
+    implementations: &[
+        Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_wide.wgsl"), weights_tiles(c, 16), 16),
+        },
+        Implementation {
+            name: "split",
+            needs: Needs::NOTHING,
+            accepts: by_four,
+            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_split.wgsl"), weights_tiles(c, 8), 1),
+        },
+        Implementation {
+            name: "narrow",
+            needs: Needs::NOTHING,
+            accepts: outputs_by_four,
+            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_narrow.wgsl"), weights_tiles(c, 8), 1),
+        },
+        Implementation::direct(|c| {
+            launch_runs(c, shader!("conv2d/backward_weights_direct.wgsl"), weights(c) + c.size("OUT_C"), 1)
+        }),
+    ],
 };
+
+/// Whether pixels are whole vec4s, before and after.
+fn by_four(c: &Constants) -> bool {
+    c.size("IN_C").is_multiple_of(4) && outputs_by_four(c)
+}
+
+/// Whether output pixels are whole vec4s.
+fn outputs_by_four(c: &Constants) -> bool {
+    c.size("OUT_C").is_multiple_of(4)
+}
+
+/// A thread for each `side` output pixels x `side` output channels, `group` threads to a workgroup.
+fn launch_forward(c: &Constants, shader: Shader, side: usize, group: usize) -> Launch {
+    let tiles = c.product(&["BATCH", "OUT_H", "OUT_W"]).div_ceil(side) * c.size("OUT_C").div_ceil(side);
+    Launch::single(shader, 4, Grid::elements(tiles, group)).iterating(c.product(&["KERNEL", "KERNEL", "IN_C"]))
+}
+
+/// A thread for each `side` input pixels that lie a stride apart x `side` input channels; every phase of the stride
+/// counts as many pixels as the largest.
+fn launch_backward_input(c: &Constants, shader: Shader, side: usize, group: usize) -> Launch {
+    let stride = c.size("STRIDE");
+    let pixels = c.size("BATCH") * c.size("IN_H").div_ceil(stride) * c.size("IN_W").div_ceil(stride);
+    let tiles = stride * stride * pixels.div_ceil(side) * c.size("IN_C").div_ceil(side);
+    Launch::single(shader, 3, Grid::elements(tiles, group)).iterating(c.product(&["KERNEL", "KERNEL", "OUT_C"]))
+}
+
+/// Tiles of `side` rows x `side` columns of the weights' gradient, taken as a matrix with `OUT_C` columns.
+fn weights_tiles(c: &Constants, side: usize) -> usize {
+    c.product(&["KERNEL", "KERNEL", "IN_C"]).div_ceil(side) * c.size("OUT_C").div_ceil(side)
+}
+
+/// Two dispatches over runs of output rows, `threads` to a run; see [`launch_split`]. `fewer` divides the number of runs:
+/// a processor's few cores are soon busy, and partial sums cost memory.
+fn launch_runs(c: &Constants, shader: Shader, threads: usize, fewer: usize) -> Launch {
+    let split = Split::new(c.product(&["BATCH", "OUT_H"]), c.size("OUT_W"), fewer * threads);
+    launch_split(shader, 2, split, threads, [weights(c), c.size("OUT_C")])
+}
 
 fn inputs(c: &Constants) -> usize {
     c.product(&["BATCH", "IN_H", "IN_W", "IN_C"])
@@ -252,13 +342,8 @@ pub fn backward_weights<T: Real>(mut args: Args<T>) {
     }
 }
 
-fn add_scaled<T: Real>(sums: &mut [T], values: &[T], factor: T) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum += value * factor;
-    }
-}
-
-/// Cases: kernels 1, 3, 5, 7, strides 1 and 2, both paddings, odd sizes, one beyond 65535 workgroups, real layers.
+/// Cases: kernels 1, 3, 5, 7, strides 1 to 3, both paddings, odd sizes, pixels and channels around the tiles of 8, one
+/// beyond 65535 workgroups, real layers.
 fn cases() -> Vec<Case> {
     use Padding::{Same, Valid};
     let layer = |name, batch, input, (kernel, stride, padding), out| {
@@ -278,12 +363,44 @@ fn cases() -> Vec<Case> {
         layer("7x7 stride 2", 1, (15, 16, 3), (7, 2, Same), 8),
         layer("7x7 larger than the image", 1, (4, 5, 2), (7, 1, Same), 3),
         layer("around a tile", 1, (17, 15, 16), (3, 1, Same), 17),
+        layer("one pixel less than a tile", 1, (7, 1, 4), (3, 1, Same), 4),
+        layer("one pixel more than a tile", 1, (3, 3, 8), (1, 1, Same), 8),
+        layer("channels around a tile", 3, (5, 7, 12), (3, 1, Same), 20),
+        layer("one channel", 2, (9, 8, 1), (5, 1, Same), 12),
+        layer("three channels, stride 2", 2, (11, 14, 3), (7, 2, Same), 16),
+        layer("five channels", 2, (6, 7, 5), (3, 2, Valid), 4),
+        layer("17 channels", 2, (6, 5, 17), (3, 1, Valid), 28),
+        layer("1x1 stride 2, even", 3, (6, 8, 8), (1, 2, Same), 12),
+        layer("1x1 stride 2, odd", 2, (7, 5, 4), (1, 2, Same), 8),
+        layer("3x3 stride 2, even, tiled", 3, (8, 10, 8), (3, 2, Same), 16),
+        layer("3x3 stride 2, odd, tiled", 3, (9, 7, 12), (3, 2, Same), 8),
+        layer("4x4 stride 3", 2, (11, 13, 4), (4, 3, Same), 12),
+        layer("2x2 stride 2 valid", 2, (7, 9, 8), (2, 2, Valid), 4),
+        layer("5x5 stride 2 valid, tiled", 2, (12, 9, 4), (5, 2, Valid), 8),
+        layer("7x7 larger than the image, tiled", 5, (3, 2, 4), (7, 1, Same), 8),
+        layer("7x7 stride 2, tiled", 1, (10, 9, 4), (7, 2, Same), 4),
+        layer("one pixel more than a wide tile", 1, (1, 17, 16), (3, 1, Same), 16),
+        layer("one pixel less than a wide tile, nine rows of four", 1, (5, 7, 4), (3, 1, Valid), 16),
+        layer("3x3 stride 2, odd, wide", 3, (7, 5, 16), (3, 2, Same), 32),
         layer("beyond 65535 workgroups", 1, (513, 513, 1), (1, 1, Same), 16),
         layer("conv1 64 px", 8, (64, 64, 3), (3, 1, Same), 16).timed(),
         layer("conv3 64 px", 8, (16, 16, 32), (3, 1, Same), 64).timed(),
-        layer("residual stride 2", 4, (16, 16, 32), (3, 2, Same), 64).timed(),
+        layer("residual stem 7x7 stride 2", 1, (64, 64, 3), (7, 2, Same), 64).timed(),
+        layer("residual 1x1", 2, (28, 28, 64), (1, 1, Same), 256).timed(),
+        layer("residual 3x3", 1, (28, 28, 64), (3, 1, Same), 64).timed(),
+        layer("residual 3x3 stride 2", 1, (28, 28, 64), (3, 2, Same), 128).timed(),
+        layer("residual 1x1 stride 2", 4, (28, 28, 64), (1, 2, Same), 128).timed(),
+        layer("5x5 16 to 32", 1, (28, 28, 16), (5, 1, Same), 32).timed(),
     ];
-    let switched = cases[3].constants.clone().with("BIAS", 0.0).with("RELU", 1.0);
-    cases.push(Case::new("no bias, relu", switched));
+    for (name, bias, input, out) in [
+        ("no bias, relu", 0.0, (7, 5, 3), 5),
+        ("no bias, relu, narrow", 0.0, (7, 5, 3), 12),
+        ("no bias, relu, tiled", 0.0, (7, 5, 8), 12),
+        ("no bias, relu, wide", 0.0, (7, 5, 16), 32),
+        ("bias, relu, tiled", 1.0, (7, 5, 8), 12),
+    ] {
+        let case = layer(name, 3, input, (3, 1, Same), out);
+        cases.push(Case::new(name, case.constants.with("BIAS", bias).with("RELU", 1.0)));
+    }
     cases
 }

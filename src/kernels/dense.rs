@@ -14,7 +14,7 @@
 
 use super::{
     Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Real, Stage,
-    Tolerance,
+    Tolerance, twin::add_scaled,
 };
 use crate::{shader, twin};
 use rayon::prelude::*;
@@ -218,12 +218,6 @@ pub fn backward_weights<T: Real>(mut args: Args<T>) {
     bias_gradient.fill(T::zero());
     if c.switch("BIAS") {
         output_gradient.chunks(outs).for_each(|row| add_scaled(bias_gradient, row, T::one()));
-    }
-}
-
-fn add_scaled<T: Real>(sums: &mut [T], values: &[T], factor: T) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum += value * factor;
     }
 }
 

@@ -13,7 +13,7 @@
 //! Constants: `ELEMENTS RATE STREAM`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Real, StepParams, Tolerance,
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Real, StepParams, Tolerance,
 };
 use crate::rng::{pcg4d, unit};
 use crate::{shader, twin};
@@ -39,9 +39,19 @@ pub static FORWARD: Contract = Contract {
     cost,
     tolerance,
     cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("dropout/forward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                Launch::single(shader!("dropout/forward_vectors.wgsl"), 2, Grid::elements(c.size("ELEMENTS") / 4, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("dropout/forward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
 };
 
 /// `output_gradient -> input_gradient`.
@@ -55,9 +65,19 @@ pub static BACKWARD: Contract = Contract {
     cost,
     tolerance,
     cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("dropout/backward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                Launch::single(shader!("dropout/backward_vectors.wgsl"), 2, Grid::elements(c.size("ELEMENTS") / 4, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("dropout/backward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
 };
 
 /// One division, which WGSL allows 2.5 units in the last place.
@@ -90,6 +110,7 @@ fn cases() -> Vec<Case> {
         Case::new("smallest", constants(1, 0.5, 0)).at(step),
         Case::new("nothing dropped", constants(130, 0.0, 1)),
         Case::new("a fifth, around a workgroup", constants(65, 0.2, 3)).at(step),
+        Case::new("a fifth, around a workgroup of vectors", constants(260, 0.2, 3)).at(step),
         Case::new("nine tenths", constants(1000, 0.9, 4)).at(step),
         Case::new("beyond 65535 workgroups", constants(4_200_000, 0.25, 2)).at(step),
         Case::new("dense1", constants(50 * 256, 0.5, 1)).at(step).timed(),

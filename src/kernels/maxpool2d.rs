@@ -11,7 +11,9 @@
 //!
 //! Constants: `BATCH IN_H IN_W CHANNELS OUT_H OUT_W KERNEL STRIDE`.
 
-use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, Tolerance};
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance,
+};
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
 
@@ -46,9 +48,19 @@ pub static FORWARD: Contract = Contract {
     cost,
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("maxpool2d/forward_direct.wgsl"), 2, Grid::elements(outputs(c), 64))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("CHANNELS").is_multiple_of(4),
+            launch: |c| {
+                Launch::single(shader!("maxpool2d/forward_vectors.wgsl"), 2, Grid::elements(outputs(c) / 4, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("maxpool2d/forward_direct.wgsl"), 2, Grid::elements(outputs(c), 64))
+        }),
+    ],
 };
 
 /// `input, output_gradient -> input_gradient`.
@@ -67,9 +79,19 @@ pub static BACKWARD: Contract = Contract {
     cost,
     tolerance: |c| if c.size("KERNEL") > c.size("STRIDE") { Tolerance::sum(4) } else { Tolerance::EXACT },
     cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("maxpool2d/backward_direct.wgsl"), 3, Grid::elements(inputs(c), 64))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("CHANNELS").is_multiple_of(4),
+            launch: |c| {
+                Launch::single(shader!("maxpool2d/backward_vectors.wgsl"), 3, Grid::elements(inputs(c) / 4, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("maxpool2d/backward_direct.wgsl"), 3, Grid::elements(inputs(c), 64))
+        }),
+    ],
 };
 
 fn inputs(c: &Constants) -> usize {
@@ -122,6 +144,8 @@ fn cases() -> Vec<Case> {
     };
     vec![
         layer("smallest", 1, (1, 1, 1), 1, 1),
+        layer("four channels at a time", 3, (7, 9, 12), 2, 2),
+        layer("four channels at a time, overlapping", 2, (9, 8, 8), 3, 2),
         layer("2x2", 2, (6, 8, 5), 2, 2),
         layer("2x2 odd", 3, (7, 9, 4), 2, 2),
         layer("3x3 stride 2", 2, (9, 11, 3), 3, 2),

@@ -11,7 +11,9 @@
 //!
 //! Constants: `ELEMENTS`.
 
-use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, Tolerance};
+use super::{
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance,
+};
 use crate::{shader, twin};
 
 const CONSTANTS: &[&str] = &["ELEMENTS"];
@@ -35,9 +37,19 @@ pub static FORWARD: Contract = Contract {
     cost: |c| cost(c, 2),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("relu/forward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                Launch::single(shader!("relu/forward_vectors.wgsl"), 2, Grid::elements(c.size("ELEMENTS") / 4, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("relu/forward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
 };
 
 /// `output, output_gradient -> input_gradient`.
@@ -56,9 +68,19 @@ pub static BACKWARD: Contract = Contract {
     cost: |c| cost(c, 3),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("relu/backward_direct.wgsl"), 3, Grid::elements(c.size("ELEMENTS"), 64))
-    })],
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                Launch::single(shader!("relu/backward_vectors.wgsl"), 3, Grid::elements(c.size("ELEMENTS") / 4, 64))
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("relu/backward_direct.wgsl"), 3, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
 };
 
 /// One comparison per element.
@@ -86,6 +108,7 @@ fn cases() -> Vec<Case> {
     vec![
         Case::new("smallest", constants(1)),
         Case::new("around a workgroup", constants(65)),
+        Case::new("around a workgroup of vectors", constants(260)),
         Case::new("beyond 65535 workgroups", constants(4_200_000)),
         Case::new("conv1 64 px", constants(8 * 64 * 64 * 16)).timed(),
     ]

@@ -121,3 +121,10 @@ macro_rules! twin {
         $crate::kernels::Twin { single: $function::<f32>, double: $function::<f64> }
     };
 }
+
+/// Adds `factor * values` to `sums`, element by element.
+pub(super) fn add_scaled<T: Real>(sums: &mut [T], values: &[T], factor: T) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += value * factor;
+    }
+}

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn cases_that_fail_alike_are_told_once() {
         let contract = crate::kernels::find("relu.forward").unwrap();
-        let implementation = &contract.implementations[0];
+        let implementation = contract.implementation("direct").unwrap();
         let cases = (contract.cases)();
         let result = |case: &Case, verdict, reasons| CaseResult {
             contract: contract.name,
