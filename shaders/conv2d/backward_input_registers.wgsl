@@ -15,9 +15,9 @@ override STRIDE: u32;
 override PAD_TOP: u32;
 override PAD_LEFT: u32;
 
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
 
 // Four pixels of a phase: n * OUT_H, and the output pixel that sees them with the phase's first tap.
 struct Pixels { image: vec4u, y: vec4u, x: vec4u }
@@ -95,17 +95,17 @@ fn seen(from_pixels: Pixels, ky: u32, kx: u32) -> Seen {
 // Four output channels of four pixels (columns), zero where there is no output pixel.
 fn load(from_seen: Seen, oc: u32) -> mat4x4f {
     return mat4x4f(
-        select(vec4f(), output_gradient[from_seen.at.x + oc], from_seen.inside.x),
-        select(vec4f(), output_gradient[from_seen.at.y + oc], from_seen.inside.y),
-        select(vec4f(), output_gradient[from_seen.at.z + oc], from_seen.inside.z),
-        select(vec4f(), output_gradient[from_seen.at.w + oc], from_seen.inside.w),
+        select(vec4f(), vec4f(output_gradient[from_seen.at.x + oc]), from_seen.inside.x),
+        select(vec4f(), vec4f(output_gradient[from_seen.at.y + oc]), from_seen.inside.y),
+        select(vec4f(), vec4f(output_gradient[from_seen.at.z + oc]), from_seen.inside.z),
+        select(vec4f(), vec4f(output_gradient[from_seen.at.w + oc]), from_seen.inside.w),
     );
 }
 
 // Four output channels (columns) x four input channels.
 fn load_weights(at: u32) -> mat4x4f {
     let next = OUT_C / 4u;
-    return transpose(mat4x4f(weights[at], weights[at + next], weights[at + 2u * next], weights[at + 3u * next]));
+    return transpose(mat4x4f(vec4f(weights[at]), vec4f(weights[at + next]), vec4f(weights[at + 2u * next]), vec4f(weights[at + 3u * next])));
 }
 
 // Eight channels of a pixel, or four where there are no more; smaller phases lack the last row or column of the largest.
@@ -116,6 +116,6 @@ fn store(index: u32, phase: vec2u, column: u32, two: bool, left: vec4f, right: v
     let n = row / phase_size().x;
     if n >= BATCH || y >= IN_H || x >= IN_W { return; }
     let place = ((n * IN_H + y) * IN_W + x) * (IN_C / 4u) + column;
-    input_gradient[place] = left;
-    if two { input_gradient[place + 1u] = right; }
+    input_gradient[place] = vec4<Elem>(left);
+    if two { input_gradient[place + 1u] = vec4<Elem>(right); }
 }

@@ -18,8 +18,8 @@ override BIAS: bool;
 override SPLITS: u32;
 override SPLIT_ROWS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
 
 // The taps of four rows, less the padding (above and left they wrap to large numbers), and their input channels.
@@ -58,8 +58,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let seen1 = seen(lower, out_row);
         for (var ox = 0u; ox < OUT_W; ox++) {
             let place = (out_row * OUT_W + ox) * columns;
-            let e0 = output_gradient[place + column];
-            let e1 = output_gradient[place + right];
+            let e0 = vec4f(output_gradient[place + column]);
+            let e1 = vec4f(output_gradient[place + right]);
             let x0 = load(seen0, ox);
             let x1 = load(seen1, ox);
             upper_left += outer(e0, x0);
@@ -101,7 +101,7 @@ fn load(from_seen: Seen, ox: u32) -> vec4f {
     let x = ox * STRIDE + from_seen.x;
     let inside = from_seen.inside & (x < vec4u(IN_W));
     let at = select(vec4u(), from_seen.at + x * IN_C, inside);
-    return select(vec4f(), vec4f(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
+    return select(vec4f(), vec4f(f32(input[at.x]), f32(input[at.y]), f32(input[at.z]), f32(input[at.w])), inside);
 }
 
 // Column j: the gradients times input j.

@@ -20,8 +20,8 @@ override BIAS: bool;
 override SPLITS: u32;
 override SPLIT_ROWS: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
 
 // A tap, less the padding (above and left it wraps to large numbers), and four input channels.
@@ -60,8 +60,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let seen1 = seen(lower, out_row);
         for (var ox = 0u; ox < OUT_W; ox++) {
             let place = (out_row * OUT_W + ox) * columns;
-            let e0 = output_gradient[place + column];
-            let e1 = output_gradient[place + right];
+            let e0 = vec4f(output_gradient[place + column]);
+            let e1 = vec4f(output_gradient[place + right]);
             let x0 = load(seen0, ox);
             let x1 = load(seen1, ox);
             upper_left += outer(e0, x0);
@@ -96,7 +96,7 @@ fn seen(by: Tap, out_row: u32) -> Seen {
 fn load(from_seen: Seen, ox: u32) -> vec4f {
     let x = ox * STRIDE + from_seen.x;
     let inside = from_seen.inside && x < IN_W;
-    return select(vec4f(), input[select(0u, from_seen.at + x * (IN_C / 4u), inside)], inside);
+    return select(vec4f(), vec4f(input[select(0u, from_seen.at + x * (IN_C / 4u), inside)]), inside);
 }
 
 // Column j: the gradients times input j.

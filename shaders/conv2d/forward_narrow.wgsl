@@ -16,10 +16,10 @@ override PAD_LEFT: u32;
 override BIAS: bool;
 override RELU: bool;
 
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<Elem>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<Elem>>;
 
 // Where the windows of four pixels start: row and column (above and left of the image they wrap to large numbers), and the
 // first row of their images.
@@ -55,8 +55,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             for (var ic = 0u; ic < IN_C; ic++) {
                 let x0 = load(seen0, ic);
                 let x1 = load(seen1, ic);
-                let w_left = weights[tap + ic * columns + column];
-                let w_right = weights[tap + ic * columns + right];
+                let w_left = vec4f(weights[tap + ic * columns + column]);
+                let w_right = vec4f(weights[tap + ic * columns + right]);
                 left0 += outer(w_left, x0);
                 left1 += outer(w_left, x1);
                 right0 += outer(w_right, x0);
@@ -96,7 +96,7 @@ fn never_outside() -> bool {
 // One input channel of four pixels, zero outside the image.
 fn load(from_seen: Seen, ic: u32) -> vec4f {
     let at = from_seen.at + ic;
-    return select(vec4f(), vec4f(input[at.x], input[at.y], input[at.z], input[at.w]), from_seen.inside);
+    return select(vec4f(), vec4f(f32(input[at.x]), f32(input[at.y]), f32(input[at.z]), f32(input[at.w])), from_seen.inside);
 }
 
 // Column p: the weights times pixel p.
@@ -107,8 +107,8 @@ fn outer(w: vec4f, x: vec4f) -> mat4x4f {
 // Eight channels of a pixel, or four where there are no more.
 fn store(pixel: u32, column: u32, two: bool, left: vec4f, right: vec4f) {
     if pixel >= BATCH * OUT_H * OUT_W { return; }
-    output[pixel * (OUT_C / 4u) + column] = finish(left, column);
-    if two { output[pixel * (OUT_C / 4u) + column + 1u] = finish(right, column + 1u); }
+    output[pixel * (OUT_C / 4u) + column] = vec4<Elem>(finish(left, column));
+    if two { output[pixel * (OUT_C / 4u) + column + 1u] = vec4<Elem>(finish(right, column + 1u)); }
 }
 
 fn finish(sums: vec4f, column: u32) -> vec4f {

@@ -17,10 +17,10 @@ override PAD_LEFT: u32;
 override BIAS: bool;
 override RELU: bool;
 
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<Elem>>;
 
 // Where the windows of four pixels start: row and column (above and left of the image they wrap to large numbers), and the
 // first row of their images.
@@ -97,24 +97,24 @@ fn never_outside() -> bool {
 // Four input channels of four pixels (columns), zero outside the image.
 fn load(from_seen: Seen, ic: u32) -> mat4x4f {
     return mat4x4f(
-        select(vec4f(), input[from_seen.at.x + ic], from_seen.inside.x),
-        select(vec4f(), input[from_seen.at.y + ic], from_seen.inside.y),
-        select(vec4f(), input[from_seen.at.z + ic], from_seen.inside.z),
-        select(vec4f(), input[from_seen.at.w + ic], from_seen.inside.w),
+        select(vec4f(), vec4f(input[from_seen.at.x + ic]), from_seen.inside.x),
+        select(vec4f(), vec4f(input[from_seen.at.y + ic]), from_seen.inside.y),
+        select(vec4f(), vec4f(input[from_seen.at.z + ic]), from_seen.inside.z),
+        select(vec4f(), vec4f(input[from_seen.at.w + ic]), from_seen.inside.w),
     );
 }
 
 // Four input channels (columns) x four output channels.
 fn load_weights(at: u32) -> mat4x4f {
     let next = OUT_C / 4u;
-    return mat4x4f(weights[at], weights[at + next], weights[at + 2u * next], weights[at + 3u * next]);
+    return mat4x4f(vec4f(weights[at]), vec4f(weights[at + next]), vec4f(weights[at + 2u * next]), vec4f(weights[at + 3u * next]));
 }
 
 // Eight channels of a pixel, or four where there are no more.
 fn store(pixel: u32, column: u32, two: bool, left: vec4f, right: vec4f) {
     if pixel >= BATCH * OUT_H * OUT_W { return; }
-    output[pixel * (OUT_C / 4u) + column] = finish(left, column);
-    if two { output[pixel * (OUT_C / 4u) + column + 1u] = finish(right, column + 1u); }
+    output[pixel * (OUT_C / 4u) + column] = vec4<Elem>(finish(left, column));
+    if two { output[pixel * (OUT_C / 4u) + column + 1u] = vec4<Elem>(finish(right, column + 1u)); }
 }
 
 fn finish(sums: vec4f, column: u32) -> vec4f {

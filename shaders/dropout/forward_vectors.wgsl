@@ -5,15 +5,15 @@ override ELEMENTS: u32;
 override RATE: f32;
 override STREAM: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<Elem>>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
     if id >= ELEMENTS / 4u { return; }
     let keep = vec4<bool>(keeps(id * 4u), keeps(id * 4u + 1u), keeps(id * 4u + 2u), keeps(id * 4u + 3u));
-    output[id] = select(vec4f(), input[id] / (1.0 - RATE), keep);
+    output[id] = vec4<Elem>(select(vec4f(), vec4f(input[id]) / (1.0 - RATE), keep));
 }
 
 fn keeps(i: u32) -> bool {

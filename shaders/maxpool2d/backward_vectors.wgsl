@@ -11,9 +11,9 @@ override OUT_W: u32;
 override KERNEL: u32;
 override STRIDE: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -30,11 +30,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         for (var ox = first_window(ix); ox <= ix / STRIDE && ox < OUT_W; ox++) {
             let corner = ((n * IN_H + oy * STRIDE) * IN_W + ox * STRIDE) * words + c;
             let own = (iy - oy * STRIDE) * KERNEL + ix - ox * STRIDE;
-            let gradient = output_gradient[((n * OUT_H + oy) * OUT_W + ox) * words + c];
+            let gradient = vec4f(output_gradient[((n * OUT_H + oy) * OUT_W + ox) * words + c]);
             sum += select(vec4f(), gradient, first_maximum(corner) == vec4u(own));
         }
     }
-    input_gradient[id] = sum;
+    input_gradient[id] = vec4<Elem>(sum);
 }
 
 // The first window that reaches this place.
@@ -44,10 +44,10 @@ fn first_window(place: u32) -> u32 {
 
 // Tap of the window's first maximum, for each channel.
 fn first_maximum(corner: u32) -> vec4u {
-    var best = input[corner];
+    var best = vec4f(input[corner]);
     var winner = vec4u();
     for (var tap = 1u; tap < KERNEL * KERNEL; tap++) {
-        let value = input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * (CHANNELS / 4u)];
+        let value = vec4f(input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * (CHANNELS / 4u)]);
         let larger = value > best;
         best = select(best, value, larger);
         winner = select(winner, vec4u(tap), larger);

@@ -9,8 +9,8 @@ override OUT_W: u32;
 override KERNEL: u32;
 override STRIDE: u32;
 
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<Elem>>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -23,9 +23,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let n = id / (words * OUT_W * OUT_H);
 
     let corner = ((n * IN_H + oy * STRIDE) * IN_W + ox * STRIDE) * words + c;
-    var best = input[corner];
+    var best = vec4f(input[corner]);
     for (var tap = 1u; tap < KERNEL * KERNEL; tap++) {
-        best = max(best, input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * words]);
+        best = max(best, vec4f(input[corner + (tap / KERNEL * IN_W + tap % KERNEL) * words]));
     }
-    output[id] = best;
+    output[id] = vec4<Elem>(best);
 }
