@@ -1,8 +1,10 @@
 //! Options that several commands share, and their conversion into ready-to-use things.
 
 use crate::data::{Dataset, LoadOptions, Split, simulate};
+use crate::engine::gpu::PipelineStore;
 use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
+use crate::files::{cache_folder, write_whole};
 use crate::plan::{Choice, Profile, bytes_in_words};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -143,11 +145,32 @@ impl DeviceOptions {
     /// As [`Gpu::open`].
     pub fn open(&self) -> Result<OpenDevice> {
         match self.device {
-            Device::Gpu => Ok(OpenDevice::Gpu(Gpu::open(self.adapter.as_deref())?)),
+            Device::Gpu => {
+                let gpu = Gpu::open(self.adapter.as_deref())?;
+                if let Some(folder) = cache_folder() {
+                    gpu.keep_pipelines(Box::new(PipelineFolder(folder)));
+                }
+                Ok(OpenDevice::Gpu(gpu))
+            }
             Device::Cpu if self.adapter.is_some() => {
                 Err(Error::setting("--adapter", "given with --device cpu", "left out, as the twins need no adapter"))
             }
             Device::Cpu => Ok(OpenDevice::Cpu),
+        }
+    }
+}
+
+/// Keeps compiled pipelines in a folder. Whatever goes wrong costs time and nothing else, so it is not told.
+struct PipelineFolder(PathBuf);
+
+impl PipelineStore for PipelineFolder {
+    fn load(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.0.join(name)).ok()
+    }
+
+    fn save(&self, name: &str, bytes: &[u8]) {
+        if std::fs::create_dir_all(&self.0).is_ok() {
+            let _ = write_whole(&self.0.join(name), bytes);
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Adapters and devices: what there is, which one is taken, and what it said when something went wrong.
 
+use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
 use crate::plan::Profile;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// An open GPU.
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     profile: Profile,
+    /// Where compiled pipelines come from and go to, once [`Gpu::keep_pipelines`] was called.
+    pub(super) kept: OnceLock<KeptPipelines>,
     /// The first error the driver reported outside of a call.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -85,7 +88,8 @@ impl Gpu {
 
     fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
         let profile = profile_of(adapter);
-        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16);
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
+        let features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("galaxy-gpu"),
             required_features: features,
@@ -105,7 +109,7 @@ impl Gpu {
                 note(&lost, format!("the device was lost: {message}"));
             }
         });
-        Ok(Self { device, queue, profile, fault })
+        Ok(Self { device, queue, profile, kept: OnceLock::new(), fault })
     }
 
     /// What it can do.

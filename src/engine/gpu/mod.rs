@@ -2,18 +2,20 @@
 //! encodes and submits.
 
 mod device;
+mod pipeline_cache;
 mod pipelines;
 mod readback;
 mod timing;
 
 pub use device::{Gpu, adapters};
+pub use pipeline_cache::PipelineStore;
 
 use super::{Engine, Metrics};
 use crate::error::{Error, Result};
 use crate::graph::{METRICS_SLOTS, TensorId};
 use crate::kernels::StepParams;
 use crate::plan::{ALIGNMENT, Place, Plan, Program};
-use pipelines::Encoded;
+use pipelines::{Encoded, Programs};
 use readback::Readback;
 use std::sync::Arc;
 
@@ -23,21 +25,20 @@ const UPLOAD_BYTES: usize = 64 << 20;
 /// A plan with its buffers, pipelines and bind groups on a GPU.
 pub struct GpuEngine {
     gpu: Arc<Gpu>,
-    plan: Plan,
+    plan: Arc<Plan>,
     buffers: Vec<wgpu::Buffer>,
-    /// Dispatches of each program, in order.
-    programs: [Vec<Encoded>; 2],
+    programs: Programs,
     /// `StepParams` of up to [`METRICS_SLOTS`] steps, one per 256 bytes.
     params: wgpu::Buffer,
     readback: Readback,
 }
 
 impl GpuEngine {
-    /// Allocates every buffer and builds every pipeline. With `checked`, the driver guards every access and loop;
+    /// Allocates every buffer and starts to build every pipeline; the first run or wait finds them ready. With `checked`, the driver guards every access and loop;
     /// without, kernels are trusted, as the tests have run them checked.
     ///
     /// # Errors
-    /// A shader that does not compile, a refused allocation.
+    /// A refused allocation. A shader that does not compile is the first run's or wait's error.
     pub fn new(gpu: &Arc<Gpu>, plan: Plan, checked: bool) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let buffers: Vec<wgpu::Buffer> = gpu.guarded("allocating buffers", || {
@@ -46,7 +47,8 @@ impl GpuEngine {
         })?;
         let bytes = ALIGNMENT * METRICS_SLOTS as u64;
         let params = gpu.buffer("step parameters", bytes, Usage::UNIFORM | Usage::COPY_DST);
-        let programs = pipelines::build(gpu, &plan, &buffers, &params, checked)?;
+        let plan = Arc::new(plan);
+        let programs = Programs::start(gpu, &plan, &buffers, &params, checked);
         let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
         let readback = Readback::new(metrics.map(|place| (buffers[place.buffer].clone(), place)));
         Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, readback })
@@ -78,21 +80,23 @@ impl GpuEngine {
         }
         self.gpu.check()
     }
+}
 
-    fn write_params(&self, steps: &[StepParams]) {
-        let mut bytes = vec![0; ALIGNMENT as usize * steps.len()];
-        for (slot, step) in bytes.chunks_mut(ALIGNMENT as usize).zip(steps) {
-            slot[..size_of::<StepParams>()].copy_from_slice(bytemuck::bytes_of(step));
-        }
-        self.gpu.queue.write_buffer(&self.params, 0, &bytes);
+/// Puts the parameters of up to [`METRICS_SLOTS`] steps where their dispatches look for them.
+fn write_params(gpu: &Gpu, params: &wgpu::Buffer, steps: &[StepParams]) {
+    let mut bytes = vec![0; ALIGNMENT as usize * steps.len()];
+    for (slot, step) in bytes.chunks_mut(ALIGNMENT as usize).zip(steps) {
+        slot[..size_of::<StepParams>()].copy_from_slice(bytemuck::bytes_of(step));
     }
+    gpu.queue.write_buffer(params, 0, &bytes);
+}
 
-    fn encode(&self, pass: &mut wgpu::ComputePass, program: Program, step: usize) {
-        for dispatch in &self.programs[program as usize] {
-            pass.set_pipeline(&dispatch.pipeline);
-            pass.set_bind_group(0, &dispatch.bind_group, &[step as u32 * ALIGNMENT as u32]);
-            pass.dispatch_workgroups(dispatch.grid.x, dispatch.grid.y, 1);
-        }
+/// Encodes a program for the step whose parameters are in place `step`.
+fn encode(pass: &mut wgpu::ComputePass, program: &[Encoded], step: usize) {
+    for dispatch in program {
+        pass.set_pipeline(&dispatch.pipeline);
+        pass.set_bind_group(0, &dispatch.bind_group, &[step as u32 * ALIGNMENT as u32]);
+        pass.dispatch_workgroups(dispatch.grid.x, dispatch.grid.y, 1);
     }
 }
 
@@ -114,12 +118,13 @@ impl Engine for GpuEngine {
         if steps.len() > METRICS_SLOTS {
             return Err(Error::setting("steps of one submission", steps.len(), format!("at most {METRICS_SLOTS}")));
         }
+        let program = &self.programs.ready()?[program as usize];
         self.readback.make_room(&self.gpu)?;
-        self.write_params(steps);
+        write_params(&self.gpu, &self.params, steps);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for step in 0..steps.len() {
-            self.encode(&mut pass, program, step);
+            encode(&mut pass, program, step);
         }
         drop(pass);
         let copy = self.readback.copy(&self.gpu, &mut encoder);
@@ -133,6 +138,7 @@ impl Engine for GpuEngine {
     }
 
     fn wait(&mut self) -> Result<Vec<Metrics>> {
+        self.programs.ready()?;
         self.readback.wait(&self.gpu)
     }
 
