@@ -1,5 +1,5 @@
-//! Every implementation x case of every contract against its CPU twin, with the driver's checks on, NaN in the outputs
-//! and guard bytes around every range. `cargo test --test kernels conv2d` runs the contracts of one operation.
+//! Every implementation x case of every contract against its CPU twin, with NaN in the outputs and guard bytes around
+//! every range: with the driver's checks on, and then as users run it, trusted and in workgroup memory that nothing clears. `cargo test --test kernels conv2d` runs the contracts of one operation.
 //!
 //! The list comes from the registry, so a new kernel is tested without touching this file.
 
@@ -21,8 +21,13 @@ fn main() {
                 }
                 trials.push(Trial::test(name, move || {
                     let Some(gpu) = common::gpu() else { return Ok(()) };
-                    let verdict = validate(&gpu, contract, implementation, &case, true)?;
-                    if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
+                    for (mode, checked) in [("checked", true), ("trusted", false)] {
+                        let verdict = validate(&gpu, contract, implementation, &case, checked)?;
+                        if !verdict.passed() {
+                            return Err(Failed::from(format!("{mode}: {verdict:#?}")));
+                        }
+                    }
+                    Ok(())
                 }));
             }
         }
