@@ -26,6 +26,8 @@ fn engine(gpu: &Arc<Gpu>, model: &str, size: usize) -> GpuEngine {
     let pixels = engine.plan().tensor("pixels.0").expect("pixels");
     let bytes: Vec<u8> = (0..BATCH * size * size * 3).map(|i| (i * 7 % 251) as u8).collect();
     engine.write(pixels, &bytes).expect("a device that is not lost");
+    let shard = engine.plan().tensor("shard.0").expect("a shard");
+    engine.write(shard, bytemuck::cast_slice(&[0, BATCH as u32])).expect("a device that is not lost");
     engine
 }
 

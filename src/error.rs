@@ -70,6 +70,14 @@ pub enum Error {
         /// The compiler's message.
         message: String,
     },
+    /// Device memory that is not there.
+    #[error("{problem}; {remedy}")]
+    Memory {
+        /// What could not be allocated, and where.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// No adapter, a lost device, a failed read-back.
     #[error("{problem}; {remedy}")]
     Device {
@@ -109,7 +117,7 @@ impl Error {
     /// 2 where the user's input is at fault, 1 where the machine is.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Device { .. } | Self::Shader { .. } => 1,
+            Self::Device { .. } | Self::Memory { .. } | Self::Shader { .. } => 1,
             _ => 2,
         }
     }

@@ -120,6 +120,7 @@ fn classify(args: &Args, weights: &Weights, dataset: &Dataset, images: &[u32]) -
     let mut setup = Setup::inference(args.batch);
     setup.fuse = !args.device.no_fuse;
     setup.choices.clone_from(&args.device.choices);
+    setup.data_memory = args.device.data_memory.0;
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, dataset, &setup, &device.profile(), make_engine)?;
     session.set_parameters(&weights.tensors)?;

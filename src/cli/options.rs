@@ -125,9 +125,32 @@ pub struct DeviceOptions {
     /// Run every layer alone, without fused blocks
     #[arg(long)]
     pub no_fuse: bool,
+    /// Device memory for images: a larger data set is streamed, with the same results; auto streams what does not fit
+    #[arg(long, value_name = "auto|BYTES", default_value = "auto", value_parser = data_memory)]
+    pub data_memory: DataMemory,
     /// Let the driver check every access of every kernel (slower)
     #[arg(long)]
     pub checked: bool,
+}
+
+/// Bytes of device memory for images, such as 512MiB; `None` for as many as there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataMemory(pub Option<u64>);
+
+fn data_memory(text: &str) -> std::result::Result<DataMemory, String> {
+    if text == "auto" {
+        return Ok(DataMemory(None));
+    }
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1_u64 << 30,
+        _ => return Err("give auto, or a number of bytes, KiB, MiB or GiB".into()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.map(|bytes| DataMemory(Some(bytes))).ok_or_else(|| "give auto, or a number such as 512MiB".into())
 }
 
 /// An open device that can make engines.
@@ -223,6 +246,17 @@ fn available_memory(meminfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_given_in_bytes_or_larger_units() {
+        let bytes = |text| data_memory(text).map(|memory| memory.0);
+        assert_eq!([bytes("auto"), bytes("0"), bytes("7B")], [Ok(None), Ok(Some(0)), Ok(Some(7))]);
+        assert_eq!([bytes("3KiB"), bytes("512MiB")], [Ok(Some(3072)), Ok(Some(512 << 20))]);
+        assert_eq!(bytes("2GiB"), Ok(Some(2 << 30)));
+        for wrong in ["", "MiB", "-1", "1.5GiB", "1 GiB", "1GB", "99999999999GiB", "Auto"] {
+            assert!(data_memory(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_does_not_fit_into_memory_is_refused_with_both_numbers() {

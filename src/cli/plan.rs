@@ -48,6 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         images: args.images,
         rows: args.images,
         shards: shards(args.images, size * size * 3, profile.binding_bytes)?,
+        streamed: false,
         augment: (!args.no_augment).then(Augment::default),
         label_smoothing: 0.0,
         fuse: !args.device.no_fuse,

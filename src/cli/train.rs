@@ -159,9 +159,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A software adapter's steps are long, so that each is its own submission and Ctrl-C acts at once.
+/// A software adapter's steps are long, so that each is its own submission and Ctrl-C acts at once. Other small adapters
+/// share the screen, and systems end what keeps a device for seconds.
 fn default_per_submit(kind: &str) -> usize {
-    if kind == "software" || kind == "cpu" { 1 } else { 8 }
+    match kind {
+        "software" | "cpu" => 1,
+        "discrete" => 8,
+        _ => 2,
+    }
 }
 
 impl Args {
@@ -184,6 +189,7 @@ impl Args {
             label_smoothing: self.label_smoothing,
             fuse: !self.device.no_fuse,
             choices: self.device.choices.clone(),
+            data_memory: self.device.data_memory.0,
         })
     }
 }
@@ -210,13 +216,14 @@ fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split
         0 => String::new(),
         moved => format!(", {moved} moved to keep patches of sky together"),
     };
+    let streamed = if session.streams() { " at a time, streamed" } else { "" };
     let augment = if args.augment.augment == Switch::On { "on" } else { "off" };
     [
         format!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height),
         format!("split    {}: {} to train, {} to test{moved}", split.source, split.train.len(), split.test.len()),
         format!("model    {}: {} parameters", network.name, network.parameter_count()),
         format!("device   {}", session.engine().device()),
-        format!("memory   {} and {} of images", bytes_in_words(all - data), bytes_in_words(data)),
+        format!("memory   {} and {} of images{streamed}", bytes_in_words(all - data), bytes_in_words(data)),
         format!("training {} epochs, batch {}, augmentation {augment}\n", args.epochs, args.batch),
     ]
     .join("\n")

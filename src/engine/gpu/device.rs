@@ -132,7 +132,8 @@ impl Gpu {
             None => Ok(result),
             Some(wgpu::Error::OutOfMemory { .. }) => {
                 let problem = format!("{}, {doing}: out of memory", self.profile.name);
-                Err(Error::device(problem, "use a smaller --batch, smaller images, or close other programs"))
+                let remedy = "use a smaller --batch, smaller images, a smaller --data-memory, or close other programs";
+                Err(Error::Memory { problem, remedy: remedy.to_owned() })
             }
             Some(error) => Err(Error::device(format!("{}, {doing}: {error}", self.profile.name), "please report this")),
         }

@@ -5,6 +5,7 @@ mod device;
 mod pipeline_cache;
 mod pipelines;
 mod readback;
+mod staging;
 mod timing;
 
 pub use device::{Gpu, adapters};
@@ -17,6 +18,7 @@ use crate::kernels::StepParams;
 use crate::plan::{ALIGNMENT, Place, Plan, Program};
 use pipelines::{Encoded, Programs};
 use readback::Readback;
+use staging::Staging;
 use std::sync::Arc;
 
 /// Bytes handed to the driver at once when a large tensor is written.
@@ -30,6 +32,7 @@ pub struct GpuEngine {
     programs: Programs,
     /// `StepParams` of up to [`METRICS_SLOTS`] steps, one per 256 bytes.
     params: wgpu::Buffer,
+    staging: Staging,
     readback: Readback,
 }
 
@@ -51,7 +54,7 @@ impl GpuEngine {
         let programs = Programs::start(gpu, &plan, &buffers, &params, checked);
         let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
         let readback = Readback::new(metrics.map(|place| (buffers[place.buffer].clone(), place)));
-        Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, readback })
+        Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, staging: Staging::default(), readback })
     }
 
     /// Reads a range of a buffer, after everything queued.
@@ -67,17 +70,26 @@ impl GpuEngine {
         readback::map_now(&self.gpu, &staging)
     }
 
-    /// Writes a range of a buffer. Large ranges go in pieces, so that staging memory stays small.
+    /// Writes a range of a buffer, with zeros up to the next word. Large ranges go in pieces, of which at most two wait
+    /// to be copied, so that staging memory stays small.
     ///
     /// # Errors
     /// The device is lost.
     pub fn write_place(&mut self, place: Place, bytes: &[u8]) -> Result<()> {
-        let mut offset = place.offset;
-        for piece in bytes.chunks(UPLOAD_BYTES) {
+        let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        let tail = (!rest.is_empty()).then_some(&last[..]);
+        let (mut offset, mut queued) = (place.offset, None);
+        for piece in words.chunks(UPLOAD_BYTES).chain(tail) {
             self.gpu.queue.write_buffer(&self.buffers[place.buffer], offset, piece);
-            self.gpu.queue.submit([]);
             offset += piece.len() as u64;
+            if piece.len() == UPLOAD_BYTES {
+                let before = queued.replace(self.gpu.queue.submit([]));
+                before.map_or(Ok(()), |submission| readback::wait_for(&self.gpu, Some(submission)))?;
+            }
         }
+        self.gpu.queue.submit([]);
         self.gpu.check()
     }
 }
@@ -122,6 +134,7 @@ impl Engine for GpuEngine {
         self.readback.make_room(&self.gpu)?;
         write_params(&self.gpu, &self.params, steps);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        self.staging.copy(&mut encoder, &self.buffers);
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for step in 0..steps.len() {
             encode(&mut pass, program, step);
@@ -129,8 +142,13 @@ impl Engine for GpuEngine {
         drop(pass);
         let copy = self.readback.copy(&self.gpu, &mut encoder);
         let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.staging.recall();
         self.readback.map(copy, submission, steps.iter().map(|step| step.slot).collect());
         self.gpu.check()
+    }
+
+    fn stage(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
+        self.staging.stage(&self.gpu, self.plan.places[tensor], parts)
     }
 
     fn finished(&mut self) -> Result<Vec<Metrics>> {

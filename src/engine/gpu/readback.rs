@@ -76,7 +76,7 @@ impl Readback {
     }
 }
 
-fn wait_for(gpu: &Gpu, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+pub(super) fn wait_for(gpu: &Gpu, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
     let waited = gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
     gpu.check()?;
     let remedy = "check the driver, or choose another adapter with --adapter";
