@@ -70,7 +70,7 @@ pub enum Error {
         /// The compiler's message.
         message: String,
     },
-    /// Device memory that is not there.
+    /// Memory that is not there, on the device or for the twins.
     #[error("{problem}; {remedy}")]
     Memory {
         /// What could not be allocated, and where.
@@ -117,7 +117,7 @@ impl Error {
     /// 2 where the user's input is at fault, 1 where the machine is.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Device { .. } | Self::Memory { .. } | Self::Shader { .. } => 1,
+            Self::Device { .. } | Self::Shader { .. } => 1,
             _ => 2,
         }
     }

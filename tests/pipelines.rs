@@ -12,9 +12,12 @@ use rig::{Rig, adam, read};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// What was saved, by name, and how often.
+/// What was saved, by name.
+type Saved = BTreeMap<String, Vec<u8>>;
+
+/// What was saved, and how often.
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<(BTreeMap<String, Vec<u8>>, usize)>>);
+struct Memory(Arc<Mutex<(Saved, usize)>>);
 
 impl PipelineStore for Memory {
     fn load(&self, name: &str) -> Option<Vec<u8>> {

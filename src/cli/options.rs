@@ -210,28 +210,36 @@ impl OpenDevice {
     /// An engine for a plan.
     ///
     /// # Errors
-    /// As [`GpuEngine::new`]; [`Error::Limit`] for twins that need more memory than the machine has free.
+    /// As [`GpuEngine::new`]; [`Error::Memory`] where twins or a software adapter need more than the machine has free.
     pub fn engine(&self, plan: crate::plan::Plan, checked: bool) -> Result<Box<dyn Engine>> {
+        let available = || std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available_memory);
         Ok(match self {
-            Self::Gpu(gpu) => Box::new(GpuEngine::new(gpu, plan, checked)?),
+            Self::Gpu(gpu) => {
+                if gpu.profile().kind == "software" {
+                    fits("the software adapter", plan.bytes().0, available())?;
+                }
+                Box::new(GpuEngine::new(gpu, plan, checked)?)
+            }
             Self::Cpu => {
                 let bytes = plan.tensors.iter().map(|tensor| 4 * tensor.elements as u64).sum();
-                fits(bytes, std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available_memory))?;
+                fits("--device cpu", bytes, available())?;
                 Box::new(CpuEngine::<f32>::new(plan))
             }
         })
     }
 }
 
-/// Refuses what the twins' tensors, each of which has its own memory, would not fit into; a failed allocation would end
-/// the program without a word. Where it is not known how much memory is free, everything fits.
-fn fits(bytes: u64, available: Option<u64>) -> Result<()> {
+/// Refuses what does not fit into the machine's own memory, whose failed allocation would end the program without a word.
+/// Where it is not known how much is free, everything fits.
+fn fits(what: &str, bytes: u64, available: Option<u64>) -> Result<()> {
     match available {
-        Some(available) if bytes > available => Err(Error::Limit {
-            what: "--device cpu".into(),
-            need: format!("{} of memory", bytes_in_words(bytes)),
-            limit: format!("{}, all that is free", bytes_in_words(available)),
-            remedy: "use a smaller --batch, fewer or smaller images, or close other programs".into(),
+        Some(available) if bytes > available => Err(Error::Memory {
+            problem: format!(
+                "{what} needs {} of memory, but only {} are free",
+                bytes_in_words(bytes),
+                bytes_in_words(available)
+            ),
+            remedy: "use a smaller --batch, smaller images, a smaller --data-memory, or close other programs".into(),
         }),
         _ => Ok(()),
     }
@@ -263,9 +271,12 @@ mod tests {
         let meminfo = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    2097152 kB\n";
         assert_eq!(available_memory(meminfo), Some(2 << 30));
         assert_eq!(available_memory("MemTotal: 5 kB\n"), None);
-        fits(2 << 30, Some(2 << 30)).unwrap();
-        fits(u64::MAX, None).unwrap();
-        let message = fits(3 << 30, Some(2 << 30)).unwrap_err().to_string();
+        fits("x", 2 << 30, Some(2 << 30)).unwrap();
+        fits("x", u64::MAX, None).unwrap();
+        let error = fits("x", 3 << 30, Some(2 << 30)).unwrap_err();
+        // what makes a session stream its images instead
+        assert!(matches!(error, Error::Memory { .. }));
+        let message = error.to_string();
         assert!(
             message.contains("3.00 GiB") && message.contains("2.00 GiB") && message.contains("--batch"),
             "{message}"

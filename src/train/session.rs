@@ -64,7 +64,8 @@ fn plan_with(
 ) -> Result<(Plan, Graph, Vec<Shard>)> {
     let (height, width, channels) = network.image;
     let image_bytes = height * width * channels;
-    let on_device = if streamed { images_at_a_time(setup.batch, image_bytes, setup.data_memory) } else { images };
+    let at_a_time = images_at_a_time(setup.batch, image_bytes, setup.data_memory);
+    let on_device = if streamed { at_a_time.min(images) } else { images };
     let shards = plan::shards(on_device, image_bytes, profile.binding_bytes)?;
     let settings = graph::Settings {
         training: setup.training,
@@ -149,11 +150,14 @@ impl<'a> Session<'a> {
         if setup.batch == 0 || setup.batch > 1 << 16 {
             return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
         }
+        let image_bytes = dataset.image_bytes();
         let start = |streamed| Self::start(network, dataset, setup, profile, streamed, &make_engine);
         match setup.data_memory {
             Some(room) => start(dataset.pixels.len() as u64 > room),
             None => match start(false) {
-                Err(Error::Memory { .. }) => start(true),
+                Err(Error::Memory { .. }) if images_at_a_time(setup.batch, image_bytes, None) < dataset.len() => {
+                    start(true)
+                }
                 other => other,
             },
         }
