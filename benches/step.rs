@@ -2,6 +2,7 @@
 //! `cargo bench --bench step conv4`. Elements are floating-point operations, counted from the contracts.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use galaxy_gpu::data::Dataset;
 use galaxy_gpu::engine::{Engine, Gpu, GpuEngine};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::model::Model;
@@ -13,12 +14,13 @@ use std::time::Duration;
 
 const BATCH: usize = 50;
 
-fn bench(gpu: &Arc<Gpu>, model: &str, size: usize, program: Program) -> Bench {
+fn bench<'a>(gpu: &Arc<Gpu>, model: &str, program: Program, images: &'a Dataset) -> Bench<'a> {
+    let size = images.width;
     let network = Model::preset(model).expect("a preset").build(size, size, 10).expect("a size it can pool");
     let training = program == Program::Train;
     let setup = Setup { training, augment: training.then(Augment::default), ..Setup::inference(BATCH) };
     let make_engine = |plan: Plan| Ok(Box::new(GpuEngine::new(gpu, plan, false)?) as Box<dyn Engine>);
-    let bench = Bench::new(&network, &noise(BATCH, size, 10), &setup, gpu.profile(), make_engine);
+    let bench = Bench::new(&network, images, &setup, gpu.profile(), make_engine);
     bench.expect("a step the adapter can hold").0
 }
 
@@ -29,8 +31,9 @@ fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
     group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(4));
     for (model, &size) in ["conv3", "conv4"].into_iter().flat_map(|model| sizes.iter().map(move |size| (model, size))) {
+        let images = noise(BATCH, size, 10);
         for program in [Program::Train, Program::Infer] {
-            let mut bench = bench(&gpu, model, size, program);
+            let mut bench = bench(&gpu, model, program, &images);
             let cost = bench.cost();
             group.throughput(Throughput::ElementsAndBytes { elements: cost.flops as u64, bytes: cost.bytes as u64 });
             let name = format!("{model} {size} px batch {BATCH}");

@@ -70,6 +70,14 @@ pub enum Error {
         /// The compiler's message.
         message: String,
     },
+    /// Memory that is not there, on the device or for the twins.
+    #[error("{problem}; {remedy}")]
+    Memory {
+        /// What could not be allocated, and where.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// No adapter, a lost device, a failed read-back.
     #[error("{problem}; {remedy}")]
     Device {

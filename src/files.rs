@@ -1,8 +1,13 @@
-//! Writing files so that a reader finds the old one or the new one, never half of one.
+//! Writing files so that a reader finds the old one or the new one, never half of one, and the user's cache folder.
 
 use crate::error::{Error, Result};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The folder of what can be made again, in the user's cache folder; it may not exist yet. `None` for a user without one.
+pub fn cache_folder() -> Option<PathBuf> {
+    dirs::cache_dir().map(|folder| folder.join("galaxy-gpu"))
+}
 
 /// Writes a file whole: to a temporary file in the same folder, synced, then renamed.
 ///

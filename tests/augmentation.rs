@@ -63,12 +63,13 @@ fn samples() -> Vec<Sample> {
 fn call(sizes: &[usize], bytes: &[u8], transforms: &[f32], mode: f64, fill: f64) -> (Case, Vec<Values>) {
     let batch = transforms.len() / 6;
     let constants = augment::gather_constants(batch, batch, sizes[0], sizes[1])
-        .with("SHARD_COUNT", 1.0)
+        .with("SHARD_IMAGES", 1.0)
         .with("FILL_MODE", mode)
         .with("FILL_VALUE", fill);
     let word = |bytes: &[u8]| (0..4).fold(0, |word, i| word | u32::from(*bytes.get(i).unwrap_or(&0)) << (8 * i));
     let start = vec![
         Values::Index(bytes.chunks(4).map(word).collect()),
+        Values::Index(vec![0, 1]),
         Values::Index(vec![0; batch]),
         Values::Float(transforms.to_vec()),
         Values::Float(vec![f32::NAN; batch * bytes.len()]),

@@ -266,6 +266,9 @@ fn a_plan_needs_no_adapter() {
         plain["buffers"].as_array().unwrap().iter().map(|buffer| buffer["bytes"].as_u64().unwrap()).sum();
     assert_eq!(plain["total_bytes"].as_u64().unwrap(), buffers);
     assert_eq!(plain["data_set_bytes"], 30 * 32 * 32 * 3);
+    let streamed = format!("{line} --data-memory 20000");
+    assert!(desk.run(&streamed).contains("30 images of 32 x 32 pixels in 1 shard, streamed\n"));
+    assert_eq!(desk.json(&format!("{streamed} --json"))["data_set_bytes"], 4 * 32 * 32 * 3, "one batch");
     desk.refuses("plan --device cpu --images 0", &["--images is 0"]);
     desk.refuses("plan --device cpu --adapter 0", &["--adapter"]);
 }

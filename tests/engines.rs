@@ -207,6 +207,45 @@ fn shards_give_the_same_bits_as_one_piece() {
 }
 
 #[test]
+fn what_is_staged_is_seen_by_the_next_run_and_not_before() {
+    let rig = conv3();
+    let image = 32 * 32 * 3;
+    let inverted: Vec<u8> = rig.pixels.iter().map(|byte| !byte).collect();
+    let still = StepParams { learning_rate: 0.0, ..adam(1, 0, BATCH) };
+    let losses = |engine: &mut dyn Engine, stage: bool| {
+        let pixels = engine.plan().tensor("pixels.0").unwrap();
+        let mut losses = Vec::new();
+        for run in 0..6 {
+            engine.run(Program::Train, &[still]).unwrap();
+            if stage && run == 2 {
+                // replaced before it is used, from parts of many lengths
+                engine.stage(pixels, &[&[0; 7]]).unwrap();
+                let parts: Vec<&[u8]> = inverted.chunks(image).flat_map(|image| [&image[..1], &image[1..]]).collect();
+                engine.stage(pixels, &parts).unwrap();
+            }
+            losses.extend(engine.wait().unwrap());
+        }
+        losses.iter().map(|metrics| metrics.loss).collect::<Vec<f32>>()
+    };
+    let other = Rig { pixels: inverted.clone(), ..rig.clone() };
+    for_checked_and_trusted(&rig, |mode, mut engine| {
+        let gpu = common::gpu().unwrap();
+        let fresh = |rig: &Rig| losses(&mut rig.on_gpu(&gpu, mode == "checked"), false)[0];
+        let (before, after) = (fresh(&rig), fresh(&other));
+        assert_ne!(before, after);
+        assert_eq!(losses(&mut engine, true), [before, before, before, after, after, after], "{mode}");
+        let (mut twins, mut others) = (rig.twins::<f32>(), other.twins::<f32>());
+        let (before, after) = (losses(&mut twins, false)[0], losses(&mut others, false)[0]);
+        assert_eq!(losses(&mut rig.twins::<f32>(), true), [before, before, before, after, after, after]);
+        let pixels = engine.plan().tensor("pixels.0").unwrap();
+        let long = vec![0; inverted.len() + 1];
+        for engine in [&mut engine as &mut dyn Engine, &mut twins] {
+            assert!(engine.stage(pixels, &[]).is_err() && engine.stage(pixels, &[&long]).is_err(), "{mode}");
+        }
+    });
+}
+
+#[test]
 fn fused_and_single_layers_agree_on_the_gpu() {
     let Some(gpu) = common::gpu() else { return };
     let rig = conv4_like();

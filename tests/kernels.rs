@@ -1,5 +1,6 @@
-//! Every implementation x precision x case of every contract against its CPU twin, with the driver's checks on, NaN in the outputs
-//! and guard bytes around every range. `cargo test --test kernels conv2d` runs the contracts of one operation.
+//! Every implementation x precision x case of every contract against its CPU twin, with NaN in the outputs and guard bytes
+//! around every range: with the driver's checks on, and then as users run it, trusted and in workgroup memory that nothing
+//! clears. `cargo test --test kernels conv2d` runs the contracts of one operation.
 //!
 //! The list comes from the registry, so a new kernel is tested without touching this file.
 
@@ -25,8 +26,13 @@ fn main() {
                         eprintln!("SKIPPED: {} has no cooperative matrices", gpu.profile().name);
                         return Ok(());
                     }
-                    let verdict = validate(&gpu, contract, implementation, &case, precision, true)?;
-                    if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
+                    for (mode, checked) in [("checked", true), ("trusted", false)] {
+                        let verdict = validate(&gpu, contract, implementation, &case, precision, checked)?;
+                        if !verdict.passed() {
+                            return Err(Failed::from(format!("{mode}: {verdict:#?}")));
+                        }
+                    }
+                    Ok(())
                 }));
             }
         }

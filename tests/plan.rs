@@ -23,6 +23,7 @@ fn galaxy10(preset: &str, batch: usize, fuse: bool, profile: &Profile) -> Graph 
         images: 17_736,
         rows: 14_188,
         shards: shards(17_736, 256 * 256 * 3, profile.binding_bytes).unwrap(),
+        streamed: false,
         augment: Some(Augment::default()),
         label_smoothing: 0.0,
         fuse,
@@ -241,6 +242,20 @@ fn shards_hold_every_image_once() {
         }
         assert_eq!(next, images);
     }
+}
+
+#[test]
+fn pipelines_do_not_grow_in_number_with_the_shards() {
+    let pipelines = |binding_bytes| {
+        let profile = Profile { binding_bytes, buffer_bytes: 4 << 30, ..Profile::webgpu() };
+        let plan = Plan::new(&galaxy10("conv4", 32, true, &profile), &profile, &Options::default()).unwrap();
+        let dispatches = plan.programs.iter().flatten().flat_map(|step| &step.dispatches);
+        let different: BTreeSet<String> = dispatches.map(|d| format!("{} {:?}", d.shader.path, d.constants)).collect();
+        (plan.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels.")).count(), different)
+    };
+    let ((few, one), (many, other)) = (pipelines(2 << 30), pipelines(128 << 20));
+    assert_eq!((few, many), (2, 27));
+    assert_eq!(one, other);
 }
 
 #[test]

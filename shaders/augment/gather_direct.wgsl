@@ -1,17 +1,16 @@
 // augment.gather, portable: images[i] = pixels of image order[first + i] / 255, where this shard holds it.
-//   image - SHARD_FIRST below SHARD_COUNT: written; another shard's dispatch writes the others.
-//   Rows past the last image: zero, written by the dispatch of the first shard.
+//   shard: the first image this shard holds and their number; another shard's dispatch writes the others.
+//   Rows past the last image: zero.
 // One thread per pixel (3 channels), along the rows. Reads one or two words, writes 12 bytes.
 override BATCH: u32;
 override ROWS: u32;
 override HEIGHT: u32;
 override WIDTH: u32;
-override SHARD_FIRST: u32;
-override SHARD_COUNT: u32;
 
 @group(0) @binding(1) var<storage, read> pixels: array<u32>;
-@group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read_write> images: array<Elem>;
+@group(0) @binding(2) var<storage, read> shard: vec2u;
+@group(0) @binding(3) var<storage, read> order: array<u32>;
+@group(0) @binding(4) var<storage, read_write> images: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -20,18 +19,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if id >= BATCH * area { return; }
     let i = id / area;
     if !step_has(i, BATCH, ROWS) {
-        if SHARD_FIRST == 0u { store(id, vec3f()); }
+        store(id, vec3f());
         return;
     }
-    let image = order[params.first + i] - SHARD_FIRST; // before the shard wraps to a large number
-    if image >= SHARD_COUNT { return; }
+    let image = order[params.first + i] - shard.x; // before the shard wraps to a large number
+    if image >= shard.y { return; }
     store(id, load(image * area + id % area) / 255.0);
 }
 
 fn load(pixel: u32) -> vec3f {
     let byte = pixel * 3u;
     let word = byte / 4u;
-    return pixel_channels(pixels[word], pixels[min(word + 1u, (SHARD_COUNT * HEIGHT * WIDTH * 3u - 1u) / 4u)], byte);
+    return pixel_channels(pixels[word], pixels[min(word + 1u, arrayLength(&pixels) - 1u)], byte);
 }
 
 fn store(pixel: u32, value: vec3f) {

@@ -122,6 +122,7 @@ fn classify(args: &Args, weights: &Weights, dataset: &Dataset, images: &[u32]) -
     let (precision, profile) = device.precision(args.device.precision)?;
     setup.precision = precision;
     setup.choices.clone_from(&args.device.choices);
+    setup.data_memory = args.device.data_memory.0;
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, dataset, &setup, &profile, make_engine)?;
     session.set_parameters(&weights.tensors)?;

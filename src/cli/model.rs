@@ -180,6 +180,7 @@ fn graph(network: &Network, batch: usize) -> Result<Graph> {
         images: batch,
         rows: batch,
         shards: vec![Shard { first: 0, count: batch }],
+        streamed: false,
         augment: Some(Augment::default()),
         label_smoothing: 0.0,
         fuse: true,

@@ -1,9 +1,11 @@
 //! Options that several commands share, and their conversion into ready-to-use things.
 
 use crate::data::{Dataset, LoadOptions, Split, simulate};
+use crate::engine::gpu::PipelineStore;
 use crate::engine::validate::test_matrices;
 use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
+use crate::files::{cache_folder, write_whole};
 use crate::kernels::Precision;
 use crate::plan::{Choice, Profile, bytes_in_words};
 use clap::{Args, ValueEnum};
@@ -141,9 +143,32 @@ pub struct DeviceOptions {
     /// Run every layer alone, without fused blocks
     #[arg(long)]
     pub no_fuse: bool,
+    /// Device memory for images: a larger data set is streamed, with the same results; auto streams what does not fit
+    #[arg(long, value_name = "auto|BYTES", default_value = "auto", value_parser = data_memory)]
+    pub data_memory: DataMemory,
     /// Let the driver check every access of every kernel (slower)
     #[arg(long)]
     pub checked: bool,
+}
+
+/// Bytes of device memory for images, such as 512MiB; `None` for as many as there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataMemory(pub Option<u64>);
+
+fn data_memory(text: &str) -> std::result::Result<DataMemory, String> {
+    if text == "auto" {
+        return Ok(DataMemory(None));
+    }
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1_u64 << 30,
+        _ => return Err("give auto, or a number of bytes, KiB, MiB or GiB".into()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.map(|bytes| DataMemory(Some(bytes))).ok_or_else(|| "give auto, or a number such as 512MiB".into())
 }
 
 /// An open device that can make engines.
@@ -161,11 +186,32 @@ impl DeviceOptions {
     /// As [`Gpu::open`].
     pub fn open(&self) -> Result<OpenDevice> {
         match self.device {
-            Device::Gpu => Ok(OpenDevice::Gpu(Gpu::open(self.adapter.as_deref())?)),
+            Device::Gpu => {
+                let gpu = Gpu::open(self.adapter.as_deref())?;
+                if let Some(folder) = cache_folder() {
+                    gpu.keep_pipelines(Box::new(PipelineFolder(folder)));
+                }
+                Ok(OpenDevice::Gpu(gpu))
+            }
             Device::Cpu if self.adapter.is_some() => {
                 Err(Error::setting("--adapter", "given with --device cpu", "left out, as the twins need no adapter"))
             }
             Device::Cpu => Ok(OpenDevice::Cpu),
+        }
+    }
+}
+
+/// Keeps compiled pipelines in a folder. Whatever goes wrong costs time and nothing else, so it is not told.
+struct PipelineFolder(PathBuf);
+
+impl PipelineStore for PipelineFolder {
+    fn load(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.0.join(name)).ok()
+    }
+
+    fn save(&self, name: &str, bytes: &[u8]) {
+        if std::fs::create_dir_all(&self.0).is_ok() {
+            let _ = write_whole(&self.0.join(name), bytes);
         }
     }
 }
@@ -211,28 +257,36 @@ impl OpenDevice {
     /// An engine for a plan.
     ///
     /// # Errors
-    /// As [`GpuEngine::new`]; [`Error::Limit`] for twins that need more memory than the machine has free.
+    /// As [`GpuEngine::new`]; [`Error::Memory`] where twins or a software adapter need more than the machine has free.
     pub fn engine(&self, plan: crate::plan::Plan, checked: bool) -> Result<Box<dyn Engine>> {
+        let available = || std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available_memory);
         Ok(match self {
-            Self::Gpu(gpu) => Box::new(GpuEngine::new(gpu, plan, checked)?),
+            Self::Gpu(gpu) => {
+                if gpu.profile().kind == "software" {
+                    fits("the software adapter", plan.bytes().0, available())?;
+                }
+                Box::new(GpuEngine::new(gpu, plan, checked)?)
+            }
             Self::Cpu => {
                 let bytes = plan.tensors.iter().map(|tensor| 4 * tensor.elements as u64).sum();
-                fits(bytes, std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available_memory))?;
+                fits("--device cpu", bytes, available())?;
                 Box::new(CpuEngine::<f32>::new(plan))
             }
         })
     }
 }
 
-/// Refuses what the twins' tensors, each of which has its own memory, would not fit into; a failed allocation would end
-/// the program without a word. Where it is not known how much memory is free, everything fits.
-fn fits(bytes: u64, available: Option<u64>) -> Result<()> {
+/// Refuses what does not fit into the machine's own memory, whose failed allocation would end the program without a word.
+/// Where it is not known how much is free, everything fits.
+fn fits(what: &str, bytes: u64, available: Option<u64>) -> Result<()> {
     match available {
-        Some(available) if bytes > available => Err(Error::Limit {
-            what: "--device cpu".into(),
-            need: format!("{} of memory", bytes_in_words(bytes)),
-            limit: format!("{}, all that is free", bytes_in_words(available)),
-            remedy: "use a smaller --batch, fewer or smaller images, or close other programs".into(),
+        Some(available) if bytes > available => Err(Error::Memory {
+            problem: format!(
+                "{what} needs {} of memory, but only {} are free",
+                bytes_in_words(bytes),
+                bytes_in_words(available)
+            ),
+            remedy: "use a smaller --batch, smaller images, a smaller --data-memory, or close other programs".into(),
         }),
         _ => Ok(()),
     }
@@ -249,13 +303,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_is_given_in_bytes_or_larger_units() {
+        let bytes = |text| data_memory(text).map(|memory| memory.0);
+        assert_eq!([bytes("auto"), bytes("0"), bytes("7B")], [Ok(None), Ok(Some(0)), Ok(Some(7))]);
+        assert_eq!([bytes("3KiB"), bytes("512MiB")], [Ok(Some(3072)), Ok(Some(512 << 20))]);
+        assert_eq!(bytes("2GiB"), Ok(Some(2 << 30)));
+        for wrong in ["", "MiB", "-1", "1.5GiB", "1 GiB", "1GB", "99999999999GiB", "Auto"] {
+            assert!(data_memory(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_into_memory_is_refused_with_both_numbers() {
         let meminfo = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    2097152 kB\n";
         assert_eq!(available_memory(meminfo), Some(2 << 30));
         assert_eq!(available_memory("MemTotal: 5 kB\n"), None);
-        fits(2 << 30, Some(2 << 30)).unwrap();
-        fits(u64::MAX, None).unwrap();
-        let message = fits(3 << 30, Some(2 << 30)).unwrap_err().to_string();
+        fits("x", 2 << 30, Some(2 << 30)).unwrap();
+        fits("x", u64::MAX, None).unwrap();
+        let error = fits("x", 3 << 30, Some(2 << 30)).unwrap_err();
+        // what makes a session stream its images instead
+        assert!(matches!(error, Error::Memory { .. }));
+        let message = error.to_string();
         assert!(
             message.contains("3.00 GiB") && message.contains("2.00 GiB") && message.contains("--batch"),
             "{message}"

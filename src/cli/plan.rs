@@ -3,8 +3,9 @@
 use super::model::{Sizes, check_range};
 use super::options::DeviceOptions;
 use super::{print_json, print_text};
-use crate::graph::{Augment, Settings, lower};
-use crate::plan::{Options, Plan, Program, Step, shards};
+use crate::graph::Augment;
+use crate::plan::{Plan, Program, Step};
+use crate::train::{Setup, plan_for};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -42,26 +43,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     check_range("--images", args.images, 10_000_000)?;
     let network = args.sizes.network(&args.model)?;
     let (precision, profile) = args.device.open()?.precision(args.device.precision)?;
-    let settings = Settings {
+    let setup = Setup {
         training: true,
-        batch,
-        images: args.images,
-        rows: args.images,
-        shards: shards(args.images, size * size * 3, profile.binding_bytes)?,
         augment: (!args.no_augment).then(Augment::default),
-        label_smoothing: 0.0,
         fuse: !args.device.no_fuse,
         precision,
+        choices: args.device.choices.clone(),
+        data_memory: args.device.data_memory.0,
+        ..Setup::inference(batch)
     };
-    let options = Options { choices: args.device.choices.clone(), guards: false };
-    let plan = Plan::new(&lower(&network, &settings)?, &profile, &options)?;
+    let (plan, _) = plan_for(&network, args.images, &setup, &profile)?;
     if args.json {
         print_json(&Report::new(&plan, &args.model, &profile.name))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let shards = settings.shards.len();
+    let shards = plan.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels.")).count();
+    let streamed = if plan.tensor("positions").is_ok() { ", streamed" } else { "" };
     print_text(format!(
-        "{} on {}, {precision}\nbatch {batch}, {} images of {size} x {size} pixels in {shards} shard{}\n\n{plan}\n",
+        "{} on {}, {precision}\nbatch {batch}, {} images of {size} x {size} pixels in {shards} shard{}{streamed}\n\n{plan}\n",
         network.name,
         profile.name,
         args.images,

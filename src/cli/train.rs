@@ -183,6 +183,7 @@ impl Args {
             fuse: !self.device.no_fuse,
             precision: Precision::F32,
             choices: self.device.choices.clone(),
+            data_memory: self.device.data_memory.0,
         })
     }
 }
@@ -209,13 +210,14 @@ fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split
         0 => String::new(),
         moved => format!(", {moved} moved to keep patches of sky together"),
     };
+    let streamed = if session.streams() { " at a time, streamed" } else { "" };
     let augment = if args.augment.augment == Switch::On { "on" } else { "off" };
     [
         format!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height),
         format!("split    {}: {} to train, {} to test{moved}", split.source, split.train.len(), split.test.len()),
         format!("model    {}: {} parameters", network.name, network.parameter_count()),
         format!("device   {}, {}", session.engine().device(), session.precision()),
-        format!("memory   {} and {} of images", bytes_in_words(all - data), bytes_in_words(data)),
+        format!("memory   {} and {} of images{streamed}", bytes_in_words(all - data), bytes_in_words(data)),
         format!("training {} epochs, batch {}, augmentation {augment}\n", args.epochs, args.batch),
     ]
     .join("\n")

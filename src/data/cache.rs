@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::source::{self, Loaded, Meta, Source, Stop};
 use super::{Pixels, Sky};
+use crate::files::cache_folder;
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"GALXGPU\0";
@@ -152,9 +153,7 @@ fn in_memory(path: &Path, source: &dyn Source, notes: Vec<String>) -> Result<Loa
 fn prepare(cache_dir: Option<&Path>) -> Result<PathBuf, String> {
     let folder = match cache_dir {
         Some(folder) => folder.to_owned(),
-        None => dirs::cache_dir()
-            .ok_or("This user has no cache folder, so decoded pixels stay in memory.")?
-            .join("galaxy-gpu"),
+        None => cache_folder().ok_or("This user has no cache folder, so decoded pixels stay in memory.")?,
     };
     std::fs::create_dir_all(&folder).map_err(|error| not_kept(&folder, &error))?;
     Ok(folder)

@@ -1,7 +1,7 @@
 //! Runs a plan on the CPU twins: slow, driverless, and the reference every GPU is held to.
 
 use super::{Engine, Metrics, Span, Timeline, bytes_of, floats_of};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Bank, Storage, TensorId};
 use crate::kernels::{self, Access, Args, Element, Real, StepParams, View, ViewMut};
 use crate::plan::{Plan, Program, Step};
@@ -22,6 +22,8 @@ pub struct CpuEngine<T: Real = f32> {
     /// Store and element range of each tensor: banks are shared, everything else has its own.
     ranges: Vec<(usize, Range<usize>)>,
     metrics: Vec<Metrics>,
+    /// Contents for the next run.
+    staged: Vec<(TensorId, Vec<u8>)>,
 }
 
 impl<T: Real> CpuEngine<T> {
@@ -48,7 +50,7 @@ impl<T: Real> CpuEngine<T> {
                 Element::U32 => Store::Index(vec![0; tensor.elements]),
             });
         }
-        Self { plan, stores, ranges, metrics: Vec::new() }
+        Self { plan, stores, ranges, metrics: Vec::new(), staged: Vec::new() }
     }
 
     /// The values of a tensor of floats in full width.
@@ -185,14 +187,19 @@ where
                 values[range].iter_mut().zip(floats).for_each(|(value, float)| *value = T::of(float.into()));
             }
             Store::Index(values) => {
-                let range = range.start..range.start + bytes.len() / 4;
-                bytemuck::cast_slice_mut(&mut values[range]).copy_from_slice(bytes);
+                let words = &mut values[range][..bytes.len().div_ceil(4)];
+                // what is missing from the last word
+                words.iter_mut().last().into_iter().for_each(|last| *last = 0);
+                bytemuck::cast_slice_mut(words)[..bytes.len()].copy_from_slice(bytes);
             }
         }
         Ok(())
     }
 
     fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<()> {
+        for (tensor, bytes) in std::mem::take(&mut self.staged) {
+            self.write(tensor, &bytes)?;
+        }
         let program = self.plan.steps(program).to_vec();
         for params in steps {
             for step in &program {
@@ -200,6 +207,17 @@ where
             }
             self.collect_metrics(params);
         }
+        Ok(())
+    }
+
+    fn stage(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
+        let bytes = parts.concat();
+        let room = 4 * self.plan.tensors[tensor].elements;
+        if bytes.is_empty() || bytes.len() > room {
+            return Err(Error::setting("the bytes staged for a tensor", bytes.len(), format!("1 to {room}")));
+        }
+        self.staged.retain(|(other, _)| *other != tensor);
+        self.staged.push((tensor, bytes));
         Ok(())
     }
 

@@ -56,11 +56,20 @@ pub trait Engine {
     /// The device in words.
     fn device(&self) -> String;
 
-    /// Writes a tensor whole; elements as the plan stores them, little-endian, the last word filled up with zeros.
+    /// Writes a tensor from its front on; elements as the plan stores them, little-endian. What is missing from the last word
+    /// becomes zero.
     ///
     /// # Errors
     /// The device is lost.
     fn write(&mut self, tensor: TensorId, bytes: &[u8]) -> Result<()>;
+
+    /// Gathers `parts`, one after the other, to be written to a tensor from its front on when the next run starts,
+    /// instead of what was staged for it before. Meanwhile the device works on what was queued, and sees the old
+    /// contents.
+    ///
+    /// # Errors
+    /// The device is lost; nothing, or more than the tensor holds.
+    fn stage(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()>;
 
     /// Queues one run of a program for each of `steps` (at most [`METRICS_SLOTS`](crate::graph::METRICS_SLOTS)), in order.
     ///

@@ -23,10 +23,20 @@ pub fn lower(network: &Network, settings: &Settings) -> Result<Graph> {
     Ok(lowering.graph)
 }
 
+/// The tensors of a shard, and how many images it has room for.
+#[derive(Clone, Copy)]
+struct SharedShard {
+    pixels: TensorId,
+    shard: TensorId,
+    images: usize,
+}
+
 /// Tensors of the data set and the loss, shared by both programs.
 struct Shared {
-    pixels: Vec<(Shard, TensorId)>,
+    shards: Vec<SharedShard>,
     order: TensorId,
+    /// What `order` is to the images on the device: itself, or, where they are streamed, the positions 0, 1, 2, ...
+    places: TensorId,
     labels: TensorId,
     class_weights: TensorId,
     probabilities: TensorId,
@@ -85,18 +95,17 @@ impl<'a> Lowering<'a> {
         let (height, width, channels) = self.network.image;
         let images = self.passing("images", self.settings.batch * height * width * channels);
         let transforms = ranges.map(|ranges| self.transforms(ranges));
-        for index in 0..self.shared.pixels.len() {
-            let (shard, pixels) = self.shared.pixels[index];
+        let places = self.shared.places;
+        for index in 0..self.shared.shards.len() {
+            let SharedShard { pixels, shard, images: room } = self.shared.shards[index];
             let constants = augment::gather_constants(self.settings.batch, self.settings.rows, height, width)
-                .with("SHARD_FIRST", shard.first as f64)
-                .with("SHARD_COUNT", shard.count as f64);
-            let order = self.shared.order;
+                .with("SHARD_IMAGES", room as f64);
             match (transforms, ranges) {
                 (Some(transforms), Some(ranges)) => {
                     let constants = constants.with("FILL_MODE", fill_mode(ranges.fill)).with("FILL_VALUE", 0.0);
-                    self.call("augment.warp", "augment", constants, &[pixels, order, transforms, images]);
+                    self.call("augment.warp", "augment", constants, &[pixels, shard, places, transforms, images]);
                 }
-                _ => self.call("augment.gather", "images", constants, &[pixels, order, images]),
+                _ => self.call("augment.gather", "images", constants, &[pixels, shard, places, images]),
             }
         }
         images
@@ -200,13 +209,17 @@ impl Shared {
     fn add(graph: &mut Graph, network: &Network, settings: &Settings) -> Self {
         let (height, width, channels) = network.image;
         let mut kept = |name: &str, element, elements| graph.tensor(name, element, elements, Storage::Kept);
-        let pixels = settings.shards.iter().enumerate().map(|(number, &shard)| {
-            let words = (shard.count * height * width * channels).div_ceil(4);
-            (shard, kept(&format!("pixels.{number}"), Element::U32, words))
+        let shards = settings.shards.iter().enumerate().map(|(number, &Shard { count: images, .. })| {
+            let pixels =
+                kept(&format!("pixels.{number}"), Element::U32, (images * height * width * channels).div_ceil(4));
+            SharedShard { pixels, shard: kept(&format!("shard.{number}"), Element::U32, 2), images }
         });
+        let shards = shards.collect();
+        let order = kept("order", Element::U32, settings.rows);
         Self {
-            pixels: pixels.collect(),
-            order: kept("order", Element::U32, settings.rows),
+            shards,
+            order,
+            places: if settings.streamed { kept("positions", Element::U32, settings.rows) } else { order },
             labels: kept("labels", Element::U32, settings.images),
             class_weights: kept("class_weights", Element::F32, network.classes),
             probabilities: kept("probabilities", Element::F32, settings.rows * network.classes),

@@ -134,7 +134,7 @@ pub(crate) const BANK_ALIGNMENT: usize = 128;
 /// Slots of the metrics ring; each holds loss sum, hits, count and the gradient's squared norm.
 pub const METRICS_SLOTS: usize = 64;
 
-/// A run of images of the data set that is one buffer.
+/// A run of images that is one buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// Its first image.
@@ -191,8 +191,10 @@ pub struct Settings {
     pub images: usize,
     /// Length of `order`: positions that can be asked for.
     pub rows: usize,
-    /// How the data set is cut.
+    /// How the images on the device are cut: the whole data set, or, where it is streamed, those of a submission.
     pub shards: Vec<Shard>,
+    /// Whether shards hold images by their position in `order`, and not by their number in the data set.
+    pub streamed: bool,
     /// Random affine maps while training.
     pub augment: Option<Augment>,
     /// Share of the target spread over all classes.

@@ -11,10 +11,11 @@
 //! `RandomTranslation`), whose layers resample one after the other; here the maps are composed, so an image is
 //! interpolated once and stays sharper, and each axis has its own coin for the flip. Fill formulas are Keras's, with their
 //! quirks. Pixels are bytes, four to a word, lowest first, HEIGHT x WIDTH x 3 per image and not aligned to words. They may
-//! be split into shards, each read by its own dispatch, which leaves the other shards' rows alone. Rows past the step's
-//! last image become zero (by the first shard's dispatch).
+//! be split into shards, each read by its own dispatch, which leaves the other shards' rows alone. Which images a shard
+//! holds is data (`shard`: the first and their number), not a constant: one pipeline serves them all, and a shard may hold
+//! other images in the next step. Rows past the step's last image become zero.
 //!
-//! Constants: `BATCH ROWS HEIGHT WIDTH SHARD_FIRST SHARD_COUNT`, for warp also `FILL_MODE` (0 reflect, 1 wrap, 2 nearest,
+//! Constants: `BATCH ROWS HEIGHT WIDTH SHARD_IMAGES` (for how many images a shard has room), for warp also `FILL_MODE` (0 reflect, 1 wrap, 2 nearest,
 //! 3 constant) and `FILL_VALUE` (0..255); for draw `BATCH HEIGHT WIDTH FLIP ROTATION ZOOM_LOW ZOOM_HIGH SHIFT`.
 
 use super::{
@@ -30,14 +31,7 @@ const STREAM: u32 = 0x4155_4700;
 
 /// Constants of `augment.gather` on one shard that holds all images: `rows` images of `height` x `width` in `order`.
 pub fn gather_constants(batch: usize, rows: usize, height: usize, width: usize) -> Constants {
-    Constants::sizes(&[
-        ("BATCH", batch),
-        ("ROWS", rows),
-        ("HEIGHT", height),
-        ("WIDTH", width),
-        ("SHARD_FIRST", 0),
-        ("SHARD_COUNT", rows),
-    ])
+    Constants::sizes(&[("BATCH", batch), ("ROWS", rows), ("HEIGHT", height), ("WIDTH", width), ("SHARD_IMAGES", rows)])
 }
 
 /// Constants of `augment.draw` that draws the identity.
@@ -49,24 +43,25 @@ pub fn draw_constants(batch: usize, height: usize, width: usize) -> Constants {
 /// The contracts of this file.
 pub const CONTRACTS: &[&Contract] = &[&GATHER, &DRAW, &WARP];
 
-/// `pixels (SHARD_COUNT images), order (ROWS) -> images (BATCH x HEIGHT x WIDTH x 3)`.
+/// `pixels (SHARD_IMAGES images), shard (2), order (ROWS) -> images (BATCH x HEIGHT x WIDTH x 3)`.
 pub static GATHER: Contract = Contract {
     name: "augment.gather",
     formula: "images[i] = pixels of image order[first + i] / 255",
     bindings: &[
         Binding::index("pixels", Fill::Bytes),
+        Binding::index("shard", Fill::Run(0, u32::MAX)),
         Binding::index("order", Fill::Below("ROWS")),
         Binding::update("images", Fill::Shuffled).or_half(),
     ],
-    constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_FIRST", "SHARD_COUNT"],
-    lengths: |c| vec![words(c), c.size("ROWS"), images(c)],
+    constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_IMAGES"],
+    lengths: |c| vec![words(c), 2, c.size("ROWS"), images(c)],
     twin: twin!(gather),
     cost: |c| cost(c, 1.0),
     // one division, which WGSL allows 2.5 units in the last place
     tolerance: |_| Tolerance::sum(1),
     cases: gather_cases,
     implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("augment/gather_direct.wgsl"), 3, Grid::elements(images(c) / 3, 64))
+        Launch::single(shader!("augment/gather_direct.wgsl"), 4, Grid::elements(images(c) / 3, 64))
     })],
 };
 
@@ -89,18 +84,19 @@ pub static DRAW: Contract = Contract {
     })],
 };
 
-/// `pixels (SHARD_COUNT images), order (ROWS), transforms (BATCH x 6) -> images (BATCH x HEIGHT x WIDTH x 3)`.
+/// `pixels (SHARD_IMAGES images), shard (2), order (ROWS), transforms (BATCH x 6) -> images (BATCH x HEIGHT x WIDTH x 3)`.
 pub static WARP: Contract = Contract {
     name: "augment.warp",
     formula: "images[i,y,x] = bilinear(pixels of image order[first + i], fill(a0 x + a1 y + a2), fill(b0 x + b1 y + b2)) / 255",
     bindings: &[
         Binding::index("pixels", Fill::Bytes),
+        Binding::index("shard", Fill::Run(0, u32::MAX)),
         Binding::index("order", Fill::Below("ROWS")),
         Binding::read("transforms").filled(Fill::Uniform),
         Binding::update("images", Fill::Shuffled).or_half(),
     ],
-    constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_FIRST", "SHARD_COUNT", "FILL_MODE", "FILL_VALUE"],
-    lengths: |c| vec![words(c), c.size("ROWS"), 6 * c.size("BATCH"), images(c)],
+    constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_IMAGES", "FILL_MODE", "FILL_VALUE"],
+    lengths: |c| vec![words(c), 2, c.size("ROWS"), 6 * c.size("BATCH"), images(c)],
     twin: twin!(warp),
     cost: |c| cost(c, 4.0),
     // Not a sum: a position of up to WIDTH + HEIGHT places is rounded four times, and a place is worth up to 1 (noise),
@@ -108,13 +104,13 @@ pub static WARP: Contract = Contract {
     tolerance: |c| Tolerance { relative: 16.0 * UNIT_ROUNDOFF * (c.float("WIDTH") + c.float("HEIGHT") + 2.0) },
     cases: warp_cases,
     implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("augment/warp_direct.wgsl"), 4, Grid::elements(images(c) / 3, 64))
+        Launch::single(shader!("augment/warp_direct.wgsl"), 5, Grid::elements(images(c) / 3, 64))
     })],
 };
 
 /// Words of a shard's pixels.
 fn words(c: &Constants) -> usize {
-    (3 * c.product(&["SHARD_COUNT", "HEIGHT", "WIDTH"])).div_ceil(4)
+    (3 * c.product(&["SHARD_IMAGES", "HEIGHT", "WIDTH"])).div_ceil(4)
 }
 
 fn images(c: &Constants) -> usize {
@@ -131,19 +127,18 @@ fn cost(c: &Constants, taps: f64) -> Cost {
 /// past the last image become zero.
 fn rows<T: Real>(args: &mut Args<T>, output: usize, fill: impl Fn(usize, &Bytes, &mut [T]) + Sync) {
     let (c, step) = (args.constants, args.step);
-    let (pixels, order) = (args.indices(0), args.indices(1));
+    let (pixels, shard, order) = (args.indices(0), args.indices(1), args.indices(2));
     let size = 3 * c.product(&["HEIGHT", "WIDTH"]);
-    let (first, count) = (c.size("SHARD_FIRST"), c.size("SHARD_COUNT"));
+    let (first, count) = (shard[0], shard[1]);
     args.floats_out(output).par_chunks_mut(size).enumerate().for_each(|(i, row)| {
         match step.position(i, c.size("BATCH"), c.size("ROWS")) {
             Some(position) => {
-                let image = order[position] as usize;
-                if (first..first + count).contains(&image) {
-                    fill(i, &Bytes { words: pixels, first: (image - first) * size }, row);
+                let image = order[position].wrapping_sub(first);
+                if image < count {
+                    fill(i, &Bytes { words: pixels, first: image as usize * size }, row);
                 }
             }
-            None if first == 0 => row.fill(T::zero()),
-            None => {}
+            None => row.fill(T::zero()),
         }
     });
 }
@@ -197,7 +192,7 @@ pub fn draw<T: Real>(mut args: Args<T>) {
 
 /// Twin of `augment.warp`; images spread over the cores.
 pub fn warp<T: Real>(mut args: Args<T>) {
-    let (c, transforms) = (args.constants, args.floats(2));
+    let (c, transforms) = (args.constants, args.floats(3));
     let (mode, value) = (c.size("FILL_MODE"), T::of(c.float("FILL_VALUE")));
     let [height, width] = ["HEIGHT", "WIDTH"].map(|name| c.size(name));
     let [rows_in, columns_in, one] = [height as f64, width as f64, 1.0].map(T::of);
@@ -249,18 +244,19 @@ fn fill_position<T: Real>(mut c: T, n: T, mode: usize) -> T {
     c.max(T::zero()).min(n - one)
 }
 
-/// Cases: odd sizes (images start inside words), shards before, around and after, short batches.
+/// Cases: odd sizes (images start inside words), shards before, around and after, none of the images, short batches.
 fn gather_cases() -> Vec<Case> {
     let part = StepParams { first: 2, count: 4, ..Default::default() };
-    let shard =
-        |first: f64, count: f64| gather_constants(7, 9, 3, 5).with("SHARD_FIRST", first).with("SHARD_COUNT", count);
+    let room = |images: f64| gather_constants(7, 9, 3, 5).with("SHARD_IMAGES", images);
     vec![
         Case::new("smallest", gather_constants(1, 1, 1, 1)),
         Case::new("odd", gather_constants(5, 9, 7, 5)),
         Case::new("short batch, later", gather_constants(7, 9, 3, 5)).at(part),
-        Case::new("first shard", shard(0.0, 4.0)).at(part),
-        Case::new("middle shard", shard(4.0, 3.0)).at(part),
-        Case::new("last shard", shard(7.0, 2.0)),
+        Case::new("first shard", room(4.0)).filled(&[("shard", Fill::Run(0, 4))]).at(part),
+        Case::new("middle shard", room(3.0)).filled(&[("shard", Fill::Run(4, 3))]).at(part),
+        Case::new("last shard", room(2.0)).filled(&[("shard", Fill::Run(7, 2))]),
+        Case::new("half full shard", room(5.0)).filled(&[("shard", Fill::Run(3, 2))]),
+        Case::new("empty shard", room(5.0)).filled(&[("shard", Fill::Run(3, 0))]).at(part),
         Case::new("past the order", gather_constants(7, 9, 3, 5)).at(StepParams { first: 6, ..Default::default() }),
         Case::new("beyond 65535 workgroups", gather_constants(1, 1, 2050, 2051)),
         Case::new("batch 50 of 64 px", gather_constants(50, 200, 64, 64)).timed(),
@@ -295,11 +291,15 @@ fn warp_cases() -> Vec<Case> {
         Case::new("wrap", mode(odd(), 1.0)).at(part),
         Case::new("nearest", mode(odd(), 2.0)).at(part),
         Case::new("constant", mode(odd(), 3.0)).at(part),
-        Case::new("first shard", mode(odd().with("SHARD_COUNT", 4.0), 0.0)).at(part),
-        Case::new("last shard", mode(odd().with("SHARD_FIRST", 5.0).with("SHARD_COUNT", 4.0), 1.0)).at(part),
+        Case::new("first shard", mode(odd().with("SHARD_IMAGES", 4.0), 0.0))
+            .filled(&[("shard", Fill::Run(0, 4))])
+            .at(part),
+        Case::new("last shard", mode(odd().with("SHARD_IMAGES", 4.0), 1.0))
+            .filled(&[("shard", Fill::Run(5, 4))])
+            .at(part),
         Case::new(
             "beyond 65535 workgroups",
-            mode(gather_constants(1025, 4, 64, 64), 0.0).with("ROWS", 1025.0).with("SHARD_COUNT", 1025.0),
+            mode(gather_constants(1025, 4, 64, 64), 0.0).with("ROWS", 1025.0).with("SHARD_IMAGES", 1025.0),
         ),
         Case::new("batch 50 of 64 px", mode(gather_constants(50, 200, 64, 64), 0.0)).timed(),
     ]

@@ -22,6 +22,8 @@ pub enum Fill {
     Bytes,
     /// Four winner codes (0..=4) to a word.
     Codes,
+    /// A first number and a count, of a run of images.
+    Run(u32, u32),
     /// All zero.
     Zero,
     /// All one.
@@ -71,6 +73,7 @@ impl Fill {
                 (0..count).map(|_| rng.random_range(0..bound)).collect()
             }
             Self::Ones => vec![1; count],
+            Self::Run(first, images) => [first, images].into_iter().cycle().take(count).collect(),
             _ => vec![0; count],
         }
     }

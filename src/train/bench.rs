@@ -12,11 +12,12 @@ use crate::model::{Network, initialise};
 use crate::plan::{Plan, Profile, Program};
 use crate::rng::pcg4d;
 use rayon::prelude::*;
+use std::cell::Cell;
 use std::time::Instant;
 
 /// A network and random images on an engine, ready to be timed.
-pub struct Bench {
-    session: Session,
+pub struct Bench<'a> {
+    session: Session<'a>,
     program: Program,
     settings: Settings,
     batches: Vec<StepParams>,
@@ -74,32 +75,34 @@ pub fn cost(plan: &Plan, program: Program) -> Cost {
     })
 }
 
-impl Bench {
-    /// Sets up a session on `dataset` (whole batches of it are used), trains or infers one submission, and says how long
+impl<'a> Bench<'a> {
+    /// Sets up a session on `dataset` (resident; whole batches of it are used), trains or infers one submission, and says how long
     /// each part took. Times training where `setup` trains.
     ///
     /// # Errors
     /// As [`Session::new`]; fewer images than a batch.
     pub fn new(
         network: &Network,
-        dataset: &Dataset,
+        dataset: &'a Dataset,
         setup: &Setup,
         profile: &Profile,
-        make_engine: impl FnOnce(Plan) -> Result<Box<dyn Engine>>,
+        make_engine: impl Fn(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<(Self, Preparation)> {
         if setup.batch == 0 || dataset.len() < setup.batch {
             let allowed = format!("at least 1 and at most the {} images", dataset.len());
             return Err(Error::setting("the batch", setup.batch, allowed));
         }
-        let mut preparation = Preparation::default();
+        let setup = &Setup { data_memory: Some(u64::MAX), ..setup.clone() };
+        let planned = Cell::new(Preparation::default());
         let start = Instant::now();
         let mut session = Session::new(network, dataset, setup, profile, |plan| {
-            preparation.plan = start.elapsed().as_secs_f64();
-            let start = Instant::now();
+            let planning = start.elapsed().as_secs_f64();
             let engine = make_engine(plan);
-            preparation.pipelines = start.elapsed().as_secs_f64();
+            let pipelines = start.elapsed().as_secs_f64() - planning;
+            planned.set(Preparation { plan: planning, pipelines, ..Preparation::default() });
             engine
         })?;
+        let mut preparation = planned.get();
         let per_submit = default_per_submit(&profile.kind);
         let settings = Settings { epochs: 1, seed: 0, adam: Adam::default(), per_submit };
         let weights: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, 0)).collect();
@@ -107,7 +110,7 @@ impl Bench {
         session.set_order(&(0..dataset.len() as u32).collect::<Vec<u32>>())?;
         preparation.upload = start.elapsed().as_secs_f64() - preparation.plan - preparation.pipelines;
         let whole = dataset.len() / setup.batch * setup.batch;
-        let batches = session.batches(0, whole);
+        let batches = session.submissions(0, whole, METRICS_SLOTS).concat();
         let program = if setup.training { Program::Train } else { Program::Infer };
         let mut bench = Self { session, program, settings, batches, queued: 0 };
         let start = Instant::now();

@@ -9,6 +9,7 @@ pub mod metrics;
 mod optimizer;
 mod run_folder;
 mod session;
+mod stream;
 mod weights;
 
 pub use optimizer::Adam;
@@ -19,7 +20,6 @@ pub use weights::{Card, PREPROCESSING, Weights};
 use crate::data::{Split, epoch_order};
 use crate::engine::Metrics;
 use crate::error::Result;
-use crate::graph::METRICS_SLOTS;
 use crate::kernels::StepParams;
 use crate::model::{Network, initialise};
 use crate::plan::Program;
@@ -126,11 +126,13 @@ pub fn train(
         let clock = Instant::now();
         let order = [epoch_order(&split.train, settings.seed, epoch), split.test.clone()].concat();
         session.set_order(&order)?;
-        let Some(totals) = train_epoch(session, split.train.len(), (epoch, &mut steps), settings, watch)? else {
+        let [training, test] = [(0, split.train.len()), (split.train.len(), split.test.len())]
+            .map(|(first, count)| session.submissions(first, count, settings.per_submit));
+        let Some(totals) = train_epoch(session, &training, (epoch, &mut steps), settings, watch)? else {
             stopped = true;
             break;
         };
-        let Some(test) = validate(session, split, settings, watch)? else {
+        let Some(test) = validate(session, &test, watch)? else {
             stopped = true;
             break;
         };
@@ -152,13 +154,14 @@ pub fn train(
 /// One pass over the training images; `None` where the watcher stopped it.
 fn train_epoch(
     session: &mut Session,
-    images: usize,
+    submissions: &[Vec<StepParams>],
     (epoch, steps): (u32, &mut Steps),
     settings: &Settings,
     watch: &mut dyn Watch,
 ) -> Result<Option<Totals>> {
+    let images = submissions.iter().flatten().map(|batch| batch.count as usize).sum();
     let mut totals = Totals::default();
-    for batches in session.batches(0, images).chunks(settings.per_submit.clamp(1, METRICS_SLOTS)) {
+    for batches in submissions {
         if watch.stop() {
             steps.ended(&session.wait()?);
             return Ok(None);
@@ -175,15 +178,9 @@ fn train_epoch(
 }
 
 /// Measures the test images, which stand behind the training images; `None` where the watcher stopped it.
-fn validate(
-    session: &mut Session,
-    split: &Split,
-    settings: &Settings,
-    watch: &mut dyn Watch,
-) -> Result<Option<Totals>> {
+fn validate(session: &mut Session, submissions: &[Vec<StepParams>], watch: &mut dyn Watch) -> Result<Option<Totals>> {
     let mut totals = Totals::default();
-    let batches = session.batches(split.train.len(), split.test.len());
-    for queue in batches.chunks(settings.per_submit.clamp(1, METRICS_SLOTS)) {
+    for queue in submissions {
         if watch.stop() {
             session.wait()?;
             return Ok(None);

@@ -1,9 +1,10 @@
 //! A network on an engine with a data set: what training, evaluation and prediction have in common.
 
+use super::stream::{Stream, Window, images_at_a_time};
 use crate::data::Dataset;
 use crate::engine::{Engine, Metrics, read_floats, write_floats};
 use crate::error::{Error, Result};
-use crate::graph::{self, Augment, Graph, METRICS_SLOTS, Shard, TensorId};
+use crate::graph::{self, Augment, Graph, METRICS_SLOTS, Shard, Storage, TensorId};
 use crate::kernels::{Precision, StepParams, reduce};
 use crate::model::Network;
 use crate::plan::{self, Choice, Options, Plan, Profile, Program};
@@ -28,28 +29,57 @@ pub struct Setup {
     pub precision: Precision,
     /// Implementations the user insists on.
     pub choices: Vec<Choice>,
+    /// Bytes of device memory for images: a larger data set is streamed. Without it, what the device cannot allocate is.
+    pub data_memory: Option<u64>,
 }
 
 impl Setup {
     /// Inference of batches of this size.
     pub fn inference(batch: usize) -> Self {
-        let precision = Precision::F32;
-        Self { training: false, batch, augment: None, label_smoothing: 0.0, fuse: true, precision, choices: Vec::new() }
+        Self {
+            training: false,
+            batch,
+            augment: None,
+            label_smoothing: 0.0,
+            fuse: true,
+            precision: Precision::F32,
+            choices: Vec::new(),
+            data_memory: None,
+        }
     }
 }
 
-/// Plans a network for a data set of `images` images.
+/// Plans a network for a data set of `images` images, all of them on the device unless `setup.data_memory` is too small.
 ///
 /// # Errors
 /// Whatever is larger than the adapter can hold.
 pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profile) -> Result<(Plan, Graph)> {
     let (height, width, channels) = network.image;
+    let bytes = (images * height * width * channels) as u64;
+    let streamed = setup.data_memory.is_some_and(|room| bytes > room);
+    plan_with(network, images, setup, profile, streamed).map(|(plan, graph, _)| (plan, graph))
+}
+
+/// The plan, its graph, and how the images on the device are cut.
+fn plan_with(
+    network: &Network,
+    images: usize,
+    setup: &Setup,
+    profile: &Profile,
+    streamed: bool,
+) -> Result<(Plan, Graph, Vec<Shard>)> {
+    let (height, width, channels) = network.image;
+    let image_bytes = height * width * channels;
+    let at_a_time = images_at_a_time(setup.batch, image_bytes, setup.data_memory);
+    let on_device = if streamed { at_a_time.min(images) } else { images };
+    let shards = plan::shards(on_device, image_bytes, profile.binding_bytes)?;
     let settings = graph::Settings {
         training: setup.training,
         batch: setup.batch,
         images,
         rows: images,
-        shards: plan::shards(images, height * width * channels, profile.binding_bytes)?,
+        shards: shards.clone(),
+        streamed,
         augment: setup.augment,
         label_smoothing: setup.label_smoothing,
         fuse: setup.fuse,
@@ -57,7 +87,7 @@ pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profi
     };
     let graph = graph::lower(network, &settings)?;
     let options = Options { choices: setup.choices.clone(), guards: false };
-    Ok((Plan::new(&graph, profile, &options)?, graph))
+    Ok((Plan::new(&graph, profile, &options)?, graph, shards))
 }
 
 /// Sums over several steps.
@@ -94,28 +124,30 @@ impl Totals {
     }
 }
 
-/// Everything on the device: data set, parameters, programs.
-pub struct Session {
+/// Everything on the device: data set (or a stream of its images), parameters, programs.
+pub struct Session<'a> {
     engine: Box<dyn Engine>,
     /// Values of each parameter and their copy in f16, in the model's order.
     parameters: Vec<(TensorId, Option<TensorId>)>,
     batch: usize,
-    classes: usize,
     rows: usize,
     precision: Precision,
+    /// Where the images come from that the device does not hold.
+    stream: Option<Stream<'a>>,
 }
 
-impl Session {
-    /// Plans the network, makes the engine and uploads the data set.
+impl<'a> Session<'a> {
+    /// Plans the network, makes the engine and uploads the data set. Where it does not fit, by `setup.data_memory` or for
+    /// lack of memory, it is streamed; results are the same to the bit.
     ///
     /// # Errors
     /// A data set the network was not built for; whatever is larger than the adapter can hold; a lost device.
     pub fn new(
         network: &Network,
-        dataset: &Dataset,
+        dataset: &'a Dataset,
         setup: &Setup,
         profile: &Profile,
-        make_engine: impl FnOnce(Plan) -> Result<Box<dyn Engine>>,
+        make_engine: impl Fn(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
         let (height, width, _) = network.image;
         if (dataset.height, dataset.width) != (height, width) || dataset.classes.len() != network.classes {
@@ -126,33 +158,60 @@ impl Session {
         if setup.batch == 0 || setup.batch > 1 << 16 {
             return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
         }
-        let (plan, graph) = plan_for(network, dataset.len(), setup, profile)?;
+        let image_bytes = dataset.image_bytes();
+        let start = |streamed| Self::start(network, dataset, setup, profile, streamed, &make_engine);
+        match setup.data_memory {
+            Some(room) => start(dataset.pixels.len() as u64 > room),
+            None => match start(false) {
+                Err(Error::Memory { .. }) if images_at_a_time(setup.batch, image_bytes, None) < dataset.len() => {
+                    start(true)
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn start(
+        network: &Network,
+        dataset: &'a Dataset,
+        setup: &Setup,
+        profile: &Profile,
+        streamed: bool,
+        make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
+    ) -> Result<Self> {
+        let (plan, graph, shards) = plan_with(network, dataset.len(), setup, profile, streamed)?;
         let parameters = graph.parameters.iter().map(|parameter| (parameter.values, parameter.half)).collect();
-        let shards = plan::shards(dataset.len(), dataset.image_bytes(), profile.binding_bytes)?;
         let engine = make_engine(plan)?;
-        let (classes, rows) = (network.classes, dataset.len());
+        let rows = dataset.len();
         let Setup { batch, precision, .. } = *setup;
-        let mut session = Self { engine, parameters, batch, classes, rows, precision };
-        session.upload(dataset, &shards)?;
+        let mut session = Self { engine, parameters, batch, rows, precision, stream: None };
+        let windows = shards.iter().enumerate().map(|(number, &part)| {
+            let tensor = |name: &str| session.engine.plan().tensor(&format!("{name}.{number}"));
+            Ok(Window { pixels: tensor("pixels")?, shard: tensor("shard")?, part })
+        });
+        let windows = windows.collect::<Result<Vec<Window>>>()?;
+        if streamed {
+            let positions: Vec<u32> = (0..rows as u32).collect();
+            session.write("positions", bytemuck::cast_slice(&positions))?;
+            session.stream = Some(Stream::new(dataset, windows));
+        } else {
+            session.upload(dataset, &windows)?;
+        }
+        session.write("loss_scale", bytemuck::cast_slice(&session.first_loss_scale()))?;
+        session.write("labels", bytemuck::cast_slice(&dataset.labels))?;
+        session.write("class_weights", bytemuck::cast_slice(&vec![1.0f32; network.classes]))?;
+        // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
+        session.engine.wait()?;
         Ok(session)
     }
 
-    fn upload(&mut self, dataset: &Dataset, shards: &[Shard]) -> Result<()> {
-        for (number, shard) in shards.iter().enumerate() {
-            let image = dataset.image_bytes();
-            let bytes = &dataset.pixels[shard.first * image..(shard.first + shard.count) * image];
-            let tensor = self.engine.plan().tensor(&format!("pixels.{number}"))?;
-            if bytes.len().is_multiple_of(4) {
-                self.engine.write(tensor, bytes)?;
-            } else {
-                let mut padded = bytes.to_vec();
-                padded.resize(bytes.len().next_multiple_of(4), 0);
-                self.engine.write(tensor, &padded)?;
-            }
+    fn upload(&mut self, dataset: &Dataset, windows: &[Window]) -> Result<()> {
+        let image = dataset.image_bytes();
+        for Window { pixels, shard, part } in windows {
+            self.engine.write(*pixels, &dataset.pixels[part.first * image..(part.first + part.count) * image])?;
+            self.engine.write(*shard, bytemuck::cast_slice(&[part.first as u32, part.count as u32]))?;
         }
-        self.write("loss_scale", bytemuck::cast_slice(&self.first_loss_scale()))?;
-        self.write("labels", bytemuck::cast_slice(&dataset.labels))?;
-        self.write("class_weights", bytemuck::cast_slice(&vec![1.0f32; self.classes]))
+        Ok(())
     }
 
     fn first_loss_scale(&self) -> [f32; reduce::LOSS_SCALE] {
@@ -198,7 +257,17 @@ impl Session {
     /// A lost device.
     pub fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
         let engine = &mut *self.engine;
-        self.parameters.iter().map(|&(id, _)| read_floats(engine, id)).collect()
+        let Ok(bank) = engine.plan().tensor("parameters") else {
+            return self.parameters.iter().map(|&(id, _)| read_floats(engine, id)).collect();
+        };
+        // one copy instead of one for each tensor, each of which would wait for the device
+        let values = read_floats(engine, bank)?;
+        let tensors = self.parameters.iter().map(|&(id, _)| &engine.plan().tensors[id]);
+        let cut = tensors.filter_map(|tensor| match tensor.storage {
+            Storage::Bank(_, first) => Some(values[first..first + tensor.elements].to_vec()),
+            _ => None,
+        });
+        Ok(cut.collect())
     }
 
     /// Says which image stands at which position, from position `first` on.
@@ -208,18 +277,33 @@ impl Session {
     pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
         let mut whole = order.to_vec();
         whole.resize(self.rows, 0);
+        if let Some(stream) = &mut self.stream {
+            stream.set_order(&whole);
+        }
         self.write("order", bytemuck::cast_slice(&whole))
+    }
+
+    /// Whether the device holds only the images of the submission it runs.
+    pub fn streams(&self) -> bool {
+        self.stream.is_some()
     }
 
     /// Queues a program for each of these steps; returns the metrics that have arrived.
     ///
     /// # Errors
-    /// A lost device; training in a session that was set up without.
+    /// A lost device; training in a session that was set up without. Where images are streamed, positions that do not
+    /// follow each other or are more than those of [`Session::submissions`].
     pub fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<Vec<Metrics>> {
         if self.engine.plan().steps(program).is_empty() {
             return Err(Error::setting("the setup's training", false, "true for a session that trains"));
         }
+        if let Some(stream) = &mut self.stream {
+            stream.provide(&mut *self.engine, positions(steps, self.rows)?)?;
+        }
         self.engine.run(program, steps)?;
+        if let Some(stream) = &mut self.stream {
+            stream.look_ahead(&mut *self.engine)?;
+        }
         self.engine.finished()
     }
 
@@ -231,16 +315,23 @@ impl Session {
         self.engine.wait()
     }
 
-    /// Step parameters of each batch over the positions `first..first + count`.
-    pub fn batches(&self, first: usize, count: usize) -> Vec<StepParams> {
-        let starts = (0..count).step_by(self.batch).enumerate();
-        let batch = starts.map(|(number, start)| StepParams {
+    /// Step parameters of the batches over the positions `first..first + count`, in submissions of `per_submit` or of as
+    /// many as one submission takes. They should be run in this order, after those that were asked for before: where images
+    /// are streamed, the next ones are gathered ahead.
+    pub fn submissions(&mut self, first: usize, count: usize, per_submit: usize) -> Vec<Vec<StepParams>> {
+        let batch = |(number, start): (usize, usize)| StepParams {
             first: (first + start) as u32,
             count: self.batch.min(count - start) as u32,
             slot: (number % METRICS_SLOTS) as u32,
             ..StepParams::default()
-        });
-        batch.collect()
+        };
+        let steps: Vec<StepParams> = (0..count).step_by(self.batch).enumerate().map(batch).collect();
+        let most = self.stream.as_ref().map_or(METRICS_SLOTS, |stream| stream.capacity() / self.batch);
+        let submissions = steps.chunks(per_submit.clamp(1, most.clamp(1, METRICS_SLOTS)));
+        if let Some(stream) = &mut self.stream {
+            submissions.clone().flat_map(|steps| positions(steps, self.rows)).for_each(|run| stream.expect(run));
+        }
+        submissions.map(<[StepParams]>::to_vec).collect()
     }
 
     /// Classifies the images at positions `first..first + count`.
@@ -249,8 +340,8 @@ impl Session {
     /// A lost device.
     pub fn infer(&mut self, first: usize, count: usize, per_submit: usize) -> Result<Totals> {
         let mut totals = Totals::default();
-        for steps in self.batches(first, count).chunks(per_submit.clamp(1, METRICS_SLOTS)) {
-            totals.add(&self.run(Program::Infer, steps)?);
+        for steps in self.submissions(first, count, per_submit) {
+            totals.add(&self.run(Program::Infer, &steps)?);
         }
         totals.add(&self.wait()?);
         Ok(totals)
@@ -264,4 +355,17 @@ impl Session {
         let tensor = self.engine.plan().tensor("probabilities")?;
         read_floats(&mut *self.engine, tensor)
     }
+}
+
+/// The positions of steps that follow each other, below `rows`.
+fn positions(steps: &[StepParams], rows: usize) -> Result<std::ops::Range<usize>> {
+    let start = steps.first().map_or(0, |step| step.first as usize);
+    let mut end = start;
+    for step in steps {
+        if step.first as usize != end {
+            return Err(Error::setting("the position of a streamed batch", step.first, end));
+        }
+        end += step.count as usize;
+    }
+    Ok(start..end.min(rows))
 }

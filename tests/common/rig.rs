@@ -56,6 +56,7 @@ impl Rig {
             images,
             rows: images,
             shards: vec![Shard { first: 0, count: images }],
+            streamed: false,
             augment: None,
             label_smoothing: 0.0,
             fuse: true,
@@ -109,9 +110,10 @@ impl Rig {
         let (height, width, channels) = self.network.image;
         let image_bytes = height * width * channels;
         for (number, shard) in self.settings.shards.iter().enumerate() {
-            let mut bytes = self.pixels[shard.first * image_bytes..][..shard.count * image_bytes].to_vec();
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-            write(engine, &format!("pixels.{number}"), &bytes);
+            let pixels = &self.pixels[shard.first * image_bytes..][..shard.count * image_bytes];
+            write(engine, &format!("pixels.{number}"), pixels);
+            let held = [shard.first as u32, shard.count as u32];
+            write(engine, &format!("shard.{number}"), bytemuck::cast_slice(&held));
         }
         write(engine, "order", bytemuck::cast_slice(&self.order));
         write(engine, "labels", bytemuck::cast_slice(&self.labels));

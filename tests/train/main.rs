@@ -8,6 +8,7 @@ mod interrupt;
 mod learning;
 mod refusals;
 mod runs;
+mod streams;
 
 use assert_cmd::Command;
 use galaxy_gpu::data::{Dataset, Pixels};

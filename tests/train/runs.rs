@@ -6,6 +6,7 @@ use galaxy_gpu::train::Weights;
 use galaxy_gpu::train::history::{EpochRecord, History};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 #[test]
 fn a_run_leaves_history_curves_and_weights() {
@@ -97,6 +98,36 @@ fn the_seed_decides_every_bit() {
     assert!(first == train("--seed 3 --steps-per-submit 1", "b"), "the same seed gives the same files");
     assert!(first == train("--seed 3 --steps-per-submit 4", "c"), "steps in flight change nothing");
     assert_ne!(first.0, train("--seed 4 --steps-per-submit 1", "d").0, "another seed gives other weights");
+}
+
+/// Files of kept pipelines below a cache folder.
+fn kept_pipelines(cache: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(cache.join("galaxy-gpu")).into_iter().flatten().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("pipelines-")).collect()
+}
+
+#[test]
+fn pipelines_are_kept_where_they_can_be_and_nothing_fails_where_not() {
+    let Some(gpu) = common::gpu() else { return };
+    let desk = Desk::new();
+    let train = |cache: &Path| {
+        let line = format!("{SMALL} --epochs 1 --json");
+        let output = desk.program(&line).env("XDG_CACHE_HOME", cache).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["weights_hash"].clone()
+    };
+    let cache = desk.path("cache");
+    let hash = train(&cache);
+    if gpu.profile().backend == "vulkan" && cfg!(target_os = "linux") {
+        let [file] = &kept_pipelines(&cache)[..] else { panic!("one file for the one adapter") };
+        let whole = std::fs::read(file).unwrap();
+        std::fs::write(file, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(train(&cache), hash, "from a damaged file");
+        assert_eq!(std::fs::read(file).unwrap().len(), whole.len(), "which is replaced");
+    }
+    assert_eq!(train(&cache), hash, "from what was kept");
+    // A file where the folder should be: nothing can be written there, not even by root.
+    assert_eq!(train(&desk.path("tiny.toml")), hash);
 }
 
 #[test]

@@ -151,7 +151,6 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let (mut bench, preparation) = Bench::new(&network, &dataset, &setup, &profile, make_engine)?;
     let setup_ms = SetUp::new(open, preparation, started.elapsed().saturating_sub(drawing));
-    drop(dataset);
     let ceiling = ceiling(precision, &profile);
     let roof = args.roof(&device, ceiling)?;
     let mut report = Report::new(args, images, profile, setup_ms, &bench);

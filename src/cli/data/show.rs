@@ -102,6 +102,7 @@ fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> R
         images: 1,
         rows: AUGMENTED,
         shards: vec![Shard { first: 0, count: 1 }],
+        streamed: false,
         augment: Some(Augment::default()),
         label_smoothing: 0.0,
         fuse: true,
@@ -111,10 +112,9 @@ fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> R
     let plan = Plan::new(&graph, &Profile::cpu(), &Options::default())?;
     let mut engine = CpuEngine::<f32>::new(plan);
     // Every row of the batch is image 0; tensors start as zeros, so `order` says so already.
-    let mut words = pixels.to_vec();
-    words.resize(pixels.len().next_multiple_of(4), 0);
-    let tensor = engine.plan().tensor("pixels.0")?;
-    engine.write(tensor, &words)?;
+    let [tensor, shard] = ["pixels.0", "shard.0"].map(|name| engine.plan().tensor(name));
+    engine.write(tensor?, pixels)?;
+    engine.write(shard?, bytemuck::cast_slice(&[0u32, 1]))?;
     let params = StepParams { seed: (seed ^ (seed >> 32)) as u32, ..StepParams::default() };
     let steps = engine.plan().steps(Program::Train).to_vec();
     for step in steps.iter().filter(|step| step.contract.starts_with("augment.")) {

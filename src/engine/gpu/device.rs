@@ -1,15 +1,18 @@
 //! Adapters and devices: what there is, which one is taken, and what it said when something went wrong.
 
+use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
 use crate::kernels::Matrix;
 use crate::plan::Profile;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// An open GPU.
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) profile: Profile,
+    /// Where compiled pipelines come from and go to, once [`Gpu::keep_pipelines`] was called.
+    pub(super) kept: OnceLock<KeptPipelines>,
     /// The first error the driver reported outside of a call.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -119,7 +122,7 @@ impl Gpu {
 
     fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
         let profile = profile_of(adapter);
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
         if profile.matrix.is_some() {
             wanted |= MATRIX_FEATURES;
         }
@@ -144,7 +147,7 @@ impl Gpu {
                 note(&lost, format!("the device was lost: {message}"));
             }
         });
-        Ok(Self { device, queue, profile, fault })
+        Ok(Self { device, queue, profile, kept: OnceLock::new(), fault })
     }
 
     /// The first adapter for a unit test; none where there is none and `GALAXY_GPU_NO_ADAPTER=allow` says that this will do.
@@ -181,7 +184,8 @@ impl Gpu {
             None => Ok(result),
             Some(wgpu::Error::OutOfMemory { .. }) => {
                 let problem = format!("{}, {doing}: out of memory", self.profile.name);
-                Err(Error::device(problem, "use a smaller --batch, smaller images, or close other programs"))
+                let remedy = "use a smaller --batch, smaller images, a smaller --data-memory, or close other programs";
+                Err(Error::Memory { problem, remedy: remedy.to_owned() })
             }
             Some(error) => Err(Error::device(format!("{}, {doing}: {error}", self.profile.name), "please report this")),
         }

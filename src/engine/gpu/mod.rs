@@ -2,19 +2,23 @@
 //! encodes and submits.
 
 mod device;
+mod pipeline_cache;
 mod pipelines;
 mod readback;
+mod staging;
 mod timing;
 
 pub use device::{Gpu, adapters};
+pub use pipeline_cache::PipelineStore;
 
 use super::{Engine, Metrics, Timeline};
 use crate::error::{Error, Result};
 use crate::graph::{METRICS_SLOTS, TensorId};
 use crate::kernels::StepParams;
 use crate::plan::{ALIGNMENT, Place, Plan, Program};
-use pipelines::Encoded;
+use pipelines::{Encoded, Programs};
 use readback::Readback;
+use staging::Staging;
 use std::sync::Arc;
 
 /// Bytes handed to the driver at once when a large tensor is written.
@@ -23,21 +27,21 @@ const UPLOAD_BYTES: usize = 64 << 20;
 /// A plan with its buffers, pipelines and bind groups on a GPU.
 pub struct GpuEngine {
     gpu: Arc<Gpu>,
-    plan: Plan,
+    plan: Arc<Plan>,
     buffers: Vec<wgpu::Buffer>,
-    /// Dispatches of each program, in order.
-    programs: [Vec<Encoded>; 2],
+    programs: Programs,
     /// `StepParams` of up to [`METRICS_SLOTS`] steps, one per 256 bytes.
     params: wgpu::Buffer,
+    staging: Staging,
     readback: Readback,
 }
 
 impl GpuEngine {
-    /// Allocates every buffer and builds every pipeline. With `checked`, the driver guards every access and loop;
+    /// Allocates every buffer and starts to build every pipeline; the first run or wait finds them ready. With `checked`, the driver guards every access and loop;
     /// without, kernels are trusted, as the tests have run them checked.
     ///
     /// # Errors
-    /// A shader that does not compile, a refused allocation.
+    /// A refused allocation. A shader that does not compile is the first run's or wait's error.
     pub fn new(gpu: &Arc<Gpu>, plan: Plan, checked: bool) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let buffers: Vec<wgpu::Buffer> = gpu.guarded("allocating buffers", || {
@@ -46,10 +50,11 @@ impl GpuEngine {
         })?;
         let bytes = ALIGNMENT * METRICS_SLOTS as u64;
         let params = gpu.buffer("step parameters", bytes, Usage::UNIFORM | Usage::COPY_DST);
-        let programs = pipelines::build(gpu, &plan, &buffers, &params, checked)?;
+        let plan = Arc::new(plan);
+        let programs = Programs::start(gpu, &plan, &buffers, &params, checked);
         let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
         let readback = Readback::new(metrics.map(|place| (buffers[place.buffer].clone(), place)));
-        Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, readback })
+        Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, staging: Staging::default(), readback })
     }
 
     /// Reads a range of a buffer, after everything queued.
@@ -65,30 +70,43 @@ impl GpuEngine {
         readback::map_now(&self.gpu, &staging)
     }
 
-    /// Writes a range of a buffer. Large ranges go in pieces, so that staging memory stays small.
+    /// Writes a range of a buffer, with zeros up to the next word. Large ranges go in pieces, of which at most two wait
+    /// to be copied, so that staging memory stays small.
     ///
     /// # Errors
     /// The device is lost.
     pub fn write_place(&mut self, place: Place, bytes: &[u8]) -> Result<()> {
-        let mut offset = place.offset;
-        for piece in bytes.chunks(UPLOAD_BYTES) {
+        let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        let tail = (!rest.is_empty()).then_some(&last[..]);
+        let (mut offset, mut queued) = (place.offset, None);
+        for piece in words.chunks(UPLOAD_BYTES).chain(tail) {
             self.gpu.queue.write_buffer(&self.buffers[place.buffer], offset, piece);
-            self.gpu.queue.submit([]);
             offset += piece.len() as u64;
+            if piece.len() == UPLOAD_BYTES {
+                let before = queued.replace(self.gpu.queue.submit([]));
+                before.map_or(Ok(()), |submission| readback::wait_for(&self.gpu, Some(submission)))?;
+            }
         }
+        self.gpu.queue.submit([]);
         self.gpu.check()
     }
+}
 
-    fn write_params(&self, steps: &[StepParams]) {
-        let mut bytes = vec![0; ALIGNMENT as usize * steps.len()];
-        for (slot, step) in bytes.chunks_mut(ALIGNMENT as usize).zip(steps) {
-            slot[..size_of::<StepParams>()].copy_from_slice(bytemuck::bytes_of(step));
-        }
-        self.gpu.queue.write_buffer(&self.params, 0, &bytes);
+/// Puts the parameters of up to [`METRICS_SLOTS`] steps where their dispatches look for them.
+fn write_params(gpu: &Gpu, params: &wgpu::Buffer, steps: &[StepParams]) {
+    let mut bytes = vec![0; ALIGNMENT as usize * steps.len()];
+    for (slot, step) in bytes.chunks_mut(ALIGNMENT as usize).zip(steps) {
+        slot[..size_of::<StepParams>()].copy_from_slice(bytemuck::bytes_of(step));
     }
+    gpu.queue.write_buffer(params, 0, &bytes);
+}
 
-    fn encode(&self, pass: &mut wgpu::ComputePass, program: Program, step: usize) {
-        self.programs[program as usize].iter().for_each(|dispatch| dispatch.encode(pass, step));
+/// Encodes a program for the step whose parameters are in place `step`.
+fn encode(pass: &mut wgpu::ComputePass, program: &[Encoded], step: usize) {
+    for dispatch in program {
+        dispatch.encode(pass, step);
     }
 }
 
@@ -110,18 +128,25 @@ impl Engine for GpuEngine {
         if steps.len() > METRICS_SLOTS {
             return Err(Error::setting("steps of one submission", steps.len(), format!("at most {METRICS_SLOTS}")));
         }
+        let program = &self.programs.ready()?[program as usize];
         self.readback.make_room(&self.gpu)?;
-        self.write_params(steps);
+        write_params(&self.gpu, &self.params, steps);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        self.staging.copy(&mut encoder, &self.buffers);
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for step in 0..steps.len() {
-            self.encode(&mut pass, program, step);
+            encode(&mut pass, program, step);
         }
         drop(pass);
         let copy = self.readback.copy(&self.gpu, &mut encoder);
         let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.staging.recall();
         self.readback.map(copy, submission, steps.iter().map(|step| step.slot).collect());
         self.gpu.check()
+    }
+
+    fn stage(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
+        self.staging.stage(&self.gpu, self.plan.places[tensor], parts)
     }
 
     fn finished(&mut self) -> Result<Vec<Metrics>> {
@@ -129,6 +154,7 @@ impl Engine for GpuEngine {
     }
 
     fn wait(&mut self) -> Result<Vec<Metrics>> {
+        self.programs.ready()?;
         self.readback.wait(&self.gpu)
     }
 

@@ -1,11 +1,15 @@
-//! Pipelines and bind groups: one pipeline per (shader, constants, bindings), built on several threads.
+//! Pipelines and bind groups: one module per shader and one pipeline per (shader, constants, bindings) of both programs,
+//! built on all cores by a thread of their own, so that an engine's tensors can be filled meanwhile.
 
 use super::Gpu;
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Grid, StepParams, common_source};
+use crate::kernels::{Access, Grid, Prelude, Shader, StepParams, common_source};
 use crate::plan::{ALIGNMENT, Dispatch, Plan};
 use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// A dispatch ready to encode.
 pub(super) struct Encoded {
@@ -23,14 +27,50 @@ impl Encoded {
     }
 }
 
-/// Dispatches of both programs of a plan.
-pub(super) fn build(
-    gpu: &Gpu,
-    plan: &Plan,
-    buffers: &[wgpu::Buffer],
-    params: &wgpu::Buffer,
-    checked: bool,
-) -> Result<[Vec<Encoded>; 2]> {
+/// Dispatches of each program of a plan, in order.
+type Dispatches = [Vec<Encoded>; 2];
+
+/// Dispatches that a thread builds.
+pub(super) struct Programs {
+    thread: Option<JoinHandle<Result<Dispatches>>>,
+    built: Option<Dispatches>,
+}
+
+impl Programs {
+    /// Starts to build the programs of a plan.
+    pub fn start(
+        gpu: &Arc<Gpu>,
+        plan: &Arc<Plan>,
+        buffers: &[wgpu::Buffer],
+        params: &wgpu::Buffer,
+        checked: bool,
+    ) -> Self {
+        let (gpu, plan, buffers, params) = (gpu.clone(), plan.clone(), buffers.to_vec(), params.clone());
+        let thread = std::thread::spawn(move || build(&gpu, &plan, &buffers, &params, checked));
+        Self { thread: Some(thread), built: None }
+    }
+
+    /// The programs, once they are built.
+    pub fn ready(&mut self) -> Result<&Dispatches> {
+        let failed =
+            || Error::device("the pipelines could not be built", "please report this with what was said before");
+        if let Some(thread) = self.thread.take() {
+            self.built = Some(thread.join().map_err(|_| failed())??);
+        }
+        self.built.as_ref().ok_or_else(failed)
+    }
+}
+
+impl Drop for Programs {
+    /// Waits, since a program that ends while its driver compiles may crash.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn build(gpu: &Gpu, plan: &Plan, buffers: &[wgpu::Buffer], params: &wgpu::Buffer, checked: bool) -> Result<Dispatches> {
     let dispatches: Vec<&Dispatch> = plan.programs.iter().flatten().flat_map(|step| &step.dispatches).collect();
     let mut unique: Vec<&Dispatch> = Vec::new();
     for dispatch in &dispatches {
@@ -38,10 +78,18 @@ pub(super) fn build(
             unique.push(dispatch);
         }
     }
+    let texts: HashSet<(Prelude, Shader)> = unique.iter().map(|dispatch| (dispatch.prelude, dispatch.shader)).collect();
+    let modules = texts.into_par_iter().map(|text| Ok((text, module(gpu, text, checked)?)));
+    let modules = modules.collect::<Result<HashMap<(Prelude, Shader), wgpu::ShaderModule>>>()?;
     let pipelines: Vec<(&Dispatch, Pipeline)> = unique
         .par_iter()
-        .map(|dispatch| Ok((*dispatch, Pipeline::new(gpu, dispatch, checked)?)))
+        .map(|dispatch| {
+            Ok((*dispatch, Pipeline::new(gpu, dispatch, &modules[&(dispatch.prelude, dispatch.shader)], checked)?))
+        })
         .collect::<Result<_>>()?;
+    if let Some(kept) = gpu.kept.get() {
+        kept.save();
+    }
     let encode = |dispatch: &Dispatch| {
         let found = pipelines.iter().find(|(other, _)| same_pipeline(other, dispatch));
         let (_, pipeline) = found.ok_or_else(|| Error::device("a pipeline is missing", "please report this"))?;
@@ -65,10 +113,9 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(gpu: &Gpu, dispatch: &Dispatch, checked: bool) -> Result<Self> {
+    fn new(gpu: &Gpu, dispatch: &Dispatch, module: &wgpu::ShaderModule, checked: bool) -> Result<Self> {
         let file = dispatch.shader.path;
         let built = gpu.guarded(file, || {
-            let module = module(gpu, dispatch, checked);
             let layout = bind_group_layout(gpu, dispatch);
             let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(file),
@@ -78,17 +125,17 @@ impl Pipeline {
             let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(file),
                 layout: Some(&pipeline_layout),
-                module: &module,
+                module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     constants: &dispatch.constants,
                     zero_initialize_workgroup_memory: checked,
                 },
-                cache: None,
+                cache: gpu.kept.get().map(|kept| &kept.cache),
             });
             Self { pipeline, layout }
         });
-        built.map_err(|error| Error::Shader { file: file.to_owned(), message: error.to_string() })
+        built.map_err(|error| refused(file, &error))
     }
 
     fn bind(&self, gpu: &Gpu, dispatch: &Dispatch, buffers: &[wgpu::Buffer], params: &wgpu::Buffer) -> wgpu::BindGroup {
@@ -106,22 +153,29 @@ impl Pipeline {
     }
 }
 
-fn module(gpu: &Gpu, dispatch: &Dispatch, checked: bool) -> wgpu::ShaderModule {
-    let source = dispatch.prelude.text() + &common_source() + dispatch.shader.text;
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(dispatch.shader.path),
-        source: wgpu::ShaderSource::Wgsl(source.into()),
-    };
-    if checked {
-        return gpu.device.create_shader_module(descriptor);
-    }
-    #[expect(unsafe_code, reason = "bounds checks and loop limits cost our own kernels up to a factor of a hundred")]
-    // SAFETY: these are the crate's own kernels. Their indices stay inside the bound ranges, whose sizes the contracts
-    // state, and their loops end: the tests run every implementation and case with the checks on and with guard bytes
-    // around each range.
-    unsafe {
-        gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-    }
+fn refused(file: &str, error: &Error) -> Error {
+    Error::Shader { file: file.to_owned(), message: error.to_string() }
+}
+
+fn module(gpu: &Gpu, (prelude, shader): (Prelude, Shader), checked: bool) -> Result<wgpu::ShaderModule> {
+    let source = wgpu::ShaderSource::Wgsl((prelude.text() + &common_source() + shader.text).into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(shader.path), source };
+    let created = gpu.guarded(shader.path, || {
+        if checked {
+            return gpu.device.create_shader_module(descriptor);
+        }
+        #[expect(
+            unsafe_code,
+            reason = "bounds checks and loop limits cost our own kernels up to a factor of a hundred"
+        )]
+        // SAFETY: these are the crate's own kernels. Their indices stay inside the bound ranges, whose sizes the
+        // contracts state, and their loops end: the tests run every implementation and case with the checks on and with
+        // guard bytes around each range, and then without the checks.
+        unsafe {
+            gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        }
+    });
+    created.map_err(|error| refused(shader.path, &error))
 }
 
 fn bind_group_layout(gpu: &Gpu, dispatch: &Dispatch) -> wgpu::BindGroupLayout {

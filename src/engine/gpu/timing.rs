@@ -1,6 +1,7 @@
 //! How long work takes on the GPU's own clock, or on the wall where it has none.
 
-use super::{Gpu, GpuEngine, readback};
+use super::pipelines::Encoded;
+use super::{Gpu, GpuEngine, encode, readback, write_params};
 use crate::engine::{Engine, Span, Timeline};
 use crate::error::Result;
 use crate::kernels::StepParams;
@@ -72,8 +73,9 @@ impl GpuEngine {
     /// As [`Engine::time`].
     pub(super) fn time_runs(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64> {
         Engine::wait(self)?;
-        self.write_params(std::slice::from_ref(params));
         let gpu = self.gpu.clone();
+        write_params(&gpu, &self.params, std::slice::from_ref(params));
+        let program = &self.programs.ready()?[program as usize];
         let marks = gpu.profile().timestamps.then(|| Marks::new(&gpu, 1));
         let clock = Instant::now();
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
@@ -81,7 +83,7 @@ impl GpuEngine {
             Some(marks) => marks.pass(&mut encoder, 0),
             None => encoder.begin_compute_pass(&Default::default()),
         };
-        (0..repeats).for_each(|_| self.encode(&mut pass, program, 0));
+        (0..repeats).for_each(|_| encode(&mut pass, program, 0));
         drop(pass);
         if let Some(marks) = &marks {
             marks.resolve(&mut encoder);
@@ -98,14 +100,17 @@ impl GpuEngine {
     /// As [`Engine::timeline`]: a pass for each dispatch, or a submission where there is no clock to mark passes with.
     pub(super) fn time_dispatches(&mut self, program: Program, params: &StepParams) -> Result<Timeline> {
         Engine::wait(self)?;
-        self.write_params(std::slice::from_ref(params));
+        write_params(&self.gpu, &self.params, std::slice::from_ref(params));
         // parameters and earlier uploads are on the device before the clock starts
         let uploaded = self.gpu.queue.submit([]);
         readback::wait_for(&self.gpu, Some(uploaded))?;
-        match self.gpu.profile().timestamps {
-            true => self.mark_dispatches(program),
-            false => self.submit_dispatches(program),
-        }
+        let gpu = self.gpu.clone();
+        let dispatches = &self.programs.ready()?[program as usize];
+        let (host, spans) = match gpu.profile().timestamps {
+            true => mark_dispatches(&gpu, dispatches)?,
+            false => submit_dispatches(&gpu, dispatches)?,
+        };
+        Ok(Timeline { host, steps: self.by_step(program, spans) })
     }
 
     /// The spans of a program's dispatches as the steps they belong to.
@@ -114,51 +119,50 @@ impl GpuEngine {
         let steps = self.plan.steps(program).iter();
         steps.map(|step| spans.by_ref().take(step.dispatches.len()).collect()).collect()
     }
+}
 
-    fn mark_dispatches(&self, program: Program) -> Result<Timeline> {
-        let gpu = &self.gpu;
-        let dispatches = &self.programs[program as usize];
-        let marks = Marks::new(gpu, dispatches.len());
-        let clock = Instant::now();
-        let now = || clock.elapsed().as_secs_f64();
+/// What the host did, and when.
+type Host = Vec<(&'static str, Span)>;
+fn mark_dispatches(gpu: &Gpu, dispatches: &[Encoded]) -> Result<(Host, Vec<Span>)> {
+    let marks = Marks::new(gpu, dispatches.len());
+    let clock = Instant::now();
+    let now = || clock.elapsed().as_secs_f64();
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    for (number, dispatch) in dispatches.iter().enumerate() {
+        dispatch.encode(&mut marks.pass(&mut encoder, number), 0);
+    }
+    marks.resolve(&mut encoder);
+    let commands = encoder.finish();
+    let encoded = now();
+    let submission = gpu.queue.submit([commands]);
+    let submitted = now();
+    readback::wait_for(gpu, Some(submission))?;
+    let ended = now();
+    let host = [("encode", 0.0, encoded), ("submit", encoded, submitted), ("wait", submitted, ended)];
+    let host = host.map(|(name, start, end)| (name, Span { start, seconds: end - start }));
+    let mut spans = marks.spans(gpu)?;
+    // The two clocks have no common zero: the last dispatch ends where the CPU's waiting does.
+    let last = spans.last().map_or(0.0, |span| span.start + span.seconds);
+    spans.iter_mut().for_each(|span| span.start += (ended - last).max(0.0));
+    Ok((host.to_vec(), spans))
+}
+
+fn submit_dispatches(gpu: &Gpu, dispatches: &[Encoded]) -> Result<(Host, Vec<Span>)> {
+    let (mut host, mut spans) = (Vec::new(), Vec::new());
+    let clock = Instant::now();
+    let now = || clock.elapsed().as_secs_f64();
+    for dispatch in dispatches {
+        let start = now();
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        for (number, dispatch) in dispatches.iter().enumerate() {
-            dispatch.encode(&mut marks.pass(&mut encoder, number), 0);
-        }
-        marks.resolve(&mut encoder);
+        dispatch.encode(&mut encoder.begin_compute_pass(&Default::default()), 0);
         let commands = encoder.finish();
         let encoded = now();
         let submission = gpu.queue.submit([commands]);
-        let submitted = now();
         readback::wait_for(gpu, Some(submission))?;
-        let ended = now();
-        let host = [("encode", 0.0, encoded), ("submit", encoded, submitted), ("wait", submitted, ended)];
-        let host = host.map(|(name, start, end)| (name, Span { start, seconds: end - start }));
-        let mut spans = marks.spans(gpu)?;
-        // The two clocks have no common zero: the last dispatch ends where the CPU's waiting does.
-        let last = spans.last().map_or(0.0, |span| span.start + span.seconds);
-        spans.iter_mut().for_each(|span| span.start += (ended - last).max(0.0));
-        Ok(Timeline { host: host.to_vec(), steps: self.by_step(program, spans) })
+        host.push(("encode", Span { start, seconds: encoded - start }));
+        spans.push(Span { start: encoded, seconds: now() - encoded });
     }
-
-    fn submit_dispatches(&self, program: Program) -> Result<Timeline> {
-        let gpu = &self.gpu;
-        let (mut host, mut spans) = (Vec::new(), Vec::new());
-        let clock = Instant::now();
-        let now = || clock.elapsed().as_secs_f64();
-        for dispatch in &self.programs[program as usize] {
-            let start = now();
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            dispatch.encode(&mut encoder.begin_compute_pass(&Default::default()), 0);
-            let commands = encoder.finish();
-            let encoded = now();
-            let submission = gpu.queue.submit([commands]);
-            readback::wait_for(gpu, Some(submission))?;
-            host.push(("encode", Span { start, seconds: encoded - start }));
-            spans.push(Span { start: encoded, seconds: now() - encoded });
-        }
-        Ok(Timeline { host, steps: self.by_step(program, spans) })
-    }
+    Ok((host, spans))
 }
 
 #[cfg(test)]

@@ -1,0 +1,137 @@
+//! Compiled pipelines kept between processes. The engine knows no files: it hands sealed bytes to a [`PipelineStore`], and
+//! where those lie is the caller's affair.
+//!
+//! Sealed: magic (8 bytes), key (32 bytes: BLAKE3 of adapter, driver, version and all shader text), BLAKE3 of the data (32
+//! bytes), data as the driver gave it. Drivers check little more than a header of their own, so whatever was cut off,
+//! changed, or made by another driver or build never reaches them: it is ignored, and replaced when pipelines are saved.
+
+use super::Gpu;
+use crate::kernels::{common_source, registry};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Keeps bytes under a name between processes.
+pub trait PipelineStore: Send + Sync {
+    /// What was saved last; `None` where there is nothing, or nothing that can be read.
+    fn load(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// Replaces what was saved. It may fail without a word: pipelines are then compiled again.
+    fn save(&self, name: &str, bytes: &[u8]);
+}
+
+const MAGIC: [u8; 8] = *b"GALXPIPE";
+/// Bytes before the data.
+const PREFIX: usize = 72;
+/// Larger data is left behind: a cache only ever grows, with every network and batch size that it meets.
+const MOST_BYTES: usize = 64 << 20;
+
+/// A driver's cache and where its contents go.
+pub(super) struct KeptPipelines {
+    pub cache: wgpu::PipelineCache,
+    store: Box<dyn PipelineStore>,
+    name: String,
+    key: blake3::Hash,
+    /// Of the data in the store.
+    stored: Mutex<Option<blake3::Hash>>,
+}
+
+impl Gpu {
+    /// From now on pipelines are looked for in `store` before they are compiled, and saved there once an engine has
+    /// built its own. The first store stays; where the adapter keeps no pipelines, nothing is done.
+    pub fn keep_pipelines(&self, store: Box<dyn PipelineStore>) {
+        if !self.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+            return;
+        }
+        let profile = self.profile();
+        let name = format!("pipelines-{}", &hash([&profile.name, &profile.backend]).to_hex()[..16]);
+        let key = key_of(&[&profile.name, &profile.backend, &profile.driver]);
+        let sealed = store.load(&name);
+        let data = sealed.as_deref().and_then(|sealed| unseal(sealed, key));
+        let Ok(cache) = self.guarded("opening the pipeline cache", || new_cache(&self.device, data)) else { return };
+        let stored = Mutex::new(data.map(blake3::hash));
+        let _ = self.kept.set(KeptPipelines { cache, store, name, key, stored });
+    }
+}
+
+impl KeptPipelines {
+    /// Saves the pipelines that have been compiled, unless the store has them already.
+    pub fn save(&self) {
+        let Some(data) = self.cache.get_data().filter(|data| data.len() <= MOST_BYTES) else { return };
+        let hash = blake3::hash(&data);
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored.replace(hash) != Some(hash) {
+            self.store.save(&self.name, &seal(&data, self.key));
+        }
+    }
+}
+
+fn new_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
+    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("pipelines"), data, fallback: true };
+    #[expect(unsafe_code, reason = "drivers trust the contents of a pipeline cache")]
+    // SAFETY: the data, if any, is what `get_data` returned for this adapter, driver and build: `unseal` passes nothing
+    // without their key and a checksum over every byte, which only `seal` writes.
+    unsafe {
+        device.create_pipeline_cache(&descriptor)
+    }
+}
+
+/// Hash of words; none of them can pass for two.
+fn hash<'a>(words: impl IntoIterator<Item = &'a String>) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for word in words {
+        hasher.update(&(word.len() as u64).to_le_bytes());
+        hasher.update(word.as_bytes());
+    }
+    hasher.finalize()
+}
+
+/// Stands for an adapter with its driver and for this build: its version and the text of every shader.
+fn key_of(adapter: &[&String]) -> blake3::Hash {
+    let mut texts = BTreeMap::new();
+    for contract in registry() {
+        for case in (contract.cases)() {
+            for implementation in contract.implementations.iter().filter(|i| (i.accepts)(&case.constants)) {
+                let stages = (implementation.launch)(&case.constants).stages;
+                texts.extend(stages.iter().map(|stage| (stage.shader.path, stage.shader.text)));
+            }
+        }
+    }
+    let build = [env!("CARGO_PKG_VERSION").to_owned(), common_source()];
+    let texts: Vec<String> = texts.into_iter().flat_map(|(path, text)| [path.to_owned(), text.to_owned()]).collect();
+    hash(adapter.iter().copied().chain(&build).chain(&texts))
+}
+
+fn seal(data: &[u8], key: blake3::Hash) -> Vec<u8> {
+    [&MAGIC[..], key.as_bytes(), blake3::hash(data).as_bytes(), data].concat()
+}
+
+/// The data of sealed bytes; `None` where they are damaged, or sealed with another key.
+fn unseal(sealed: &[u8], key: blake3::Hash) -> Option<&[u8]> {
+    let (prefix, data) = sealed.split_at_checked(PREFIX)?;
+    let wanted = [&MAGIC[..], key.as_bytes(), blake3::hash(data).as_bytes()].concat();
+    (prefix == wanted && data.len() <= MOST_BYTES).then_some(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_bytes_of_this_adapter_and_build_are_opened() {
+        let adapter = |driver: &str| key_of(&[&"card".to_owned(), &driver.to_owned()]);
+        let (key, data) = (adapter("1.0"), b"compiled".as_slice());
+        let sealed = seal(data, key);
+        assert_eq!(unseal(&sealed, key), Some(data));
+        assert_eq!(unseal(&sealed, adapter("1.1")), None, "another driver");
+        assert_ne!(key, hash(["card", "1.0"].map(String::from).iter()), "the build counts");
+        for length in 0..sealed.len() {
+            assert_eq!(unseal(&sealed[..length], key), None, "cut off after {length}");
+        }
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert_eq!(unseal(&changed, key), None, "byte {place}");
+        }
+        assert_eq!(unseal(&[&sealed[..], b"more"].concat(), key), None);
+    }
+}

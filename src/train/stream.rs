@@ -1,0 +1,118 @@
+//! Images of a data set that the device does not hold: those of the next submission are gathered from the (mapped) data
+//! set while the device runs the ones before, so that it waits for no image unless reading is slower than computing.
+
+use crate::data::Dataset;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::graph::{Shard, TensorId};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Bytes of images that a submission aims to stay below; a single batch may be larger.
+const SUBMISSION_BYTES: usize = 128 << 20;
+/// Batches of a submission that are enough to keep a device busy meanwhile.
+const MOST_BATCHES: usize = 8;
+
+/// Images that the device holds at a time: those of as many batches as fit into `room` bytes, of one at least.
+pub(super) fn images_at_a_time(batch: usize, image_bytes: usize, room: Option<u64>) -> usize {
+    let room = room.map_or(SUBMISSION_BYTES, |room| SUBMISSION_BYTES.min(usize::try_from(room).unwrap_or(usize::MAX)));
+    batch * (room / (batch * image_bytes).max(1)).clamp(1, MOST_BATCHES)
+}
+
+/// A shard of the images on the device.
+pub(super) struct Window {
+    pub pixels: TensorId,
+    /// Which images `pixels` holds: the first, and their number.
+    pub shard: TensorId,
+    /// Which of a submission's images it takes.
+    pub part: Shard,
+}
+
+/// The images of one submission after the other.
+pub(super) struct Stream<'a> {
+    dataset: &'a Dataset,
+    windows: Vec<Window>,
+    order: Vec<u32>,
+    /// Positions of the submissions to come.
+    expected: VecDeque<Range<usize>>,
+    /// Positions whose images the next run will find.
+    staged: Option<Range<usize>>,
+}
+
+impl<'a> Stream<'a> {
+    pub fn new(dataset: &'a Dataset, windows: Vec<Window>) -> Self {
+        Self { dataset, windows, order: Vec::new(), expected: VecDeque::new(), staged: None }
+    }
+
+    /// Most images of a submission.
+    pub fn capacity(&self) -> usize {
+        self.windows.iter().map(|window| window.part.count).sum()
+    }
+
+    /// Another order: nothing that was gathered or expected is of use.
+    pub fn set_order(&mut self, order: &[u32]) {
+        self.order = order.to_vec();
+        self.expected.clear();
+        self.staged = None;
+    }
+
+    /// Says which submission will come after those that were expected before.
+    pub fn expect(&mut self, positions: Range<usize>) {
+        self.expected.push_back(positions);
+    }
+
+    /// Sees to it that the next run finds the images of these positions.
+    pub fn provide(&mut self, engine: &mut dyn Engine, positions: Range<usize>) -> Result<()> {
+        if positions.len() > self.capacity() || positions.end > self.order.len() {
+            let allowed = format!("at most {}, of {} in order", self.capacity(), self.order.len());
+            return Err(Error::setting("the images of a submission", format!("{positions:?}"), allowed));
+        }
+        if self.staged.take() != Some(positions.clone()) {
+            self.stage(engine, &positions)?;
+        }
+        if let Some(place) = self.expected.iter().position(|other| *other == positions) {
+            self.expected.drain(..=place);
+        }
+        Ok(())
+    }
+
+    /// Gathers the images of the submission that is expected next.
+    pub fn look_ahead(&mut self, engine: &mut dyn Engine) -> Result<()> {
+        if let Some(positions) = self.expected.front().cloned() {
+            self.stage(engine, &positions)?;
+            self.staged = Some(positions);
+        }
+        Ok(())
+    }
+
+    fn stage(&self, engine: &mut dyn Engine, positions: &Range<usize>) -> Result<()> {
+        let all = self.order.get(positions.clone()).unwrap_or_default();
+        for Window { pixels, shard, part } in &self.windows {
+            let here = &all[part.first.min(all.len())..(part.first + part.count).min(all.len())];
+            let images: Vec<&[u8]> = here.iter().map(|&image| self.dataset.image(image as usize)).collect();
+            if !images.is_empty() {
+                engine.stage(*pixels, &images)?;
+            }
+            // an unused window says so, since it still holds images of these positions in an earlier order
+            let held = [(positions.start + part.first) as u32, images.len() as u32];
+            engine.stage(*shard, &[bytemuck::cast_slice(&held)])?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::images_at_a_time;
+
+    #[test]
+    fn a_submission_is_whole_batches_within_its_bytes() {
+        let image = 256 * 256 * 3;
+        assert_eq!(images_at_a_time(50, image, None), 400);
+        assert_eq!(images_at_a_time(50, image, Some(u64::MAX)), 400);
+        assert_eq!(images_at_a_time(50, image, Some(3 * 50 * image as u64 + 1)), 150);
+        assert_eq!(images_at_a_time(50, image, Some(0)), 50, "one batch must fit");
+        assert_eq!(images_at_a_time(512, image, None), 512);
+        assert_eq!(images_at_a_time(200, image, None), 600);
+    }
+}
