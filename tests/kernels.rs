@@ -7,6 +7,7 @@ mod common;
 
 use galaxy_gpu::engine::validate::validate;
 use galaxy_gpu::kernels::registry;
+use galaxy_gpu::plan::obstacle;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -21,6 +22,10 @@ fn main() {
                 }
                 trials.push(Trial::test(name, move || {
                     let Some(gpu) = common::gpu() else { return Ok(()) };
+                    if let Some(why) = obstacle(implementation, &case.constants, gpu.profile()) {
+                        eprintln!("skipped {}::{}: {why}", contract.name, implementation.name);
+                        return Ok(());
+                    }
                     let verdict = validate(&gpu, contract, implementation, &case, true)?;
                     if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
                 }));

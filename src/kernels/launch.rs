@@ -77,13 +77,15 @@ pub struct Needs {
     pub workgroup_bytes: u32,
     /// Threads in a workgroup.
     pub invocations: u32,
+    /// Threads in a subgroup, exactly; zero for a kernel without subgroup operations.
+    pub subgroup: u32,
 }
 
 impl Needs {
     /// Any adapter will do.
-    pub const NOTHING: Self = Self { software: false, workgroup_bytes: 0, invocations: 0 };
-    /// A software adapter is wanted.
-    pub const SOFTWARE: Self = Self { software: true, ..Self::NOTHING };
+    pub const NOTHING: Self = Self { software: false, workgroup_bytes: 0, invocations: 0, subgroup: 0 };
+    /// A software adapter with subgroups of 8 (one AVX2 register) is wanted.
+    pub const SOFTWARE: Self = Self { software: true, subgroup: 8, ..Self::NOTHING };
 }
 
 /// One dispatch of an implementation.

@@ -51,7 +51,10 @@ fn profile_of(adapter: &wgpu::Adapter) -> Profile {
         storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup,
-        subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+        subgroup: match features.contains(wgpu::Features::SUBGROUP) {
+            true => (info.subgroup_min_size, info.subgroup_max_size),
+            false => (0, 0),
+        },
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         f16: features.contains(wgpu::Features::SHADER_F16),
     }
@@ -85,7 +88,8 @@ impl Gpu {
 
     fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
         let profile = profile_of(adapter);
-        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16);
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+        let features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("galaxy-gpu"),
             required_features: features,
