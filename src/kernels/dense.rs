@@ -62,6 +62,16 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: by_four,
+            launch: |c| {
+                let tiles = c.size("BATCH").div_ceil(32) * c.size("IN").div_ceil(32);
+                Launch::single(shader!("dense/backward_input_wide.wgsl"), 3, Grid::elements(8 * tiles, 32))
+                    .iterating(c.size("OUT"))
+            },
+        },
+        Implementation {
             name: "registers",
             needs: Needs::NOTHING,
             accepts: by_four,
@@ -95,6 +105,16 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.size("BATCH")),
     cases,
     implementations: &[
+        Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: by_four,
+            launch: |c| {
+                let tiles = c.size("IN").div_ceil(32) * c.size("OUT").div_ceil(32);
+                Launch::single(shader!("dense/backward_weights_wide.wgsl"), 4, Grid::elements(8 * tiles, 32))
+                    .iterating(c.size("BATCH"))
+            },
+        },
         Implementation {
             name: "registers",
             needs: Needs::NOTHING,
