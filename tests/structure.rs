@@ -33,8 +33,9 @@ const TENSOR_NAMES: &[&str] = &["Bank", "Graph", "METRICS_SLOTS", "Storage", "Te
 /// Files with `unsafe` blocks, and how many: the trusted shader module and the memory map.
 const UNSAFE: &[(&str, usize)] = &[("src/data/cache.rs", 1), ("src/engine/gpu/pipelines.rs", 1)];
 
-/// Shaders that serve several contracts, and words of their header that say so.
-const SHARED: &[(&str, &str)] = &[("reduce/splits_direct.wgsl", "split weights' gradients")];
+/// Shaders that serve several contracts or implementations, and words of their header that say so.
+const SHARED: &[(&str, &str)] =
+    &[("reduce/splits_direct.wgsl", "split weights' gradients"), ("dense/forward_split_sum.wgsl", "dense.forward")];
 
 const LONGEST_FILE: usize = 400;
 

@@ -320,10 +320,12 @@ mod tests {
     fn runs_cover_the_inputs() {
         let sizes = cases().into_iter().map(|case| case.constants).chain([constants(4096, 800_000, 4096)]);
         for c in sizes.filter(by_four) {
-            let extra = split_launch(&c).extra;
-            let (splits, run) = (extra.size("SPLITS"), extra.size("SPLIT_INS"));
-            assert!(run <= 4 * LOOP_ITERATIONS, "{c}");
-            assert!(run.is_multiple_of(4) && splits * run >= c.size("IN") && (splits - 1) * run < c.size("IN"), "{c}");
+            for implementation in FORWARD.implementations.iter().filter(|i| i.name != "direct") {
+                let extra = (implementation.launch)(&c).extra;
+                let (splits, run, ins) = (extra.size("SPLITS"), extra.size("SPLIT_INS"), c.size("IN"));
+                assert!(run <= 4 * LOOP_ITERATIONS, "{} {c}", implementation.name);
+                assert!(run.is_multiple_of(4) && splits * run >= ins && (splits - 1) * run < ins, "{c}");
+            }
         }
     }
 }
