@@ -256,7 +256,7 @@ fn a_plan_needs_no_adapter() {
     let desk = Desk::new();
     let line = "plan --device cpu --model conv3 --size 32 --batch 4 --images 30";
     let text = desk.run(line);
-    assert!(text.starts_with("conv3 on CPU twins\nbatch 4, 30 images of 32 x 32 pixels in 1 shard\n"), "{text}");
+    assert!(text.starts_with("conv3 on CPU twins, f32\nbatch 4, 30 images of 32 x 32 pixels in 1 shard\n"), "{text}");
     assert!(text.contains("augment.warp") && text.contains("conv_block.backward_weights"), "{text}");
     let plain = desk.json(&format!("{line} --no-augment --no-fuse --use maxpool2d.forward=direct --json"));
     let train = plain["train"].as_array().unwrap();
@@ -298,7 +298,7 @@ fn kernels_are_validated_and_timed_on_the_adapter() {
     let desk = Desk::new();
     let text = desk.run("kernels validate relu.forward --checked");
     assert!(text.contains("relu.forward  direct") && text.ends_with(" 0 failed, 0 skipped\n"), "{text}");
-    let report = desk.json("kernels validate relu.forward::direct --json");
+    let report = desk.json("kernels validate relu.forward::direct:: --json");
     let results = report["results"].as_array().unwrap();
     assert_eq!((report["passed"].as_u64().unwrap(), &report["failed"]), (results.len() as u64, &0.into()));
     assert!(report["adapter"].is_string() && report["driver"].is_string());

@@ -8,6 +8,7 @@ mod common;
 
 use galaxy_gpu::engine::validate::validate;
 use galaxy_gpu::kernels::registry;
+use galaxy_gpu::plan::obstacle;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -22,8 +23,8 @@ fn main() {
                 }
                 trials.push(Trial::test(name, move || {
                     let Some(gpu) = common::gpu() else { return Ok(()) };
-                    if implementation.needs.matrix && gpu.profile().matrix.is_none() {
-                        eprintln!("SKIPPED: {} has no cooperative matrices", gpu.profile().name);
+                    if let Some(why) = obstacle(implementation, &case.constants, precision, gpu.profile()) {
+                        eprintln!("SKIPPED {}::{}: {why}", contract.name, implementation.label(precision));
                         return Ok(());
                     }
                     for (mode, checked) in [("checked", true), ("trusted", false)] {

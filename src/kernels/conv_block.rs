@@ -90,12 +90,14 @@ pub static FORWARD: Contract = Contract {
         Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
-            accepts: |c| c.size("OUT_C").is_multiple_of(8),
-            launch: |c| {
-                let blocks = c.size("BATCH") * c.size("POOL_H").div_ceil(2) * c.size("POOL_W").div_ceil(2);
-                let grid = Grid::elements(blocks * c.size("OUT_C") / 8, 32);
-                Launch::single(shader!("conv_block/forward_wide.wgsl"), 5, grid)
-            },
+            accepts: |c| c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_tiles(shader!("conv_block/forward_wide.wgsl"), 5, c, "OUT_C"),
+        },
+        Implementation {
+            name: "rgb",
+            needs: Needs::SOFTWARE,
+            accepts: |c| c.size("IN_C") == 3 && c.size("IN_W").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_tiles(shader!("conv_block/forward_rgb.wgsl"), 5, c, "OUT_C"),
         },
         Implementation {
             name: "registers",
@@ -137,6 +139,12 @@ pub static BACKWARD_INPUT: Contract = Contract {
                 let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(16) * c.size("IN_W").div_ceil(16);
                 launch_matrix(shader!("conv_block/backward_input_matrix.wgsl"), 4, blocks, c.size("IN_C"))
             },
+        },
+        Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
+            launch: |c| launch_tiles(shader!("conv_block/backward_input_wide.wgsl"), 4, c, "IN_C"),
         },
         Implementation {
             name: "registers",
@@ -184,6 +192,21 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
             launch: launch_weights_matrix,
         },
         Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: |c| c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(32),
+            launch: |c| {
+                let threads = 8 * c.size("IN_C") / 4 * c.size("OUT_C") / 32;
+                launch_runs(shader!("conv_block/backward_weights_wide.wgsl"), c, threads)
+            },
+        },
+        Implementation {
+            name: "rgb",
+            needs: Needs::SOFTWARE,
+            accepts: |c| c.size("IN_C") == 3 && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_runs(shader!("conv_block/backward_weights_rgb.wgsl"), c, 8 * c.size("OUT_C") / 16),
+        },
+        Implementation {
             name: "split",
             needs: Needs::NOTHING,
             accepts: |c| c.size("OUT_C").is_multiple_of(16),
@@ -199,7 +222,12 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     ],
 };
 
-/// Two dispatches over runs of pooled rows; see [`launch_split`].
+/// A software adapter's tiles: 32 threads to a workgroup, each with 4x4 pixels x 16 of the `channels`, the same sixteen.
+fn launch_tiles(shader: Shader, bindings: usize, c: &Constants, channels: &str) -> Launch {
+    let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(4) * c.size("IN_W").div_ceil(4);
+    Launch::single(shader, bindings, Grid::groups(c.size(channels) / 16 * blocks.div_ceil(32)))
+}
+
 /// Nine taps x 16 input x 32 output channels to a workgroup, and so many runs of areas that there are about 528 workgroups, four
 /// for each of the 132 multiprocessors of a large card.
 fn launch_weights_matrix(c: &Constants) -> Launch {
@@ -214,6 +242,7 @@ fn launch_weights_matrix(c: &Constants) -> Launch {
     launch
 }
 
+/// Two dispatches over runs of pooled rows; see [`launch_split`].
 fn launch_runs(shader: Shader, c: &Constants, threads: usize) -> Launch {
     let split = Split::new(c.product(&["BATCH", "POOL_H"]), c.size("POOL_W"), threads);
     launch_split(shader, 3, split, threads, [weights(c), c.size("OUT_C")])
@@ -317,6 +346,9 @@ fn cases() -> Vec<Case> {
         block("odd, 16 channels", 2, (7, 9, 16), 16),
         block("channels not of four", 2, (6, 8, 5), 17),
         block("around a tile", 3, (10, 6, 17), 32),
+        block("pictures, ragged tiles", 3, (7, 12, 3), 32),
+        block("pictures, odd windows", 2, (6, 11, 3), 16),
+        block("32 channels, odd windows", 2, (7, 11, 4), 32),
         block("many channels", 1, (2, 2, 1000), 5),
         block("one row", 1, (2, 33, 16), 48),
         block("beyond 65535 workgroups", 1, (1026, 1026, 1), 68),

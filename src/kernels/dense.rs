@@ -13,8 +13,8 @@
 //! Constants: `BATCH IN OUT BIAS RELU`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Real, Stage,
-    Tolerance, twin::add_scaled,
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Real, Shader,
+    Stage, Tolerance, twin::add_scaled,
 };
 use crate::{shader, twin};
 use rayon::prelude::*;
@@ -46,7 +46,24 @@ pub static FORWARD: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.size("IN")),
     cases,
     implementations: &[
-        Implementation { name: "split", needs: Needs::NOTHING, accepts: by_four, launch: split_launch },
+        Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: by_four,
+            launch: |c| {
+                let tiles = c.size("BATCH").div_ceil(32) * c.size("OUT").div_ceil(32);
+                split_launch(c, shader!("dense/forward_wide.wgsl"), 8 * tiles, 128)
+            },
+        },
+        Implementation {
+            name: "split",
+            needs: Needs::NOTHING,
+            accepts: by_four,
+            launch: |c| {
+                let tiles = c.size("BATCH").div_ceil(8) * c.size("OUT").div_ceil(8);
+                split_launch(c, shader!("dense/forward_split.wgsl"), tiles, 32)
+            },
+        },
         Implementation::direct(|c| {
             Launch::single(shader!("dense/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64))
                 .iterating(c.size("IN") / 16)
@@ -70,6 +87,16 @@ pub static BACKWARD_INPUT: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.size("OUT")),
     cases,
     implementations: &[
+        Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: by_four,
+            launch: |c| {
+                let tiles = c.size("BATCH").div_ceil(32) * c.size("IN").div_ceil(32);
+                Launch::single(shader!("dense/backward_input_wide.wgsl"), 3, Grid::elements(8 * tiles, 32))
+                    .iterating(c.size("OUT"))
+            },
+        },
         Implementation {
             name: "registers",
             needs: Needs::NOTHING,
@@ -105,6 +132,16 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "wide",
+            needs: Needs::SOFTWARE,
+            accepts: by_four,
+            launch: |c| {
+                let tiles = c.size("IN").div_ceil(32) * c.size("OUT").div_ceil(32);
+                Launch::single(shader!("dense/backward_weights_wide.wgsl"), 4, Grid::elements(8 * tiles, 32))
+                    .iterating(c.size("BATCH"))
+            },
+        },
+        Implementation {
             name: "registers",
             needs: Needs::NOTHING,
             accepts: by_four,
@@ -127,20 +164,15 @@ fn by_four(c: &Constants) -> bool {
     c.size("IN").is_multiple_of(4) && c.size("OUT").is_multiple_of(4)
 }
 
-/// Two dispatches: products summed over runs of inputs, then the runs' ordered sum. The number of runs follows from the
-/// shapes alone (about 2^14 threads, runs of at least 32 inputs, none too long for a loop), so results do not depend on
-/// the device.
-fn split_launch(c: &Constants) -> Launch {
+/// Two dispatches: `shader` sums products over each run of inputs with `threads` threads, then the runs' ordered sum. The
+/// number of runs follows from the shapes alone (about 2^14 threads, runs of at least `shortest` inputs, none too long for
+/// a loop), so results do not depend on the device.
+fn split_launch(c: &Constants, shader: Shader, threads: usize, shortest: usize) -> Launch {
     let inputs = c.size("IN");
-    let tiles = c.size("BATCH").div_ceil(8) * c.size("OUT").div_ceil(8);
-    let wanted = (16_384 / tiles).min(inputs / 32).max(1);
+    let wanted = (16_384 / threads).min(inputs / shortest).max(1);
     let split_ins = (inputs / 4).div_ceil(wanted).min(LOOP_ITERATIONS) * 4;
     let splits = inputs.div_ceil(split_ins);
-    let sum_runs = Stage {
-        shader: shader!("dense/forward_split.wgsl"),
-        bindings: vec![0, 1, 4],
-        grid: Grid::elements(splits * tiles, 64),
-    };
+    let sum_runs = Stage { shader, bindings: vec![0, 1, 4], grid: Grid::elements(splits * threads, 64) };
     let add_runs = Stage {
         shader: shader!("dense/forward_split_sum.wgsl"),
         bindings: vec![2, 3, 4],
@@ -291,10 +323,12 @@ mod tests {
     fn runs_cover_the_inputs() {
         let sizes = cases().into_iter().map(|case| case.constants).chain([constants(4096, 800_000, 4096)]);
         for c in sizes.filter(by_four) {
-            let extra = split_launch(&c).extra;
-            let (splits, run) = (extra.size("SPLITS"), extra.size("SPLIT_INS"));
-            assert!(run <= 4 * LOOP_ITERATIONS, "{c}");
-            assert!(run.is_multiple_of(4) && splits * run >= c.size("IN") && (splits - 1) * run < c.size("IN"), "{c}");
+            for implementation in FORWARD.implementations.iter().filter(|i| i.name != "direct") {
+                let extra = (implementation.launch)(&c).extra;
+                let (splits, run, ins) = (extra.size("SPLITS"), extra.size("SPLIT_INS"), c.size("IN"));
+                assert!(run <= 4 * LOOP_ITERATIONS, "{} {c}", implementation.name);
+                assert!(run.is_multiple_of(4) && splits * run >= ins && (splits - 1) * run < ins, "{c}");
+            }
         }
     }
 }

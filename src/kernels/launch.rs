@@ -81,14 +81,16 @@ pub struct Needs {
     pub workgroup_bytes: u32,
     /// Threads in a workgroup.
     pub invocations: u32,
+    /// Threads in a subgroup, exactly; zero for a kernel without subgroup operations.
+    pub subgroup: u32,
 }
 
 impl Needs {
     /// Any adapter will do.
     pub const NOTHING: Self =
-        Self { software: false, precision: None, matrix: false, workgroup_bytes: 0, invocations: 0 };
-    /// A software adapter is wanted, and f32, as none calculates in f16.
-    pub const SOFTWARE: Self = Self { software: true, precision: Some(Precision::F32), ..Self::NOTHING };
+        Self { software: false, precision: None, matrix: false, workgroup_bytes: 0, invocations: 0, subgroup: 0 };
+    /// A software adapter with subgroups of 8 (one AVX2 register) is wanted, and f32, as none calculates in f16.
+    pub const SOFTWARE: Self = Self { software: true, precision: Some(Precision::F32), subgroup: 8, ..Self::NOTHING };
     /// Cooperative matrices, which mixed precision alone may use.
     pub const MATRIX: Self = Self { precision: Some(Precision::Mixed), matrix: true, ..Self::NOTHING };
 }

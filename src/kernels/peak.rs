@@ -91,6 +91,7 @@ pub static MATRIX: Contract = Contract {
         vec![
             Case::new("smallest", matrix_constants(1, 1)),
             Case::new("some groups", matrix_constants(5, 7)),
+            Case::new("a group to a core", matrix_constants(32, 256)).timed(),
             Case::new("many rounds", matrix_constants(2, 4096)),
         ]
     },

@@ -24,7 +24,7 @@ pub struct Profile {
     pub workgroup_bytes: u32,
     /// Threads in a workgroup.
     pub invocations: u32,
-    /// Smallest and largest subgroup, threads; zero where unknown.
+    /// Smallest and largest subgroup, threads; zero where kernels cannot use subgroups.
     pub subgroup: (u32, u32),
     /// Whether the GPU's own clock can be read.
     pub timestamps: bool,

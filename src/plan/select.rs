@@ -101,6 +101,9 @@ pub fn obstacle(
         Some(format!("needs {} B of workgroup memory, adapter has {}", needs.workgroup_bytes, profile.workgroup_bytes))
     } else if needs.invocations > profile.invocations {
         Some(format!("needs {} threads a workgroup, adapter has {}", needs.invocations, profile.invocations))
+    } else if needs.subgroup > 0 && profile.subgroup != (needs.subgroup, needs.subgroup) {
+        let (least, most) = profile.subgroup;
+        Some(format!("needs subgroups of {} threads, adapter has {least} to {most}", needs.subgroup))
     } else {
         None
     }

@@ -55,7 +55,10 @@ fn profile_of(adapter: &wgpu::Adapter) -> Profile {
         storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup,
-        subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+        subgroup: match features.contains(wgpu::Features::SUBGROUP) {
+            true => (info.subgroup_min_size, info.subgroup_max_size),
+            false => (0, 0),
+        },
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         f16: features.contains(wgpu::Features::SHADER_F16),
         matrix: matrix_of(adapter),
@@ -122,7 +125,9 @@ impl Gpu {
 
     fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
         let profile = profile_of(adapter);
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
+        use wgpu::Features;
+        let mut wanted =
+            Features::TIMESTAMP_QUERY | Features::SHADER_F16 | Features::SUBGROUP | Features::PIPELINE_CACHE;
         if profile.matrix.is_some() {
             wanted |= MATRIX_FEATURES;
         }

@@ -13,13 +13,16 @@
 //!
 //! Constants: `BATCH IN_H IN_W IN_C OUT_H OUT_W OUT_C KERNEL STRIDE PAD_TOP PAD_LEFT BIAS RELU`.
 
+mod twins;
+
+pub use twins::{backward_input, backward_weights, forward};
+
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Real, Shader, Split,
-    Tolerance, launch_split, twin::add_scaled,
+    Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Shader, Split, Tolerance,
+    launch_split,
 };
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
-use rayon::prelude::*;
 
 const CONSTANTS: &[&str] = &[
     "BATCH", "IN_H", "IN_W", "IN_C", "OUT_H", "OUT_W", "OUT_C", "KERNEL", "STRIDE", "PAD_TOP", "PAD_LEFT", "BIAS",
@@ -221,125 +224,6 @@ fn outputs(c: &Constants) -> usize {
 fn cost(c: &Constants) -> Cost {
     let flops = 2.0 * (c.product(&["BATCH", "OUT_H", "OUT_W"]) * weights(c)) as f64;
     Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c)) as f64 }
-}
-
-/// Sizes of a call, unpacked once, and the window's reach into the image.
-struct Geometry {
-    input: [usize; 3],
-    output: [usize; 3],
-    kernel: usize,
-    stride: usize,
-    pad: [usize; 2],
-}
-
-impl Geometry {
-    fn new(c: &Constants) -> Self {
-        Self {
-            input: ["IN_H", "IN_W", "IN_C"].map(|name| c.size(name)),
-            output: ["OUT_H", "OUT_W", "OUT_C"].map(|name| c.size(name)),
-            kernel: c.size("KERNEL"),
-            stride: c.size("STRIDE"),
-            pad: ["PAD_TOP", "PAD_LEFT"].map(|name| c.size(name)),
-        }
-    }
-
-    /// Input row (axis 0) or column (axis 1) that `tap` of the window at `out` sees; `None` outside the image.
-    fn reach(&self, axis: usize, out: usize, tap: usize) -> Option<usize> {
-        (out * self.stride + tap).checked_sub(self.pad[axis]).filter(|&place| place < self.input[axis])
-    }
-
-    /// Calls `visit(pixel of the image, ky * KERNEL + kx)` for each tap of the window at `oy, ox` inside the image.
-    fn taps(&self, oy: usize, ox: usize, mut visit: impl FnMut(usize, usize)) {
-        for ky in 0..self.kernel {
-            let Some(iy) = self.reach(0, oy, ky) else { continue };
-            for kx in 0..self.kernel {
-                let Some(ix) = self.reach(1, ox, kx) else { continue };
-                visit(iy * self.input[1] + ix, ky * self.kernel + kx);
-            }
-        }
-    }
-}
-
-/// Twin of `conv2d.forward`; output rows spread over the cores.
-pub fn forward<T: Real>(mut args: Args<T>) {
-    let (c, g) = (args.constants, Geometry::new(args.constants));
-    let (input, weights, bias) = (args.floats(0), args.floats(1), args.floats(2));
-    let [out_h, out_w, out_c] = g.output;
-    let [in_h, in_w, in_c] = g.input;
-    args.floats_out(0).par_chunks_mut(out_w * out_c).enumerate().for_each(|(row, output)| {
-        let image = &input[row / out_h * in_h * in_w * in_c..][..in_h * in_w * in_c];
-        for (ox, output) in output.chunks_mut(out_c).enumerate() {
-            output.fill(T::zero());
-            if c.switch("BIAS") {
-                output.copy_from_slice(bias);
-            }
-            g.taps(row % out_h, ox, |pixel, tap| {
-                for ic in 0..in_c {
-                    let x = image[pixel * in_c + ic];
-                    let weights = &weights[(tap * in_c + ic) * out_c..][..out_c];
-                    for (sum, &w) in output.iter_mut().zip(weights) {
-                        *sum += x * w;
-                    }
-                }
-            });
-            if c.switch("RELU") {
-                output.iter_mut().filter(|y| **y < T::zero()).for_each(|y| *y = T::zero());
-            }
-        }
-    });
-}
-
-/// Twin of `conv2d.backward_input`; images spread over the cores.
-pub fn backward_input<T: Real>(mut args: Args<T>) {
-    let g = Geometry::new(args.constants);
-    let (output_gradient, weights) = (args.floats(0), args.floats(1));
-    let ([out_h, out_w, out_c], [in_h, in_w, in_c]) = (g.output, g.input);
-    args.floats_out(0).par_chunks_mut(in_h * in_w * in_c).enumerate().for_each(|(n, input_gradient)| {
-        input_gradient.fill(T::zero());
-        for (pixel, gradient) in
-            output_gradient[n * out_h * out_w * out_c..][..out_h * out_w * out_c].chunks(out_c).enumerate()
-        {
-            g.taps(pixel / out_w, pixel % out_w, |place, tap| {
-                for ic in 0..in_c {
-                    let weights = &weights[(tap * in_c + ic) * out_c..][..out_c];
-                    let sum: T = gradient.iter().zip(weights).map(|(&dy, &w)| dy * w).sum();
-                    input_gradient[place * in_c + ic] += sum;
-                }
-            });
-        }
-    });
-}
-
-/// Twin of `conv2d.backward_weights`; taps and input channels spread over the cores, a row's sum before the whole.
-pub fn backward_weights<T: Real>(mut args: Args<T>) {
-    let (c, g) = (args.constants, Geometry::new(args.constants));
-    let (input, output_gradient) = (args.floats(0), args.floats(1));
-    let ([out_h, out_w, out_c], [in_h, in_w, in_c]) = (g.output, g.input);
-    let rows = c.size("BATCH") * out_h;
-    args.floats_out(0).par_chunks_mut(out_c).enumerate().for_each(|(place, sums)| {
-        let (ic, kx, ky) = (place % in_c, place / in_c % g.kernel, place / in_c / g.kernel);
-        sums.fill(T::zero());
-        let mut row_sums = vec![T::zero(); out_c];
-        for row in 0..rows {
-            let Some(iy) = g.reach(0, row % out_h, ky) else { continue };
-            row_sums.fill(T::zero());
-            for ox in 0..out_w {
-                let Some(ix) = g.reach(1, ox, kx) else { continue };
-                let x = input[((row / out_h * in_h + iy) * in_w + ix) * in_c + ic];
-                add_scaled(&mut row_sums, &output_gradient[(row * out_w + ox) * out_c..], x);
-            }
-            add_scaled(sums, &row_sums, T::one());
-        }
-    });
-    let bias_gradient = args.floats_out(1);
-    bias_gradient.fill(T::zero());
-    if c.switch("BIAS") {
-        for row in output_gradient.chunks(out_w * out_c) {
-            let mut row_sums = vec![T::zero(); out_c];
-            row.chunks(out_c).for_each(|pixel| add_scaled(&mut row_sums, pixel, T::one()));
-            add_scaled(bias_gradient, &row_sums, T::one());
-        }
-    }
 }
 
 /// Cases: kernels 1, 3, 5, 7, strides 1 to 3, both paddings, odd sizes, pixels and channels around the tiles of 8, one
