@@ -8,7 +8,7 @@ use galaxy_gpu::engine::{Engine, GpuEngine};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::{Precision, StepParams};
 use galaxy_gpu::model::Model;
-use galaxy_gpu::plan::Program;
+use galaxy_gpu::plan::{Profile, Program};
 use half::f16;
 use rig::{Rig, adam, read, share_of_largest, write};
 
@@ -69,6 +69,29 @@ fn gradients_are_those_of_twins_that_round_alike() {
     twins.run(Program::Train, &one).unwrap();
     let (metrics, want) = (engine.wait().unwrap()[0], twins.wait().unwrap()[0]);
     assert!((metrics.loss - want.loss).abs() < 2e-3 * want.loss, "{metrics:?}, twins {want:?}");
+    let (worst, name) = worst_gradient(&rig, &mut engine, &mut twins);
+    println!("worst gradient {worst:.1e} of {name}");
+    assert!(worst < TWINS, "the gradient of {name} differs by {worst} of its largest");
+}
+
+/// What a hardware adapter would be given, on whatever cooperative matrices there are.
+#[test]
+fn a_step_on_matrices_has_the_same_gradients() {
+    let rig = rig(Precision::Mixed);
+    let Some(gpu) = common::gpu() else { return };
+    if gpu.profile().matrix.is_none() {
+        eprintln!("SKIPPED: {} has no cooperative matrices", gpu.profile().name);
+        return;
+    }
+    let hardware = Profile { kind: "discrete".into(), ..gpu.profile().clone() };
+    let plan = rig.plan(&hardware);
+    let on_matrices = plan.steps(Program::Train).iter().filter(|step| step.implementation == "matrix").count();
+    assert!(on_matrices >= 9, "three directions of three blocks: {on_matrices}");
+    let mut engine = GpuEngine::new(&gpu, plan, false).unwrap();
+    rig.load(&mut engine);
+    let mut twins = rig.twins::<f32>();
+    engine.run(Program::Train, &steps(1)).unwrap();
+    twins.run(Program::Train, &steps(1)).unwrap();
     let (worst, name) = worst_gradient(&rig, &mut engine, &mut twins);
     println!("worst gradient {worst:.1e} of {name}");
     assert!(worst < TWINS, "the gradient of {name} differs by {worst} of its largest");
