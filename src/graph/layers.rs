@@ -1,6 +1,6 @@
 //! Blocks become calls: each kind's forward calls and, right beneath, its backward calls.
 
-use super::lower::Lowering;
+use super::lowering::Lowering;
 use super::{Block, Graph, TensorId, TrainableTensor};
 use crate::error::{Error, Result};
 use crate::kernels::{Constants, Element, conv_block, conv2d, dense, dropout, maxpool2d, relu};

@@ -6,6 +6,7 @@
 mod blocks;
 mod layers;
 mod lower;
+mod lowering;
 
 pub use blocks::{Block, group};
 pub use lower::lower;

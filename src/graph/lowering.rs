@@ -1,0 +1,112 @@
+//! A graph under construction: the tensors that both programs share, the trainable ones, and adding calls.
+
+use super::{BANK_ALIGNMENT, Bank, Call, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor};
+use crate::kernels::{self, Constants, Element, Precision, reduce};
+use crate::model::Network;
+
+/// The tensors of a shard, and how many images it has room for.
+#[derive(Clone, Copy)]
+pub(super) struct SharedShard {
+    pub pixels: TensorId,
+    pub shard: TensorId,
+    pub images: usize,
+}
+
+/// Tensors of the data set and the loss, shared by both programs.
+pub(super) struct Shared {
+    pub shards: Vec<SharedShard>,
+    pub order: TensorId,
+    /// What `order` is to the images on the device: itself, or, where they are streamed, the positions 0, 1, 2, ...
+    pub places: TensorId,
+    pub labels: TensorId,
+    pub class_weights: TensorId,
+    pub probabilities: TensorId,
+    pub metrics: TensorId,
+    pub status: TensorId,
+    pub loss_scale: TensorId,
+}
+
+/// A graph under construction.
+pub(super) struct Lowering<'a> {
+    pub network: &'a Network,
+    pub settings: &'a Settings,
+    pub graph: Graph,
+    pub shared: Shared,
+    /// Calls of the program being written.
+    pub calls: Vec<Call>,
+    /// Prefix of passing tensors: each program has its own.
+    pub program: &'static str,
+}
+
+impl<'a> Lowering<'a> {
+    pub fn new(network: &'a Network, settings: &'a Settings) -> Self {
+        let mut graph = Graph::default();
+        let shared = Shared::add(&mut graph, network, settings);
+        add_parameters(&mut graph, network, settings.precision);
+        Self { network, settings, graph, shared, calls: Vec::new(), program: "train" }
+    }
+
+    pub fn bank(&mut self, bank: Bank, elements: usize) -> TensorId {
+        self.graph.tensor(bank.name(), bank.element(), elements, Storage::Bank(bank, 0))
+    }
+
+    /// An activation or its gradient.
+    pub fn passing(&mut self, name: &str, elements: usize) -> TensorId {
+        let element = if self.settings.precision == Precision::Mixed { Element::F16 } else { Element::F32 };
+        self.passing_of(name, element, elements)
+    }
+
+    pub fn passing_of(&mut self, name: &str, element: Element, elements: usize) -> TensorId {
+        self.graph.tensor(format!("{}.{name}", self.program), element, elements, Storage::Passing)
+    }
+
+    /// Adds a call. An unknown contract is a mistake in this file, which the tests of plans meet.
+    pub fn call(&mut self, contract: &str, layer: &str, constants: Constants, tensors: &[TensorId]) {
+        let contract = kernels::find(contract).unwrap_or_else(|| panic!("no contract {contract}"));
+        let wanted = self.settings.precision;
+        let precision = if contract.precisions().contains(&wanted) { wanted } else { Precision::F32 };
+        let (layer, tensors) = (layer.to_owned(), tensors.to_vec());
+        self.calls.push(Call { layer, contract, precision, constants, tensors });
+    }
+}
+
+impl Shared {
+    fn add(graph: &mut Graph, network: &Network, settings: &Settings) -> Self {
+        let (height, width, channels) = network.image;
+        let mut kept = |name: &str, element, elements| graph.tensor(name, element, elements, Storage::Kept);
+        let shards = settings.shards.iter().enumerate().map(|(number, &Shard { count: images, .. })| {
+            let pixels =
+                kept(&format!("pixels.{number}"), Element::U32, (images * height * width * channels).div_ceil(4));
+            SharedShard { pixels, shard: kept(&format!("shard.{number}"), Element::U32, 2), images }
+        });
+        let shards = shards.collect();
+        let order = kept("order", Element::U32, settings.rows);
+        Self {
+            shards,
+            order,
+            places: if settings.streamed { kept("positions", Element::U32, settings.rows) } else { order },
+            labels: kept("labels", Element::U32, settings.images),
+            class_weights: kept("class_weights", Element::F32, network.classes),
+            probabilities: kept("probabilities", Element::F32, settings.rows * network.classes),
+            metrics: kept("metrics", Element::F32, METRICS_SLOTS * 4),
+            status: kept("status", Element::U32, 2),
+            loss_scale: kept("loss_scale", Element::F32, reduce::LOSS_SCALE),
+        }
+    }
+}
+
+/// Every trainable tensor has the same place in each bank.
+fn add_parameters(graph: &mut Graph, network: &Network, precision: Precision) {
+    let mut offset = 0;
+    for parameter in network.parameters() {
+        let elements = parameter.shape.elements();
+        let mut add =
+            |name: String, bank: Bank| graph.tensor(name, bank.element(), elements, Storage::Bank(bank, offset));
+        let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
+        let values = add(name.clone(), Bank::Parameters);
+        let half = (precision == Precision::Mixed).then(|| add(format!("{name}.half"), Bank::HalfParameters));
+        let gradient = add(format!("{name}.gradient"), Bank::Gradients);
+        graph.parameters.push(TrainableTensor { name, shape, values, half, gradient });
+        offset += elements.next_multiple_of(BANK_ALIGNMENT);
+    }
+}
