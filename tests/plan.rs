@@ -287,3 +287,31 @@ fn graphs_call_contracts_as_they_are_declared() {
         }
     }
 }
+
+#[test]
+fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
+    let rig = Rig::new(&Model::preset("conv4").unwrap(), (32, 32), 10, 7, 4);
+    let plan = |choice: &str, profile: &Profile| {
+        let options = Options { choices: vec![choice.parse().unwrap()], guards: false };
+        Plan::new(&rig.graph(), profile, &options)
+    };
+    let chosen = plan("conv_block.backward_weights=split", &Profile::webgpu()).unwrap();
+    let split = |step: &&Step| step.contract == "conv_block.backward_weights" && step.implementation == "split";
+    assert_eq!(chosen.steps(Program::Train).iter().filter(split).count(), 4);
+    let dense = plan("dense.forward=split", &Profile::webgpu()).unwrap();
+    let dense: Vec<&Step> =
+        dense.steps(Program::Train).iter().filter(|step| step.contract == "dense.forward").collect();
+    assert_eq!(dense.iter().map(|step| step.implementation).collect::<Vec<_>>(), ["split", "split", "direct"]);
+    assert_eq!(dense[0].reason, "chosen by --use");
+    assert!(
+        dense[2].reason.starts_with("not split of --use: these sizes do not fit its tiles; "),
+        "{}",
+        dense[2].reason
+    );
+    let message = plan("conv_block.forward=matrix", &Profile::webgpu()).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "--use is \"conv_block.forward=matrix\", but must be what one layer at least can run (conv2d: these sizes do not fit \
+         its tiles); drop it"
+    );
+}

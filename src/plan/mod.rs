@@ -110,6 +110,8 @@ impl Plan {
     /// # Errors
     /// A tensor, buffer or dispatch beyond the adapter's limits; a chosen implementation that cannot run.
     pub fn new(graph: &Graph, profile: &Profile, options: &Options) -> Result<Self> {
+        let calls: Vec<&Call> = graph.train.iter().chain(&graph.infer).collect();
+        select::check_choices(&calls, profile, &options.choices)?;
         let chosen = [&graph.train, &graph.infer].map(|calls| choose(calls, profile, options));
         let [train, infer] = chosen;
         let (train, infer) = (train?, infer?);

@@ -31,27 +31,51 @@ impl std::str::FromStr for Choice {
     }
 }
 
-/// The implementation for a call, with the reason in words: the user's choice, else the first that can run.
+/// The implementation for a call, with the reason in words: the user's choice where it can run, else the first that can.
 ///
 /// # Errors
-/// A chosen implementation that cannot run with these sizes or on this adapter.
+/// No implementation can run.
 pub fn select(call: &Call, profile: &Profile, choices: &[Choice]) -> Result<(&'static Implementation, String)> {
-    let contract = call.contract;
-    if let Some(choice) = choices.iter().find(|choice| choice.contract == contract.name) {
-        let chosen = contract.implementation(&choice.implementation);
-        return match chosen {
-            Some(i) if obstacle(i, &call.constants, call.precision, profile).is_none() => {
-                Ok((i, "chosen by --use".into()))
-            }
-            _ => {
-                let why = chosen.and_then(|i| obstacle(i, &call.constants, call.precision, profile));
-                let why = why.unwrap_or_else(|| "it does not exist".into());
-                let name = format!("implementation {} of {} for {}", choice.implementation, contract.name, call.layer);
-                Err(Error::setting(name, why, "runnable here; drop this --use"))
-            }
-        };
+    let Some(choice) = choices.iter().find(|choice| choice.contract == call.contract.name) else {
+        return first_that_runs(call, profile);
+    };
+    match objection(choice, call, profile) {
+        Ok(implementation) => Ok((implementation, "chosen by --use".into())),
+        Err(why) => {
+            let (implementation, reason) = first_that_runs(call, profile)?;
+            Ok((implementation, format!("not {} of --use: {why}; {reason}", choice.implementation)))
+        }
     }
-    first_that_runs(call, profile)
+}
+
+/// The chosen implementation, or why it cannot run a call.
+fn objection(choice: &Choice, call: &Call, profile: &Profile) -> std::result::Result<&'static Implementation, String> {
+    let chosen = call.contract.implementation(&choice.implementation).ok_or("it does not exist")?;
+    obstacle(chosen, &call.constants, call.precision, profile).map_or(Ok(chosen), Err)
+}
+
+/// Refuses choices that none of the calls of their contract can follow; some layers may be too small for a kernel.
+///
+/// # Errors
+/// Such a choice, with the first call's reason.
+pub fn check_choices(calls: &[&Call], profile: &Profile, choices: &[Choice]) -> Result<()> {
+    for choice in choices {
+        let mut objections = Vec::new();
+        let of_contract = calls.iter().filter(|call| call.contract.name == choice.contract);
+        let followed = of_contract.clone().any(|call| match objection(choice, call, profile) {
+            Ok(_) => true,
+            Err(why) => {
+                objections.push((call.layer.clone(), why));
+                false
+            }
+        });
+        if let (false, Some((layer, why))) = (followed, objections.into_iter().next()) {
+            let got = format!("\"{}={}\"", choice.contract, choice.implementation);
+            let allowed = format!("what one layer at least can run ({layer}: {why}); drop it");
+            return Err(Error::setting("--use", got, allowed));
+        }
+    }
+    Ok(())
 }
 
 fn first_that_runs(call: &Call, profile: &Profile) -> Result<(&'static Implementation, String)> {
