@@ -37,7 +37,7 @@ fn sum(list: &Value, key: &str) -> f64 {
     list.as_array().unwrap().iter().map(|item| item[key].as_f64().unwrap()).sum()
 }
 
-const STEP: &str = "bench step --model conv3 --size 16 --batch 4 --classes 3";
+const STEP: &str = "bench step --model conv3 --size 16 --batch 4 --classes 3 --precision f32";
 
 #[test]
 fn ceilings_are_measured() {
@@ -109,12 +109,11 @@ fn a_trace_has_a_bar_for_every_dispatch() {
     let bars = |track: u64| events.iter().filter(move |event| event["ph"] == "X" && event["tid"] == track);
     assert_eq!(bars(1).count() as u64, report["dispatches"].as_u64().unwrap());
     assert!(bars(0).count() > 0, "what the CPU did");
-    let mut end = 0.0;
+    let mut before = 0.0;
     for bar in bars(1) {
         let (ts, dur) = (bar["ts"].as_f64().unwrap(), bar["dur"].as_f64().unwrap());
-        // a nanosecond for the rounding of starts and lengths
-        assert!(ts >= end - 1e-3 && dur >= 0.0, "dispatches run one after the other: {bar}");
-        end = ts + dur;
+        assert!(ts >= before && dur >= 0.0, "dispatches start one after the other: {bar}");
+        before = ts;
         assert_eq!(bar["name"].as_str().unwrap().matches('/').count(), 2, "layer/contract/implementation: {bar}");
         assert!(bar["args"]["flops"].is_number() && bar["args"]["bytes"].is_number());
     }

@@ -69,7 +69,7 @@ fn what_was_kept_changes_nothing_and_damage_is_replaced() {
     let (name, whole) = store.only();
     assert_eq!(store.saves(), 1);
     assert_eq!(step(Some(&store)), want, "from what was kept");
-    assert_eq!(store.only().0, name);
+    assert_eq!((store.only().0, store.saves()), (name.clone(), 1), "and there was nothing new to keep");
 
     let flipped = |place: usize| {
         let mut bytes = whole.clone();

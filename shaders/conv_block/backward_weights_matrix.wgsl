@@ -2,7 +2,7 @@
 // As a product of matrices for each tap: rows are 16 input channels, columns 32 output channels, the sum runs over pixels.
 // A workgroup computes the nine taps of such a block over a run of areas, with nine subgroups, one to a tap, that keep their
 // sums in tiles. An area is 8 rows of 16 pixels: its 10 x 18 inputs and its expanded gradients are staged; a tap is then a
-// shifted tile of the inputs, transposed by the load. The areas of the batch are cut into SPLITS equal runs of SPLIT_AREAS, a
+// shifted tile of the inputs, transposed by the load. The areas of the batch are cut into SPLITS equal runs of SPLIT_ROWS areas, a
 // number fixed by the shapes; reduce/splits_direct.wgsl adds the runs in order. The workgroups of the first input channels
 // also sum the bias: each thread the word of four channels it stages, then a thread per word all of them in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 16 and OUT_C by 32.
@@ -15,7 +15,7 @@ override POOL_W: u32;
 override OUT_C: u32;
 override WORDS: u32;
 override SPLITS: u32;
-override SPLIT_AREAS: u32;
+override SPLIT_ROWS: u32;
 
 @group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
 @group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4<Elem>>;
@@ -50,8 +50,8 @@ fn main(
     var bias = vec4f();
     var sums: array<TileC, 2u * TILES * TILES>;
     for (var i = 0u; i < 2u * TILES * TILES; i++) { sums[i] = TileC(); }
-    for (var i = 0u; i < SPLIT_AREAS; i++) {
-        let number = split * SPLIT_AREAS + i; // past the last: an image past the last, all zeros
+    for (var i = 0u; i < SPLIT_ROWS; i++) {
+        let number = split * SPLIT_ROWS + i; // past the last: an image past the last, all zeros
         let n = number / (areas_x * areas_y);
         let corner = vec2u(number % areas_x * 8u, number / areas_x % areas_y * 4u); // in windows
         workgroupBarrier();

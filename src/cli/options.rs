@@ -236,9 +236,9 @@ impl OpenDevice {
             return Ok((Precision::F32, profile));
         }
         if let (Self::Gpu(gpu), Some(_)) = (self, profile.matrix)
-            && let Err(why) = test_matrices(gpu)
+            && let Some(why) = test_matrices(gpu)?
         {
-            super::print_note(format!("cooperative matrices are left alone, as their test failed: {why}"));
+            super::print_note(format!("{}: its cooperative matrices are left alone, as {why}", profile.name));
             profile.matrix = None;
         }
         match choice {

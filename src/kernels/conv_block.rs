@@ -237,7 +237,6 @@ fn launch_weights_matrix(c: &Constants) -> Launch {
     let split = Split { splits: areas.div_ceil(run), rows: run };
     let shader = shader!("conv_block/backward_weights_matrix.wgsl");
     let mut launch = launch_split(shader, 3, split, 0, [weights(c), c.size("OUT_C")]);
-    launch.extra = launch.extra.with("SPLIT_AREAS", run as f64);
     launch.stages[0].grid = Grid::groups(split.splits * blocks);
     launch
 }
@@ -351,6 +350,9 @@ fn cases() -> Vec<Case> {
         block("32 channels, odd windows", 2, (7, 11, 4), 32),
         block("many channels", 1, (2, 2, 1000), 5),
         block("one row", 1, (2, 33, 16), 48),
+        block("ragged, 64 channels", 2, (19, 21, 32), 64),
+        // 555 areas of 16 x 8 pixels: more than a run to a workgroup, and one past the last
+        block("many areas, ragged", 37, (35, 35, 16), 32),
         block("beyond 65535 workgroups", 1, (1026, 1026, 1), 68),
         block("conv1 64 px", 8, (64, 64, 3), 16).timed(),
         block("conv2 64 px", 8, (32, 32, 16), 32).timed(),

@@ -244,7 +244,9 @@ impl<'a> Session<'a> {
     /// A lost device.
     pub fn set_parameters(&mut self, tensors: &[Vec<f32>]) -> Result<()> {
         for (&(id, half), values) in self.parameters.iter().zip(tensors) {
-            for id in [Some(id), half].into_iter().flatten() {
+            // inference in mixed precision may use the copy alone, and then there is no room for the values
+            let placed = |id: &TensorId| self.engine.plan().places[*id].bytes > 0;
+            for id in [Some(id), half].into_iter().flatten().filter(placed).collect::<Vec<TensorId>>() {
                 write_floats(&mut *self.engine, id, values)?;
             }
         }

@@ -4,11 +4,11 @@ use super::{Columns, Selection, Task};
 use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::engine::measure::{Sampling, sample};
-use crate::engine::peak::Roof;
+use crate::engine::peak::{Roof, absent, measure};
 use crate::engine::validate::prepared_engine;
 use crate::error::Result;
 use crate::kernels::Case;
-use crate::kernels::peak::F32_FMA;
+use crate::kernels::peak::{F16_MATRIX, F32_FMA};
 use crate::plan::{Program, obstacle};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -67,6 +67,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let clock = gpu.clock();
     let columns = Columns::of(&tasks);
     let roof = Roof::measure(&gpu, &F32_FMA)?;
+    let matrices = tasks.iter().any(|task| task.implementation.needs.matrix) && absent(&F16_MATRIX, profile).is_none();
+    let of_matrices = if matrices { measure(&gpu, &F16_MATRIX)?.per_second } else { roof.flops };
     let [peak_gflops, peak_gigabytes_per_second] = [roof.flops / 1e9, roof.bytes / 1e9];
     if !json {
         print_text(format!("{} ({}, {}), {clock} clock\n", profile.name, profile.backend, profile.driver))?;
@@ -82,7 +84,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 eprintln!("skipped {name}: {why}");
                 continue;
             }
-            match time_case(&gpu, task, case, checked, roof) {
+            let flops = if task.implementation.needs.matrix { of_matrices } else { roof.flops };
+            match time_case(&gpu, task, case, checked, Roof { flops, ..roof }) {
                 Ok(timing) => {
                     if !json {
                         print_text(timing.in_words(&columns))?;

@@ -70,11 +70,12 @@ const MATRIX_FEATURES: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
 
 /// The larger of the square tiles that WGSL knows, where the adapter multiplies f16 and adds in f32, and subgroups have
-/// one size, so that a shader can count on it.
+/// one size that the kernels are written for, so that a shader can count on it.
 fn matrix_of(adapter: &wgpu::Adapter) -> Option<Matrix> {
     let info = adapter.get_info();
     let subgroup = info.subgroup_min_size;
-    if !adapter.features().contains(MATRIX_FEATURES) || subgroup == 0 || subgroup != info.subgroup_max_size {
+    let known = matches!(subgroup, 8 | 16 | 32 | 64) && subgroup == info.subgroup_max_size;
+    if !known || !adapter.features().contains(MATRIX_FEATURES) {
         return None;
     }
     use wgpu::CooperativeScalarType::{F16, F32};

@@ -37,19 +37,20 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// Allocates every buffer and starts to build every pipeline; the first run or wait finds them ready. With `checked`, the driver guards every access and loop;
-    /// without, kernels are trusted, as the tests have run them checked.
+    /// Allocates every buffer and starts to build every pipeline; the first run or wait finds them ready. With `checked`,
+    /// the driver guards every access and loop; without, kernels are trusted, as the tests have run them checked.
     ///
     /// # Errors
     /// A refused allocation. A shader that does not compile is the first run's or wait's error.
     pub fn new(gpu: &Arc<Gpu>, plan: Plan, checked: bool) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
-        let buffers: Vec<wgpu::Buffer> = gpu.guarded("allocating buffers", || {
+        let (buffers, params) = gpu.guarded("allocating buffers", || {
             let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-            plan.buffers.iter().map(|buffer| gpu.buffer(&buffer.name, buffer.bytes, usage)).collect()
+            let buffers = plan.buffers.iter().map(|buffer| gpu.buffer(&buffer.name, buffer.bytes, usage));
+            let params_bytes = ALIGNMENT * METRICS_SLOTS as u64;
+            let params = gpu.buffer("step parameters", params_bytes, Usage::UNIFORM | Usage::COPY_DST);
+            (buffers.collect::<Vec<wgpu::Buffer>>(), params)
         })?;
-        let bytes = ALIGNMENT * METRICS_SLOTS as u64;
-        let params = gpu.buffer("step parameters", bytes, Usage::UNIFORM | Usage::COPY_DST);
         let plan = Arc::new(plan);
         let programs = Programs::start(gpu, &plan, &buffers, &params, checked);
         let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
@@ -63,7 +64,7 @@ impl GpuEngine {
     /// The device is lost.
     pub fn read_place(&mut self, place: Place) -> Result<Vec<u8>> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.gpu.buffer("read-back", place.bytes, usage);
+        let staging = self.gpu.guarded("reading", || self.gpu.buffer("read-back", place.bytes, usage))?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.buffers[place.buffer], place.offset, &staging, 0, place.bytes);
         self.gpu.queue.submit([encoder.finish()]);
@@ -76,6 +77,9 @@ impl GpuEngine {
     /// # Errors
     /// The device is lost.
     pub fn write_place(&mut self, place: Place, bytes: &[u8]) -> Result<()> {
+        if bytes.len() as u64 > place.bytes {
+            return Err(Error::setting("the bytes of a write", bytes.len(), format!("at most {}", place.bytes)));
+        }
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         let mut last = [0; 4];
         last[..rest.len()].copy_from_slice(rest);

@@ -22,7 +22,7 @@ pub trait PipelineStore: Send + Sync {
 const MAGIC: [u8; 8] = *b"GALXPIPE";
 /// Bytes before the data.
 const PREFIX: usize = 72;
-/// Larger data is left behind: a cache only ever grows, with every network and batch size that it meets.
+/// Beyond this a cache starts anew: it only ever grows, with every network and batch size that it meets.
 const MOST_BYTES: usize = 64 << 20;
 
 /// A driver's cache and where its contents go.
@@ -46,7 +46,7 @@ impl Gpu {
         let name = format!("pipelines-{}", &hash([&profile.name, &profile.backend]).to_hex()[..16]);
         let key = key_of(&[&profile.name, &profile.backend, &profile.driver]);
         let sealed = store.load(&name);
-        let data = sealed.as_deref().and_then(|sealed| unseal(sealed, key));
+        let data = sealed.as_deref().and_then(|sealed| unseal(sealed, key)).filter(|data| !data.is_empty());
         let Ok(cache) = self.guarded("opening the pipeline cache", || new_cache(&self.device, data)) else { return };
         let stored = Mutex::new(data.map(blake3::hash));
         let _ = self.kept.set(KeptPipelines { cache, store, name, key, stored });
@@ -56,7 +56,10 @@ impl Gpu {
 impl KeptPipelines {
     /// Saves the pipelines that have been compiled, unless the store has them already.
     pub fn save(&self) {
-        let Some(data) = self.cache.get_data().filter(|data| data.len() <= MOST_BYTES) else { return };
+        let Some(mut data) = self.cache.get_data() else { return };
+        if data.len() > MOST_BYTES {
+            data.clear(); // the next process begins anew
+        }
         let hash = blake3::hash(&data);
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         if stored.replace(hash) != Some(hash) {

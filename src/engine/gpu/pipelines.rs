@@ -33,7 +33,7 @@ type Dispatches = [Vec<Encoded>; 2];
 /// Dispatches that a thread builds.
 pub(super) struct Programs {
     thread: Option<JoinHandle<Result<Dispatches>>>,
-    built: Option<Dispatches>,
+    built: Option<Result<Dispatches>>,
 }
 
 impl Programs {
@@ -55,9 +55,13 @@ impl Programs {
         let failed =
             || Error::device("the pipelines could not be built", "please report this with what was said before");
         if let Some(thread) = self.thread.take() {
-            self.built = Some(thread.join().map_err(|_| failed())??);
+            self.built = Some(thread.join().unwrap_or_else(|_| Err(failed())));
         }
-        self.built.as_ref().ok_or_else(failed)
+        match &self.built {
+            Some(Ok(built)) => Ok(built),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(failed()),
+        }
     }
 }
 

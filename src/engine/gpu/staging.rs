@@ -34,7 +34,14 @@ impl Staging {
         // always the whole tensor's room, so that pieces of memory fit any later contents
         let wanted = wgpu::BufferSize::new(place.bytes).unwrap_or(wgpu::BufferSize::MIN);
         let alignment = wgpu::BufferSize::MIN.saturating_add(wgpu::MAP_ALIGNMENT - 1);
-        let slice = gpu.guarded("staging a tensor", || belt.allocate(wanted, alignment))?;
+        let slice = match gpu.guarded("staging a tensor", || belt.allocate(wanted, alignment)) {
+            Ok(slice) => slice,
+            Err(error) => {
+                // the belt has kept memory that is none
+                *self = Self::default();
+                return Err(error);
+            }
+        };
         let (buffer, offset) = (slice.buffer().clone(), slice.offset());
         let failed = |error| Error::device(format!("staging a tensor failed: {error}"), "check the driver");
         gather(&buffer, offset, bytes, parts).map_err(failed)?;
