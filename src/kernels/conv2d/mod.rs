@@ -297,14 +297,20 @@ fn cost(c: &Constants) -> Cost {
     Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c)) as f64 }
 }
 
+fn layer(
+    name: &'static str,
+    batch: usize,
+    input: (usize, usize, usize),
+    (kernel, stride, padding): (usize, usize, Padding),
+    out: usize,
+) -> Case {
+    Case::new(name, constants(batch, input, Window { kernel, stride, padding }, out).unwrap_or_default())
+}
+
 /// Cases: kernels 1, 3, 5, 7, strides 1 to 3, both paddings, odd sizes, pixels and channels around the tiles of 8, one
 /// beyond 65535 workgroups, real layers.
 fn cases() -> Vec<Case> {
     use Padding::{Same, Valid};
-    let layer = |name, batch, input, (kernel, stride, padding), out| {
-        let window = Window { kernel, stride, padding };
-        Case::new(name, constants(batch, input, window, out).unwrap_or_default())
-    };
     let mut cases = vec![
         layer("smallest", 1, (1, 1, 1), (1, 1, Same), 1),
         layer("1x1", 2, (5, 7, 6), (1, 1, Same), 9),
@@ -351,16 +357,23 @@ fn cases() -> Vec<Case> {
         layer("residual 1x1 stride 2", 4, (28, 28, 64), (1, 2, Same), 128).timed(),
         layer("5x5 16 to 32", 1, (28, 28, 16), (5, 1, Same), 32).timed(),
     ];
-    for (name, bias, input, out) in [
+    cases.extend(switched_cases());
+    cases
+}
+
+/// Cases with relu, with and without bias.
+fn switched_cases() -> Vec<Case> {
+    let switched = [
         ("no bias, relu", 0.0, (7, 5, 3), 5),
         ("no bias, relu, narrow", 0.0, (7, 5, 3), 12),
         ("no bias, relu, tiled", 0.0, (7, 5, 8), 12),
         ("no bias, relu, wide", 0.0, (7, 5, 16), 32),
         ("bias, relu, tiled", 1.0, (7, 5, 8), 12),
         ("bias, relu, by 16", 1.0, (7, 5, 48), 48),
-    ] {
-        let case = layer(name, 3, input, (3, 1, Same), out);
-        cases.push(Case::new(name, case.constants.with("BIAS", bias).with("RELU", 1.0)));
-    }
-    cases
+    ];
+    let case = |(name, bias, input, out)| {
+        let case = layer(name, 3, input, (3, 1, Padding::Same), out);
+        Case::new(name, case.constants.with("BIAS", bias).with("RELU", 1.0))
+    };
+    switched.map(case).to_vec()
 }
