@@ -18,8 +18,8 @@
 //! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Shader, Split,
-    Tolerance, View, ViewMut, conv2d, launch_split, maxpool2d,
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, MATRIX_WORKGROUPS, Needs, Real,
+    Shader, Split, Tolerance, View, ViewMut, conv2d, launch_split, maxpool2d,
 };
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
@@ -51,6 +51,11 @@ pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD_INPUT, &BACKWARD_WEIGH
 
 /// An area of 18 x 18 pixels x 24 f16, and 2 KiB of sums for each of at most eight subgroups of at most 64 threads.
 const MATRIX_NEEDS: Needs = Needs { workgroup_bytes: 18 * 18 * 48 + 16 * 1024, invocations: 512, ..Needs::MATRIX };
+
+/// 18 x 18 pixels x 3 f16, 128 unfolded pixels of 40 f16 and their gradients of 24, and 2 KiB of sums for each of four
+/// subgroups of at most 64 threads.
+const RGB_MATRIX_NEEDS: Needs =
+    Needs { workgroup_bytes: 18 * 18 * 6 + 128 * (80 + 48) + 8 * 1024, invocations: 256, ..Needs::MATRIX };
 
 /// Workgroups of 16 x 16 pixels x as many of the 16 to 64 channels as divide `channels`.
 fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, channels: usize) -> Launch {
@@ -85,6 +90,15 @@ pub static FORWARD: Contract = Contract {
             launch: |c| {
                 let blocks = c.size("BATCH") * c.size("POOL_H").div_ceil(8) * c.size("POOL_W").div_ceil(8);
                 launch_matrix(shader!("conv_block/forward_matrix.wgsl"), 5, blocks, c.size("OUT_C"))
+            },
+        },
+        Implementation {
+            name: "matrix_rgb",
+            needs: RGB_MATRIX_NEEDS,
+            accepts: |c| c.size("IN_C") == 3 && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| {
+                let blocks = c.size("BATCH") * c.size("POOL_H").div_ceil(8) * c.size("POOL_W").div_ceil(8);
+                Launch::single(shader!("conv_block/forward_matrix_rgb.wgsl"), 5, Grid::groups(blocks))
             },
         },
         Implementation {
@@ -189,7 +203,16 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
                 ..Needs::MATRIX
             },
             accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(32),
-            launch: launch_weights_matrix,
+            launch: |c| {
+                let blocks = c.size("IN_C") / 16 * (c.size("OUT_C") / 32);
+                launch_areas(shader!("conv_block/backward_weights_matrix.wgsl"), c, blocks)
+            },
+        },
+        Implementation {
+            name: "matrix_rgb",
+            needs: RGB_MATRIX_NEEDS,
+            accepts: |c| c.size("IN_C") == 3 && c.size("OUT_C").is_multiple_of(16),
+            launch: |c| launch_areas(shader!("conv_block/backward_weights_matrix_rgb.wgsl"), c, c.size("OUT_C") / 16),
         },
         Implementation {
             name: "wide",
@@ -228,14 +251,12 @@ fn launch_tiles(shader: Shader, bindings: usize, c: &Constants, channels: &str) 
     Launch::single(shader, bindings, Grid::groups(c.size(channels) / 16 * blocks.div_ceil(32)))
 }
 
-/// Nine taps x 16 input x 32 output channels to a workgroup, and so many runs of areas that there are about 528 workgroups, four
-/// for each of the 132 multiprocessors of a large card.
-fn launch_weights_matrix(c: &Constants) -> Launch {
-    let blocks = c.size("IN_C") / 16 * (c.size("OUT_C") / 32);
+/// Workgroups for each of `blocks` of the weights, and so many runs of areas of 8 x 16 pixels that there are about
+/// [`MATRIX_WORKGROUPS`].
+fn launch_areas(shader: Shader, c: &Constants, blocks: usize) -> Launch {
     let areas = c.size("BATCH") * c.size("POOL_H").div_ceil(4) * c.size("POOL_W").div_ceil(8);
-    let run = areas.div_ceil((528 / blocks).max(1)).max(1);
+    let run = areas.div_ceil((MATRIX_WORKGROUPS / blocks).max(1)).max(1);
     let split = Split { splits: areas.div_ceil(run), rows: run };
-    let shader = shader!("conv_block/backward_weights_matrix.wgsl");
     let mut launch = launch_split(shader, 3, split, 0, [weights(c), c.size("OUT_C")]);
     launch.stages[0].grid = Grid::groups(split.splits * blocks);
     launch
@@ -346,6 +367,7 @@ fn cases() -> Vec<Case> {
         block("channels not of four", 2, (6, 8, 5), 17),
         block("around a tile", 3, (10, 6, 17), 32),
         block("pictures, ragged tiles", 3, (7, 12, 3), 32),
+        block("pictures, blocks of 16 pixels", 2, (35, 33, 3), 48),
         block("pictures, odd windows", 2, (6, 11, 3), 16),
         block("32 channels, odd windows", 2, (7, 11, 4), 32),
         block("many channels", 1, (2, 2, 1000), 5),

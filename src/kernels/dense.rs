@@ -13,8 +13,8 @@
 //! Constants: `BATCH IN OUT BIAS RELU`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Real, Shader,
-    Stage, Tolerance, twin::add_scaled,
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, MATRIX_WORKGROUPS,
+    Needs, Real, Shader, Stage, Tolerance, subgroups_across, twin::add_scaled,
 };
 use crate::{shader, twin};
 use rayon::prelude::*;
@@ -46,6 +46,7 @@ pub static FORWARD: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.size("IN")),
     cases,
     implementations: &[
+        Implementation { name: "matrix", needs: MATRIX_NEEDS, accepts: by_sixteen, launch: split_launch_matrix },
         Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
@@ -87,6 +88,15 @@ pub static BACKWARD_INPUT: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.size("OUT")),
     cases,
     implementations: &[
+        Implementation {
+            name: "matrix",
+            needs: MATRIX_NEEDS,
+            accepts: by_sixteen,
+            launch: |c| {
+                let shader = shader!("dense/backward_input_matrix.wgsl");
+                launch_matrix(shader, 3, c.size("BATCH").div_ceil(64), c.size("IN"))
+            },
+        },
         Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
@@ -132,6 +142,15 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "matrix",
+            needs: MATRIX_NEEDS,
+            accepts: by_sixteen,
+            launch: |c| {
+                let shader = shader!("dense/backward_weights_matrix.wgsl");
+                launch_matrix(shader, 4, c.size("IN").div_ceil(64), c.size("OUT"))
+            },
+        },
+        Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
             accepts: by_four,
@@ -164,22 +183,52 @@ fn by_four(c: &Constants) -> bool {
     c.size("IN").is_multiple_of(4) && c.size("OUT").is_multiple_of(4)
 }
 
+/// Whether rows of inputs and of outputs are whole tiles of cooperative matrices.
+fn by_sixteen(c: &Constants) -> bool {
+    c.size("IN").is_multiple_of(16) && c.size("OUT").is_multiple_of(16)
+}
+
+/// 64 staged rows of 72 f16, and f32 sums of 64 x 16 for each of at most four subgroups of at most 64 threads.
+const MATRIX_NEEDS: Needs = Needs { workgroup_bytes: 64 * 144 + 16 * 1024, invocations: 256, ..Needs::MATRIX };
+
+/// A workgroup for each of `blocks` of 64 rows x 16 to 64 of the `columns`.
+fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, columns: usize) -> Launch {
+    let across = subgroups_across(columns, 16);
+    let extra = Constants::sizes(&[("ACROSS", across), ("WORDS", 4 * across)]);
+    Launch { extra, ..Launch::single(shader, bindings, Grid::groups(blocks * columns / (16 * across))) }
+}
+
+/// As [`split_launch`] on cooperative matrices: runs of a multiple of 64 inputs, and [`MATRIX_WORKGROUPS`].
+fn split_launch_matrix(c: &Constants) -> Launch {
+    let across = subgroups_across(c.size("OUT"), 16);
+    let blocks = c.size("BATCH").div_ceil(64) * c.size("OUT") / (16 * across);
+    let run = c.size("IN").div_ceil((MATRIX_WORKGROUPS / blocks).max(1)).next_multiple_of(64).min(LOOP_ITERATIONS);
+    let mut launch = launch_runs(c, shader!("dense/forward_matrix.wgsl"), run, |runs| Grid::groups(runs * blocks));
+    launch.extra = launch.extra.with("ACROSS", across as f64);
+    launch
+}
+
 /// Two dispatches: `shader` sums products over each run of inputs with `threads` threads, then the runs' ordered sum. The
 /// number of runs follows from the shapes alone (about 2^14 threads, runs of at least `shortest` inputs, none too long for
 /// a loop), so results do not depend on the device.
 fn split_launch(c: &Constants, shader: Shader, threads: usize, shortest: usize) -> Launch {
     let inputs = c.size("IN");
     let wanted = (16_384 / threads).min(inputs / shortest).max(1);
-    let split_ins = (inputs / 4).div_ceil(wanted).min(LOOP_ITERATIONS) * 4;
-    let splits = inputs.div_ceil(split_ins);
-    let sum_runs = Stage { shader, bindings: vec![0, 1, 4], grid: Grid::elements(splits * threads, 64) };
+    let run = (inputs / 4).div_ceil(wanted).min(LOOP_ITERATIONS) * 4;
+    launch_runs(c, shader, run, |runs| Grid::elements(runs * threads, 64))
+}
+
+/// Runs of `run` inputs, summed by `shader` in a grid that follows from their number, then added in order.
+fn launch_runs(c: &Constants, shader: Shader, run: usize, grid: impl Fn(usize) -> Grid) -> Launch {
+    let splits = c.size("IN").div_ceil(run);
+    let sum_runs = Stage { shader, bindings: vec![0, 1, 4], grid: grid(splits) };
     let add_runs = Stage {
         shader: shader!("dense/forward_split_sum.wgsl"),
         bindings: vec![2, 3, 4],
         grid: Grid::elements(outputs(c) / 4, 64),
     };
     Launch {
-        extra: Constants::sizes(&[("SPLITS", splits), ("SPLIT_INS", split_ins)]),
+        extra: Constants::sizes(&[("SPLITS", splits), ("SPLIT_INS", run)]),
         stages: vec![sum_runs, add_runs],
         scratch: splits * outputs(c),
         iterations: 0,
@@ -265,6 +314,9 @@ fn cases() -> Vec<Case> {
         layer("around a tile", 9, 12, 20),
         layer("last layer", 50, 128, 10),
         layer("batch 512", 512, 36, 24),
+        layer("48 inputs and outputs, batch 17", 17, 48, 48),
+        layer("more than 64 images and inputs", 65, 80, 32),
+        layer("two runs of many images", 130, 1040, 640),
         layer("beyond 65535 workgroups forward", 512, 4, 8200),
         layer("beyond 65535 workgroups of inputs", 512, 8200, 4),
         layer("beyond 65535 workgroups of weights", 1, 2052, 2052),
@@ -275,7 +327,7 @@ fn cases() -> Vec<Case> {
         layer("dense1 256 px", 50, 32_768, 256).timed(),
         layer("dense2", 50, 256, 128).timed(),
     ];
-    for (name, case) in [("no bias, relu", 1), ("no bias, relu, tiled", 5)] {
+    for (name, case) in [("no bias, relu", 1), ("no bias, relu, tiled", 5), ("no bias, relu, by 16", 8)] {
         let switched = cases[case].constants.clone().with("BIAS", 0.0).with("RELU", 1.0);
         cases.push(Case::new(name, switched));
     }
@@ -323,7 +375,8 @@ mod tests {
     fn runs_cover_the_inputs() {
         let sizes = cases().into_iter().map(|case| case.constants).chain([constants(4096, 800_000, 4096)]);
         for c in sizes.filter(by_four) {
-            for implementation in FORWARD.implementations.iter().filter(|i| i.name != "direct") {
+            let split = |i: &&Implementation| i.name != "direct" && (i.accepts)(&c);
+            for implementation in FORWARD.implementations.iter().filter(split) {
                 let extra = (implementation.launch)(&c).extra;
                 let (splits, run, ins) = (extra.size("SPLITS"), extra.size("SPLIT_INS"), c.size("IN"));
                 assert!(run <= 4 * LOOP_ITERATIONS, "{} {c}", implementation.name);

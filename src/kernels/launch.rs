@@ -189,6 +189,16 @@ pub fn launch_split(shader: Shader, reads: usize, split: Split, threads: usize, 
     Launch { extra, stages: vec![sum_runs, add_runs], scratch: split.splits * (weights + biases), iterations: 0 }
 }
 
+/// Subgroups of a workgroup that take `width` channels each, side by side, on cooperative matrices: 4, 2 or 1, whichever
+/// divides `channels` evenly.
+pub fn subgroups_across(channels: usize, width: usize) -> usize {
+    [4, 2].into_iter().find(|across| channels.is_multiple_of(width * across)).unwrap_or(1)
+}
+
+/// Workgroups that cooperative matrices cut a long sum into, with their number fixed by the shapes: about four for each of the
+/// 132 multiprocessors of a large card.
+pub const MATRIX_WORKGROUPS: usize = 528;
+
 /// One way to run a contract on a GPU.
 pub struct Implementation {
     /// `direct`, `registers`, ...; the part after the last `direction_` in the file's name.

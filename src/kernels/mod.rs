@@ -29,8 +29,8 @@ pub use case::{Case, Fill};
 pub use compare::Tolerance;
 pub use constants::Constants;
 pub use launch::{
-    Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, Shader, Split, Stage, common_source,
-    launch_split,
+    Grid, Implementation, LOOP_ITERATIONS, Launch, MATRIX_WORKGROUPS, MOST_LOOP_ITERATIONS, Needs, Shader, Split,
+    Stage, common_source, launch_split, subgroups_across,
 };
 pub use precision::{Element, Matrix, Precision, Prelude};
 pub use step::StepParams;

@@ -18,8 +18,8 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Shader, Split, Tolerance,
-    launch_split,
+    Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, MATRIX_WORKGROUPS, Needs, Shader, Split,
+    Tolerance, launch_split, subgroups_across,
 };
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
@@ -70,6 +70,7 @@ pub static FORWARD: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.product(&["KERNEL", "KERNEL", "IN_C"])),
     cases,
     implementations: &[
+        Implementation { name: "matrix", needs: MATRIX_NEEDS, accepts: by_sixteen, launch: launch_forward_matrix },
         Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
@@ -112,6 +113,12 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "matrix",
+            needs: MATRIX_NEEDS,
+            accepts: by_sixteen,
+            launch: launch_backward_input_matrix,
+        },
+        Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
             accepts: |c| by_four(c) && c.size("IN_C").is_multiple_of(16),
@@ -147,6 +154,12 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     tolerance: |c| Tolerance::sum(c.product(&["BATCH", "OUT_H", "OUT_W"])),
     cases,
     implementations: &[
+        Implementation {
+            name: "matrix",
+            needs: MATRIX_NEEDS,
+            accepts: by_sixteen,
+            launch: launch_backward_weights_matrix,
+        },
         Implementation {
             name: "wide",
             needs: Needs::SOFTWARE,
@@ -208,6 +221,64 @@ fn launch_runs(c: &Constants, shader: Shader, threads: usize, fewer: usize) -> L
     launch_split(shader, 2, split, threads, [weights(c), c.size("OUT_C")])
 }
 
+/// Whether pixels are whole tiles of cooperative matrices, before and after.
+fn by_sixteen(c: &Constants) -> bool {
+    c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(16)
+}
+
+/// 64 places, 64 staged pixels of 72 f16 and as many gradients of 136, or sums of 64 x 16 for each of at most four subgroups
+/// of at most 64 threads.
+const MATRIX_NEEDS: Needs = Needs { workgroup_bytes: 1024 + 64 * 144 + 64 * 272, invocations: 256, ..Needs::MATRIX };
+
+/// Tiles of 16 `channels` that a subgroup takes, and subgroups side by side.
+fn matrix_columns(channels: usize) -> [(&'static str, usize); 2] {
+    let wide = if channels.is_multiple_of(32) { 2 } else { 1 };
+    [("WIDE", wide), ("ACROSS", subgroups_across(channels, 16 * wide))]
+}
+
+/// Channels of a workgroup.
+fn matrix_width(channels: usize) -> usize {
+    matrix_columns(channels).iter().map(|(_, count)| count).product::<usize>() * 16
+}
+
+/// A workgroup for each 64 output pixels x 16 to 128 output channels.
+fn launch_forward_matrix(c: &Constants) -> Launch {
+    let (pixels, channels) = (c.product(&["BATCH", "OUT_H", "OUT_W"]), c.size("OUT_C"));
+    let [wide, across] = matrix_columns(channels);
+    let terms = ("TERMS", c.product(&["KERNEL", "KERNEL", "IN_C"]));
+    let grid = Grid::groups(pixels.div_ceil(64) * channels / matrix_width(channels));
+    let extra = Constants::sizes(&[wide, across, ("PIXELS", pixels), terms]);
+    Launch { extra, ..Launch::single(shader!("conv2d/forward_matrix.wgsl"), 4, grid) }
+}
+
+/// A workgroup for each 64 input pixels of a phase of the stride x 16 to 128 input channels.
+fn launch_backward_input_matrix(c: &Constants) -> Launch {
+    let (stride, channels) = (c.size("STRIDE"), c.size("IN_C"));
+    let (high, broad) = (c.size("IN_H").div_ceil(stride), c.size("IN_W").div_ceil(stride));
+    let pixels = c.size("BATCH") * high * broad;
+    let [wide, across] = matrix_columns(channels);
+    let grid = Grid::groups(stride * stride * pixels.div_ceil(64) * channels / matrix_width(channels));
+    let extra = Constants::sizes(&[wide, across, ("HIGH", high), ("BROAD", broad), ("PIXELS", pixels)]);
+    Launch { extra, ..Launch::single(shader!("conv2d/backward_input_matrix.wgsl"), 3, grid) }
+}
+
+/// A workgroup for each 64 rows of the weights x 16 to 128 output channels x run of blocks of 64 output pixels.
+fn launch_backward_weights_matrix(c: &Constants) -> Launch {
+    let (pixels, channels) = (c.product(&["BATCH", "OUT_H", "OUT_W"]), c.size("OUT_C"));
+    let rows = c.product(&["KERNEL", "KERNEL", "IN_C"]);
+    let groups = rows.div_ceil(64) * channels / matrix_width(channels);
+    let run = pixels.div_ceil(64).div_ceil((MATRIX_WORKGROUPS / groups).max(1));
+    let split = Split { splits: pixels.div_ceil(64 * run), rows: run };
+    let shader = shader!("conv2d/backward_weights_matrix.wgsl");
+    let mut launch = launch_split(shader, 2, split, 0, [weights(c), channels]);
+    let sizes = [("SPLIT_BLOCKS", run), ("PIXELS", pixels), ("ROWS", rows), ("WORDS", matrix_width(channels) / 4)];
+    for (name, size) in sizes.into_iter().chain(matrix_columns(channels)) {
+        launch.extra = launch.extra.with(name, size as f64);
+    }
+    launch.stages[0].grid = Grid::groups(split.splits * groups);
+    launch
+}
+
 fn inputs(c: &Constants) -> usize {
     c.product(&["BATCH", "IN_H", "IN_W", "IN_C"])
 }
@@ -226,14 +297,20 @@ fn cost(c: &Constants) -> Cost {
     Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c)) as f64 }
 }
 
+fn layer(
+    name: &'static str,
+    batch: usize,
+    input: (usize, usize, usize),
+    (kernel, stride, padding): (usize, usize, Padding),
+    out: usize,
+) -> Case {
+    Case::new(name, constants(batch, input, Window { kernel, stride, padding }, out).unwrap_or_default())
+}
+
 /// Cases: kernels 1, 3, 5, 7, strides 1 to 3, both paddings, odd sizes, pixels and channels around the tiles of 8, one
 /// beyond 65535 workgroups, real layers.
 fn cases() -> Vec<Case> {
     use Padding::{Same, Valid};
-    let layer = |name, batch, input, (kernel, stride, padding), out| {
-        let window = Window { kernel, stride, padding };
-        Case::new(name, constants(batch, input, window, out).unwrap_or_default())
-    };
     let mut cases = vec![
         layer("smallest", 1, (1, 1, 1), (1, 1, Same), 1),
         layer("1x1", 2, (5, 7, 6), (1, 1, Same), 9),
@@ -266,6 +343,10 @@ fn cases() -> Vec<Case> {
         layer("one pixel more than a wide tile", 1, (1, 17, 16), (3, 1, Same), 16),
         layer("one pixel less than a wide tile, nine rows of four", 1, (5, 7, 4), (3, 1, Valid), 16),
         layer("3x3 stride 2, odd, wide", 3, (7, 5, 16), (3, 2, Same), 32),
+        layer("48 channels, more pixels than a block", 5, (6, 5, 48), (3, 1, Same), 80),
+        layer("3x3 stride 2, even, by 32", 2, (10, 8, 32), (3, 2, Same), 64),
+        layer("5x5 stride 3 valid, by 16", 3, (14, 11, 16), (5, 3, Valid), 48),
+        layer("7x7 larger than the image, by 16", 5, (3, 2, 16), (7, 1, Same), 16),
         layer("beyond 65535 workgroups", 1, (513, 513, 1), (1, 1, Same), 16),
         layer("conv1 64 px", 8, (64, 64, 3), (3, 1, Same), 16).timed(),
         layer("conv3 64 px", 8, (16, 16, 32), (3, 1, Same), 64).timed(),
@@ -276,15 +357,23 @@ fn cases() -> Vec<Case> {
         layer("residual 1x1 stride 2", 4, (28, 28, 64), (1, 2, Same), 128).timed(),
         layer("5x5 16 to 32", 1, (28, 28, 16), (5, 1, Same), 32).timed(),
     ];
-    for (name, bias, input, out) in [
+    cases.extend(switched_cases());
+    cases
+}
+
+/// Cases with relu, with and without bias.
+fn switched_cases() -> Vec<Case> {
+    let switched = [
         ("no bias, relu", 0.0, (7, 5, 3), 5),
         ("no bias, relu, narrow", 0.0, (7, 5, 3), 12),
         ("no bias, relu, tiled", 0.0, (7, 5, 8), 12),
         ("no bias, relu, wide", 0.0, (7, 5, 16), 32),
         ("bias, relu, tiled", 1.0, (7, 5, 8), 12),
-    ] {
-        let case = layer(name, 3, input, (3, 1, Same), out);
-        cases.push(Case::new(name, case.constants.with("BIAS", bias).with("RELU", 1.0)));
-    }
-    cases
+        ("bias, relu, by 16", 1.0, (7, 5, 48), 48),
+    ];
+    let case = |(name, bias, input, out)| {
+        let case = layer(name, 3, input, (3, 1, Padding::Same), out);
+        Case::new(name, case.constants.with("BIAS", bias).with("RELU", 1.0))
+    };
+    switched.map(case).to_vec()
 }

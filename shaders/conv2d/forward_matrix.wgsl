@@ -1,0 +1,112 @@
+// conv2d.forward on cooperative matrices (formula: forward_direct.wgsl).
+// As a product of matrices: rows are 64 output pixels, counted through the whole batch, columns output channels, the sum runs
+// over KERNEL^2 * IN_C terms, in the order of the weights. A workgroup has ACROSS subgroups; each holds 64 pixels x
+// 16 * WIDE channels (WIDE 1 or 2) in tiles of f32 sums. Per 64 terms, of one tap or several, the workgroup stages what its
+// pixels see, zero outside the image, so any kernel and stride will do. Weights come straight from memory. Sums leave through
+// workgroup memory, 16 channels at a time, for bias and relu. Needs IN_C divisible by 16 and OUT_C by 16 * WIDE * ACROSS.
+override IN_H: u32;
+override IN_W: u32;
+override IN_C: u32;
+override OUT_H: u32;
+override OUT_W: u32;
+override OUT_C: u32;
+override KERNEL: u32;
+override STRIDE: u32;
+override PAD_TOP: u32;
+override PAD_LEFT: u32;
+override BIAS: bool;
+override RELU: bool;
+override WIDE: u32;
+override ACROSS: u32;
+override PIXELS: u32; // BATCH * OUT_H * OUT_W
+override TERMS: u32; // KERNEL^2 * IN_C
+
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<Elem>>;
+
+const ROW = 18u; // words of a staged pixel: 64 terms and 8 unused, so that the rows of a tile lie in different banks
+const TILES = 16u / TILE; // along 16 pixels, channels or terms
+const NOWHERE = 0x80000000u;
+
+// Of each pixel: row and column where its window starts (above and left of the image they wrap to large numbers), and the
+// first row of its image.
+var<workgroup> windows: array<vec3u, 64>;
+var<workgroup> pixels: array<vec4<Elem>, 64u * ROW>;
+var<workgroup> rows: array<vec4f, 256u * ACROSS>; // of each subgroup: 64 pixels x 16 channels
+
+@compute @workgroup_size(SUBGROUP * ACROSS)
+fn main(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let id = group.y * groups.x + group.x; // naga takes what a function returns for divergent
+    let stripes = OUT_C / (16u * WIDE * ACROSS);
+    let first = id / stripes * 64u;
+    if first >= PIXELS { return; }
+    let channel = (id % stripes * ACROSS + subgroup) * 16u * WIDE; // first of this subgroup's
+    for (var i = local; i < 64u; i += SUBGROUP * ACROSS) { windows[i] = window(first + i); }
+
+    var sums: array<TileC, 8u * TILES * TILES>; // down, then across
+    for (var i = 0u; i < 8u * TILES * TILES; i++) { sums[i] = TileC(); }
+    for (var start = 0u; start < TERMS; start += 64u) {
+        workgroupBarrier();
+        for (var i = local; i < 512u; i += SUBGROUP * ACROSS) { stage(start, i); }
+        workgroupBarrier();
+        let terms = min(64u, TERMS - start);
+        for (var k = 0u; k < terms; k += TILE) {
+            var x: array<TileA, 4u * TILES>;
+            for (var r = 0u; r < 4u * TILES; r++) { x[r] = coopLoadT<TileA>(&pixels[r * TILE * ROW + k / 4u], ROW); }
+            for (var c = 0u; c < WIDE * TILES; c++) {
+                let w = coopLoadT<TileB>(&weights[((start + k) * OUT_C + channel + c * TILE) / 4u], OUT_C / 4u);
+                for (var r = 0u; r < 4u * TILES; r++) {
+                    sums[c * 4u * TILES + r] = coopMultiplyAdd(x[r], w, sums[c * 4u * TILES + r]);
+                }
+            }
+        }
+    }
+
+    let own = subgroup * 256u;
+    for (var c = 0u; c < WIDE; c++) {
+        workgroupBarrier();
+        for (var i = 0u; i < 4u * TILES * TILES; i++) {
+            let place = i % (4u * TILES) * TILE * 4u + i / (4u * TILES) * TILE / 4u;
+            coopStoreT(sums[c * 4u * TILES * TILES + i], &rows[own + place], 4u);
+        }
+        workgroupBarrier();
+        for (var i = lane; i < 256u; i += SUBGROUP) { store(first + i / 4u, channel / 4u + c * 4u + i % 4u, rows[own + i]); }
+    }
+}
+
+// Pixels past the last see nothing.
+fn window(pixel: u32) -> vec3u {
+    let row = pixel / OUT_W;
+    let at = vec3u(row % OUT_H * STRIDE - PAD_TOP, pixel % OUT_W * STRIDE - PAD_LEFT, row / OUT_H * IN_H);
+    return select(vec3u(NOWHERE, 0u, 0u), at, pixel < PIXELS);
+}
+
+// Eight terms of a pixel, all of one tap.
+fn stage(start: u32, i: u32) {
+    let term = start + i % 8u * 8u;
+    let tap = term / IN_C;
+    let seen = windows[i / 8u] + vec3u(tap / KERNEL, tap % KERNEL, 0u);
+    let to = i / 8u * ROW + i % 8u * 2u;
+    var low = vec4<Elem>();
+    var high = vec4<Elem>();
+    if term < TERMS && seen.x < IN_H && seen.y < IN_W {
+        let at = (((seen.z + seen.x) * IN_W + seen.y) * IN_C + term % IN_C) / 4u;
+        low = input[at];
+        high = input[at + 1u];
+    }
+    pixels[to] = low;
+    pixels[to + 1u] = high;
+}
+
+fn store(pixel: u32, word: u32, sums: vec4f) {
+    if pixel >= PIXELS { return; }
+    var sum = sums;
+    if BIAS { sum += bias[word]; }
+    if RELU { sum = select(sum, vec4f(), sum < vec4f()); }
+    output[pixel * (OUT_C / 4u) + word] = vec4<Elem>(sum);
+}
