@@ -63,8 +63,9 @@ pub fn stored(args: &Args) -> Result<Value> {
     Ok(Value::Object(settings))
 }
 
+/// By way of text, in which an f32 is as short as its user wrote it.
 fn as_map(args: &Args) -> serde_json::Result<Map<String, Value>> {
-    serde_json::from_value(serde_json::to_value(args)?)
+    serde_json::from_str(&serde_json::to_string(args)?)
 }
 
 /// The settings of a run that goes on: those it was started with, but for what the command line gives anew and may.

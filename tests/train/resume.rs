@@ -332,7 +332,7 @@ fn a_checkpoint_that_cannot_be_written_is_a_note() {
         let mut shell = std::process::Command::new("sh");
         shell.current_dir(desk.path("")).args(["-c", &format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"")]);
         shell.arg(program.get_program()).args(program.get_args());
-        program.get_envs().for_each(|(name, value)| drop(shell.env(name, value.unwrap())));
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = shell.output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
