@@ -9,7 +9,11 @@ pub fn cache_folder() -> Option<PathBuf> {
     dirs::cache_dir().map(|folder| folder.join("galaxy-gpu"))
 }
 
-/// Writes a file whole: to a temporary file in the same folder, synced, then renamed.
+/// How the names of files begin that are being written; a process that was killed leaves them behind.
+const UNFINISHED: &str = ".unfinished";
+
+/// Writes a file whole and for good: to a temporary file in the same folder, synced, then renamed, then the folder is
+/// synced. After a crash or a power cut there is the old file or the new one.
 ///
 /// # Errors
 /// [`Error::File`] when it cannot be written; nothing is left behind and an earlier file stays.
@@ -21,7 +25,57 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     // Temporary files are private by default; the result should have the permissions of any other new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".unfinished").tempfile_in(folder).map_err(failed)?;
+    let mut file = builder.prefix(UNFINISHED).tempfile_in(folder).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map(drop).map_err(|error| failed(error.error))
+    file.persist(path).map_err(|error| failed(error.error))?;
+    sync_folder(folder).map_err(failed)
+}
+
+/// Makes what was renamed in a folder outlast a power cut.
+///
+/// # Errors
+/// What the disk says.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    // Elsewhere folders cannot be opened, and some file systems cannot sync them: renaming is all there is.
+    #[cfg(unix)]
+    if let Err(error) = std::fs::File::open(folder)?.sync_all()
+        && !matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported)
+    {
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Removes what killed processes left unfinished in a folder that no other process writes to. What cannot be removed stays
+/// and does no harm.
+pub fn remove_unfinished(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_whole_and_leftovers_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let path = folder.path().join("file");
+        for text in ["first, which is longer", "second"] {
+            write_whole(&path, text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(names().count(), 1);
+        std::fs::write(folder.path().join(".unfinishedX1"), "hal").unwrap();
+        remove_unfinished(folder.path());
+        assert_eq!(names().collect::<Vec<_>>(), ["file"]);
+        std::fs::create_dir(folder.path().join("folder")).unwrap();
+        assert!(write_whole(&folder.path().join("folder"), b"x").is_err());
+        assert_eq!(names().count(), 2, "a failure leaves nothing behind");
+        assert!(write_whole(&folder.path().join("none/file"), b"x").is_err());
+    }
 }

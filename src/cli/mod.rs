@@ -5,6 +5,7 @@
 #![deny(clippy::print_stdout)]
 
 mod bench;
+mod console;
 mod data;
 mod devices;
 mod evaluate;
@@ -14,10 +15,11 @@ mod options;
 mod plan;
 mod predict;
 mod progress;
+mod resume;
 mod train;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -63,8 +65,9 @@ enum Command {
 /// Whatever the command could not do, with the context of what was being done.
 pub fn run() -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    match Cli::parse().command {
-        Command::Train(args) => train::run(&args),
+    let matches = Cli::command().get_matches();
+    match Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
+        Command::Train(args) => train::run(*args, &resume::given(&matches)),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Model(command) => model::run(&command),

@@ -9,11 +9,12 @@ use crate::files::{cache_folder, write_whole};
 use crate::kernels::Precision;
 use crate::plan::{Choice, Profile, bytes_in_words};
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Which data.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub struct DataOptions {
     /// HDF5 file in Galaxy10's layout, or a folder of class folders; simulated galaxies where absent
     #[arg(long, value_name = "FILE|FOLDER")]
@@ -105,7 +106,7 @@ pub fn check_output(option: &str, path: &Path, endings: &[&str]) -> Result<()> {
 }
 
 /// Where to compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Device {
     /// An adapter, through WGSL kernels
     Gpu,
@@ -114,7 +115,7 @@ pub enum Device {
 }
 
 /// How numbers are to be stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum PrecisionChoice {
     /// Mixed where it is faster, else f32
     Auto,
@@ -125,7 +126,7 @@ pub enum PrecisionChoice {
 }
 
 /// Where and how to compute.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub struct DeviceOptions {
     /// Where to compute
     #[arg(long, value_enum, default_value = "gpu")]
@@ -152,7 +153,7 @@ pub struct DeviceOptions {
 }
 
 /// Bytes of device memory for images, such as 512MiB; `None` for as many as there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataMemory(pub Option<u64>);
 
 fn data_memory(text: &str) -> std::result::Result<DataMemory, String> {

@@ -9,22 +9,24 @@ use std::time::{Duration, Instant};
 pub struct Bar {
     bar: ProgressBar,
     epochs: u32,
+    /// Images that an earlier process has done.
+    before: usize,
     started: Instant,
 }
 
 impl Bar {
-    /// A bar over `epochs` epochs of `images` images; hidden where standard error is no terminal.
-    pub fn new(epochs: u32, images: usize) -> Self {
+    /// A bar over `epochs` epochs of `images` images, `before` of which are done; hidden where standard error is no terminal.
+    pub fn new(epochs: u32, images: usize, before: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(u64::from(epochs) * images as u64), ProgressDrawTarget::stderr());
         let template = "{prefix} [{bar:30}] {msg}";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, epochs, started: Instant::now() }
+        Self { bar, epochs, before, started: Instant::now() }
     }
 
     /// Shows loss, accuracy, images per second and the time left.
     pub fn progress(&self, progress: Progress) {
         let done = (progress.epoch as usize - 1) * progress.of + progress.images;
-        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = done.saturating_sub(self.before) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let left = (self.epochs as usize * progress.of - done) as f64 / rate.max(1e-9);
         self.bar.set_position(done as u64);
         self.bar.set_prefix(format!("epoch {}/{}", progress.epoch, self.epochs));
@@ -54,6 +56,11 @@ impl Bar {
         if let Err(error) = self.bar.suspend(|| super::print_text(line)) {
             self.bar.suspend(|| super::print_note(format!("{error:#}")));
         }
+    }
+
+    /// Prints something else above the bar.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
     /// Takes the bar away.

@@ -1,54 +1,54 @@
 //! `galaxy-gpu train`: the main job.
 
-use super::options::{DataOptions, DeviceOptions, print_notes};
-use super::progress::Bar;
-use super::{print_json, print_note, print_text};
+use super::console::Console;
+use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
+use super::resume::{self, Given};
+use super::{print_note, print_text};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, FillMode};
 use crate::kernels::Precision;
 use crate::model::{Model, Network};
-use crate::plan::bytes_in_words;
-use crate::report;
-use crate::train::history::EpochRecord;
+use crate::plan::{Profile, bytes_in_words};
+use crate::train::checkpoint::data_hash;
 use crate::train::{
-    Adam, Card, Outcome, PREPROCESSING, Progress, RunFolder, Session, Settings, Setup, Watch, Weights,
-    default_per_submit, train,
+    Adam, Card, Checkpoint, Identity, PREPROCESSING, RunFolder, Session, Settings, Setup, default_per_submit,
 };
-use anyhow::Context;
 use clap::ValueEnum;
-use std::path::PathBuf;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// On or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 enum Switch {
     On,
     Off,
 }
 
 /// What to train, on what, how and where.
-#[derive(clap::Args)]
+#[derive(clap::Args, Serialize, Deserialize)]
 #[command(after_help = "Examples:
   galaxy-gpu train
   galaxy-gpu train --data Galaxy10_DECals.h5 --model conv4 --epochs 100 --out runs/decals
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
+  galaxy-gpu train --resume runs/decals
 
-Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once.")]
+Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
+cut off goes on with --resume and ends as if nothing had happened, to the bit.")]
 pub struct Args {
     #[command(flatten)]
-    data: DataOptions,
+    #[serde(flatten)]
+    pub data: DataOptions,
     /// Network: conv3, conv4, or a TOML file
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
     model: String,
     /// Passes over the training images
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
-    epochs: u32,
+    pub epochs: u32,
     /// Images in a step
     #[arg(long, default_value_t = 50)]
-    batch: usize,
+    pub batch: usize,
     /// Adam's step size
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     learning_rate: f32,
@@ -56,28 +56,44 @@ pub struct Args {
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f64,
     #[command(flatten)]
+    #[serde(flatten)]
     augment: AugmentOptions,
     /// Seed of weights, split, order, dropout and augmentation
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Folder of the run; runs/1, runs/2, ... where absent
     #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    #[serde(skip)]
+    pub out: Option<PathBuf>,
     /// Replace an earlier run in that folder
     #[arg(long)]
-    force: bool,
+    #[serde(skip)]
+    pub force: bool,
+    /// Go on with a run from its newest checkpoint, with its own settings; --epochs may be larger
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "force"])]
+    #[serde(skip)]
+    pub resume: Option<PathBuf>,
+    /// Write a checkpoint every N steps; at the end of each epoch where neither this nor --checkpoint-minutes is given, and
+    /// always at the end and on Ctrl-C
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub checkpoint_every: Option<u32>,
+    /// Write a checkpoint every M minutes
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    pub checkpoint_minutes: Option<f64>,
     /// Steps handed to the device at once; changes no result
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     steps_per_submit: Option<u32>,
     /// Print one JSON object at the end instead of a line an epoch
     #[arg(long)]
-    json: bool,
+    #[serde(skip)]
+    pub json: bool,
     #[command(flatten)]
-    device: DeviceOptions,
+    #[serde(flatten)]
+    pub device: DeviceOptions,
 }
 
 /// Random affine maps while training, as one composed map with bilinear sampling.
-#[derive(clap::Args)]
+#[derive(clap::Args, Serialize, Deserialize)]
 struct AugmentOptions {
     /// Augment the training images (flips, rotation, zoom, shift)
     #[arg(long, value_enum, default_value = "on", value_name = "on|off", hide_possible_values = true)]
@@ -127,45 +143,106 @@ impl AugmentOptions {
     }
 }
 
+/// A run folder with what a run in it goes on from.
+struct Resumed {
+    folder: RunFolder,
+    checkpoint: Checkpoint,
+}
+
 /// Loads, plans, trains, and leaves a run folder.
 ///
 /// # Errors
 /// Bad input, before anything is written; a device or a disk that fails.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    RunFolder::check(args.out.as_deref(), args.force)?;
+pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
+    let (mut args, resumed) = match args.resume.clone() {
+        Some(run) => reopen(&run, args, given)?,
+        None => (args, None),
+    };
+    if resumed.is_none() {
+        RunFolder::check(args.out.as_deref(), args.force)?;
+    }
     let (settings, setup) = (args.settings()?, args.setup()?);
-    let model = Model::load(&args.model)?;
+    let model = match &resumed {
+        Some(resumed) if !given.iter().any(|option| option.id == "model") => {
+            resumed.checkpoint.identity.card.model.clone()
+        }
+        _ => Model::load(&args.model)?,
+    };
     let dataset = args.data.load()?;
     print_notes(&dataset);
     let split = args.data.split(&dataset, args.seed)?;
+    if let Some(Resumed { checkpoint, .. }) = &resumed {
+        checkpoint.identity.check(&model, &dataset, &split)?;
+    }
     let network = model.build(dataset.height, dataset.width, dataset.classes.len())?;
     let device = args.device.open()?;
     let (precision, profile) = device.precision(args.device.precision)?;
     let setup = Setup { precision, ..setup };
+    // what `auto` has become, for a run that goes on elsewhere
+    args.device.precision = if precision == Precision::F32 { PrecisionChoice::F32 } else { PrecisionChoice::Mixed };
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, &dataset, &setup, &profile, make_engine)?;
 
     let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
     let settings = Settings { per_submit, ..settings };
-    let folder = RunFolder::create(args.out.as_deref(), args.force)?;
+    let identity = identity(&args, &profile, &dataset, card(&args, model, &dataset, &split))?;
+    let (folder, identity, state) = match resumed {
+        Some(Resumed { folder, checkpoint: Checkpoint { identity: own, state } }) => {
+            folder.rewind()?.into_iter().for_each(print_note);
+            (folder, same_run(own, identity), Some(state))
+        }
+        None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
+    };
     if !args.json {
-        print_text(introduction(args, &session, &dataset, &split, &network))?;
+        print_text(introduction(&args, &session, &dataset, &split, &network))?;
     }
-    let card = card(args, model, &dataset, &split);
-    let bar = Bar::new(settings.epochs, split.train.len());
-    let steps_per_epoch = split.train.len().div_ceil(setup.batch) as u32;
-    let interrupted = listen_for_interrupts()?;
-    let mut watch = Console { folder, card, bar, quiet: args.json, steps_per_epoch, interrupted };
-    let outcome = train(&mut session, &network, &split, &settings, &mut watch)?;
-    watch.bar.finish();
-    conclude(&watch, &outcome, args.json)?;
+    let console = Console::new(&args, folder, identity, state.as_ref(), split.train.len())?;
+    console.train(&mut session, &network, &split, &settings, state.as_ref())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the folder of a run to go on with, and settles with which settings.
+fn reopen(run: &Path, args: Args, given: &[Given]) -> anyhow::Result<(Args, Option<Resumed>)> {
+    let (folder, checkpoint, note) = RunFolder::reopen(run)?;
+    let epochs = checkpoint.state.standing.history.epochs.len();
+    let args = resume::merged(args, given, &checkpoint.identity, epochs)?;
+    note.into_iter().for_each(print_note);
+    Ok((args, Some(Resumed { folder, checkpoint })))
+}
+
+/// The identity of a run that goes on: its own, with the settings of this moment. Says what its last bits depend on and is
+/// another now.
+fn same_run(own: Identity, now: Identity) -> Identity {
+    for (what, before, after) in
+        [("device", &own.device, &now.device), ("version of this program", &own.program, &now.program)]
+    {
+        if before != after {
+            print_note(format!(
+                "the run began with another {what} ({before}, now {after}): results agree within rounding, not to the bit"
+            ));
+        }
+    }
+    Identity { options: now.options, ..own }
+}
+
+fn identity(args: &Args, profile: &Profile, dataset: &Dataset, card: Card) -> Result<Identity> {
+    Ok(Identity {
+        program: env!("CARGO_PKG_VERSION").into(),
+        device: format!("{}, {}, {}", profile.name, profile.backend, profile.driver),
+        card,
+        images: dataset.len(),
+        data_hash: data_hash(dataset),
+        options: resume::stored(args)?,
+    })
 }
 
 impl Args {
     fn settings(&self) -> Result<Settings> {
         if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
             return Err(Error::setting("--learning-rate", self.learning_rate, "above 0 and at most 1"));
+        }
+        if let Some(minutes) = self.checkpoint_minutes.filter(|minutes| !(*minutes > 0.0 && minutes.is_finite())) {
+            return Err(Error::setting("--checkpoint-minutes", minutes, "a number above 0"));
         }
         let adam = Adam { learning_rate: self.learning_rate, ..Adam::default() };
         Ok(Settings { epochs: self.epochs, seed: self.seed, adam, per_submit: 1 })
@@ -221,94 +298,4 @@ fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split
         format!("training {} epochs, batch {}, augmentation {augment}\n", args.epochs, args.batch),
     ]
     .join("\n")
-}
-
-/// Shows the training on the terminal and writes it to the run folder.
-struct Console {
-    folder: RunFolder,
-    card: Card,
-    bar: Bar,
-    quiet: bool,
-    steps_per_epoch: u32,
-    interrupted: Arc<AtomicBool>,
-}
-
-/// A flag that the first Ctrl-C sets. The second one ends the program at once, with the exit code that a shell gives to
-/// what SIGINT has ended.
-fn listen_for_interrupts() -> anyhow::Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    let listen = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(listen).context("cannot listen for Ctrl-C")?;
-    Ok(interrupted)
-}
-
-impl Console {
-    /// The card of the weights that a run ends with. Where it was stopped, they are not those that the last epoch
-    /// measured, unless no step has been made since.
-    fn last_card(&self, outcome: &Outcome) -> Card {
-        match outcome.steps == self.card.step {
-            true => self.card.clone(),
-            false => self.card.after(outcome.steps / self.steps_per_epoch.max(1), outcome.steps, None),
-        }
-    }
-}
-
-impl Watch for Console {
-    fn progress(&mut self, progress: Progress) {
-        self.bar.progress(progress);
-    }
-
-    fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
-        self.card = self.card.after(record.epoch, record.epoch * self.steps_per_epoch, Some(record.val_accuracy));
-        self.folder.epoch(record, &Weights { card: self.card.clone(), tensors: weights()? })?;
-        if !self.quiet {
-            self.bar.epoch(record);
-        }
-        Ok(())
-    }
-
-    fn stop(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
-    }
-}
-
-/// Leaves the last weights and the curves, and says where.
-fn conclude(watch: &Console, outcome: &Outcome, json: bool) -> anyhow::Result<()> {
-    let folder = watch.folder.path();
-    let weights = Weights { card: watch.last_card(outcome), tensors: outcome.parameters.clone() };
-    watch.folder.last(&weights)?;
-    report::curves(&outcome.history, &folder.join("curves.png"))?;
-    let best = outcome.history.best();
-    if outcome.refused > 0 {
-        print_note(format!(
-            "{} of {} steps changed nothing, as their loss or gradient was not finite; try a smaller --learning-rate",
-            outcome.refused, outcome.steps
-        ));
-    }
-    if json {
-        return print_json(&serde_json::json!({
-            "run": folder,
-            "stopped": outcome.stopped,
-            "epochs": outcome.history.epochs,
-            "steps": outcome.steps,
-            "refused_steps": outcome.refused,
-            "best": best,
-            "weights_hash": weights.hash(),
-        }));
-    }
-    let mut text = String::new();
-    if outcome.stopped {
-        text += "stopped by Ctrl-C; the weights of this moment are saved\n";
-    }
-    if let Some(best) = best {
-        text += &format!("best     epoch {}, val_accuracy {:.4}\n", best.epoch, best.val_accuracy);
-    }
-    text += &format!("weights  hash {}\n", weights.hash());
-    text += &format!("run      {} (history.csv, curves.png, weights/)\n", folder.display());
-    print_text(text)
 }

@@ -37,7 +37,7 @@ impl Bank {
     pub const ALL: [Self; 5] = [Self::Parameters, Self::HalfParameters, Self::Gradients, Self::Moment1, Self::Moment2];
 
     /// Its name as a tensor and buffer.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Parameters => "parameters",
             Self::HalfParameters => "half_parameters",

@@ -6,10 +6,25 @@ use crate::graph::Call;
 use crate::kernels::{Constants, Implementation, Needs, Precision};
 
 /// A user's choice: `conv2d.forward=direct`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Choice {
     contract: String,
     implementation: String,
+}
+
+impl From<Choice> for String {
+    fn from(choice: Choice) -> Self {
+        format!("{}={}", choice.contract, choice.implementation)
+    }
+}
+
+impl TryFrom<String> for Choice {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
 }
 
 impl std::str::FromStr for Choice {

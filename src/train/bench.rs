@@ -1,7 +1,8 @@
 //! What a step costs: the steps timed here are those that training and evaluation run, by the same session, plan and
 //! kernels, on random images.
 
-use super::{Adam, Session, Settings, Setup, default_per_submit, params};
+use super::training::params;
+use super::{Adam, Session, Settings, Setup, default_per_submit};
 use crate::data::{Dataset, Pixels};
 use crate::engine::measure::{Samples, Sampling, sample};
 use crate::engine::{Engine, Metrics, Timeline};

@@ -1,16 +1,19 @@
 //! One row of numbers per epoch, as CSV: written while a run goes on, read to draw its curves.
 //!
+//! The file is small and written anew after each epoch, so that it never holds half a line, and what a full disk kept out
+//! of it is there as soon as there is room again.
+//!
 //! This file knows a path and six columns. It knows nothing of networks, engines or pictures.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 
-/// What to do about a history file that cannot be written.
-const WRITE_REMEDY: &str = "check that its folder exists, may be written to and has space left";
+/// The first line of the file.
+const COLUMNS: [&str; 6] = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"];
 
 /// What one epoch measured; the columns of the history file, in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,57 +40,51 @@ pub struct History {
 }
 
 impl History {
-    /// Reads the CSV file that a [`HistoryWriter`] wrote. `NaN` and `inf` are read back as such.
+    /// Reads the CSV file that [`History::write`] wrote. `NaN` and `inf` are read back as such.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be opened, has other columns, or a line is not six numbers; names the line.
     pub fn read(path: &Path) -> Result<Self> {
         let remedy = "give a history.csv written by `train`, with its lines whole";
         let failed = |error: csv::Error| Error::file(path, format!("not a readable history ({error})"), remedy);
-        let mut reader = csv::Reader::from_path(path).map_err(failed)?;
-        let epochs = reader.deserialize().collect::<Result<_, _>>().map_err(failed)?;
+        let text = std::fs::read(path).map_err(|error| failed(error.into()))?;
+        Self::from_csv(&text).map_err(failed)
+    }
+
+    /// Reads what [`History::to_csv`] made.
+    ///
+    /// # Errors
+    /// Other columns, or a line that is not six numbers.
+    pub fn from_csv(text: &[u8]) -> Result<Self, csv::Error> {
+        let epochs = csv::Reader::from_reader(text).deserialize().collect::<Result<_, _>>()?;
         Ok(Self { epochs })
+    }
+
+    /// The columns `epoch,loss,accuracy,val_loss,val_accuracy,seconds`, and a line for each epoch. Numbers are as short as
+    /// they can be and still be read back bit for bit.
+    ///
+    /// # Errors
+    /// None that is known: memory does not fail.
+    pub fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        writer.serialize(COLUMNS)?;
+        self.epochs.iter().try_for_each(|record| writer.serialize(record))?;
+        writer.into_inner().map_err(|error| error.into_error().into())
+    }
+
+    /// Writes the file whole.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be written, such as on a full disk; an earlier one stays.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = self.to_csv().map_err(|error| Error::file(path, error, "please report this"))?;
+        write_whole(path, &text)
     }
 
     /// The epoch with the highest validation accuracy, the first of equals; `None` where none is a finite number.
     pub fn best(&self) -> Option<&EpochRecord> {
         let finite = self.epochs.iter().filter(|record| record.val_accuracy.is_finite());
         finite.reduce(|best, record| if record.val_accuracy > best.val_accuracy { record } else { best })
-    }
-}
-
-/// Writes a history line by line, so that a run that is cut off leaves every finished epoch behind.
-pub struct HistoryWriter {
-    path: PathBuf,
-    writer: csv::Writer<File>,
-}
-
-impl HistoryWriter {
-    /// Creates the file, or empties it, and writes the header
-    /// `epoch,loss,accuracy,val_loss,val_accuracy,seconds`.
-    ///
-    /// # Errors
-    /// [`Error::File`] when the file cannot be created or written.
-    pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(|error| Error::file(path, error, WRITE_REMEDY))?;
-        let writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-        let mut history = Self { path: path.to_owned(), writer };
-        history.line(["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"])?;
-        Ok(history)
-    }
-
-    /// Appends one line and hands it to the operating system before it returns.
-    ///
-    /// # Errors
-    /// [`Error::File`] when the line cannot be written, such as on a full disk.
-    pub fn append(&mut self, record: &EpochRecord) -> Result<()> {
-        self.line(record)
-    }
-
-    fn line(&mut self, fields: impl Serialize) -> Result<()> {
-        let serialized = self.writer.serialize(fields).map_err(std::io::Error::from);
-        let flushed = serialized.and_then(|()| self.writer.flush());
-        flushed.map_err(|error| Error::file(&self.path, error, WRITE_REMEDY))
     }
 }
 
@@ -100,16 +97,16 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_on_disk_at_once_and_reads_back_bit_for_bit() {
+    fn every_line_reads_back_bit_for_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.csv");
-        let mut writer = HistoryWriter::create(&path).unwrap();
+        let mut history = History::default();
+        history.write(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n");
-
-        let records = [record(1, 0.5), record(2, 0.123_456_79)];
-        for (index, record) in records.iter().enumerate() {
-            writer.append(record).unwrap();
-            assert_eq!(History::read(&path).unwrap().epochs, records[..=index]);
+        for record in [record(1, 0.5), record(2, 0.123_456_79)] {
+            history.epochs.push(record);
+            history.write(&path).unwrap();
+            assert_eq!(History::read(&path).unwrap(), history);
         }
         assert!(std::fs::read_to_string(&path).unwrap().contains("\n1,1.25,0.1,0.33333334,0.5,0.75\n"));
     }
@@ -118,9 +115,8 @@ mod tests {
     fn non_finite_values_survive() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.csv");
-        let mut writer = HistoryWriter::create(&path).unwrap();
         let diverged = EpochRecord { loss: f32::NAN, val_loss: f32::INFINITY, ..record(1, 0.5) };
-        writer.append(&diverged).unwrap();
+        History { epochs: vec![diverged] }.write(&path).unwrap();
         let history = History::read(&path).unwrap();
         assert!(history.epochs[0].loss.is_nan());
         assert_eq!(history.epochs[0].val_loss, f32::INFINITY);
@@ -137,7 +133,7 @@ mod tests {
     fn errors_name_the_file_and_the_line() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("missing").join("history.csv");
-        assert!(matches!(HistoryWriter::create(&nowhere), Err(Error::File { path, .. }) if path == nowhere));
+        assert!(matches!(History::default().write(&nowhere), Err(Error::File { path, .. }) if path == nowhere));
         assert!(matches!(History::read(&nowhere), Err(Error::File { .. })));
 
         let torn = folder.path().join("torn.csv");

@@ -4,27 +4,27 @@
 //! as plain numbers, and pictures are made of those numbers in `report`.
 
 pub mod bench;
+pub mod checkpoint;
 pub mod history;
 pub mod metrics;
 mod optimizer;
 mod run_folder;
 mod session;
+mod state;
 mod stream;
+mod training;
 mod weights;
 
+pub use checkpoint::{Checkpoint, Identity};
 pub use optimizer::Adam;
 pub use run_folder::{RunFolder, find_weights};
 pub use session::{Session, Setup, Totals, plan_for};
+pub use state::{DeviceTensor, Standing, State};
+pub use training::{resume, train};
 pub use weights::{Card, PREPROCESSING, Weights};
 
-use crate::data::{Split, epoch_order};
-use crate::engine::Metrics;
 use crate::error::Result;
-use crate::kernels::StepParams;
-use crate::model::{Network, initialise};
-use crate::plan::Program;
 use history::{EpochRecord, History};
-use std::time::Instant;
 
 /// What to train, beside the session's own setup.
 #[derive(Clone, Debug)]
@@ -60,6 +60,17 @@ pub struct Progress {
     pub accuracy: f32,
 }
 
+/// Where a training's state may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Between two submissions of an epoch.
+    Step,
+    /// Between two epochs.
+    Epoch,
+    /// After the last step, or where the training was stopped.
+    End,
+}
+
 /// Watches a training: shows it, writes it down, stops it.
 pub trait Watch {
     /// Some steps have ended.
@@ -70,6 +81,14 @@ pub trait Watch {
     /// # Errors
     /// Whatever keeps the watcher from writing down what must not be lost.
     fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()>;
+
+    /// Whether to keep the state of this moment, `steps` optimizer steps into the training.
+    fn due(&mut self, _moment: Moment, _steps: u32) -> bool {
+        false
+    }
+
+    /// A state that was due.
+    fn keep(&mut self, _state: State) {}
 
     /// Whether to end after the running steps; asked before each submission, of training and of validation.
     fn stop(&self) -> bool;
@@ -89,122 +108,10 @@ pub struct Outcome {
     pub stopped: bool,
 }
 
-/// Optimizer steps so far.
-#[derive(Clone, Copy, Default)]
-struct Steps {
-    queued: u32,
-    refused: u32,
-}
-
-impl Steps {
-    /// Counts the refused ones among steps that have ended, by the rule of `reduce.gradient`.
-    fn ended<'a>(&mut self, metrics: &'a [Metrics]) -> &'a [Metrics] {
-        let refused = |step: &&Metrics| !(step.loss.is_finite() && step.gradient_squares.is_finite());
-        self.refused += metrics.iter().filter(refused).count() as u32;
-        metrics
-    }
-}
-
-/// Trains from seeded weights over the training side of a split, and measures the test side after each epoch. Where the
-/// watcher stops it, the epoch it is in has no record, but its steps count and its parameters are those of that moment.
-///
-/// # Errors
-/// A lost device, or what the watcher could not write down.
-pub fn train(
-    session: &mut Session,
-    network: &Network,
-    split: &Split,
-    settings: &Settings,
-    watch: &mut dyn Watch,
-) -> Result<Outcome> {
-    let start: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, settings.seed)).collect();
-    session.set_parameters(&start)?;
-    let mut history = History::default();
-    let mut steps = Steps::default();
-    let mut stopped = false;
-    for epoch in 1..=settings.epochs {
-        let clock = Instant::now();
-        let order = [epoch_order(&split.train, settings.seed, epoch), split.test.clone()].concat();
-        session.set_order(&order)?;
-        let [training, test] = [(0, split.train.len()), (split.train.len(), split.test.len())]
-            .map(|(first, count)| session.submissions(first, count, settings.per_submit));
-        let Some(totals) = train_epoch(session, &training, (epoch, &mut steps), settings, watch)? else {
-            stopped = true;
-            break;
-        };
-        let Some(test) = validate(session, &test, watch)? else {
-            stopped = true;
-            break;
-        };
-        let record = EpochRecord {
-            epoch,
-            loss: totals.loss(),
-            accuracy: totals.accuracy(),
-            val_loss: test.loss(),
-            val_accuracy: test.accuracy(),
-            seconds: clock.elapsed().as_secs_f32(),
-        };
-        history.epochs.push(record.clone());
-        watch.epoch(&record, &mut || session.parameters())?;
-    }
-    let Steps { queued: steps, refused } = steps;
-    Ok(Outcome { history, parameters: session.parameters()?, steps, refused, stopped })
-}
-
-/// One pass over the training images; `None` where the watcher stopped it.
-fn train_epoch(
-    session: &mut Session,
-    submissions: &[Vec<StepParams>],
-    (epoch, steps): (u32, &mut Steps),
-    settings: &Settings,
-    watch: &mut dyn Watch,
-) -> Result<Option<Totals>> {
-    let images = submissions.iter().flatten().map(|batch| batch.count as usize).sum();
-    let mut totals = Totals::default();
-    for batches in submissions {
-        if watch.stop() {
-            steps.ended(&session.wait()?);
-            return Ok(None);
-        }
-        let queue: Vec<StepParams> =
-            batches.iter().zip(steps.queued..).map(|(batch, step)| params(settings, batch, step)).collect();
-        steps.queued += queue.len() as u32;
-        totals.add(steps.ended(&session.run(Program::Train, &queue)?));
-        watch.progress(progress(epoch, images, &totals));
-    }
-    totals.add(steps.ended(&session.wait()?));
-    watch.progress(progress(epoch, images, &totals));
-    Ok(Some(totals))
-}
-
-/// Measures the test images, which stand behind the training images; `None` where the watcher stopped it.
-fn validate(session: &mut Session, submissions: &[Vec<StepParams>], watch: &mut dyn Watch) -> Result<Option<Totals>> {
-    let mut totals = Totals::default();
-    for queue in submissions {
-        if watch.stop() {
-            session.wait()?;
-            return Ok(None);
-        }
-        totals.add(&session.run(Program::Infer, queue)?);
-    }
-    totals.add(&session.wait()?);
-    Ok(Some(totals))
-}
-
-/// The optimizer's numbers for a step, on a batch.
-fn params(settings: &Settings, batch: &StepParams, step: u32) -> StepParams {
-    let seed = (settings.seed ^ (settings.seed >> 32)) as u32;
-    StepParams { first: batch.first, count: batch.count, slot: batch.slot, seed, ..settings.adam.params(step) }
-}
-
-fn progress(epoch: u32, of: usize, totals: &Totals) -> Progress {
-    Progress { epoch, images: totals.count(), of, loss: totals.loss(), accuracy: totals.accuracy() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::simulate;
+    use crate::data::{Split, simulate};
     use crate::engine::{CpuEngine, Engine};
     use crate::model::Model;
     use crate::plan::{Plan, Profile};

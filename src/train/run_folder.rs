@@ -1,15 +1,21 @@
 //! The folder of a run: history, curves' numbers and weights. It knows the names of a run's files, not who draws them.
 
-use super::Weights;
-use super::history::{EpochRecord, HistoryWriter};
+use super::checkpoint::{Checkpoint, places};
+use super::history::{EpochRecord, History};
+use super::weights::Weights;
 use crate::error::{Error, Result};
+use crate::files::remove_unfinished;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// An open run folder.
+/// An open run folder, which no other process may open to write.
 pub struct RunFolder {
     path: PathBuf,
-    history: HistoryWriter,
-    best: f32,
+    history: History,
+    /// Weights of the best epoch that could not be written yet.
+    unsaved_best: Option<Weights>,
+    /// Held as long as the folder is open.
+    lock: Option<File>,
 }
 
 impl RunFolder {
@@ -17,16 +23,54 @@ impl RunFolder {
     /// with `force`, and then all of them, so that none is taken for this run's.
     ///
     /// # Errors
-    /// As [`RunFolder::check`]; files of an earlier run that cannot be removed.
+    /// As [`RunFolder::check`]; another process that writes to it; files of an earlier run that cannot be removed.
     pub fn create(path: Option<&Path>, force: bool) -> Result<Self> {
         let path = path.map_or_else(next_free, Path::to_owned);
         Self::check(Some(&path), force)?;
         std::fs::create_dir_all(path.join("weights")).map_err(|e| Error::file(&path, e, ANOTHER))?;
+        let lock = lock(&path)?;
+        // another process may have had it, and ended, in between
+        Self::check(Some(&path), force)?;
         if force {
             remove_earlier_run(&path)?;
         }
-        let history = HistoryWriter::create(&path.join("history.csv"))?;
-        Ok(Self { path, history, best: f32::NEG_INFINITY })
+        let folder = Self { path, history: History::default(), unsaved_best: None, lock };
+        folder.history.write(&folder.path.join("history.csv"))?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run that was cut off, and changes nothing in it yet.
+    ///
+    /// # Errors
+    /// No checkpoint to go on from (as [`Checkpoint::load`]); another process that writes to it.
+    pub fn reopen(path: &Path) -> Result<(Self, Checkpoint, Option<String>)> {
+        Checkpoint::load(path)?;
+        let lock = lock(path)?;
+        // what another process has written until it ended
+        let (checkpoint, note) = Checkpoint::load(path)?;
+        let history = checkpoint.state.standing.history.clone();
+        Ok((Self { path: path.to_owned(), history, unsaved_best: None, lock }, checkpoint, note))
+    }
+
+    /// Brings the files of a reopened folder to where its checkpoint stands; says what is dropped.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn rewind(&self) -> Result<Option<String>> {
+        for folder in ["", "weights", "checkpoint"] {
+            remove_unfinished(&self.path.join(folder));
+        }
+        let place = self.path.join("history.csv");
+        let found = std::fs::read(&place).unwrap_or_default();
+        let kept = self.history.epochs.len();
+        self.history.write(&place)?;
+        let lines = found.iter().filter(|&&byte| byte == b'\n').count().saturating_sub(1);
+        let torn = if found.last().is_some_and(|&byte| byte != b'\n') { ", and half a line" } else { "" };
+        Ok((lines > kept || !torn.is_empty()).then(|| {
+            let epochs = lines.saturating_sub(kept);
+            let dropped = format!("epochs after the checkpoint dropped: {epochs}{torn}; they are trained again");
+            format!("{}: {dropped}", place.display())
+        }))
     }
 
     /// Refuses a folder that already holds a run, and a path where none can be written; to ask before work begins, as it
@@ -37,9 +81,12 @@ impl RunFolder {
     /// written to.
     pub fn check(path: Option<&Path>, force: bool) -> Result<()> {
         let path = path.map_or_else(next_free, Path::to_owned);
-        let taken = ["history.csv", "weights/best.safetensors", "weights/last.safetensors"];
-        if !force && taken.iter().any(|name| path.join(name).exists()) {
-            return Err(Error::file(&path, "it already holds a run", format!("{ANOTHER}, or give --force")));
+        let [current, previous] = places(&path);
+        let weights = ["best", "last"].map(|name| path.join(format!("weights/{name}.safetensors")));
+        let mut taken = weights.into_iter().chain([path.join("history.csv"), current, previous]);
+        if !force && taken.any(|file| file.exists()) {
+            let remedy = format!("{ANOTHER}, go on with it (--resume), or give --force");
+            return Err(Error::file(&path, "it already holds a run", remedy));
         }
         writable(&path)?;
         writable(&path.join("weights"))
@@ -50,27 +97,39 @@ impl RunFolder {
         &self.path
     }
 
-    /// Writes an epoch down: its line of history, the last weights, and the best where it is the best so far (by
-    /// accuracy on the test side).
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn epoch(&mut self, record: &EpochRecord, weights: &Weights) -> Result<()> {
-        self.history.append(record)?;
-        self.last(weights)?;
-        if record.val_accuracy > self.best {
-            self.best = record.val_accuracy;
-            weights.save(&self.path.join("weights/best.safetensors"))?;
-        }
-        Ok(())
+    /// Whether the file system can keep a second process away.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
-    /// Writes the last weights.
+    /// Writes an epoch down: the history, the last weights, and the best where it is the best so far (by accuracy on the
+    /// test side, the first of equals). All of it is tried; what cannot be written is tried again by the next call, and
+    /// what was there before stays.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn last(&self, weights: &Weights) -> Result<()> {
-        weights.save(&self.path.join("weights/last.safetensors"))
+    /// The first file that could not be written.
+    pub fn epoch(&mut self, record: &EpochRecord, weights: &Weights) -> Result<()> {
+        self.history.epochs.push(record.clone());
+        if self.history.best().is_some_and(|best| best.epoch == record.epoch) {
+            self.unsaved_best = Some(weights.clone());
+        }
+        self.finish(weights)
+    }
+
+    /// Writes the last weights, and whatever could not be written before. A folder that has vanished is made again.
+    ///
+    /// # Errors
+    /// The first file that could not be written.
+    pub fn finish(&mut self, last: &Weights) -> Result<()> {
+        let folder = self.path.join("weights");
+        // if it cannot be made, the files say why
+        let _ = std::fs::create_dir_all(&folder);
+        let history = self.history.write(&self.path.join("history.csv"));
+        let best = self.unsaved_best.as_ref().map_or(Ok(()), |best| best.save(&folder.join("best.safetensors")));
+        if best.is_ok() {
+            self.unsaved_best = None;
+        }
+        history.and(last.save(&folder.join("last.safetensors"))).and(best)
     }
 }
 
@@ -88,14 +147,35 @@ fn writable(folder: &Path) -> Result<()> {
     tempfile::tempfile_in(there).map(drop).map_err(failed)
 }
 
+/// Keeps other processes from writing to a run folder, as long as the file is open. `None` on a file system that has no
+/// locks. The file stays, as removing it would let two processes lock two files of one name.
+fn lock(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(".lock");
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(|e| Error::file(&path, format!("it cannot be written ({e})"), ANOTHER))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::file(folder, "another process is training into it", format!("wait for its end, or {ANOTHER}")))
+        }
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
 /// Removes the files that a run leaves behind, the history last: what is cut off in between is still a run's folder.
 fn remove_earlier_run(folder: &Path) -> Result<()> {
     let failed = |path: &Path, error| Error::file(path, format!("it cannot be removed ({error})"), ANOTHER);
-    let weights = folder.join("weights");
-    for entry in std::fs::read_dir(&weights).map_err(|e| failed(&weights, e))? {
-        let path = entry.map_err(|e| failed(&weights, e))?.path();
-        if path.extension().is_some_and(|ending| ending == "safetensors") {
-            std::fs::remove_file(&path).map_err(|e| failed(&path, e))?;
+    remove_unfinished(folder);
+    for below in ["checkpoint", "weights"].map(|name| folder.join(name)) {
+        remove_unfinished(&below);
+        if !below.exists() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&below).map_err(|e| failed(&below, e))? {
+            let path = entry.map_err(|e| failed(&below, e))?.path();
+            if path.extension().is_some_and(|ending| ending == "safetensors") {
+                std::fs::remove_file(&path).map_err(|e| failed(&path, e))?;
+            }
         }
     }
     for name in ["curves.png", "confusion_matrix.png", "history.csv"] {
@@ -148,11 +228,15 @@ mod tests {
         assert!(message.contains("already holds a run") && message.contains("--force"), "{message}");
         assert!(run.join("weights/best.safetensors").exists(), "a refusal removes nothing");
 
+        let open = RunFolder::create(Some(&run), true).unwrap();
+        let message = RunFolder::create(Some(&run), true).err().unwrap().to_string();
+        assert!(message.contains("another process is training into it"), "{message}");
+        drop(open);
         RunFolder::create(Some(&run), true).unwrap();
         assert_eq!(fs::read_dir(run.join("weights")).unwrap().count(), 0);
         let mut left: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, ["history.csv", "notes.txt", "weights"]);
+        assert_eq!(left, [".lock", "history.csv", "notes.txt", "weights"]);
     }
 
     #[test]

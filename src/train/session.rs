@@ -93,9 +93,9 @@ fn plan_with(
 /// Sums over several steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
-    loss: f64,
-    hits: f64,
-    count: f64,
+    pub(super) loss: f64,
+    pub(super) hits: f64,
+    pub(super) count: f64,
 }
 
 impl Totals {

@@ -45,6 +45,14 @@ fn a_stopped_run_keeps_its_epochs_and_its_last_weights() {
         assert_eq!(best.card.epochs, history.best().unwrap().epoch);
         drawing(&desk.path("run/curves.png"));
         desk.json("evaluate run --images 40 --size 16 --device cpu --last --json");
+        // and goes on from that moment
+        let epochs = history.epochs.len() + 2;
+        let whole = desk.run(&format!("{SMALL} --epochs {epochs} --out whole --device {device}"));
+        let text = desk.run(&format!("train --resume run --epochs {epochs}"));
+        assert!(text.contains(&format!(" images in, step {}\n", last.card.step)), "{text}");
+        assert_eq!(Desk::said(&text, "weights  hash"), Desk::said(&whole, "weights  hash"));
+        let best = |run: &str| std::fs::read(desk.path(&format!("{run}/weights/best.safetensors"))).unwrap();
+        assert!(best("run") == best("whole"));
     }
 }
 

@@ -7,6 +7,7 @@ mod common;
 mod interrupt;
 mod learning;
 mod refusals;
+mod resume;
 mod runs;
 mod streams;
 

@@ -1,0 +1,222 @@
+//! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
+
+use super::progress::Bar;
+use super::train::Args;
+use super::{print_json, print_note, print_text};
+use crate::data::Split;
+use crate::error::Result;
+use crate::model::Network;
+use crate::report;
+use crate::train::checkpoint::Keeper;
+use crate::train::history::EpochRecord;
+use crate::train::{
+    Card, Checkpoint, Identity, Moment, Outcome, Progress, RunFolder, Session, Settings, State, Watch, Weights, resume,
+    train,
+};
+use anyhow::Context;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Shows the training on the terminal and writes it to the run folder.
+pub struct Console {
+    folder: RunFolder,
+    card: Card,
+    identity: Identity,
+    keeper: Keeper,
+    rhythm: Rhythm,
+    bar: Bar,
+    quiet: bool,
+    steps_per_epoch: u32,
+    interrupted: Arc<AtomicBool>,
+}
+
+/// When checkpoints are due.
+struct Rhythm {
+    every: Option<u32>,
+    minutes: Option<f64>,
+    /// Steps and time of the newest one.
+    newest: (u32, Instant),
+    /// One that had to wait for the one before it.
+    owed: bool,
+}
+
+impl Rhythm {
+    fn due(&mut self, moment: Moment, steps: u32, busy: bool) -> bool {
+        let (step, time) = self.newest;
+        let counted = self.every.is_some_and(|every| steps - step >= every);
+        let timed = self.minutes.is_some_and(|minutes| time.elapsed() >= Duration::from_secs_f64(minutes * 60.0));
+        let ended = moment == Moment::Epoch && self.every.is_none() && self.minutes.is_none();
+        self.owed |= counted || timed || ended;
+        // A disk that is slower than the training makes checkpoints fewer, not the training slower.
+        let now = moment == Moment::End || (self.owed && !busy);
+        if now {
+            (self.newest, self.owed) = ((steps, Instant::now()), false);
+        }
+        now
+    }
+}
+
+/// A flag that the first Ctrl-C sets. The second one ends the program at once, with the exit code that a shell gives to
+/// what SIGINT has ended.
+fn listen_for_interrupts() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    let listen = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(listen).context("cannot listen for Ctrl-C")?;
+    Ok(interrupted)
+}
+
+impl Console {
+    /// For a run in this folder, of epochs of `images` images, from the start or from a state.
+    ///
+    /// # Errors
+    /// Ctrl-C cannot be listened for.
+    pub fn new(
+        args: &Args,
+        folder: RunFolder,
+        identity: Identity,
+        state: Option<&State>,
+        images: usize,
+    ) -> anyhow::Result<Self> {
+        if !folder.is_locked() {
+            print_note("this file system has no locks: see to it that no other process trains into the same folder");
+        }
+        let steps_per_epoch = images.div_ceil(args.batch) as u32;
+        let mut card = identity.card.clone();
+        let (mut before, mut steps) = (0, 0);
+        if let Some(State { standing, .. }) = state {
+            let epochs = &standing.history.epochs;
+            (before, steps) = (epochs.len() * images + standing.position, standing.steps);
+            if let Some(last) = epochs.last() {
+                card = card.after(last.epoch, last.epoch * steps_per_epoch, Some(last.val_accuracy));
+            }
+            if !args.json {
+                let epoch = epochs.len() + 1;
+                print_text(format!("resumed  in epoch {epoch}, {} images in, step {steps}\n", standing.position))?;
+            }
+        }
+        let (every, minutes) = (args.checkpoint_every, args.checkpoint_minutes);
+        Ok(Self {
+            keeper: Keeper::new(folder.path()),
+            rhythm: Rhythm { every, minutes, newest: (steps, Instant::now()), owed: false },
+            bar: Bar::new(args.epochs, images, before),
+            quiet: args.json,
+            interrupted: listen_for_interrupts()?,
+            folder,
+            card,
+            identity,
+            steps_per_epoch,
+        })
+    }
+
+    /// Trains to the end, and says how it went.
+    ///
+    /// # Errors
+    /// A lost device; results that cannot be written.
+    pub fn train(
+        mut self,
+        session: &mut Session,
+        network: &Network,
+        split: &Split,
+        settings: &Settings,
+        state: Option<&State>,
+    ) -> anyhow::Result<()> {
+        let outcome = match state {
+            Some(state) => resume(session, split, settings, state, &mut self)?,
+            None => train(session, network, split, settings, &mut self)?,
+        };
+        let kept = self.keeper.finish();
+        self.bar.finish();
+        kept.err().into_iter().for_each(no_checkpoint);
+        self.conclude(&outcome)
+    }
+
+    /// The card of the weights that a run ends with. Where it was stopped, they are not those that the last epoch
+    /// measured, unless no step has been made since.
+    fn last_card(&self, outcome: &Outcome) -> Card {
+        match outcome.steps == self.card.step {
+            true => self.card.clone(),
+            false => self.card.after(outcome.steps / self.steps_per_epoch.max(1), outcome.steps, None),
+        }
+    }
+
+    /// Leaves the last weights and the curves, and says where.
+    fn conclude(mut self, outcome: &Outcome) -> anyhow::Result<()> {
+        let weights = Weights { card: self.last_card(outcome), tensors: outcome.parameters.clone() };
+        self.folder.finish(&weights)?;
+        let folder = self.folder.path();
+        if let Err(error) = report::curves(&outcome.history, &folder.join("curves.png")) {
+            print_note(error);
+        }
+        let best = outcome.history.best();
+        if outcome.refused > 0 {
+            print_note(format!(
+                "{} of {} steps changed nothing, as their loss or gradient was not finite; try a smaller --learning-rate",
+                outcome.refused, outcome.steps
+            ));
+        }
+        if self.quiet {
+            return print_json(&serde_json::json!({
+                "run": folder,
+                "stopped": outcome.stopped,
+                "epochs": outcome.history.epochs,
+                "steps": outcome.steps,
+                "refused_steps": outcome.refused,
+                "best": best,
+                "weights_hash": weights.hash(),
+            }));
+        }
+        let mut text = String::new();
+        if outcome.stopped {
+            text += "stopped by Ctrl-C; the weights of this moment are saved\n";
+        }
+        if let Some(best) = best {
+            text += &format!("best     epoch {}, val_accuracy {:.4}\n", best.epoch, best.val_accuracy);
+        }
+        text += &format!("weights  hash {}\n", weights.hash());
+        text += &format!("run      {} (history.csv, curves.png, weights/)\n", folder.display());
+        print_text(text)
+    }
+}
+
+fn no_checkpoint(error: crate::error::Error) {
+    print_note(format!("no checkpoint was written, the one before it stays: {error}"));
+}
+
+impl Watch for Console {
+    fn progress(&mut self, progress: Progress) {
+        self.bar.progress(progress);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
+        self.card = self.card.after(record.epoch, record.epoch * self.steps_per_epoch, Some(record.val_accuracy));
+        let weights = Weights { card: self.card.clone(), tensors: weights()? };
+        if let Err(error) = self.folder.epoch(record, &weights) {
+            self.bar.suspend(|| print_note(format!("{error}; training goes on, and it is tried again")));
+        }
+        if !self.quiet {
+            self.bar.epoch(record);
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, moment: Moment, steps: u32) -> bool {
+        self.rhythm.due(moment, steps, self.keeper.is_busy())
+    }
+
+    fn keep(&mut self, state: State) {
+        let checkpoint = Checkpoint { identity: self.identity.clone(), state };
+        if let Err(error) = self.keeper.keep(checkpoint) {
+            self.bar.suspend(|| no_checkpoint(error));
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,355 @@
+//! Checkpoints: a training's state and what it belongs to, in one file that is whole or not there.
+//!
+//! `RUN/checkpoint/current.safetensors` is the newest, `previous.safetensors` the one before: it stays until the newer one is
+//! safe on disk. A file is a safetensors file of the device's tensors and of the sums of the running epoch (`totals`, f64, as
+//! JSON has no NaN). Everything else is a description in its metadata, with the BLAKE3 of all that can be read back.
+
+use super::history::History;
+use super::session::Totals;
+use super::state::{DeviceTensor, Standing, State};
+use super::weights::Card;
+use crate::data::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::files::{sync_folder, write_whole};
+use crate::kernels::Element;
+use crate::model::Model;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+/// The only key of the metadata.
+const KEY: &str = "galaxy-gpu checkpoint";
+/// Version of the layout that is written.
+const VERSION: u32 = 1;
+const TOTALS: &str = "totals";
+/// Bytes of pixels that the hash of a data set covers: all of them, or as many images spread over it.
+const HASHED_BYTES: usize = 4 << 30;
+
+/// What a training is, as opposed to how far it has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Version of the program.
+    pub program: String,
+    /// Adapter and driver.
+    pub device: String,
+    /// Model, classes, size, names of the data, seed and split.
+    pub card: Card,
+    /// Images of the data set.
+    pub images: usize,
+    /// [`data_hash`] of the data set.
+    pub data_hash: String,
+    /// Every setting of the training, as its caller writes them.
+    pub options: serde_json::Value,
+}
+
+/// A training that can go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// What it is.
+    pub identity: Identity,
+    /// How far it has come.
+    pub state: State,
+}
+
+/// Hash of labels, names of classes and pixels (BLAKE3, 16 hexadecimal digits). Of more than 4 GiB of pixels it covers as many
+/// images as 4 GiB hold, at equal distances.
+pub fn data_hash(dataset: &Dataset) -> String {
+    hash_of_data(dataset, HASHED_BYTES)
+}
+
+fn hash_of_data(dataset: &Dataset, bytes: usize) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let facts = [dataset.len(), dataset.height, dataset.width].map(|number| number as u64);
+    hasher.update(bytemuck::cast_slice(&facts));
+    for name in &dataset.classes {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    }
+    hasher.update_rayon(bytemuck::cast_slice(&dataset.labels));
+    if dataset.pixels.len() <= bytes {
+        hasher.update_rayon(&dataset.pixels);
+    } else {
+        let images = (bytes / dataset.image_bytes().max(1)).max(1);
+        for number in 0..images {
+            hasher.update(dataset.image((number as u128 * dataset.len() as u128 / images as u128) as usize));
+        }
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+impl Identity {
+    /// Refuses a model, data or a split that is not the training's own, by name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] and [`Error::Setting`].
+    pub fn check(&self, model: &Model, dataset: &Dataset, split: &Split) -> Result<()> {
+        let card = &self.card;
+        if *model != card.model {
+            let allowed = format!("left out or the run's own, {}, with the same layers", card.model.name);
+            return Err(Error::setting("--model", format!("\"{}\"", model.name), allowed));
+        }
+        let hash = data_hash(dataset);
+        if (dataset.len(), &hash) != (self.images, &self.data_hash) {
+            let found = format!("{} images of {}x{}, hash {hash}", dataset.len(), dataset.height, dataset.width);
+            let own = format!("{} images of {}x{}, hash {}", self.images, card.height, card.width, self.data_hash);
+            let problem = format!("it holds {found}; the run was trained on {}, {own}", card.data);
+            return Err(Error::data(&dataset.name, problem, "name the run's own data with --data, unchanged"));
+        }
+        if split.hash != card.split_hash {
+            let problem = format!("this split has the hash {}, the run's has {}", split.hash, card.split_hash);
+            return Err(Error::data(&split.source, problem, "name the run's own split with --split, unchanged"));
+        }
+        Ok(())
+    }
+}
+
+/// What the metadata holds.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    version: u32,
+    /// Of the description and of the tensors.
+    checksum: String,
+    /// A [`Description`] as JSON, kept as text so that its bytes are those that were hashed.
+    description: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    identity: Identity,
+    steps: u32,
+    refused: u32,
+    position: usize,
+    /// The text of the history file.
+    history: String,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, PartialEq)]
+enum Flaw {
+    Missing,
+    /// An older one may do.
+    Damaged(String),
+    /// It is whole, but nothing this program may go on from.
+    Foreign(String),
+}
+
+impl Checkpoint {
+    /// The file's bytes.
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let Standing { history, steps, refused, position, totals, seconds } = &self.state.standing;
+        let history = String::from_utf8(history.to_csv().map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+        let (identity, steps, refused, position) = (self.identity.clone(), *steps, *refused, *position);
+        let description = Description { identity, steps, refused, position, history };
+        let description = serde_json::to_string(&description).map_err(|e| e.to_string())?;
+        let sums = [totals.loss, totals.hits, totals.count, *seconds];
+        let mut tensors: Vec<(&str, Dtype, &[u8])> = vec![(TOTALS, Dtype::F64, bytemuck::cast_slice(&sums))];
+        tensors.extend(self.state.tensors.iter().map(|t| (&t.name[..], dtype(t.element), &t.bytes[..])));
+        let checksum = checksum(&description, &mut tensors);
+        let sealed = serde_json::to_string(&Sealed { version: VERSION, checksum, description });
+        let metadata = HashMap::from([(KEY.to_owned(), sealed.map_err(|e| e.to_string())?)]);
+        let views = tensors.into_iter().map(|(name, dtype, bytes)| {
+            let elements = bytes.len() * 8 / dtype.bitsize();
+            TensorView::new(dtype, vec![elements], bytes).map(|view| (name, view)).map_err(|e| e.to_string())
+        });
+        safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, Some(metadata)).map_err(|e| e.to_string())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Flaw> {
+        let damaged = |problem: &dyn std::fmt::Display| Flaw::Damaged(format!("it is damaged ({problem})"));
+        let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
+        let sealed = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+        let sealed = sealed.ok_or_else(|| Flaw::Foreign("it is no checkpoint of this program".into()))?;
+        let sealed: serde_json::Value = serde_json::from_str(sealed).map_err(|e| damaged(&e))?;
+        // first of all, as another version may differ in everything else
+        match sealed["version"].as_u64() {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => {
+                let known = format!("it has version {version} of the layout, this program knows {VERSION}");
+                return Err(Flaw::Foreign(known));
+            }
+            None => return Err(damaged(&"it has no version")),
+        }
+        let sealed: Sealed = serde_json::from_value(sealed).map_err(|e| damaged(&e))?;
+        let views = file.tensors();
+        let mut tensors: Vec<(&str, Dtype, &[u8])> =
+            views.iter().map(|(name, view)| (&name[..], view.dtype(), view.data())).collect();
+        if checksum(&sealed.description, &mut tensors) != sealed.checksum {
+            return Err(damaged(&"its checksum is wrong"));
+        }
+        let Description { identity, steps, refused, position, history } =
+            serde_json::from_str(&sealed.description).map_err(|e| damaged(&e))?;
+        let history = History::from_csv(history.as_bytes()).map_err(|e| damaged(&e))?;
+        let mut standing = Standing { history, steps, refused, position, ..Standing::default() };
+        let mut kept = Vec::new();
+        for (name, dtype, bytes) in tensors {
+            if name == TOTALS {
+                let sums = bytemuck::pod_collect_to_vec::<u8, f64>(bytes);
+                let [loss, hits, count, seconds] = sums[..] else { return Err(damaged(&"its totals are not four")) };
+                (standing.totals, standing.seconds) = (Totals { loss, hits, count }, seconds);
+                continue;
+            }
+            let element = element(dtype).ok_or_else(|| damaged(&format!("tensor {name} is {dtype:?}")))?;
+            kept.push(DeviceTensor { name: name.to_owned(), element, bytes: bytes.to_vec() });
+        }
+        Ok(Self { identity, state: State { standing, tensors: kept } })
+    }
+
+    fn read(path: &Path) -> Result<Self, Flaw> {
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Flaw::Missing,
+            _ => Flaw::Damaged(format!("it cannot be read ({error})")),
+        })?;
+        Self::from_bytes(&bytes)
+    }
+
+    /// The newest checkpoint of a run folder, and what its user should know of it. Where the current one is damaged, the
+    /// previous one is taken.
+    ///
+    /// # Errors
+    /// [`Error::File`]: there is none, both are damaged, or one was written by another version of this program.
+    pub fn load(run: &Path) -> Result<(Self, Option<String>)> {
+        let [current, previous] = places(run);
+        // A process that was killed between two renames leaves the newest under the name it is written to.
+        let newest = match Self::read(&current) {
+            Err(Flaw::Missing) => Self::read(&next_place(run)),
+            other => other,
+        };
+        let problem = match newest {
+            Ok(checkpoint) => return Ok((checkpoint, None)),
+            Err(Flaw::Foreign(problem)) => {
+                return Err(Error::file(&current, problem, "go on with the program that wrote it, or remove it"));
+            }
+            Err(Flaw::Damaged(problem)) => Some(problem),
+            Err(Flaw::Missing) => None,
+        };
+        match (Self::read(&previous), problem) {
+            (Ok(older), problem) => {
+                let problem = problem.unwrap_or_else(|| "it is missing".into());
+                let note = format!("{}: {problem}; the checkpoint before it is used", current.display());
+                Ok((older, Some(note)))
+            }
+            (Err(Flaw::Foreign(problem)), _) => {
+                Err(Error::file(&previous, problem, "go on with the program that wrote it"))
+            }
+            (Err(Flaw::Damaged(_)), Some(problem)) => {
+                let both = format!("{problem}, and so is the checkpoint before it");
+                Err(Error::file(&current, both, AFRESH))
+            }
+            (Err(Flaw::Missing), Some(problem)) => {
+                Err(Error::file(&current, format!("{problem}, and there is none before it"), AFRESH))
+            }
+            (Err(Flaw::Damaged(problem)), None) => Err(Error::file(&previous, problem, AFRESH)),
+            (Err(Flaw::Missing), None) => Err(Error::file(run, "it holds no checkpoint", AFRESH)),
+        }
+    }
+}
+
+/// What to do where nothing can go on.
+const AFRESH: &str = "name another run, or train from the start with --out FOLDER";
+
+/// The current checkpoint and the previous one.
+pub(super) fn places(run: &Path) -> [PathBuf; 2] {
+    ["current", "previous"].map(|name| run.join(format!("checkpoint/{name}.safetensors")))
+}
+
+/// Where a checkpoint is written before it becomes the current one.
+fn next_place(run: &Path) -> PathBuf {
+    run.join("checkpoint/next.safetensors")
+}
+
+/// BLAKE3 of a description and of tensors, which are sorted by name.
+fn checksum(description: &str, tensors: &mut [(&str, Dtype, &[u8])]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update_rayon(bytes);
+    };
+    part(description.as_bytes());
+    tensors.sort_unstable_by_key(|(name, ..)| *name);
+    for (name, dtype, bytes) in tensors {
+        part(name.as_bytes());
+        part(dtype.to_string().as_bytes());
+        part(bytes);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn dtype(element: Element) -> Dtype {
+    match element {
+        Element::F32 => Dtype::F32,
+        Element::F16 => Dtype::F16,
+        Element::U32 => Dtype::U32,
+    }
+}
+
+fn element(dtype: Dtype) -> Option<Element> {
+    [Element::F32, Element::F16, Element::U32].into_iter().find(|&element| self::dtype(element) == dtype)
+}
+
+/// Writes checkpoints beside the training, one at a time, so that the device does not wait for the disk.
+pub struct Keeper {
+    run: PathBuf,
+    /// Whether the current file is good, and worth keeping as the previous one.
+    rotate: bool,
+    writing: Option<JoinHandle<Result<()>>>,
+}
+
+impl Keeper {
+    /// For a run folder. A current checkpoint that is damaged will not take the place of the one before.
+    pub fn new(run: &Path) -> Self {
+        Self { run: run.to_owned(), rotate: Checkpoint::read(&places(run)[0]).is_ok(), writing: None }
+    }
+
+    /// Whether a checkpoint is being written.
+    pub fn is_busy(&self) -> bool {
+        self.writing.as_ref().is_some_and(|writing| !writing.is_finished())
+    }
+
+    /// Begins to write a checkpoint; says how the one before it went, and waits for that one.
+    ///
+    /// # Errors
+    /// [`Error::File`]: the one before could not be written. This one is tried all the same.
+    pub fn keep(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let before = self.finish();
+        let (run, rotate) = (self.run.clone(), self.rotate);
+        self.writing = Some(std::thread::spawn(move || save(&checkpoint, &run, rotate)));
+        before
+    }
+
+    /// Waits for the checkpoint that is being written.
+    ///
+    /// # Errors
+    /// [`Error::File`]: it could not be written; those before it are as they were.
+    pub fn finish(&mut self) -> Result<()> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let ended = writing.join().unwrap_or_else(|_| {
+            Err(Error::file(&places(&self.run)[0], "it could not be written", "please report this"))
+        });
+        self.rotate |= ended.is_ok();
+        ended
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}
+
+fn save(checkpoint: &Checkpoint, run: &Path, rotate: bool) -> Result<()> {
+    let [current, previous] = places(run);
+    let failed = |problem: String| Error::file(&current, problem, "check that its folder may be written to");
+    let bytes = checkpoint.to_bytes().map_err(&failed)?;
+    let folder = run.join("checkpoint");
+    std::fs::create_dir_all(&folder).map_err(|e| failed(e.to_string()))?;
+    // The new one is safe under a third name before either of the others is touched.
+    let next = next_place(run);
+    write_whole(&next, &bytes)?;
+    if rotate && current.exists() {
+        std::fs::rename(&current, &previous).map_err(|e| failed(e.to_string()))?;
+    }
+    let renamed = std::fs::rename(&next, &current).and_then(|()| sync_folder(&folder));
+    renamed.map_err(|e| failed(e.to_string()))
+}

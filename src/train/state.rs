@@ -1,0 +1,97 @@
+//! What the rest of a training depends on beside its settings and its data, and how it leaves and enters a device.
+//!
+//! All random numbers are counted, not drawn: they follow from the seed, the epoch and the step.
+
+use super::history::History;
+use super::session::{Session, Totals};
+use crate::error::{Error, Result};
+use crate::graph::Bank;
+use crate::kernels::Element;
+
+/// What a device holds that training changes. The copy of the parameters in f16 is taken as it is, since a device need not
+/// round as the host does.
+const KEPT: [&str; 6] = [
+    Bank::Parameters.name(),
+    Bank::HalfParameters.name(),
+    Bank::Moment1.name(),
+    Bank::Moment2.name(),
+    "loss_scale",
+    "status",
+];
+
+/// How far a training has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The epochs that have ended.
+    pub history: History,
+    /// Optimizer steps so far, refused ones included.
+    pub steps: u32,
+    /// Steps that changed nothing, as their loss or gradient was not finite.
+    pub refused: u32,
+    /// Images of the running epoch that have been trained on, in its order.
+    pub position: usize,
+    /// What those images measured.
+    pub totals: Totals,
+    /// Seconds spent on the running epoch.
+    pub seconds: f64,
+}
+
+/// A tensor of the device, as it stores it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceTensor {
+    /// Its name in the plan.
+    pub name: String,
+    /// Type of its elements.
+    pub element: Element,
+    /// Its elements, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+/// A training at rest: with the same settings and data, what comes after it is the same to the bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// How far it has come.
+    pub standing: Standing,
+    /// What the device holds.
+    pub tensors: Vec<DeviceTensor>,
+}
+
+impl Session<'_> {
+    /// Reads what training has changed on the device, one copy for each bank, after everything queued.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub fn device_state(&mut self) -> Result<Vec<DeviceTensor>> {
+        let mut tensors = Vec::new();
+        for name in KEPT {
+            // f32 has no copy in f16
+            let Ok(tensor) = self.engine().plan().tensor(name) else { continue };
+            let mut bytes = self.engine_mut().read(tensor)?;
+            let about = &self.engine().plan().tensors[tensor];
+            bytes.truncate(about.element.size() * about.elements);
+            tensors.push(DeviceTensor { name: name.to_owned(), element: about.element, bytes });
+        }
+        Ok(tensors)
+    }
+
+    /// Brings the device to a state that [`Session::device_state`] has read in a session of the same network and precision.
+    ///
+    /// # Errors
+    /// A lost device; tensors that are not those of this session, and then nothing is changed.
+    pub fn set_device_state(&mut self, tensors: &[DeviceTensor]) -> Result<()> {
+        let plan = self.engine().plan();
+        let expected = KEPT.iter().filter_map(|name| plan.tensor(name).ok().map(|id| (*name, id, &plan.tensors[id])));
+        let mut writes = Vec::new();
+        for (name, id, about) in expected {
+            let bytes = about.element.size() * about.elements;
+            let fits = |t: &&DeviceTensor| t.name == name && t.element == about.element && t.bytes.len() == bytes;
+            let allowed = format!("{bytes} bytes of {:?}, as this network and precision need", about.element);
+            let found = tensors.iter().find(fits).ok_or_else(|| Error::setting(name, "missing or other", allowed))?;
+            writes.push((id, &found.bytes));
+        }
+        if writes.len() != tensors.len() {
+            return Err(Error::setting("the state of the device", format!("{} tensors", tensors.len()), writes.len()));
+        }
+        writes.into_iter().try_for_each(|(id, bytes)| self.engine_mut().write(id, bytes))
+    }
+}
