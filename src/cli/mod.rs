@@ -16,9 +16,11 @@ mod predict;
 mod progress;
 mod train;
 
+use crate::data::hdf5;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -55,6 +57,14 @@ enum Command {
     Plan(plan::Args),
     /// List the adapters
     Devices(devices::Args),
+    /// Read an HDF5 file for the process that has started this one
+    #[command(name = hdf5::COMMAND, hide = true)]
+    ReadHdf5 {
+        /// What to say of it
+        request: hdf5::Request,
+        /// The file
+        file: PathBuf,
+    },
 }
 
 /// Parses the command line and runs the command.
@@ -73,6 +83,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Bench(command) => bench::run(&command, started),
         Command::Plan(args) => plan::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::ReadHdf5 { request, file } => Ok(hdf5::serve(request, &file)),
     }
 }
 
