@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::open_bounded;
 
 /// What to do about a history file that cannot be written.
 const WRITE_REMEDY: &str = "check that its folder exists, may be written to and has space left";
+
+/// Largest history that is read, in bytes: a million epochs.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// What one epoch measured; the columns of the history file, in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,11 +44,11 @@ impl History {
     /// Reads the CSV file that a [`HistoryWriter`] wrote. `NaN` and `inf` are read back as such.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be opened, has other columns, or a line is not six numbers; names the line.
+    /// [`Error::File`] when the file cannot be opened, is larger than 64 MiB, has other columns, or a line is not six numbers; names the line.
     pub fn read(path: &Path) -> Result<Self> {
         let remedy = "give a history.csv written by `train`, with its lines whole";
         let failed = |error: csv::Error| Error::file(path, format!("not a readable history ({error})"), remedy);
-        let mut reader = csv::Reader::from_path(path).map_err(failed)?;
+        let mut reader = csv::Reader::from_reader(open_bounded(path, LARGEST_FILE)?);
         let epochs = reader.deserialize().collect::<Result<_, _>>().map_err(failed)?;
         Ok(Self { epochs })
     }
