@@ -91,22 +91,34 @@ pub enum Error {
 impl Error {
     /// A [`Error::File`].
     pub fn file(path: &Path, problem: impl ToString, remedy: impl ToString) -> Self {
-        Self::File { path: path.to_owned(), problem: problem.to_string(), remedy: remedy.to_string() }
+        Self::File {
+            path: path.to_owned(),
+            problem: one_line(&problem.to_string()),
+            remedy: one_line(&remedy.to_string()),
+        }
     }
 
     /// A [`Error::Data`].
     pub fn data(what: impl ToString, problem: impl ToString, remedy: impl ToString) -> Self {
-        Self::Data { what: what.to_string(), problem: problem.to_string(), remedy: remedy.to_string() }
+        Self::Data {
+            what: one_line(&what.to_string()),
+            problem: one_line(&problem.to_string()),
+            remedy: one_line(&remedy.to_string()),
+        }
     }
 
     /// A [`Error::Model`].
     pub fn model(layer: impl ToString, problem: impl ToString, remedy: impl ToString) -> Self {
-        Self::Model { layer: layer.to_string(), problem: problem.to_string(), remedy: remedy.to_string() }
+        Self::Model {
+            layer: layer.to_string(),
+            problem: one_line(&problem.to_string()),
+            remedy: one_line(&remedy.to_string()),
+        }
     }
 
     /// A [`Error::Setting`].
     pub fn setting(name: impl ToString, got: impl ToString, allowed: impl ToString) -> Self {
-        Self::Setting { name: name.to_string(), got: got.to_string(), allowed: allowed.to_string() }
+        Self::Setting { name: name.to_string(), got: one_line(&got.to_string()), allowed: allowed.to_string() }
     }
 
     /// A [`Error::Device`].
@@ -120,5 +132,34 @@ impl Error {
             Self::Device { .. } | Self::Shader { .. } => 1,
             _ => 2,
         }
+    }
+}
+
+/// Longest part of a message, in characters.
+const LONGEST_PART: usize = 600;
+
+/// `text` on one line and of bounded length. Messages quote files, which may hold line breaks, endless names or commands for the
+/// terminal.
+fn one_line(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut line = words.join(" ");
+    if let Some((end, _)) = line.char_indices().nth(LONGEST_PART) {
+        line.truncate(end);
+        line.push_str(" ...");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let hostile = format!("holds a\n\tb\u{1b}[2J {}", "é".repeat(5000));
+        let message = Error::file(Path::new("a.h5"), hostile, "remove\nit").to_string();
+        assert!(message.starts_with("a.h5: holds a b [2J é") && message.ends_with("é ...; remove it"), "{message}");
+        assert!(!message.contains(char::is_control) && message.chars().count() < 700);
     }
 }

@@ -12,7 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("rng", &[]),
     ("files", &["error"]),
     ("kernels", &["error", "shape", "rng"]),
-    ("model", &["error", "shape", "rng"]),
+    ("model", &["error", "shape", "rng", "files"]),
     ("data", &["error", "shape", "rng", "files"]),
     ("graph", &["error", "shape", "rng", "kernels", "model"]),
     ("plan", &["error", "shape", "rng", "kernels", "graph"]),

@@ -18,9 +18,11 @@ mod progress;
 mod resume;
 mod train;
 
+use crate::data::hdf5;
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -57,6 +59,14 @@ enum Command {
     Plan(plan::Args),
     /// List the adapters
     Devices(devices::Args),
+    /// Read an HDF5 file for the process that has started this one
+    #[command(name = hdf5::COMMAND, hide = true)]
+    ReadHdf5 {
+        /// What to say of it
+        request: hdf5::Request,
+        /// The file
+        file: PathBuf,
+    },
 }
 
 /// Parses the command line and runs the command.
@@ -76,6 +86,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Bench(command) => bench::run(&command, started),
         Command::Plan(args) => plan::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::ReadHdf5 { request, file } => Ok(hdf5::serve(request, &file)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Options that several commands share, and their conversion into ready-to-use things.
 
+use crate::data::hdf5::Reader;
 use crate::data::{Dataset, LoadOptions, Split, simulate};
 use crate::engine::gpu::PipelineStore;
 use crate::engine::validate::test_matrices;
@@ -61,7 +62,11 @@ impl DataOptions {
     /// As [`Split::from_csv`] and [`Split::stratified`].
     pub fn split(&self, dataset: &Dataset, seed: u64) -> Result<Split> {
         match &self.split {
-            Some(path) => Split::from_csv(path, dataset),
+            Some(path) => {
+                let split = Split::from_csv(path, dataset)?;
+                split.note(dataset).into_iter().for_each(super::print_note);
+                Ok(split)
+            }
             None => Split::stratified(dataset, 0.2, seed),
         }
     }
@@ -72,7 +77,7 @@ impl DataOptions {
 /// # Errors
 /// As [`Dataset::load`].
 pub fn load_dataset(path: &Path, size: Option<usize>, class_names: Option<Vec<String>>) -> Result<Dataset> {
-    Dataset::load(path, &LoadOptions { size, class_names, cache_dir: None })
+    Dataset::load(path, &LoadOptions { size, class_names, cache_dir: None, reader: Reader::own_child() })
 }
 
 /// Prints what a data set's reader has to say.

@@ -67,6 +67,8 @@ pub struct LoadOptions {
     pub class_names: Option<Vec<String>>,
     /// Where decoded pixels are kept; by default `galaxy-gpu` in the user's cache folder.
     pub cache_dir: Option<PathBuf>,
+    /// Who gives an HDF5 file to libhdf5, which damaged files can crash; by default this process.
+    pub reader: hdf5::Reader,
 }
 
 /// Labelled RGB images of one size.
@@ -106,7 +108,7 @@ impl Dataset {
         let loaded = if about.is_dir() {
             folder::load(source, options.size, options.cache_dir.as_deref())?
         } else {
-            hdf5::load(source, options.cache_dir.as_deref())?
+            hdf5::load(source, &options.reader, options.cache_dir.as_deref())?
         };
         let source::Loaded { meta, pixels, mut notes } = loaded;
         let classes = name_classes(meta.class_names, meta.class_count, options.class_names.as_deref())?;

@@ -1,9 +1,13 @@
 //! One picture file to RGB bytes of a given size.
 //!
-//! Pictures come from strangers, so sizes and memory are bounded before anything is decoded. This file knows nothing
-//! of data sets.
+//! Pictures come from strangers, so sizes and memory are bounded before anything is decoded: a picture has at most 2^26
+//! pixels (8192 x 8192), its file at most 512 MiB and its decoded form as much; of those above 32 MiB one is decoded at a time, whatever
+//! the number of threads. **Memory**: 2 GiB for the one (the file, the decoder's coefficients, two forms of the pixels), 256 MiB
+//! a thread for all others. This file knows nothing of data sets.
 
 use std::path::Path;
+
+use std::sync::{Mutex, PoisonError};
 
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -14,16 +18,38 @@ use crate::{Error, Result};
 /// Most memory that decoding one picture may take, in bytes.
 const MOST_MEMORY: u64 = 512 << 20;
 
+/// Most pixels of a picture.
+const MOST_PIXELS: u64 = 1 << 26;
+/// Largest file of a picture, in bytes.
+const LARGEST_FILE: u64 = 512 << 20;
+/// Decoded pictures above this size take turns, in bytes.
+const LARGE: u64 = 32 << 20;
+/// Held while a large picture is decoded.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Opens a picture by its content, whatever its name ends with.
-fn open(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>> {
+fn open(path: &Path) -> Result<impl ImageDecoder> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
+    let length = std::fs::metadata(path).map_err(failed)?.len();
+    if length > LARGEST_FILE {
+        return Err(Error::file(path, format!("is {length} bytes long"), "make it smaller than 512 MiB"));
+    }
     let mut reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(failed)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE as u32);
     limits.max_image_height = Some(LONGEST_SIDE as u32);
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
-    Ok(reader)
+    let decoder = reader.into_decoder().map_err(|error| undecodable(path, &error))?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(Error::file(path, format!("is a picture of {width} x {height} pixels"), "replace or remove it"));
+    }
+    if u64::from(width) * u64::from(height) > MOST_PIXELS || decoder.total_bytes() > MOST_MEMORY {
+        let problem = format!("is a picture of {width} x {height} pixels");
+        return Err(Error::file(path, problem, format!("make it smaller than {MOST_PIXELS} pixels and 512 MiB")));
+    }
+    Ok(decoder)
 }
 
 fn undecodable(path: &Path, error: &image::ImageError) -> Error {
@@ -38,10 +64,9 @@ fn undecodable(path: &Path, error: &image::ImageError) -> Error {
 /// Height and width of the picture at `path`, in pixels, from its header alone.
 ///
 /// # Errors
-/// [`Error::File`] where it is no PNG or JPEG or larger than 16384 pixels a side.
+/// [`Error::File`] where it is no PNG or JPEG, has no pixels, or more than 16384 a side or 2^26 in all.
 pub fn picture_size(path: &Path) -> Result<(usize, usize)> {
-    let decoder = open(path)?.into_decoder().map_err(|error| undecodable(path, &error))?;
-    let (width, height) = decoder.dimensions();
+    let (width, height) = open(path)?.dimensions();
     Ok((height as usize, width as usize))
 }
 
@@ -50,9 +75,12 @@ pub fn picture_size(path: &Path) -> Result<(usize, usize)> {
 /// fill it (Catmull-Rom, which averages when it shrinks), without regard to its aspect.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be read or decoded, or is larger than 16384 pixels a side or 512 MiB.
+/// [`Error::File`] where it cannot be read or decoded, has no pixels, or more than 16384 a side, 2^26 in all or 512 MiB.
 pub fn read_picture(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
-    let picture: DynamicImage = open(path)?.decode().map_err(|error| undecodable(path, &error))?;
+    let decoder = open(path)?;
+    // Poisoned: a decoder has panicked, which spoils nothing that is kept.
+    let _turn = (decoder.total_bytes() > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(path, &error))?;
     let picture = picture.into_rgb8();
     let (Ok(rows), Ok(columns)) = (u32::try_from(height), u32::try_from(width)) else {
         return Err(Error::setting("size", format!("{height} x {width}"), format!("1 to {LONGEST_SIDE}")));

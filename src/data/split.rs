@@ -8,10 +8,16 @@ use std::path::Path;
 
 use super::order::{generator, shuffle};
 use super::{Dataset, sky};
+use crate::files::open_bounded;
 use crate::{Error, Result};
 
 /// Images whose centres are at most this many arcseconds apart are kept on one side.
 pub const PATCH_ARCSEC: f64 = 20.0;
+
+/// Bytes of a split's file besides [`ROW_BYTES`] for each image.
+const FEW_BYTES: u64 = 64 << 10;
+/// Bytes of a line of a split's file; one line may be longer.
+const ROW_BYTES: u64 = 1 << 10;
 
 /// Training and test images of a data set.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,11 +84,10 @@ impl Split {
     /// weights chosen by the images of a test would make that test flatter them.
     ///
     /// # Errors
-    /// [`Error::File`] naming the line, [`Error::Data`] where a side has no images or a class none to train on.
+    /// [`Error::File`] naming the line, or where the file is longer than 64 KiB and 1 KiB an image, [`Error::Data`] where a side has no images or a class none to train on.
     pub fn from_csv(path: &Path, dataset: &Dataset) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| {
-            Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file")
-        })?;
+        let most = FEW_BYTES + ROW_BYTES * dataset.len() as u64;
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(open_bounded(path, most)?);
         let headers = reader.headers().map_err(|error| unreadable(path, &error))?.clone();
         let column = |name: &str| {
             let place = headers.iter().position(|header| header.eq_ignore_ascii_case(name));
@@ -106,6 +111,28 @@ impl Split {
             (sides[index], lines[index]) = (side, line);
         }
         Self::finish(dataset, &sides, 0, path.display().to_string())
+    }
+
+    /// What the user should know of a split that came from a file: how many pairs of images of one patch of sky are on both sides.
+    pub fn note(&self, dataset: &Dataset) -> Option<String> {
+        let positions = dataset.sky.as_ref()?;
+        let mut sides = vec![Side::Neither; dataset.len()];
+        self.train.iter().for_each(|&index| sides[index as usize] = Side::Train);
+        self.test.iter().for_each(|&index| sides[index as usize] = Side::Test);
+        let (mut pairs, mut first) = (0, None);
+        sky::for_each_pair(positions, PATCH_ARCSEC, |a, b, _| {
+            if sides[a] != sides[b] && sides[a] != Side::Neither && sides[b] != Side::Neither {
+                pairs += 1;
+                first = Some(first.map_or((a, b), |known: (usize, usize)| known.min((a, b))));
+            }
+        });
+        first.map(|(a, b)| {
+            format!(
+                "{pairs} pairs of images within {PATCH_ARCSEC} arcseconds are on both sides of the split ({}), such as {a} and \
+                 {b}: the network is tested on sky that it has seen; without --split such images stay together.",
+                self.source
+            )
+        })
     }
 
     /// Checks both sides and hashes the assignment.

@@ -7,6 +7,7 @@ pub use initialise::initialise;
 pub use layer::{Initialiser, Layer, Parameter};
 
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -51,6 +52,15 @@ pub struct Network {
     pub nodes: Vec<Node>,
 }
 
+/// Largest model file, in bytes.
+const LARGEST_FILE: u64 = 1 << 20;
+/// Most layers of a network.
+const MOST_LAYERS: usize = 1024;
+/// Most values of a tensor, for one image: 256 GiB of f32.
+const MOST_ELEMENTS: usize = 1 << 36;
+/// Longest side of an image, in pixels.
+const LONGEST_SIDE: usize = 1 << 16;
+
 /// Names of the built-in models.
 pub const PRESETS: [&str; 2] = ["conv3", "conv4"];
 
@@ -80,7 +90,7 @@ impl Model {
     /// A preset by name, or a TOML file by path.
     ///
     /// # Errors
-    /// An unknown name, an unreadable file, or a file that is not a model (with line and column).
+    /// An unknown name, an unreadable file, one above 1 MiB, or one that is not a model (with line and column).
     pub fn load(name_or_path: &str) -> Result<Self> {
         if let Some(model) = Self::preset(name_or_path) {
             return Ok(model);
@@ -90,9 +100,22 @@ impl Model {
             let allowed = format!("one of {}, or the path of a .toml file", PRESETS.join(", "));
             return Err(Error::setting("the model", format!("\"{name_or_path}\""), allowed));
         }
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e, "check the model's path"))?;
-        let remedy = "`galaxy-gpu model summary conv4 --toml` prints an example";
-        toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end(), remedy))
+        Self::from_toml(path, &read_text(path, LARGEST_FILE)?)
+    }
+
+    /// A model from the text of the TOML file at `path`, which is for the errors only.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming line and column.
+    pub fn from_toml(path: &Path, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let place = error.span().and_then(|span| text.get(..span.start)).map_or(String::new(), |before| {
+                let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+                format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+            });
+            let remedy = "`galaxy-gpu model summary conv4 --toml` prints an example";
+            Error::file(path, format!("{place}{}", error.message()), remedy)
+        })
     }
 
     /// This model as a TOML file.
@@ -103,8 +126,17 @@ impl Model {
     /// The network for images of `height x width` RGB pixels and this many classes.
     ///
     /// # Errors
-    /// A layer that its input does not fit, or a last layer that does not give one number per class.
+    /// A layer that its input does not fit, or a last layer that does not give one number per class; more than 1024 layers, a tensor
+    /// of more than 2^36 values, or images of more than 65536 pixels a side.
     pub fn build(&self, height: usize, width: usize, classes: usize) -> Result<Network> {
+        if self.layers.len() > MOST_LAYERS {
+            let problem = format!("there are {} layers", self.layers.len());
+            return Err(Error::model(&self.name, problem, format!("use at most {MOST_LAYERS}")));
+        }
+        if ![height, width].iter().all(|side| (1..=LONGEST_SIDE).contains(side)) {
+            let allowed = format!("1 to {LONGEST_SIDE} pixels a side");
+            return Err(Error::setting("the size of an image", format!("{height} x {width}"), allowed));
+        }
         let mut shape = Shape::new(&[height, width, 3]);
         let mut nodes = Vec::new();
         let mut seen: HashMap<&str, usize> = HashMap::new();
@@ -113,7 +145,9 @@ impl Model {
             let name = if *count == 0 { layer.kind().to_owned() } else { format!("{}_{count}", layer.kind()) };
             let output = layer.output(&shape, classes);
             let output = output.map_err(|(problem, remedy)| Error::model(&name, problem, remedy))?;
+            check_size(&name, &output)?;
             let parameters = layer.parameters(&name, &shape, &output);
+            parameters.iter().try_for_each(|parameter| check_size(&parameter.name, &parameter.shape))?;
             nodes.push(Node { name, layer: layer.clone(), input: shape, output: output.clone(), parameters });
             shape = output;
         }
@@ -123,6 +157,15 @@ impl Model {
             return Err(Error::model(last, problem, "end it with a dense layer that has no `units`"));
         }
         Ok(Network { name: self.name.clone(), image: (height, width, 3), classes, nodes })
+    }
+}
+
+/// Refuses a tensor that no memory holds, before its size is multiplied with anything.
+fn check_size(name: &str, shape: &Shape) -> Result<()> {
+    let elements = shape.sizes().iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    match elements.filter(|&elements| elements <= MOST_ELEMENTS) {
+        Some(_) => Ok(()),
+        None => Err(Error::model(name, format!("a tensor of {shape} values is too large"), "make the layer smaller")),
     }
 }
 
@@ -182,8 +225,27 @@ mod tests {
     }
 
     #[test]
+    fn absurd_sizes_are_refused_before_they_are_multiplied() {
+        let build = |text: &str, side| toml::from_str::<Model>(text).unwrap().build(side, side, 10).map(|_| ());
+        let error = |text, side| build(text, side).unwrap_err().to_string();
+        let wide = "name='a'\n[[layer]]\ntype='conv2d'\nfilters=1048576\n";
+        assert!(error(wide, 16384).contains("conv2d: a tensor of 16384x16384x1048576 values is too large"));
+        let window = "name='a'\n[[layer]]\ntype='conv2d'\nfilters=1048576\nkernel=1048576\n";
+        assert!(error(window, 8).contains("conv2d.kernel: a tensor of 1048576x1048576x3x1048576"));
+        assert!(error(wide, usize::MAX).contains("the size of an image is"));
+        assert!(
+            error(&("name='a'\n".to_owned() + &"[[layer]]\ntype='relu'\n".repeat(1025)), 8).contains("1025 layers")
+        );
+    }
+
+    #[test]
     fn unknown_names_and_fields_are_refused() {
         assert!(Model::load("conv5").unwrap_err().to_string().contains("conv3, conv4"));
+        let text = "name='a'\n[[layer]]\ntype='relu'\n\n[[layer]]\ntype='relu'\nunits=3";
+        let error = Model::from_toml(Path::new("a.toml"), text).unwrap_err().to_string();
+        assert!(error.starts_with("a.toml: line ") && error.contains("units") && !error.contains('\n'), "{error}");
+        let error = Model::from_toml(Path::new("a.toml"), "name='a'\nlayer = [").unwrap_err().to_string();
+        assert!(error.starts_with("a.toml: line 2, column "), "{error}");
         assert!(toml::from_str::<Model>("name='a'\n[[layer]]\ntype='relu'\nunits=3").is_err());
     }
 }

@@ -10,10 +10,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{read_text, write_whole};
 
 /// The first line of the file.
 const COLUMNS: [&str; 6] = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"];
+
+/// Largest history that is read, in bytes: a million epochs.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// What one epoch measured; the columns of the history file, in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,12 +46,11 @@ impl History {
     /// Reads the CSV file that [`History::write`] wrote. `NaN` and `inf` are read back as such.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be opened, has other columns, or a line is not six numbers; names the line.
+    /// [`Error::File`] when the file cannot be opened, is larger than 64 MiB, has other columns, or a line is not six numbers; names the line.
     pub fn read(path: &Path) -> Result<Self> {
         let remedy = "give a history.csv written by `train`, with its lines whole";
         let failed = |error: csv::Error| Error::file(path, format!("not a readable history ({error})"), remedy);
-        let text = std::fs::read(path).map_err(|error| failed(error.into()))?;
-        Self::from_csv(&text).map_err(failed)
+        Self::from_csv(read_text(path, LARGEST_FILE)?.as_bytes()).map_err(failed)
     }
 
     /// Reads what [`History::to_csv`] made.

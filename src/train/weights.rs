@@ -1,11 +1,12 @@
 //! Trained weights as a safetensors file: the tensors by Keras's names, and all that is needed to use them as metadata.
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{open_bounded, write_whole};
 use crate::model::{Model, Network};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 /// What a classifier is made of and where it comes from.
@@ -57,6 +58,10 @@ pub struct Weights {
 
 /// The only key of the metadata: safetensors writes several in any order, and equal weights shall be equal files.
 const CARD: &str = "galaxy-gpu";
+/// Largest file that is read, in bytes.
+const LARGEST_FILE: u64 = 4 << 30;
+/// Most classes: labels are stored in a byte.
+const MOST_CLASSES: usize = 256;
 /// Version of the layout that is written.
 const VERSION: u32 = 1;
 
@@ -106,15 +111,16 @@ impl Weights {
         write_whole(path, &bytes)
     }
 
-    /// Reads and checks a file.
+    /// Reads and checks a file. Memory: twice the file, which is at most 4 GiB long.
     ///
     /// # Errors
-    /// A file that cannot be read, is no safetensors file, was not written by this program, or whose tensors do not
-    /// fit its own model.
+    /// A file that cannot be read, is no safetensors file, was not written by this program, whose tensors do not
+    /// fit its own model, or that holds a weight that is not finite.
     pub fn load(path: &Path) -> Result<Self> {
         let remedy = "name a run folder or a weights file that `galaxy-gpu train` has written";
         let refuse = |problem: String| Error::file(path, problem, remedy);
-        let bytes = std::fs::read(path).map_err(|e| refuse(e.to_string()))?;
+        let mut bytes = Vec::new();
+        open_bounded(path, LARGEST_FILE)?.read_to_end(&mut bytes).map_err(|e| refuse(e.to_string()))?;
         let (_, header) =
             SafeTensors::read_metadata(&bytes).map_err(|e| refuse(format!("no safetensors file ({e})")))?;
         let metadata = header.metadata().clone().unwrap_or_default();
@@ -126,14 +132,22 @@ impl Weights {
         }
         let file = SafeTensors::deserialize(&bytes).map_err(|e| refuse(format!("it is damaged ({e})")))?;
         let mut weights = Self { card, tensors: Vec::new() };
-        for parameter in weights.network()?.parameters() {
+        if weights.card.classes.len() > MOST_CLASSES {
+            return Err(refuse(format!("it claims {} classes, more than {MOST_CLASSES}", weights.card.classes.len())));
+        }
+        let network = weights.network().map_err(|e| refuse(format!("its model cannot be built ({e})")))?;
+        for parameter in network.parameters() {
             let name = &parameter.name;
             let view = file.tensor(name).map_err(|_| refuse(format!("tensor {name} is missing")))?;
             if view.dtype() != Dtype::F32 || view.shape() != parameter.shape.sizes() {
                 let found = format!("{:?} {:?}", view.dtype(), view.shape());
                 return Err(refuse(format!("tensor {name} is {found}, its model needs F32 {}", parameter.shape)));
             }
-            weights.tensors.push(bytemuck::pod_collect_to_vec(view.data()));
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+                return Err(refuse(format!("tensor {name} holds {} at place {place}", values[place])));
+            }
+            weights.tensors.push(values);
         }
         Ok(weights)
     }
@@ -209,5 +223,9 @@ mod tests {
         changed[newer] = b'9';
         assert!(error(&changed).contains("version 9"));
         assert!(Weights::load(&folder.path().join("none")).is_err());
+        let mut changed = bytes.clone();
+        let last = bytes.len() - 4;
+        changed[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(error(&changed).contains("holds NaN at place "));
     }
 }

@@ -116,6 +116,35 @@ fn too_large_a_picture_is_refused_unread() {
 }
 
 #[test]
+fn bombs_and_pictures_without_pixels_are_refused_unread() {
+    let scratch = Scratch::new();
+    // A header that claims sizes, and no pixels behind it.
+    let claim = |width: u32, height: u32| {
+        let path = scratch.path("claim.png");
+        save(&path, RgbImage::new(3, 2).into());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[16..20].copy_from_slice(&width.to_be_bytes());
+        bytes[20..24].copy_from_slice(&height.to_be_bytes());
+        let sum = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+        fs::write(&path, bytes).unwrap();
+        read_picture(&path, 8, 8).unwrap_err().to_string()
+    };
+    assert_says(&claim(16_384, 16_384), &["claim.png: is a picture of 16384 x 16384 pixels", "smaller than 67108864"]);
+    assert_says(&claim(u32::MAX, 2), &["claim.png"]);
+    assert_says(&claim(0, 2), &["claim.png"]);
+    assert_says(&claim(3, 0), &["claim.png"]);
+    assert_says(&claim(8192, 8192), &["claim.png", "can be decoded"]);
+}
+
+/// PNG's checksum: CRC-32, reflected.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum, &byte| {
+        (0..8).fold(sum ^ u32::from(byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
+    })
+}
+
+#[test]
 fn folders_that_are_no_data_set_are_named() {
     let scratch = Scratch::new();
     let root = scratch.path("galaxies");

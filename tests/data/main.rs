@@ -2,13 +2,17 @@
 
 mod cache;
 mod folder;
+mod hdf5_child;
 mod hdf5_chunks;
 mod hdf5_layout;
+mod hostile;
 mod inspect;
 mod split;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use galaxy_gpu::data::hdf5::Reader;
 use galaxy_gpu::data::{Dataset, LoadOptions, Pixels, Sky};
 use tempfile::TempDir;
 
@@ -52,7 +56,7 @@ impl Scratch {
 
     /// Options that keep the cache inside.
     pub fn options(&self) -> LoadOptions {
-        LoadOptions { cache_dir: Some(self.path("cache")), ..LoadOptions::default() }
+        LoadOptions { cache_dir: Some(self.path("cache")), reader: child(), ..LoadOptions::default() }
     }
 
     /// Loads `path` with [`Scratch::options`].
@@ -73,6 +77,11 @@ impl Scratch {
         let entries = std::fs::read_dir(self.path("cache")).into_iter().flatten();
         entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "u8")).collect()
     }
+}
+
+/// HDF5 files are read as `galaxy-gpu` reads them.
+pub(crate) fn child() -> Reader {
+    Reader::Child { program: env!("CARGO_BIN_EXE_galaxy-gpu").into(), patience: Duration::from_secs(60) }
 }
 
 /// Asserts that `message` has every part.

@@ -128,3 +128,19 @@ fn faults_of_a_csv_split_are_named_with_their_line() {
     let missing = Split::from_csv(&Scratch::new().path("none.csv"), &uneven()).unwrap_err().to_string();
     assert_says(&missing, &["none.csv", "cannot be read"]);
 }
+
+#[test]
+fn a_file_that_splits_a_patch_of_sky_is_noted() {
+    let scratch = Scratch::new();
+    let path = scratch.path("split.csv");
+    fs::write(&path, "index,ans,split\n0,0,train\n1,1,train\n2,0,test\n3,1,test\n").unwrap();
+    let mut images = dataset(&[0, 1, 0, 1, 0], 1, 1);
+    let note = |images: &Dataset| Split::from_csv(&path, images).unwrap().note(images);
+    assert_eq!(note(&images), None, "no positions");
+    images.sky = Some(lonely_sky(5));
+    assert_eq!(note(&images), None);
+    // Image 4 is on neither side; 0 and 1 are both trained on.
+    let near = |arcsec: f64| Sky { ra: 10.0, dec: arcsec / 3600.0 };
+    images.sky = Some(vec![near(0.0), near(5.0), near(400.0), near(10.0), near(0.0)]);
+    assert_says(&note(&images).unwrap(), &["2 pairs", "20 arcseconds", "split.csv", "such as 0 and 3"]);
+}

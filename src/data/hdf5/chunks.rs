@@ -1,8 +1,9 @@
 //! Gzip-compressed chunks, unpacked on all cores.
 //!
-//! libhdf5 unpacks one chunk at a time, whatever the number of threads that ask. Here it only says how a data set is
-//! laid out: its chunks are read from the file itself, unpacked with libdeflate and put together to images by rayon's
+//! libhdf5 unpacks one chunk at a time, whatever the number of threads that ask. It only says how a data set is laid out
+//! (`library.rs`): here chunks are read from the file itself, unpacked with libdeflate and put together to images by rayon's
 //! threads, while the thread that asked hands the images before them on. NOTES.md beside this file has the figures.
+//! Nothing in the layout is believed: it may come from a process that the file has upset.
 //!
 //! **Memory**: unpacked chunks of [`BAND_BYTES`], or one row of chunks where that is larger (above [`LARGEST_ROW`] the data
 //! set is left to libhdf5); two pieces of images, each [`BAND_BYTES`] or one image; per thread one packed chunk, at most
@@ -10,14 +11,13 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use h5::filters::Filter;
 use libdeflater::Decompressor;
 use rayon::prelude::*;
 
+use super::damaged;
 use super::places::{self, Place};
-use super::{damaged, h5};
 use crate::data::source::{Receiver, Stop};
 use crate::{Error, Result};
 
@@ -29,35 +29,66 @@ const LARGEST_ROW: usize = 1 << 30;
 /// Most chunks of a data set.
 const MOST_CHUNKS: usize = 1 << 20;
 /// What a chunk that was never written is entered as.
-const NEVER: Place = Place { address: 0, length: 0, skipped: 0 };
+pub(super) const NEVER: Place = Place { address: 0, length: 0, skipped: 0 };
+/// Bytes that gzip makes of one, at most, rounded up.
+const MOST_GROWTH: u64 = 1100;
+/// Bytes of pixels that need not be stored at all, as chunks that were never written.
+const UNSTORED: u64 = 64 << 20;
 
-/// The chunks of an `images` data set that need no libhdf5. Sizes are of images, rows, columns, colours.
-pub(super) struct Chunks<'a> {
-    path: &'a Path,
-    file: &'a File,
-    shape: [usize; 4],
-    chunk: [usize; 4],
-    /// Chunks along each axis.
-    grid: [usize; 4],
+/// How the images of a data set are stored, where that takes no libhdf5 to read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Layout {
+    /// Images, rows, columns and colours of a chunk.
+    pub chunk: [usize; 4],
     /// The bit of gzip in a chunk's mask of skipped filters.
-    gzip: Option<u32>,
-    /// One for each cell of the grid, the last axis fastest.
-    places: Vec<Place>,
+    pub gzip: Option<u32>,
     /// The value of pixels that were never written.
-    fill: u8,
+    pub fill: u8,
+    /// One for each cell of the grid, the last axis fastest.
+    pub places: Vec<Place>,
 }
 
-impl<'a> Chunks<'a> {
-    /// The chunks of `images`, u8 and four-dimensional, in the file at `path`, which is open as `file` and as `owner`; none
-    /// where only libhdf5 can read them: other filters than gzip and shuffle, or a layout that is not known for certain.
+/// Chunks along each axis and their number; none for chunks that are too many, or rows of them that are too large.
+pub(super) fn grid(shape: [usize; 4], chunk: [usize; 4]) -> Option<([usize; 4], usize)> {
+    if chunk.contains(&0) {
+        return None;
+    }
+    let grid: [usize; 4] = std::array::from_fn(|axis| shape[axis].div_ceil(chunk[axis]));
+    let product = |sizes: &[usize]| sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let cells = product(&grid)?;
+    let row_bytes = product(&chunk)?.checked_mul(product(&grid[1..])?)?;
+    (cells <= MOST_CHUNKS && row_bytes <= LARGEST_ROW).then_some((grid, cells))
+}
+
+/// The chunks of an `images` data set that need no libhdf5. Sizes are of images, rows, columns, colours.
+pub(super) struct Chunks {
+    path: PathBuf,
+    file: File,
+    shape: [usize; 4],
+    /// Chunks along each axis.
+    grid: [usize; 4],
+    layout: Layout,
+}
+
+impl Chunks {
+    /// The chunks of `layout` in the file at `path`, open as `file`; they make images of `shape`, none of whose sizes is 0
+    /// and whose bytes fit into a usize.
     ///
     /// # Errors
-    /// [`Error::File`] where a chunk lies outside of the file or is longer than any that gzip makes.
-    pub fn locate(path: &'a Path, file: &'a File, owner: &h5::File, images: &h5::Dataset) -> Result<Option<Self>> {
-        let Some(chunks) = Self::known(path, file, owner, images) else { return Ok(None) };
-        let Ok(end) = file.metadata().map(|about| about.len()) else { return Ok(None) };
+    /// [`Error::File`] where the layout makes no sense, a chunk lies outside of the file or is longer than any that gzip
+    /// makes, or where no file of this length can hold so many pixels.
+    pub fn new(path: &Path, file: File, shape: [usize; 4], layout: Layout) -> Result<Self> {
+        let senseless = |problem: String| Error::file(path, problem, "the file is damaged: download or copy it again");
+        let grid = grid(shape, layout.chunk).filter(|(_, cells)| *cells == layout.places.len());
+        let (grid, _) = grid.ok_or_else(|| senseless("its table of chunks makes no sense".into()))?;
+        let end = file.metadata().map_err(|error| senseless(format!("cannot be read ({error})")))?.len();
+        let chunks = Self { path: path.to_owned(), file, shape, grid, layout };
+        let pixels = shape.iter().product::<usize>() as u64;
+        if pixels > end.saturating_mul(MOST_GROWTH).saturating_add(UNSTORED) {
+            return Err(senseless(format!("claims {pixels} bytes of pixels, which cannot be in a file of {end}")));
+        }
         let longest = 2 * chunks.chunk_bytes() as u64 + 1024;
-        for (cell, &Place { address, length, .. }) in chunks.places.iter().enumerate() {
+        for (cell, &Place { address, length, .. }) in chunks.layout.places.iter().enumerate() {
             let problem = if address.checked_add(length).is_none_or(|last| last > end) {
                 format!("a chunk of {length} bytes at {address} lies outside of the file")
             } else if length > longest {
@@ -67,48 +98,12 @@ impl<'a> Chunks<'a> {
             };
             return Err(chunks.damaged(cell / chunks.row_chunks(), problem));
         }
-        Ok(Some(chunks))
-    }
-
-    /// Everything but whether the places make sense.
-    fn known(path: &'a Path, file: &'a File, owner: &h5::File, images: &h5::Dataset) -> Option<Self> {
-        let shape: [usize; 4] = images.shape().try_into().ok()?;
-        let chunk: [usize; 4] = images.chunk()?.try_into().ok()?;
-        // Elsewhere: behind a link into another file, or counted from the end of a user block.
-        let elsewhere = images.loc_info().ok()?.fileno != owner.loc_info().ok()?.fileno || owner.userblock() != 0;
-        let settings = images.dcpl().ok()?;
-        let gzip = gzip(&settings.get_filters().ok()?)?;
-        // Chunks at the edge may be stored without filters, and their masks do not say so.
-        if elsewhere || settings.chunk_opts().is_some_and(|options| !options.is_empty()) || chunk.contains(&0) {
-            return None;
-        }
-        let grid: [usize; 4] = std::array::from_fn(|axis| shape[axis].div_ceil(chunk[axis]));
-        let product = |sizes: &[usize]| sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        let (cells, chunk_bytes) = (product(&grid)?, product(&chunk)?);
-        let row_bytes = chunk_bytes.checked_mul(product(&grid[1..])?)?;
-        if cells > MOST_CHUNKS || row_bytes > LARGEST_ROW {
-            return None;
-        }
-        let mut places = vec![NEVER; cells];
-        let found = places::find(file, images, chunk, cells)?;
-        let written = found.len();
-        for (offset, place) in found {
-            let mut cell = 0;
-            for axis in 0..4 {
-                let (at, step) = (usize::try_from(offset[axis]).ok()?, chunk[axis]);
-                let known = at.is_multiple_of(step) && at / step < grid[axis];
-                cell = known.then_some(cell * grid[axis] + at / step)?;
-            }
-            // Two chunks of one cell: one of them is not what it says.
-            places[cell] = (place.length > 0 && places[cell] == NEVER).then_some(place)?;
-        }
-        let fill = if written == cells { 0 } else { settings.get_fill_value_as::<u8>().ok()?? };
-        Some(Self { path, file, shape, chunk, grid, gzip, places, fill })
+        Ok(chunks)
     }
 
     /// Bytes of an unpacked chunk.
     fn chunk_bytes(&self) -> usize {
-        self.chunk.iter().product()
+        self.layout.chunk.iter().product()
     }
 
     /// Bytes of an image.
@@ -123,12 +118,12 @@ impl<'a> Chunks<'a> {
 
     /// Images of these rows of chunks.
     fn images(&self, rows: &Range<usize>) -> Range<usize> {
-        rows.start * self.chunk[0]..(rows.end * self.chunk[0]).min(self.shape[0])
+        rows.start * self.layout.chunk[0]..(rows.end * self.layout.chunk[0]).min(self.shape[0])
     }
 
     /// The error for chunks in row `row` of the grid.
     fn damaged(&self, row: usize, problem: impl std::fmt::Display) -> Error {
-        damaged(self.path, self.images(&(row..row + 1)), problem)
+        damaged(&self.path, self.images(&(row..row + 1)), problem)
     }
 
     /// Hands on all images in order.
@@ -166,7 +161,7 @@ impl<'a> Chunks<'a> {
         let mut unpacked = Vec::new();
         unpacked.try_reserve_exact(bytes).map_err(|_| {
             let problem = format!("its chunks need {bytes} bytes of memory to be unpacked in, which are not there");
-            Error::file(self.path, problem, "store it in smaller chunks")
+            Error::file(&self.path, problem, "store it in smaller chunks")
         })?;
         unpacked.resize(bytes, 0);
         Ok(unpacked)
@@ -180,14 +175,14 @@ impl<'a> Chunks<'a> {
         unpacked: &mut [u8],
         pixels: &mut Vec<u8>,
     ) -> Result<()> {
-        let first = rows.start * self.chunk[0];
+        let first = rows.start * self.layout.chunk[0];
         if images.start == first {
             self.unpack(rows, unpacked)?;
         }
         let row_bytes = self.row_chunks() * self.chunk_bytes();
         pixels.resize(images.len() * self.image_bytes(), 0);
         pixels.par_chunks_mut(self.image_bytes()).zip(images.clone()).for_each(|(image, index)| {
-            let (row, index) = ((index - first) / self.chunk[0], (index - first) % self.chunk[0]);
+            let (row, index) = ((index - first) / self.layout.chunk[0], (index - first) % self.layout.chunk[0]);
             self.assemble(&unpacked[row * row_bytes..][..row_bytes], index, image);
         });
         Ok(())
@@ -195,7 +190,7 @@ impl<'a> Chunks<'a> {
 
     /// Reads the chunks of these rows into `unpacked`.
     fn unpack(&self, rows: &Range<usize>, unpacked: &mut [u8]) -> Result<()> {
-        let places = &self.places[rows.start * self.row_chunks()..rows.end * self.row_chunks()];
+        let places = &self.layout.places[rows.start * self.row_chunks()..rows.end * self.row_chunks()];
         let tools = || (Decompressor::new(), Vec::new());
         let chunks = unpacked.par_chunks_mut(self.chunk_bytes()).zip(places).enumerate();
         chunks.try_for_each_init(tools, |(inflate, packed), (cell, (out, place))| {
@@ -217,18 +212,18 @@ impl<'a> Chunks<'a> {
         let wanted = out.len();
         let wrong_length = |length| format!("a chunk at {} has {length} bytes, not {wanted}", place.address);
         if place.length == 0 {
-            out.fill(self.fill);
+            out.fill(self.layout.fill);
             return Ok(());
         }
         let length = place.length as usize;
-        if self.gzip.is_none_or(|bit| place.skipped & bit != 0) {
+        if self.layout.gzip.is_none_or(|bit| place.skipped & bit != 0) {
             if length != wanted {
                 return Err(wrong_length(length));
             }
-            return places::read_at(self.file, out, place.address).map_err(unreadable);
+            return places::read_at(&self.file, out, place.address).map_err(unreadable);
         }
         packed.resize(length, 0);
-        places::read_at(self.file, packed, place.address).map_err(unreadable)?;
+        places::read_at(&self.file, packed, place.address).map_err(unreadable)?;
         match inflate.zlib_decompress(packed, out) {
             Ok(unpacked) if unpacked == wanted => Ok(()),
             Ok(unpacked) => Err(wrong_length(unpacked)),
@@ -238,7 +233,7 @@ impl<'a> Chunks<'a> {
 
     /// Puts image `index` of a row of unpacked chunks together.
     fn assemble(&self, chunks: &[u8], index: usize, image: &mut [u8]) {
-        let ([_, high, wide, deep], [_, height, width, colours]) = (self.chunk, self.shape);
+        let ([_, high, wide, deep], [_, height, width, colours]) = (self.layout.chunk, self.shape);
         let block_bytes = high * wide * deep;
         for (cell, chunk) in chunks.chunks_exact(self.chunk_bytes()).enumerate() {
             let across = cell / self.grid[3];
@@ -260,17 +255,4 @@ impl<'a> Chunks<'a> {
             }
         }
     }
-}
-
-/// The bit of gzip in the masks of a pipeline's chunks, if it is there at all; none where other filters are, or two of it.
-fn gzip(filters: &[Filter]) -> Option<Option<u32>> {
-    let mut gzip = None;
-    for (index, filter) in filters.iter().enumerate() {
-        match filter {
-            Filter::Deflate(_) if gzip.is_none() => gzip = Some(1u32.checked_shl(index as u32)?),
-            Filter::Shuffle => {}
-            _ => return None,
-        }
-    }
-    Some(gzip)
 }

@@ -6,19 +6,18 @@
 //! as well). HDF5 File Format Specification 3.0: superblock II.A; B-tree III.A.1; symbol table node III.B and entry
 //! III.C; local heap III.D; object header IV.A.1.a; messages of layout IV.A.2.i and continuation IV.A.2.q.
 //!
-//! A table that is another's or makes no sense is no error here: libhdf5 is asked instead. This file reads no pixels.
+//! A table that is another's or makes no sense is no error here: libhdf5 is asked instead (`library.rs`). This file reads no
+//! pixels and does not know libhdf5.
 
 use std::fs::File;
 use std::io;
 
-use super::h5;
-
-/// Most chunks that libhdf5 is asked for: a tenth of a second.
-const FEW: usize = 4096;
 /// Most levels of a tree: 64 children a node make 64^8 chunks.
 const MOST_LEVELS: u8 = 8;
 /// Most tables read on the way to the chunks' own tree: a damaged file may lead in circles.
 const MOST_TABLES: usize = 4096;
+/// Most bytes of tables that are read in all: those of a million chunks are 60 MB.
+const MOST_BYTES: usize = 256 << 20;
 /// Longest block of an object header that is read.
 const LONGEST_HEADER: u64 = 1 << 20;
 
@@ -36,22 +35,10 @@ pub(super) struct Place {
 /// A chunk's first image, row, column and colour, and its place.
 pub(super) type Found = ([u64; 4], Place);
 
-/// Finds all chunks of the data set `images` in `file`'s root, at most `most`; none where they cannot be told for certain.
-pub(super) fn find(file: &File, images: &h5::Dataset, chunk: [usize; 4], most: usize) -> Option<Vec<Found>> {
-    let count = images.num_chunks().filter(|&count| 0 < count && count <= most)?;
-    let walked = Walk { file, tables: MOST_TABLES + most }.images("images", chunk, most);
-    // Two things that libhdf5 knows without counting: what was found is what it would read.
-    let agrees = |found: &Vec<Found>| found.len() == count && found.first().copied() == ask(images, 0);
-    walked
-        .filter(agrees)
-        .or_else(|| if count <= FEW { (0..count).map(|index| ask(images, index)).collect() } else { None })
-}
-
-/// What libhdf5 says of the chunk that is `index`-th in its tables.
-fn ask(images: &h5::Dataset, index: usize) -> Option<Found> {
-    let chunk = images.chunk_info(index)?;
-    let place = Place { address: chunk.addr, length: chunk.size, skipped: chunk.filter_mask };
-    Some((chunk.offset.try_into().ok()?, place))
+/// All chunks of the root's data set `images` in `file`, at most `most`, in the order of its tables; none where the tables are
+/// in another form or make no sense. Memory: what is found, and [`MOST_LEVELS`] nodes.
+pub(super) fn walk(file: &File, chunk: [usize; 4], most: usize) -> Option<Vec<Found>> {
+    Walk::new(file, most).images("images", chunk, most)
 }
 
 /// Reads `buffer.len()` bytes at `address`.
@@ -122,11 +109,18 @@ struct Walk<'a> {
     file: &'a File,
     /// Tables that may still be read.
     tables: usize,
+    /// Bytes of them.
+    bytes: usize,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(file: &'a File, most: usize) -> Self {
+        Self { file, tables: MOST_TABLES + most, bytes: MOST_BYTES }
+    }
+
     fn read(&mut self, address: u64, length: usize) -> Option<Table> {
         self.tables = self.tables.checked_sub(1)?;
+        self.bytes = self.bytes.checked_sub(length)?;
         let mut bytes = vec![0; length];
         read_at(self.file, &mut bytes, address).ok()?;
         Some(Table(bytes))
@@ -246,6 +240,8 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::h5;
+    use super::super::library::ask;
     use super::*;
     use std::io::Write;
 
@@ -267,7 +263,7 @@ mod tests {
 
     fn walk(path: &std::path::Path) -> Option<Vec<Found>> {
         let file = File::open(path).unwrap();
-        Walk { file: &file, tables: MOST_TABLES }.images("images", CHUNK, 800)
+        super::walk(&file, CHUNK, 800)
     }
 
     #[test]
@@ -276,7 +272,7 @@ mod tests {
         let (path, told) = file(folder.path());
         assert_eq!(walk(&path).unwrap(), told);
         let file = File::open(&path).unwrap();
-        let images = |name, chunk, most| Walk { file: &file, tables: MOST_TABLES }.images(name, chunk, most);
+        let images = |name, chunk, most| Walk::new(&file, most).images(name, chunk, most);
         assert_eq!(images("images", [2, 2, 1, 2], 800), None, "another chunk's shape");
         assert_eq!(images("images", CHUNK, 799), None, "more chunks than there may be");
         assert_eq!(images("image", CHUNK, 800), None, "no such member");

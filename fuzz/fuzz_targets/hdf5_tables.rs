@@ -1,0 +1,9 @@
+//! The tables that lead to a file's chunks, and the chunks that they lead to: arbitrary files.
+#![no_main]
+
+mod common;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let path = common::file(data, "h5");
+    common::check(&path, galaxy_gpu::data::hdf5::read_without_library(&path, [6, 12, 10, 3], [6, 12, 10, 1]));
+});

@@ -1,0 +1,12 @@
+//! PNG and JPEG.
+#![no_main]
+
+mod common;
+
+use galaxy_gpu::data::{picture, read_picture};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let path = common::file(data, "png");
+    common::check(&path, picture::picture_size(&path));
+    common::check(&path, read_picture(&path, 16, 16));
+});

@@ -1,0 +1,201 @@
+//! The parent of the process in which libhdf5 reads a user's file (`serve.rs`). Whatever becomes of that process, and whatever it
+//! says, ends as checked data or as one sentence.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver as Queue, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use super::chunks::Layout;
+use super::places::Place;
+use super::serve::{COMMAND, END, Header, MOST_FRAME, PIECE, REFUSAL, Refusal, Request};
+use super::{Description, MOST_ROWS, checked_meta};
+use crate::data::Sky;
+use crate::data::source::{Receiver, Stop};
+use crate::{Error, Result};
+
+/// Frames that have been read ahead, in number.
+const AHEAD: usize = 4;
+/// Longest header of a description, in bytes: 256 names of 1024 bytes, each of which JSON may make six.
+const LONGEST_HEADER: usize = 2 << 20;
+/// Longest description, in bytes: header, labels and positions, and a million places.
+const LONGEST_DESCRIPTION: usize = LONGEST_HEADER + 17 * MOST_ROWS + 20 * (1 << 20);
+/// What to do about a file that upsets libhdf5.
+const AGAIN: &str = "the file is damaged: download or copy it again";
+
+/// What the file at `path` holds, as a child of `program` says.
+///
+/// # Errors
+/// Those of the file; [`Error::File`] too where the child crashed, said nothing for as long as `patience`, or spoke nonsense.
+pub(super) fn describe(program: &Path, patience: Duration, path: &Path) -> Result<Description> {
+    let mut bytes = Vec::new();
+    let outcome = ask(program, patience, Request::Describe, path, &mut |piece| {
+        bytes.extend_from_slice(piece);
+        if bytes.len() > LONGEST_DESCRIPTION { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+    });
+    match outcome {
+        Ok(()) => parse(path, &bytes),
+        Err(Stop::Source(error)) => Err(error),
+        Err(Stop::Receiver(_)) => Err(nonsense(path)),
+    }
+}
+
+/// Hands on `wanted` bytes of pixels, as a child of `program` reads them.
+///
+/// # Errors
+/// As [`describe`], and [`Stop::Receiver`] where `receive` fails.
+pub(super) fn stream(
+    program: &Path,
+    patience: Duration,
+    path: &Path,
+    wanted: usize,
+    receive: &mut Receiver,
+) -> Result<(), Stop> {
+    let mut left = wanted;
+    let mut surplus = false;
+    let outcome = ask(program, patience, Request::Pixels, path, &mut |piece| {
+        match left.checked_sub(piece.len()) {
+            Some(fewer) => left = fewer,
+            None => {
+                surplus = true;
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        receive(piece)
+    });
+    if surplus || (outcome.is_ok() && left > 0) {
+        return Err(Error::file(path, "its pixels are not as many as it says", AGAIN).into());
+    }
+    outcome
+}
+
+/// A running child, which does not outlive this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a child and hands on the pieces of its answer.
+fn ask(program: &Path, patience: Duration, request: Request, path: &Path, receive: &mut Receiver) -> Result<(), Stop> {
+    let mut command = Command::new(program);
+    command.args([COMMAND, request.name(), "--"]).arg(path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // An interrupt from the keyboard is for the parent; the child ends with it.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let unable = |problem: String| {
+        let remedy = "check that this program may start processes and has memory left";
+        Error::file(path, format!("the process that reads it cannot be started ({problem})"), remedy)
+    };
+    let mut running = Running(command.spawn().map_err(|error| unable(error.to_string()))?);
+    let output = running.0.stdout.take().ok_or_else(|| unable("no pipe".into()))?;
+    let (sender, frames) = sync_channel(AHEAD);
+    // Ends when the child does, or when nobody takes its frames any more.
+    std::thread::spawn(move || read_frames(output, &sender));
+    answer(&frames, patience, path, receive, &mut running)
+}
+
+/// A tag and its content.
+type Frame = (u8, Vec<u8>);
+
+/// Reads frames until the output ends or makes no sense; tag 0 stands for the latter.
+fn read_frames(mut output: impl Read, frames: &SyncSender<Frame>) {
+    let mut head = [0; 5];
+    while output.read_exact(&mut head).is_ok() {
+        let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        if length > MOST_FRAME {
+            let _ = frames.send((0, Vec::new()));
+            return;
+        }
+        let mut content = vec![0; length];
+        if output.read_exact(&mut content).is_err() || frames.send((head[0], content)).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(
+    frames: &Queue<Frame>,
+    patience: Duration,
+    path: &Path,
+    receive: &mut Receiver,
+    running: &mut Running,
+) -> Result<(), Stop> {
+    loop {
+        match frames.recv_timeout(patience) {
+            Ok((PIECE, piece)) => receive(&piece).map_err(Stop::Receiver)?,
+            Ok((END, _)) => return Ok(()),
+            Ok((REFUSAL, text)) => return Err(refusal(path, &text).into()),
+            Ok(_) => return Err(nonsense(path).into()),
+            Err(RecvTimeoutError::Timeout) => {
+                let problem = format!("reading it kept the HDF5 library busy for {patience:?} without a result");
+                return Err(Error::file(path, problem, AGAIN).into());
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = running.0.wait().map_or("no exit status".to_owned(), |status| status.to_string());
+                let problem = format!("reading it crashed the HDF5 library, or needed more than 4 GiB ({status})");
+                return Err(Error::file(path, problem, AGAIN).into());
+            }
+        }
+    }
+}
+
+fn nonsense(path: &Path) -> Error {
+    Error::file(path, "reading it confused the HDF5 library", AGAIN)
+}
+
+/// The error that the child has met.
+fn refusal(path: &Path, text: &[u8]) -> Error {
+    match serde_json::from_slice::<Refusal>(text) {
+        Ok(Refusal { data: true, problem, remedy }) => Error::data(path.display(), problem, remedy),
+        Ok(Refusal { data: false, problem, remedy }) => Error::file(path, problem, remedy),
+        Err(_) => nonsense(path),
+    }
+}
+
+/// Checks a description, to the last byte.
+fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
+    let (header, tables) = split(bytes).ok_or_else(|| nonsense(path))?;
+    if header.version != env!("CARGO_PKG_VERSION") {
+        let problem = format!("it was read by galaxy-gpu {}", header.version);
+        return Err(Error::file(path, problem, "name a reader program of this version"));
+    }
+    let sizes = [header.count, 16 * if header.sky { header.count } else { 0 }];
+    let (labels, rest) = tables.split_at(sizes[0]);
+    let (sky, places) = rest.split_at(sizes[1]);
+    let number = |bytes: &[u8; 8]| f64::from_le_bytes(*bytes);
+    let sky = sky.as_chunks::<16>().0.iter().map(|at| {
+        let [ra, dec] = [0, 8].map(|first| at[first..].first_chunk().map_or(f64::NAN, number));
+        Sky { ra, dec }
+    });
+    let sky: Vec<Sky> = sky.collect();
+    let labels = labels.iter().map(|&label| label.into()).collect();
+    let size = (header.height, header.width);
+    let meta = checked_meta(path, size, labels, header.class_names, header.sky.then_some(sky))?;
+    let layout = header.layout.map(|layout| {
+        let places = places.as_chunks::<20>().0.iter().map(place).collect();
+        Layout { chunk: layout.chunk, gzip: layout.gzip, fill: layout.fill, places }
+    });
+    Ok(Description { meta, layout, chunked: header.chunked })
+}
+
+/// Header and tables of a description, where the tables are as long as the header says.
+fn split(bytes: &[u8]) -> Option<(Header, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (header, tables) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let header: Header = serde_json::from_slice(header).ok()?;
+    let rows = header.count.checked_mul(if header.sky { 17 } else { 1 })?;
+    let places = header.layout.as_ref().map_or(0, |layout| layout.cells).checked_mul(20)?;
+    (rows.checked_add(places)? == tables.len()).then_some((header, tables))
+}
+
+fn place(bytes: &[u8; 20]) -> Place {
+    let number = |at: usize| bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let skipped = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
+    Place { address: number(0), length: number(8), skipped }
+}

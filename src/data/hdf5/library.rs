@@ -1,0 +1,317 @@
+//! Everything that libhdf5 is asked about a user's file. It is C and does not survive every damage to a file's tables, so this
+//! runs in a process of its own (`serve.rs`) unless the user of the library says otherwise.
+//!
+//! **Memory**: labels and positions of [`MOST_ROWS`] images, pixels of [`SLAB_BYTES`] or one row of chunks up to
+//! [`LARGEST_SLAB`], and what libhdf5 takes for one chunk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use h5::filters::Filter;
+use h5::types::{FixedAscii, FixedUnicode, IntSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
+use ndarray::Ix4;
+
+use super::chunks::{self, Layout, NEVER};
+use super::places::{self, Found, Place};
+use super::{Description, LAYOUT, LONGEST_NAME, MOST_ROWS, damaged, h5};
+use crate::data::Sky;
+use crate::data::source::{self, Receiver, Stop};
+use crate::{Error, Result};
+
+/// Pixels that libhdf5 reads at a time, in bytes; more where a row of chunks is larger.
+const SLAB_BYTES: usize = 32 << 20;
+/// Largest row of chunks that is read at a time, in bytes. Of larger ones each chunk is unpacked many times.
+const LARGEST_SLAB: usize = 512 << 20;
+/// Most chunks that libhdf5 is asked for one by one: a tenth of a second.
+const FEW: usize = 4096;
+
+/// What libhdf5 says of a file that another process has locked.
+const LOCKED: &str = "unable to lock file";
+/// How often a locked file is tried, in all a second.
+const LOCK_TRIES: usize = 20;
+
+/// A file that libhdf5 has opened, with its `images`.
+pub(super) struct Opened<'a> {
+    path: &'a Path,
+    file: h5::File,
+    images: h5::Dataset,
+    /// Images, rows, columns, colours.
+    shape: [usize; 4],
+}
+
+impl<'a> Opened<'a> {
+    /// Opens the file at `path` and checks its `images`; libhdf5's own printing is switched off.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it is no HDF5 file or `images` is missing, or of another type or shape.
+    pub fn new(path: &'a Path) -> Result<Self> {
+        h5::silence_errors(true);
+        let file = open(path, LOCK_TRIES).map_err(|cause| {
+            if cause.contains(LOCKED) {
+                let problem = format!("cannot be locked ({cause})");
+                return Error::file(path, problem, "set HDF5_USE_FILE_LOCKING=FALSE in the environment");
+            }
+            let problem = format!("is a damaged or incomplete HDF5 file ({cause})");
+            Error::file(path, problem, "download or copy it again")
+        })?;
+        let images = member(path, &file, "images")?;
+        let shape = images.shape();
+        let &[count, height, width, 3] = shape.as_slice() else {
+            return Err(Error::file(path, format!("`images` has the shape {shape:?}, not [N, H, W, 3]"), LAYOUT));
+        };
+        let found = type_name(&images);
+        if found.0 != Some(TypeDescriptor::Unsigned(IntSize::U1)) {
+            return Err(Error::file(path, format!("`images` holds {}, not uint8", found.1), LAYOUT));
+        }
+        source::check_size(path, count, height, width)?;
+        if count > MOST_ROWS {
+            let problem = format!("claims to hold {count} images, more than {MOST_ROWS}");
+            return Err(Error::file(path, problem, "check that it is not damaged, or split it"));
+        }
+        if images.is_chunked() && images.storage_size() == 0 {
+            return Err(Error::file(path, "`images` was never filled", "write or download the file again"));
+        }
+        Ok(Self { path, file, images, shape: [count, height, width, 3] })
+    }
+
+    /// Checks labels, coordinates and names, and says how the images are stored.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming the data set and row at fault, [`Error::Data`] where a class has no image.
+    pub fn describe(&self) -> Result<Description> {
+        let Self { path, file, shape: [count, height, width, _], .. } = self;
+        let answers = member(path, file, "ans")?;
+        let labels = read_labels(path, &answers, *count)?;
+        let class_names = read_class_names(path, file, &answers)?;
+        let sky = read_sky(path, file, *count)?;
+        let meta = super::checked_meta(path, (*height, *width), labels, class_names, sky)?;
+        Ok(Description { meta, layout: self.layout(), chunked: self.images.is_chunked() })
+    }
+
+    /// How the images are stored; none where only libhdf5 can read them: other filters than gzip and shuffle, or a layout
+    /// that is not known for certain.
+    fn layout(&self) -> Option<Layout> {
+        let images = &self.images;
+        let chunk: [usize; 4] = images.chunk()?.try_into().ok()?;
+        // Elsewhere: behind a link into another file, or counted from the end of a user block.
+        let elsewhere =
+            images.loc_info().ok()?.fileno != self.file.loc_info().ok()?.fileno || self.file.userblock() != 0;
+        let settings = images.dcpl().ok()?;
+        let gzip = gzip(&settings.get_filters().ok()?)?;
+        // Chunks at the edge may be stored without filters, and their masks do not say so.
+        if elsewhere || settings.chunk_opts().is_some_and(|options| !options.is_empty()) {
+            return None;
+        }
+        let (grid, count) = chunks::grid(self.shape, chunk)?;
+        let found = self.chunks(chunk, count)?;
+        let written = found.len();
+        let places = cells(found, grid, chunk)?;
+        let fill = if written == count { 0 } else { settings.get_fill_value_as::<u8>().ok()?? };
+        Some(Layout { chunk, gzip, fill, places })
+    }
+
+    /// All chunks, at most `most`; none where they cannot be told for certain.
+    fn chunks(&self, chunk: [usize; 4], most: usize) -> Option<Vec<Found>> {
+        let count = self.images.num_chunks().filter(|&count| 0 < count && count <= most)?;
+        let walked = std::fs::File::open(self.path).ok().and_then(|file| places::walk(&file, chunk, most));
+        // Two things that libhdf5 knows without counting: what was found is what it would read.
+        let agrees = |found: &Vec<Found>| found.len() == count && found.first().copied() == ask(&self.images, 0);
+        walked
+            .filter(agrees)
+            .or_else(|| if count <= FEW { (0..count).map(|index| ask(&self.images, index)).collect() } else { None })
+    }
+
+    /// Hands on all pixels in order, read by libhdf5 in this thread.
+    ///
+    /// # Errors
+    /// [`Stop::Source`] where they cannot be read, [`Stop::Receiver`] where `receive` fails.
+    pub fn stream(&self, receive: &mut Receiver) -> Result<(), Stop> {
+        let [count, height, width, colours] = self.shape;
+        let image = height * width * colours;
+        // Whole rows of chunks: otherwise libhdf5 would unpack each chunk twice.
+        let chunk = self.images.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(1).max(1);
+        let fitting = (SLAB_BYTES / image).max(1);
+        let row = chunk.checked_mul(image).filter(|&bytes| bytes <= LARGEST_SLAB);
+        let rows = row.map_or(fitting, |_| (fitting / chunk).max(1) * chunk);
+        for first in (0..count).step_by(rows) {
+            let end = (first + rows).min(count);
+            let slab = self.images.read_slice::<u8, _, Ix4>(ndarray::s![first..end, .., .., ..]);
+            let slab = slab.map_err(|error| damaged(self.path, first..end, error))?;
+            receive(slab.as_slice().unwrap_or_default()).map_err(Stop::Receiver)?;
+        }
+        Ok(())
+    }
+}
+
+/// Places of chunks by the cells of their grid; none where one lies beside the grid, or two in one cell.
+pub(super) fn cells(found: Vec<Found>, grid: [usize; 4], chunk: [usize; 4]) -> Option<Vec<Place>> {
+    let mut places = vec![NEVER; grid.iter().product()];
+    for (offset, place) in found {
+        let mut cell = 0;
+        for axis in 0..4 {
+            let (at, step) = (usize::try_from(offset[axis]).ok()?, chunk[axis]);
+            let known = at.is_multiple_of(step) && at / step < grid[axis];
+            cell = known.then_some(cell * grid[axis] + at / step)?;
+        }
+        // Two chunks of one cell: one of them is not what it says.
+        places[cell] = (place.length > 0 && places[cell] == NEVER).then_some(place)?;
+    }
+    Some(places)
+}
+
+/// Opens a file. One that is locked is tried again: a process that has just closed it may have handed its lock to a child that
+/// is about to end.
+fn open(path: &Path, tries: usize) -> Result<h5::File, String> {
+    match h5::File::open(path) {
+        Err(error) if tries > 1 && error.to_string().contains(LOCKED) => {
+            std::thread::sleep(Duration::from_millis(50));
+            open(path, tries - 1)
+        }
+        opened => opened.map_err(|error| error.to_string()),
+    }
+}
+
+/// What libhdf5 says of the chunk that is `index`-th in its tables.
+pub(super) fn ask(images: &h5::Dataset, index: usize) -> Option<Found> {
+    let chunk = images.chunk_info(index)?;
+    let place = Place { address: chunk.addr, length: chunk.size, skipped: chunk.filter_mask };
+    Some((chunk.offset.try_into().ok()?, place))
+}
+
+/// The bit of gzip in the masks of a pipeline's chunks, if it is there at all; none where other filters are, or two of it.
+fn gzip(filters: &[Filter]) -> Option<Option<u32>> {
+    let mut gzip = None;
+    for (index, filter) in filters.iter().enumerate() {
+        match filter {
+            Filter::Deflate(_) if gzip.is_none() => gzip = Some(1u32.checked_shl(index as u32)?),
+            Filter::Shuffle => {}
+            _ => return None,
+        }
+    }
+    Some(gzip)
+}
+
+/// Opens the data set `name` of the root.
+fn member(path: &Path, file: &h5::File, name: &str) -> Result<h5::Dataset> {
+    file.dataset(name).map_err(|_| {
+        let names = file.member_names().unwrap_or_default();
+        let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        Error::file(path, format!("has no data set `{name}`; it holds {held}"), LAYOUT)
+    })
+}
+
+/// The type of a data set or attribute, and its name for people.
+fn type_name(container: &h5::Container) -> (Option<TypeDescriptor>, String) {
+    match container.dtype().and_then(|dtype| dtype.to_descriptor()) {
+        Ok(descriptor) => (Some(descriptor.clone()), descriptor.to_string()),
+        Err(_) => (None, "an unknown type".to_owned()),
+    }
+}
+
+/// A data set of one number per image must have the shape `[count]`.
+fn check_rows(path: &Path, name: &str, data: &h5::Dataset, count: usize) -> Result<()> {
+    let shape = data.shape();
+    if shape != [count] {
+        let problem = format!("`{name}` has the shape {shape:?}, but there are {count} images");
+        return Err(Error::file(path, problem, format!("it must have the shape [{count}]")));
+    }
+    Ok(())
+}
+
+fn read_labels(path: &Path, answers: &h5::Dataset, count: usize) -> Result<Vec<u32>> {
+    check_rows(path, "ans", answers, count)?;
+    let (descriptor, found) = type_name(answers);
+    if !matches!(descriptor, Some(TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_))) {
+        return Err(Error::file(path, format!("`ans` holds {found}, not integers"), LAYOUT));
+    }
+    let labels: Vec<i64> = answers.read_raw().map_err(|error| unreadable(path, "ans", &error))?;
+    let check = |(row, &label): (usize, &i64)| match u32::try_from(label) {
+        Ok(label) if (label as usize) < source::MOST_CLASSES => Ok(label),
+        _ => {
+            let problem = format!("`ans` is {label} in row {row}");
+            Err(Error::file(path, problem, "labels must be 0 to 255"))
+        }
+    };
+    labels.iter().enumerate().map(check).collect()
+}
+
+fn unreadable(path: &Path, name: &str, error: &h5::Error) -> Error {
+    Error::file(path, format!("`{name}` cannot be read ({error})"), "the file is damaged: download or copy it again")
+}
+
+/// Reads a column of floating-point numbers, if there is one.
+fn open_column(path: &Path, file: &h5::File, name: &str, count: usize) -> Result<Option<h5::Dataset>> {
+    if !file.link_exists(name) {
+        return Ok(None);
+    }
+    let data = member(path, file, name)?;
+    check_rows(path, name, &data, count)?;
+    let (descriptor, found) = type_name(&data);
+    if !matches!(descriptor, Some(TypeDescriptor::Float(_))) {
+        let problem = format!("`{name}` holds {found}, not floating-point numbers");
+        return Err(Error::file(path, problem, "store it as f32 or f64, or leave it out"));
+    }
+    Ok(Some(data))
+}
+
+/// Reads `ra` and `dec`, in degrees; checks the columns that are not used as well. A file whose positions are all unknown has
+/// none.
+fn read_sky(path: &Path, file: &h5::File, count: usize) -> Result<Option<Vec<Sky>>> {
+    for name in ["redshift", "pxscale"] {
+        open_column(path, file, name, count)?;
+    }
+    let read = |name: &str| -> Result<Option<Vec<f64>>> {
+        let Some(data) = open_column(path, file, name, count)? else { return Ok(None) };
+        data.read_raw().map(Some).map_err(|error| unreadable(path, name, &error))
+    };
+    let (ra, dec) = match (read("ra")?, read("dec")?) {
+        (Some(ra), Some(dec)) => (ra, dec),
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(Error::file(path, "has `ra` but no `dec`", "store both or neither")),
+        (None, Some(_)) => return Err(Error::file(path, "has `dec` but no `ra`", "store both or neither")),
+    };
+    let sky: Vec<Sky> = ra.into_iter().zip(dec).map(|(ra, dec)| Sky { ra, dec }).collect();
+    let none = sky.iter().all(|position| position.ra.is_nan() && position.dec.is_nan());
+    Ok((!none).then_some(sky))
+}
+
+/// Reads the attribute `class_names` of `ans`, else of the root.
+fn read_class_names(path: &Path, file: &h5::File, answers: &h5::Dataset) -> Result<Option<Vec<String>>> {
+    let has =
+        |place: &h5::Location| place.attr_names().is_ok_and(|names| names.iter().any(|name| name == "class_names"));
+    let place: &h5::Location = if has(answers) {
+        answers
+    } else if has(file) {
+        file
+    } else {
+        return Ok(None);
+    };
+    let wrong = |problem: String| {
+        Error::file(path, format!("`class_names` {problem}"), "store one string per class, or one string with commas")
+    };
+    let attribute = place.attr("class_names").map_err(|error| wrong(format!("cannot be read ({error})")))?;
+    let strings = read_strings(&attribute).map_err(wrong)?;
+    let names: Vec<String> = match strings.as_slice() {
+        [one] if one.contains(',') => one.split(',').map(|name| name.trim().to_owned()).collect(),
+        _ => strings,
+    };
+    Ok(Some(names))
+}
+
+/// Reads an attribute of strings of any kind.
+fn read_strings(attribute: &h5::Attribute) -> Result<Vec<String>, String> {
+    fn read<T: h5::H5Type + ToString>(attribute: &h5::Attribute) -> Result<Vec<String>, String> {
+        let strings: Vec<T> = attribute.read_raw().map_err(|error| format!("cannot be read ({error})"))?;
+        Ok(strings.iter().map(ToString::to_string).collect())
+    }
+    if attribute.size() > source::MOST_CLASSES {
+        return Err(format!("has {} names", attribute.size()));
+    }
+    match type_name(attribute) {
+        (Some(TypeDescriptor::VarLenUnicode), _) => read::<VarLenUnicode>(attribute),
+        (Some(TypeDescriptor::VarLenAscii), _) => read::<VarLenAscii>(attribute),
+        (Some(TypeDescriptor::FixedUnicode(_)), _) => read::<FixedUnicode<LONGEST_NAME>>(attribute),
+        (Some(TypeDescriptor::FixedAscii(_)), _) => read::<FixedAscii<LONGEST_NAME>>(attribute),
+        (_, found) => Err(format!("holds {found}, not strings")),
+    }
+}
