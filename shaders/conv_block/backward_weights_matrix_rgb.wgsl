@@ -4,7 +4,7 @@
 // output channels; the sum runs over pixels. A workgroup takes a run of areas of 8 rows of 16 pixels with four subgroups,
 // which take two rows each and keep their sums in tiles. Of an area its 10 x 18 pixels are staged and unfolded, 32 terms to a
 // pixel, and its gradients expanded; the load of a tile transposes the terms. The four sums are added in order in the
-// end. The areas of the batch are cut into SPLITS equal runs of SPLIT_AREAS, a number fixed by the shapes;
+// end. The areas of the batch are cut into SPLITS equal runs of SPLIT_ROWS, a number fixed by the shapes;
 // reduce/splits_direct.wgsl adds the runs in order. Scratch: SPLITS rows of 27 * OUT_C weights, then OUT_C biases. Needs
 // IN_C = 3 and OUT_C divisible by 16.
 override BATCH: u32;
@@ -15,7 +15,7 @@ override POOL_W: u32;
 override OUT_C: u32;
 override WORDS: u32;
 override SPLITS: u32;
-override SPLIT_AREAS: u32;
+override SPLIT_ROWS: u32;
 
 @group(0) @binding(1) var<storage, read> input: array<Elem>;
 @group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4<Elem>>;
@@ -47,8 +47,8 @@ fn main(
     let areas_y = (POOL_H + 3u) / 4u;
     var sums: array<TileC, 2u * TILES * TILES>;
     for (var i = 0u; i < 2u * TILES * TILES; i++) { sums[i] = TileC(); }
-    for (var i = 0u; i < SPLIT_AREAS; i++) {
-        let number = split * SPLIT_AREAS + i; // past the last: an image past the last, all zeros
+    for (var i = 0u; i < SPLIT_ROWS; i++) {
+        let number = split * SPLIT_ROWS + i; // past the last: an image past the last, all zeros
         let n = number / (areas_x * areas_y);
         let corner = vec2u(number % areas_x * 8u, number / areas_x % areas_y * 4u); // in windows
         for (var p = local; p < 10u * WIDTH * 3u; p += SUBGROUP * 4u) { picture[p] = seen(n, corner * 2u, p); } // last read before the tiles were

@@ -5,6 +5,7 @@ use super::train::Args;
 use super::{print_json, print_note, print_text};
 use crate::data::Split;
 use crate::error::Result;
+use crate::kernels::Precision;
 use crate::model::Network;
 use crate::report;
 use crate::train::checkpoint::Keeper;
@@ -155,8 +156,11 @@ impl Console {
         }
         let best = outcome.history.best();
         if outcome.refused > 0 {
+            // in mixed precision a few are how the loss scale finds its place
+            let few = weights.card.precision == Precision::Mixed && outcome.refused <= 10 + outcome.steps / 100;
+            let advice = if few { "the loss scale has adapted to that" } else { "try a smaller --learning-rate" };
             print_note(format!(
-                "{} of {} steps changed nothing, as their loss or gradient was not finite; try a smaller --learning-rate",
+                "{} of {} steps changed nothing, as their loss or gradient was not finite; {advice}",
                 outcome.refused, outcome.steps
             ));
         }

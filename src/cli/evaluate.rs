@@ -119,7 +119,7 @@ fn classify(args: &Args, weights: &Weights, dataset: &Dataset, images: &[u32]) -
     let device = args.device.open()?;
     let mut setup = Setup::inference(args.batch);
     setup.fuse = !args.device.no_fuse;
-    let (precision, profile) = device.precision(args.device.precision)?;
+    let (precision, profile) = device.precision_of_run(args.device.precision, weights.card.precision)?;
     setup.precision = precision;
     setup.choices.clone_from(&args.device.choices);
     setup.data_memory = args.device.data_memory.0;

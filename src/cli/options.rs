@@ -260,6 +260,18 @@ impl OpenDevice {
         }
     }
 
+    /// As [`OpenDevice::precision`] for a trained network: `auto` is the precision it was trained in, where the device has that.
+    ///
+    /// # Errors
+    /// As [`OpenDevice::precision`].
+    pub fn precision_of_run(&self, choice: PrecisionChoice, trained: Precision) -> Result<(Precision, Profile)> {
+        self.precision(match (choice, trained) {
+            (PrecisionChoice::Auto, Precision::Mixed) if self.profile().f16 => PrecisionChoice::Mixed,
+            (PrecisionChoice::Auto, _) => PrecisionChoice::F32,
+            (choice, _) => choice,
+        })
+    }
+
     /// An engine for a plan.
     ///
     /// # Errors

@@ -70,7 +70,7 @@ fn classify(args: &Args, weights: &Weights, pixels: Vec<u8>) -> crate::Result<Ve
     let device = args.device.open()?;
     let mut setup = Setup::inference(1);
     setup.fuse = !args.device.no_fuse;
-    let (precision, profile) = device.precision(args.device.precision)?;
+    let (precision, profile) = device.precision_of_run(args.device.precision, card.precision)?;
     setup.precision = precision;
     setup.choices.clone_from(&args.device.choices);
     setup.data_memory = args.device.data_memory.0;

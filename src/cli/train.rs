@@ -185,7 +185,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
 
     let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
     let settings = Settings { per_submit, ..settings };
-    let identity = identity(&args, &profile, &dataset, card(&args, model, &dataset, &split))?;
+    let identity = identity(&args, &profile, &dataset, Card { precision, ..card(&args, model, &dataset, &split) })?;
     let (folder, identity, state) = match resumed {
         Some(Resumed { folder, checkpoint: Checkpoint { identity: own, state } }) => {
             folder.rewind()?.into_iter().for_each(print_note);
@@ -275,6 +275,7 @@ fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
         data: dataset.name.clone(),
         seed: args.seed,
         split_hash: split.hash.clone(),
+        precision: Precision::F32,
         epochs: 0,
         step: 0,
         val_accuracy: None,

@@ -3,7 +3,7 @@
 //! Sums are f32 in every kernel. Mixed precision stores activations, their gradients and a copy of the weights in f16;
 //! parameters, their gradients, moments and the loss stay f32 (Micikevicius et al., "Mixed Precision Training", ICLR 2018).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Type of a tensor's elements. Bytes (pixels, winner codes) travel four to a u32, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ impl Element {
 }
 
 /// What activations and multiplied weights are stored in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// f32.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::{open_bounded, write_whole};
+use crate::kernels::Precision;
 use crate::model::{Model, Network};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct Card {
     pub seed: u64,
     /// Hash of the split.
     pub split_hash: String,
+    /// What activations and multiplied weights were stored in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Whole epochs trained.
     pub epochs: u32,
     /// Optimizer steps trained, those of an epoch that was cut off included.
@@ -171,6 +175,7 @@ mod tests {
             data: "test".into(),
             seed: 1,
             split_hash: "abc".into(),
+            precision: Precision::Mixed,
             epochs: 2,
             step: 34,
             val_accuracy: Some(0.5),

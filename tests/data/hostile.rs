@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use galaxy_gpu::data::{Sky, Split, picture, read_picture, write_hdf5};
+use galaxy_gpu::kernels::Precision;
 use galaxy_gpu::model::{Layer, Model, initialise};
 use galaxy_gpu::train::history::{EpochRecord, History};
 use galaxy_gpu::train::{Card, PREPROCESSING, Weights};
@@ -205,6 +206,7 @@ fn weights() {
         data: "test".into(),
         seed: 1,
         split_hash: "abc".into(),
+        precision: Precision::F32,
         epochs: 2,
         step: 34,
         val_accuracy: Some(0.5),
