@@ -148,6 +148,6 @@ fn an_overflow_refuses_the_step_and_halves_the_loss_scale() {
     assert!(metrics.last().unwrap().gradient_squares.is_finite(), "the scale has come down to what fits");
     let [scale, _, since, _] = read(&mut engine, "loss_scale")[..] else { panic!("four numbers") };
     let taken = metrics.iter().filter(|step| step.gradient_squares.is_finite()).count();
-    assert!(scale < 8_388_608.0 && scale >= 1.0 && since == taken as f32, "{scale} for {since} steps of {taken}");
+    assert!((1.0..8_388_608.0).contains(&scale) && since == taken as f32, "{scale} for {since} steps of {taken}");
     assert_ne!(read(&mut engine, "parameters"), before);
 }

@@ -16,7 +16,7 @@
 //! sentence. This file knows nothing of the cache's format.
 //!
 //! **Memory**, whatever the file says: the child 4 GiB, where the system can bound a process; the parent labels and positions of
-//! [`MOST_ROWS`] images (about 1.3 GB, 20 bytes an image and as much again while they arrive), 20 MB of places, and what `chunks.rs`
+//! `MOST_ROWS` images (about 1.3 GB, 20 bytes an image and as much again while they arrive), 20 MB of places, and what `chunks.rs`
 //! states.
 
 mod child;
