@@ -174,7 +174,7 @@ fn module(gpu: &Gpu, (prelude, shader): (Prelude, Shader), checked: bool) -> Res
         )]
         // SAFETY: these are the crate's own kernels. Their indices stay inside the bound ranges, whose sizes the
         // contracts state, and their loops end: the tests run every implementation and case with the checks on and with
-        // guard bytes around each range, and then without the checks.
+        // guard bytes around each range.
         unsafe {
             gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }
