@@ -3,6 +3,12 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !galaxy_gpu::engine::gpu::panic_is_caught() {
+            report(panic);
+        }
+    }));
     match galaxy_gpu::cli::run() {
         Ok(code) => code,
         Err(error) => {

@@ -49,7 +49,7 @@ fn step(store: Option<&Memory>) -> Vec<u32> {
     let rig = Rig::new(&Model::preset("conv3").unwrap(), (16, 16), 10, 7, 3);
     let gpu = Gpu::open(None).unwrap();
     if let Some(store) = store {
-        gpu.keep_pipelines(Box::new(store.clone()));
+        gpu.keep_pipelines(std::sync::Arc::new(store.clone()));
     }
     let mut engine = rig.on_gpu(&gpu, false);
     engine.run(Program::Train, &[adam(1, 0, 3)]).unwrap();

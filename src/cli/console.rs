@@ -4,12 +4,12 @@ use super::progress::Bar;
 use super::train::Args;
 use super::{print_json, print_note, print_text};
 use crate::data::Split;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::Precision;
 use crate::model::Network;
 use crate::report;
 use crate::train::checkpoint::Keeper;
-use crate::train::history::EpochRecord;
+use crate::train::history::{EpochRecord, History};
 use crate::train::{
     Card, Checkpoint, Identity, Moment, Outcome, Progress, RunFolder, Session, Settings, State, Watch, Weights, resume,
     train,
@@ -81,7 +81,7 @@ impl Console {
         args: &Args,
         folder: RunFolder,
         identity: Identity,
-        state: Option<&State>,
+        state: Option<&Arc<State>>,
         images: usize,
     ) -> anyhow::Result<Self> {
         if !folder.is_locked() {
@@ -90,12 +90,10 @@ impl Console {
         let steps_per_epoch = images.div_ceil(args.batch) as u32;
         let mut card = identity.card.clone();
         let (mut before, mut steps) = (0, 0);
-        if let Some(State { standing, .. }) = state {
+        if let Some(standing) = state.map(|state| &state.standing) {
             let epochs = &standing.history.epochs;
             (before, steps) = (epochs.len() * images + standing.position, standing.steps);
-            if let Some(last) = epochs.last() {
-                card = card.after(last.epoch, last.epoch * steps_per_epoch, Some(last.val_accuracy));
-            }
+            card = card_after(&card, epochs.last(), steps_per_epoch);
             if !args.json {
                 let epoch = epochs.len() + 1;
                 print_text(format!("resumed  in epoch {epoch}, {} images in, step {steps}\n", standing.position))?;
@@ -125,7 +123,7 @@ impl Console {
         network: &Network,
         split: &Split,
         settings: &Settings,
-        state: Option<&State>,
+        state: Option<&Arc<State>>,
     ) -> anyhow::Result<()> {
         let outcome = match state {
             Some(state) => resume(session, split, settings, state, &mut self)?,
@@ -155,7 +153,15 @@ impl Console {
             print_note(error);
         }
         let best = outcome.history.best();
-        if outcome.refused > 0 {
+        let failure = outcome.failure.clone().map_or(Ok(()), Err);
+        if matches!(failure, Err(Error::Device { .. })) {
+            let folder = folder.display();
+            print_note(format!(
+                "everything up to step {} is saved; `train --resume {folder}` goes on from there",
+                outcome.steps
+            ));
+        }
+        if outcome.refused > 0 && outcome.failure.is_none() {
             // in mixed precision a few are how the loss scale finds its place
             let few = weights.card.precision == Precision::Mixed && outcome.refused <= 10 + outcome.steps / 100;
             let advice = if few { "the loss scale has adapted to that" } else { "try a smaller --learning-rate" };
@@ -171,9 +177,12 @@ impl Console {
                 "epochs": outcome.history.epochs,
                 "steps": outcome.steps,
                 "refused_steps": outcome.refused,
+                "roll_backs": outcome.roll_backs,
+                "failure": outcome.failure.as_ref().map(ToString::to_string),
                 "best": best,
                 "weights_hash": weights.hash(),
-            }));
+            }))
+            .and(Ok(failure?));
         }
         let mut text = String::new();
         if outcome.stopped {
@@ -184,7 +193,16 @@ impl Console {
         }
         text += &format!("weights  hash {}\n", weights.hash());
         text += &format!("run      {} (history.csv, curves.png, weights/)\n", folder.display());
-        print_text(text)
+        print_text(text)?;
+        Ok(failure?)
+    }
+}
+
+/// A card of the weights at the end of an epoch, or of those before the first.
+fn card_after(card: &Card, epoch: Option<&EpochRecord>, steps_per_epoch: u32) -> Card {
+    match epoch {
+        Some(last) => card.after(last.epoch, last.epoch * steps_per_epoch, Some(last.val_accuracy)),
+        None => card.after(0, 0, None),
     }
 }
 
@@ -197,9 +215,9 @@ impl Watch for Console {
         self.bar.progress(progress);
     }
 
-    fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
-        self.card = self.card.after(record.epoch, record.epoch * self.steps_per_epoch, Some(record.val_accuracy));
-        let weights = Weights { card: self.card.clone(), tensors: weights()? };
+    fn epoch(&mut self, record: &EpochRecord, parameters: Vec<Vec<f32>>) -> Result<()> {
+        self.card = card_after(&self.card, Some(record), self.steps_per_epoch);
+        let weights = Weights { card: self.card.clone(), tensors: parameters };
         if let Err(error) = self.folder.epoch(record, &weights) {
             self.bar.suspend(|| print_note(format!("{error}; training goes on, and it is tried again")));
         }
@@ -213,7 +231,16 @@ impl Watch for Console {
         self.rhythm.due(moment, steps, self.keeper.is_busy())
     }
 
-    fn keep(&mut self, state: State) {
+    fn undo(&mut self, history: &History) {
+        self.folder.undo(history);
+        self.card = card_after(&self.card, history.epochs.last(), self.steps_per_epoch);
+    }
+
+    fn note(&mut self, text: String) {
+        self.bar.suspend(|| print_note(text));
+    }
+
+    fn keep(&mut self, state: Arc<State>) {
         let checkpoint = Checkpoint { identity: self.identity.clone(), state };
         if let Err(error) = self.keeper.keep(checkpoint) {
             self.bar.suspend(|| no_checkpoint(error));

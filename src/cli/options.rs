@@ -2,7 +2,7 @@
 
 use crate::data::hdf5::Reader;
 use crate::data::{Dataset, LoadOptions, Split, simulate};
-use crate::engine::gpu::PipelineStore;
+use crate::engine::gpu::{PATIENCE, PipelineStore};
 use crate::engine::validate::test_matrices;
 use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Which data.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
@@ -152,9 +153,17 @@ pub struct DeviceOptions {
     /// Device memory for images: a larger data set is streamed, with the same results; auto streams what does not fit
     #[arg(long, value_name = "auto|BYTES", default_value = "auto", value_parser = data_memory)]
     pub data_memory: DataMemory,
+    /// Seconds that the device may work at one submission before it counts as hung
+    #[arg(long, value_name = "SECONDS", default_value_t = default_timeout(), value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(default = "default_timeout")]
+    pub timeout: u32,
     /// Let the driver check every access of every kernel (slower)
     #[arg(long)]
     pub checked: bool,
+}
+
+fn default_timeout() -> u32 {
+    PATIENCE.as_secs() as u32
 }
 
 /// Bytes of device memory for images, such as 512MiB; `None` for as many as there are.
@@ -194,8 +203,9 @@ impl DeviceOptions {
         match self.device {
             Device::Gpu => {
                 let gpu = Gpu::open(self.adapter.as_deref())?;
+                gpu.set_patience(Duration::from_secs(self.timeout.into()));
                 if let Some(folder) = cache_folder() {
-                    gpu.keep_pipelines(Box::new(PipelineFolder(folder)));
+                    gpu.keep_pipelines(Arc::new(PipelineFolder(folder)));
                 }
                 Ok(OpenDevice::Gpu(gpu))
             }

@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory};
 use serde_json::{Map, Value};
 
 /// Options that may be given with `--resume`. Either they change no result, or what they name is compared by content.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
     "model",
     "data",
     "split",
@@ -17,6 +17,7 @@ const FREE: [&str; 11] = [
     "adapter",
     "data_memory",
     "checked",
+    "timeout",
     "steps_per_submit",
     "checkpoint_every",
     "checkpoint_minutes",

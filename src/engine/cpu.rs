@@ -239,6 +239,7 @@ where
             Store::Index(values) => bytemuck::cast_slice(&values[range]).to_vec(),
         })
     }
+
     fn clock(&self) -> &'static str {
         "wall"
     }
@@ -260,5 +261,16 @@ where
             timeline.steps.push(vec![Span { start, seconds: clock.elapsed().as_secs_f64() - start }]);
         }
         Ok(timeline)
+    }
+
+    fn run_alone(&mut self, program: Program, number: usize, params: &StepParams) -> Result<()> {
+        let step = self.plan.steps(program)[number].clone();
+        self.run_step(&step, params);
+        Ok(())
+    }
+
+    fn renew(&mut self) -> Result<()> {
+        *self = Self::new(self.plan.clone());
+        Ok(())
     }
 }

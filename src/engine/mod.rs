@@ -109,6 +109,20 @@ pub trait Engine {
     /// # Errors
     /// The device is lost.
     fn timeline(&mut self, program: Program, params: &StepParams) -> Result<Timeline>;
+
+    /// Runs the step of this number of a program alone, after everything queued before: what it writes can then be read, also
+    /// what a later step of the program would overwrite.
+    ///
+    /// # Errors
+    /// The device is lost.
+    fn run_alone(&mut self, program: Program, number: usize, params: &StepParams) -> Result<()>;
+
+    /// Begins anew for the same plan after a device has failed: with another device where there was one. The contents of all
+    /// tensors are lost, and so is what was queued.
+    ///
+    /// # Errors
+    /// The device does not come back.
+    fn renew(&mut self) -> Result<()>;
 }
 
 /// Reads a tensor of floats, of either width.

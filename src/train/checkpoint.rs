@@ -1,8 +1,9 @@
 //! Checkpoints: a training's state and what it belongs to, in one file that is whole or not there.
 //!
 //! `RUN/checkpoint/current.safetensors` is the newest, `previous.safetensors` the one before: it stays until the newer one is
-//! safe on disk. A file is a safetensors file of the device's tensors and of the sums of the running epoch (`totals`, f64, as
-//! JSON has no NaN). Everything else is a description in its metadata, with the BLAKE3 of all that can be read back.
+//! safe on disk. A file is a safetensors file of the device's tensors (within an epoch also those of the state
+//! that a training goes back to should it diverge) and of the sums of the running epoch (`totals`, f64, as JSON has no NaN). Everything else is a
+//! description in its metadata, with the BLAKE3 of all that can be read back.
 
 use super::history::History;
 use super::session::Totals;
@@ -18,13 +19,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// The only key of the metadata.
 const KEY: &str = "galaxy-gpu checkpoint";
 /// Version of the layout that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const TOTALS: &str = "totals";
+/// Before the names of the tensors of [`State::sound`].
+const SOUND: &str = "sound/";
 /// Bytes of pixels that the hash of a data set covers: all of them, or as many images spread over it.
 const HASHED_BYTES: usize = 4 << 30;
 
@@ -51,7 +55,7 @@ pub struct Checkpoint {
     /// What it is.
     pub identity: Identity,
     /// How far it has come.
-    pub state: State,
+    pub state: Arc<State>,
 }
 
 /// Hash of labels, names of classes and pixels (BLAKE3, 16 hexadecimal digits). Of more than 4 GiB of pixels it covers as many
@@ -118,11 +122,35 @@ struct Sealed {
 #[derive(Serialize, Deserialize)]
 struct Description {
     identity: Identity,
-    steps: u32,
-    refused: u32,
-    position: usize,
+    counts: Counts,
+    sound: Option<Counts>,
     /// The text of the history file.
     history: String,
+}
+
+/// The whole numbers of a [`Standing`].
+#[derive(Serialize, Deserialize)]
+struct Counts {
+    epochs: usize,
+    steps: u32,
+    refused: u32,
+    streak: u32,
+    roll_backs: u32,
+    position: usize,
+}
+
+impl Counts {
+    fn of(standing: &Standing) -> Self {
+        let &Standing { ref history, steps, refused, streak, roll_backs, position, .. } = standing;
+        Self { epochs: history.epochs.len(), steps, refused, streak, roll_backs, position }
+    }
+
+    /// With as much of a history as these are of.
+    fn standing(self, history: &History) -> Standing {
+        let Self { epochs, steps, refused, streak, roll_backs, position } = self;
+        let history = History { epochs: history.epochs.iter().take(epochs).cloned().collect() };
+        Standing { history, steps, refused, streak, roll_backs, position, ..Standing::default() }
+    }
 }
 
 /// Why a checkpoint cannot be used.
@@ -138,14 +166,21 @@ enum Flaw {
 impl Checkpoint {
     /// The file's bytes.
     fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let Standing { history, steps, refused, position, totals, seconds } = &self.state.standing;
-        let history = String::from_utf8(history.to_csv().map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
-        let (identity, steps, refused, position) = (self.identity.clone(), *steps, *refused, *position);
-        let description = Description { identity, steps, refused, position, history };
+        let State { standing, tensors: kept, sound } = &*self.state;
+        let history = standing.history.to_csv().map_err(|e| e.to_string())?;
+        let description = Description {
+            identity: self.identity.clone(),
+            counts: Counts::of(standing),
+            sound: sound.as_ref().map(|sound| Counts::of(&sound.standing)),
+            history: String::from_utf8(history).map_err(|e| e.to_string())?,
+        };
         let description = serde_json::to_string(&description).map_err(|e| e.to_string())?;
-        let sums = [totals.loss, totals.hits, totals.count, *seconds];
+        let sums = [standing.totals.loss, standing.totals.hits, standing.totals.count, standing.seconds];
+        let of_sound = sound.iter().flat_map(|sound| &sound.tensors);
+        let of_sound: Vec<(String, &DeviceTensor)> = of_sound.map(|t| (format!("{SOUND}{}", t.name), t)).collect();
         let mut tensors: Vec<(&str, Dtype, &[u8])> = vec![(TOTALS, Dtype::F64, bytemuck::cast_slice(&sums))];
-        tensors.extend(self.state.tensors.iter().map(|t| (&t.name[..], dtype(t.element), &t.bytes[..])));
+        tensors.extend(kept.iter().map(|t| (&t.name[..], dtype(t.element), &t.bytes[..])));
+        tensors.extend(of_sound.iter().map(|(name, t)| (&name[..], dtype(t.element), &t.bytes[..])));
         let checksum = checksum(&description, &mut tensors);
         let sealed = serde_json::to_string(&Sealed { version: VERSION, checksum, description });
         let metadata = HashMap::from([(KEY.to_owned(), sealed.map_err(|e| e.to_string())?)]);
@@ -179,11 +214,10 @@ impl Checkpoint {
         if checksum(&sealed.description, &mut tensors) != sealed.checksum {
             return Err(damaged(&"its checksum is wrong"));
         }
-        let Description { identity, steps, refused, position, history } =
+        let Description { identity, counts, sound, history } =
             serde_json::from_str(&sealed.description).map_err(|e| damaged(&e))?;
         let history = History::from_csv(history.as_bytes()).map_err(|e| damaged(&e))?;
-        let mut standing = Standing { history, steps, refused, position, ..Standing::default() };
-        let mut kept = Vec::new();
+        let (mut standing, mut kept, mut sound_tensors) = (counts.standing(&history), Vec::new(), Vec::new());
         for (name, dtype, bytes) in tensors {
             if name == TOTALS {
                 let sums = bytemuck::pod_collect_to_vec::<u8, f64>(bytes);
@@ -192,9 +226,16 @@ impl Checkpoint {
                 continue;
             }
             let element = element(dtype).ok_or_else(|| damaged(&format!("tensor {name} is {dtype:?}")))?;
-            kept.push(DeviceTensor { name: name.to_owned(), element, bytes: bytes.to_vec() });
+            let (own, group) = match name.strip_prefix(SOUND) {
+                Some(own) => (own, &mut sound_tensors),
+                None => (name, &mut kept),
+            };
+            group.push(DeviceTensor { name: own.to_owned(), element, bytes: bytes.to_vec() });
         }
-        Ok(Self { identity, state: State { standing, tensors: kept } })
+        let of_sound =
+            |counts: Counts| State { standing: counts.standing(&history), tensors: sound_tensors, sound: None };
+        let state = State { standing, tensors: kept, sound: sound.map(of_sound).map(Arc::new) };
+        Ok(Self { identity, state: Arc::new(state) })
     }
 
     fn read(path: &Path) -> Result<Self, Flaw> {

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod checkpoint;
+mod diagnose;
 pub mod history;
 pub mod metrics;
 mod optimizer;
@@ -23,8 +24,9 @@ pub use state::{DeviceTensor, Standing, State};
 pub use training::{resume, train};
 pub use weights::{Card, PREPROCESSING, Weights};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use history::{EpochRecord, History};
+use std::sync::Arc;
 
 /// What to train, beside the session's own setup.
 #[derive(Clone, Debug)]
@@ -76,11 +78,17 @@ pub trait Watch {
     /// Some steps have ended.
     fn progress(&mut self, progress: Progress);
 
-    /// An epoch has ended; `weights` reads the parameters of this moment.
+    /// An epoch has ended, with these parameters in the model's order.
     ///
     /// # Errors
     /// Whatever keeps the watcher from writing down what must not be lost.
-    fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()>;
+    fn epoch(&mut self, record: &EpochRecord, parameters: Vec<Vec<f32>>) -> Result<()>;
+
+    /// Training went back to where only these epochs had ended.
+    fn undo(&mut self, _history: &History) {}
+
+    /// Something went wrong, and training goes on.
+    fn note(&mut self, _text: String) {}
 
     /// Whether to keep the state of this moment, `steps` optimizer steps into the training.
     fn due(&mut self, _moment: Moment, _steps: u32) -> bool {
@@ -88,7 +96,7 @@ pub trait Watch {
     }
 
     /// A state that was due.
-    fn keep(&mut self, _state: State) {}
+    fn keep(&mut self, _state: Arc<State>) {}
 
     /// Whether to end after the running steps; asked before each submission, of training and of validation.
     fn stop(&self) -> bool;
@@ -104,8 +112,12 @@ pub struct Outcome {
     pub steps: u32,
     /// Steps that changed nothing, as their loss or gradient was not finite.
     pub refused: u32,
+    /// How often it went back to where it was sound, each time with a lower rate.
+    pub roll_backs: u32,
     /// Whether the watcher stopped it.
     pub stopped: bool,
+    /// Why it could not go on; the rest is then the newest sound state.
+    pub failure: Option<Error>,
 }
 
 #[cfg(test)]
@@ -127,9 +139,13 @@ mod tests {
     impl Watch for Stopper {
         fn progress(&mut self, _: Progress) {}
 
-        fn epoch(&mut self, _: &EpochRecord, _: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
+        fn epoch(&mut self, _: &EpochRecord, _: Vec<Vec<f32>>) -> Result<()> {
             self.records += 1;
             Ok(())
+        }
+
+        fn undo(&mut self, history: &History) {
+            self.records = history.epochs.len() as u32;
         }
 
         fn stop(&self) -> bool {
@@ -169,9 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn refused_steps_are_counted() {
-        // The first step makes all parameters enormous; no later one has finite gradients.
-        let (outcome, _) = stopped(100, 1e30);
-        assert_eq!((outcome.steps, outcome.refused), (8, 7));
+    fn a_training_that_cannot_recover_ends_where_it_was_sound_and_names_the_layer() {
+        // The first step makes all parameters enormous; no later one has finite gradients, at a 64th of the rate neither.
+        let (outcome, records) = stopped(1000, 1e30);
+        assert_eq!((outcome.steps, outcome.refused, outcome.roll_backs, records), (0, 20, 3, 0));
+        let message = outcome.failure.unwrap().to_string();
+        assert!(message.contains("conv_block.forward of layer conv2d_1 writes"), "{message}");
+        assert!(message.contains("--learning-rate below"), "{message}");
+        assert!(outcome.parameters.iter().flatten().all(|value| value.abs() < 1.0));
     }
 }

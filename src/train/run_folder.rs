@@ -116,6 +116,12 @@ impl RunFolder {
         self.finish(weights)
     }
 
+    /// Forgets the epochs beyond these, which have been undone; the file follows with the next epoch. The best weights stay, even
+    /// if they are those of an epoch that was undone, until an epoch is the best of the history.
+    pub fn undo(&mut self, history: &History) {
+        self.history = history.clone();
+    }
+
     /// Writes the last weights, and whatever could not be written before. A folder that has vanished is made again.
     ///
     /// # Errors

@@ -132,6 +132,9 @@ pub struct Session<'a> {
     batch: usize,
     rows: usize,
     precision: Precision,
+    dataset: &'a Dataset,
+    /// Where on the device the whole data set lies; empty where it is streamed.
+    windows: Vec<Window>,
     /// Where the images come from that the device does not hold.
     stream: Option<Stream<'a>>,
 }
@@ -182,36 +185,48 @@ impl<'a> Session<'a> {
         let (plan, graph, shards) = plan_with(network, dataset.len(), setup, profile, streamed)?;
         let parameters = graph.parameters.iter().map(|parameter| (parameter.values, parameter.half)).collect();
         let engine = make_engine(plan)?;
-        let rows = dataset.len();
-        let Setup { batch, precision, .. } = *setup;
-        let mut session = Self { engine, parameters, batch, rows, precision, stream: None };
         let windows = shards.iter().enumerate().map(|(number, &part)| {
-            let tensor = |name: &str| session.engine.plan().tensor(&format!("{name}.{number}"));
+            let tensor = |name: &str| engine.plan().tensor(&format!("{name}.{number}"));
             Ok(Window { pixels: tensor("pixels")?, shard: tensor("shard")?, part })
         });
         let windows = windows.collect::<Result<Vec<Window>>>()?;
-        if streamed {
-            let positions: Vec<u32> = (0..rows as u32).collect();
-            session.write("positions", bytemuck::cast_slice(&positions))?;
-            session.stream = Some(Stream::new(dataset, windows));
-        } else {
-            session.upload(dataset, &windows)?;
-        }
-        session.write("loss_scale", bytemuck::cast_slice(&session.first_loss_scale()))?;
-        session.write("labels", bytemuck::cast_slice(&dataset.labels))?;
-        session.write("class_weights", bytemuck::cast_slice(&vec![1.0f32; network.classes]))?;
-        // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
-        session.engine.wait()?;
+        let (windows, stream) = match streamed {
+            true => (Vec::new(), Some(Stream::new(dataset, windows))),
+            false => (windows, None),
+        };
+        let (rows, batch, precision) = (dataset.len(), setup.batch, setup.precision);
+        let mut session = Self { engine, parameters, batch, rows, precision, dataset, windows, stream };
+        session.fill()?;
         Ok(session)
     }
 
-    fn upload(&mut self, dataset: &Dataset, windows: &[Window]) -> Result<()> {
-        let image = dataset.image_bytes();
-        for Window { pixels, shard, part } in windows {
-            self.engine.write(*pixels, &dataset.pixels[part.first * image..(part.first + part.count) * image])?;
+    /// Goes on with another device after this one has failed. Parameters, the rest of a training's state and the order of
+    /// images are to be set again.
+    ///
+    /// # Errors
+    /// The device does not come back, or fails again.
+    pub fn renew(&mut self) -> Result<()> {
+        self.engine.renew()?;
+        self.fill()
+    }
+
+    /// Writes everything that training does not change.
+    fn fill(&mut self) -> Result<()> {
+        let image = self.dataset.image_bytes();
+        for Window { pixels, shard, part } in &self.windows {
+            let bytes = &self.dataset.pixels[part.first * image..(part.first + part.count) * image];
+            self.engine.write(*pixels, bytes)?;
             self.engine.write(*shard, bytemuck::cast_slice(&[part.first as u32, part.count as u32]))?;
         }
-        Ok(())
+        if self.streams() {
+            let positions: Vec<u32> = (0..self.rows as u32).collect();
+            self.write("positions", bytemuck::cast_slice(&positions))?;
+        }
+        self.write("loss_scale", bytemuck::cast_slice(&self.first_loss_scale()))?;
+        self.write("labels", bytemuck::cast_slice(&self.dataset.labels))?;
+        self.write("class_weights", bytemuck::cast_slice(&vec![1.0f32; self.dataset.classes.len()]))?;
+        // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
+        self.engine.wait().map(drop)
     }
 
     fn first_loss_scale(&self) -> [f32; reduce::LOSS_SCALE] {
@@ -264,12 +279,17 @@ impl<'a> Session<'a> {
         };
         // one copy instead of one for each tensor, each of which would wait for the device
         let values = read_floats(engine, bank)?;
-        let tensors = self.parameters.iter().map(|&(id, _)| &engine.plan().tensors[id]);
-        let cut = tensors.filter_map(|tensor| match tensor.storage {
-            Storage::Bank(_, first) => Some(values[first..first + tensor.elements].to_vec()),
+        Ok(self.cut(&values))
+    }
+
+    /// Each parameter out of their bank, in the model's order.
+    pub(super) fn cut(&self, bank: &[f32]) -> Vec<Vec<f32>> {
+        let tensors = self.parameters.iter().map(|&(id, _)| &self.engine.plan().tensors[id]);
+        let values = tensors.filter_map(|tensor| match tensor.storage {
+            Storage::Bank(_, first) => bank.get(first..first + tensor.elements).map(<[f32]>::to_vec),
             _ => None,
         });
-        Ok(cut.collect())
+        values.collect()
     }
 
     /// Says which image stands at which position, from position `first` on.

@@ -7,6 +7,8 @@ use super::session::{Session, Totals};
 use crate::error::{Error, Result};
 use crate::graph::Bank;
 use crate::kernels::Element;
+use half::f16;
+use std::sync::Arc;
 
 /// What a device holds that training changes. The copy of the parameters in f16 is taken as it is, since a device need not
 /// round as the host does.
@@ -28,6 +30,10 @@ pub struct Standing {
     pub steps: u32,
     /// Steps that changed nothing, as their loss or gradient was not finite.
     pub refused: u32,
+    /// How many of them were the last ones.
+    pub streak: u32,
+    /// How often the training went back to where it was sound, each time with a lower rate.
+    pub roll_backs: u32,
     /// Images of the running epoch that have been trained on, in its order.
     pub position: usize,
     /// What those images measured.
@@ -54,6 +60,20 @@ pub struct State {
     pub standing: Standing,
     /// What the device holds.
     pub tensors: Vec<DeviceTensor>,
+    /// The state that a training which diverges goes back to: the newest at the end of an epoch whose last step was not refused, or
+    /// the first of all. `None` where that is this state.
+    pub sound: Option<Arc<State>>,
+}
+
+impl State {
+    /// Whether every number of the device's is finite.
+    pub fn is_finite(&self) -> bool {
+        self.tensors.iter().all(|DeviceTensor { element, bytes, .. }| match element {
+            Element::F32 => bytes.as_chunks().0.iter().all(|&word| f32::from_le_bytes(word).is_finite()),
+            Element::F16 => bytes.as_chunks().0.iter().all(|&word| f16::from_le_bytes(word).is_finite()),
+            Element::U32 => true,
+        })
+    }
 }
 
 impl Session<'_> {
@@ -72,6 +92,13 @@ impl Session<'_> {
             tensors.push(DeviceTensor { name: name.to_owned(), element: about.element, bytes });
         }
         Ok(tensors)
+    }
+
+    /// The parameters among the tensors of a state of this session, in the model's order.
+    pub fn parameters_of(&self, tensors: &[DeviceTensor]) -> Vec<Vec<f32>> {
+        let bank = tensors.iter().find(|tensor| tensor.name == Bank::Parameters.name());
+        let values = bank.map(|bank| bytemuck::pod_collect_to_vec::<u8, f32>(&bank.bytes)).unwrap_or_default();
+        self.cut(&values)
     }
 
     /// Brings the device to a state that [`Session::device_state`] has read in a session of the same network and precision.

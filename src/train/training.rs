@@ -1,22 +1,38 @@
-//! The loop over epochs and steps, from the start or from where an earlier process left off.
+//! The loop over epochs and steps: from the start, from where an earlier process left off, and on from where it failed.
 
+use super::diagnose::origin;
 use super::history::EpochRecord;
 use super::session::{Session, Totals};
 use super::state::{Standing, State};
 use super::{Moment, Outcome, Progress, Settings, Watch};
 use crate::data::{Split, epoch_order};
 use crate::engine::Metrics;
-use crate::error::Result;
-use crate::kernels::StepParams;
+use crate::error::{Error, Result};
+use crate::kernels::{Precision, StepParams};
 use crate::model::{Network, initialise};
 use crate::plan::Program;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
+
+/// Refused steps in a row after which a training counts as diverged.
+const PATIENCE: u32 = 5;
+/// Refusals that bring the largest loss scale of mixed precision down to 1; only those after them tell of divergence.
+const HALVINGS: u32 = 24;
+/// How often a diverged training may go back to its last sound state.
+const MOST_ROLL_BACKS: u32 = 3;
+/// Factor on the learning rate each time it does; a power of two, so that rates stay as exact as they were given.
+const RATE_CUT: f32 = 0.25;
 
 /// Trains from seeded weights over the training side of a split, and measures the test side after each epoch. Where the
 /// watcher stops it, the epoch it is in has no record, but its steps count and its parameters are those of that moment.
 ///
+/// A training that diverges goes back to the end of its last sound epoch with a lower rate, three times at most. A device that fails is
+/// set up anew, and training goes on from the newest state in memory: once, and again when an epoch has ended since.
+/// What cannot go on ends with [`Outcome::failure`] and the newest sound state.
+///
 /// # Errors
-/// A lost device, or what the watcher could not write down.
+/// A device that is lost before the first step.
 pub fn train(
     session: &mut Session,
     network: &Network,
@@ -26,7 +42,8 @@ pub fn train(
 ) -> Result<Outcome> {
     let start: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, settings.seed)).collect();
     session.set_parameters(&start)?;
-    Training { session, split, settings, watch, standing: Standing::default(), clock: Instant::now() }.run()
+    let state = State { standing: Standing::default(), tensors: session.device_state()?, sound: None };
+    Training::at(Arc::new(state), session, split, settings, watch).run()
 }
 
 /// Goes on from a state. With the session, split and settings of the training it was taken from, the end is that of a
@@ -39,12 +56,11 @@ pub fn resume(
     session: &mut Session,
     split: &Split,
     settings: &Settings,
-    state: &State,
+    state: &Arc<State>,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
     session.set_device_state(&state.tensors)?;
-    let standing = state.standing.clone();
-    Training { session, split, settings, watch, standing, clock: Instant::now() }.run()
+    Training::at(state.clone(), session, split, settings, watch).run()
 }
 
 struct Training<'t, 's> {
@@ -53,26 +69,67 @@ struct Training<'t, 's> {
     settings: &'t Settings,
     watch: &'t mut dyn Watch,
     standing: Standing,
+    /// Steps whose metrics have not arrived, the oldest first.
+    queued: VecDeque<StepParams>,
+    /// The newest state that was read from the device.
+    newest: Arc<State>,
+    /// The state to go back to, see [`State::sound`].
+    sound: Arc<State>,
+    /// Epochs that had ended when the device was last set up anew.
+    renewed: Option<usize>,
     /// When the running epoch began, or went on.
     clock: Instant,
 }
 
-impl Training<'_, '_> {
+/// Why an epoch does not go on.
+enum Halt {
+    /// The watcher stopped it.
+    Stopped,
+    /// Nothing is learnt any more since this step.
+    Diverged(StepParams),
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl<'t, 's> Training<'t, 's> {
+    /// At a state that the session's device is in.
+    fn at(
+        state: Arc<State>,
+        session: &'t mut Session<'s>,
+        split: &'t Split,
+        settings: &'t Settings,
+        watch: &'t mut dyn Watch,
+    ) -> Self {
+        let (standing, sound) = (state.standing.clone(), state.sound.as_ref().unwrap_or(&state).clone());
+        let (queued, newest, clock) = (VecDeque::new(), state, Instant::now());
+        Self { session, split, settings, watch, standing, queued, newest, sound, renewed: None, clock }
+    }
+
     fn run(mut self) -> Result<Outcome> {
-        let mut stopped = false;
-        while self.epoch_number() <= self.settings.epochs {
-            if !self.epoch()? {
-                stopped = true;
-                break;
-            }
-            if self.epoch_number() <= self.settings.epochs {
-                self.keep(Moment::Epoch)?;
-            }
+        let mut reached = self.epochs();
+        let (stopped, failure) = loop {
+            reached = match reached {
+                Ok(()) => break (false, None),
+                Err(Halt::Stopped) => break (true, None),
+                Err(Halt::Diverged(step)) => self.roll_back(&step).and_then(|()| self.epochs()),
+                Err(Halt::Failed(error)) => match self.renew(error) {
+                    Ok(()) => self.epochs(),
+                    Err(error) => break (false, Some(error)),
+                },
+            };
+        };
+        if self.watch.due(Moment::End, self.newest.standing.steps) {
+            self.watch.keep(self.newest.clone());
         }
-        self.keep(Moment::End)?;
-        let parameters = self.session.parameters()?;
-        let Standing { history, steps, refused, .. } = self.standing;
-        Ok(Outcome { history, parameters, steps, refused, stopped })
+        let parameters = self.session.parameters_of(&self.newest.tensors);
+        let Standing { history, steps, .. } = self.newest.standing.clone();
+        let Standing { refused, roll_backs, .. } = self.standing;
+        Ok(Outcome { history, parameters, steps, refused, roll_backs, stopped, failure })
     }
 
     /// Number of the running epoch, from 1.
@@ -80,8 +137,19 @@ impl Training<'_, '_> {
         self.standing.history.epochs.len() as u32 + 1
     }
 
-    /// The rest of an epoch; false where the watcher stopped it.
-    fn epoch(&mut self) -> Result<bool> {
+    fn epochs(&mut self) -> Result<(), Halt> {
+        while self.epoch_number() <= self.settings.epochs {
+            self.epoch()?;
+            let goes_on = self.epoch_number() <= self.settings.epochs;
+            if goes_on && self.watch.due(Moment::Epoch, self.standing.steps) {
+                self.watch.keep(self.newest.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The rest of an epoch.
+    fn epoch(&mut self) -> Result<(), Halt> {
         self.clock = Instant::now();
         let Split { train, test, .. } = self.split;
         let epoch = self.epoch_number();
@@ -89,10 +157,8 @@ impl Training<'_, '_> {
         let done = self.standing.position.min(train.len());
         let [training, test] = [(done, train.len() - done), (train.len(), test.len())]
             .map(|(first, count)| self.session.submissions(first, count, self.settings.per_submit));
-        if !self.train(&training)? {
-            return Ok(false);
-        }
-        let Some(test) = self.validate(&test)? else { return Ok(false) };
+        self.train(&training)?;
+        let test = self.validate(&test)?;
         let Standing { totals, seconds, .. } = self.standing;
         let record = EpochRecord {
             epoch,
@@ -102,76 +168,157 @@ impl Training<'_, '_> {
             val_accuracy: test.accuracy(),
             seconds: (seconds + self.clock.elapsed().as_secs_f64()) as f32,
         };
-        let Standing { history, steps, refused, .. } = std::mem::take(&mut self.standing);
-        self.standing = Standing { history, steps, refused, ..Standing::default() };
+        self.standing = Standing { position: 0, totals: Totals::default(), seconds: 0.0, ..self.standing.clone() };
         self.standing.history.epochs.push(record.clone());
         self.clock = Instant::now();
-        self.watch.epoch(&record, &mut || self.session.parameters())?;
-        Ok(true)
+        // before the record is told of, so that an epoch whose end is lost with the device has none yet
+        self.read_state()?;
+        self.watch.epoch(&record, self.session.parameters_of(&self.newest.tensors))?;
+        Ok(())
     }
 
-    /// The rest of a pass over the training images; false where the watcher stopped it.
-    fn train(&mut self, submissions: &[Vec<StepParams>]) -> Result<bool> {
+    /// The rest of a pass over the training images.
+    fn train(&mut self, submissions: &[Vec<StepParams>]) -> Result<(), Halt> {
         for batches in submissions {
             if self.watch.stop() {
-                self.settle()?;
-                return Ok(false);
+                self.read_state()?;
+                return Err(Halt::Stopped);
             }
-            self.keep(Moment::Step)?;
+            if self.watch.due(Moment::Step, self.standing.steps) {
+                self.read_state()?;
+                self.watch.keep(self.newest.clone());
+            }
             let first = self.standing.steps;
             let queue: Vec<StepParams> =
-                batches.iter().zip(first..).map(|(batch, step)| params(self.settings, batch, step)).collect();
+                batches.iter().zip(first..).map(|(batch, step)| self.params(batch, step)).collect();
+            self.queued.extend(&queue);
             let arrived = self.session.run(Program::Train, &queue)?;
             self.standing.steps += queue.len() as u32;
             self.standing.position += queue.iter().map(|step| step.count as usize).sum::<usize>();
-            self.count(&arrived);
+            self.count(&arrived)?;
             self.watch.progress(self.progress());
         }
         self.settle()?;
         self.watch.progress(self.progress());
-        Ok(true)
+        Ok(())
     }
 
-    /// Measures the test images, which stand behind the training images; `None` where the watcher stopped it.
-    fn validate(&mut self, submissions: &[Vec<StepParams>]) -> Result<Option<Totals>> {
+    /// Measures the test images, which stand behind the training images.
+    fn validate(&mut self, submissions: &[Vec<StepParams>]) -> Result<Totals, Halt> {
         let mut totals = Totals::default();
         for queue in submissions {
             if self.watch.stop() {
                 self.session.wait()?;
-                return Ok(None);
+                self.read_state()?;
+                return Err(Halt::Stopped);
             }
             totals.add(&self.session.run(Program::Infer, queue)?);
         }
         totals.add(&self.session.wait()?);
-        Ok(Some(totals))
+        Ok(totals)
     }
 
     /// Waits for the steps in flight, so that the standing is that of the device.
-    fn settle(&mut self) -> Result<()> {
+    fn settle(&mut self) -> Result<(), Halt> {
         let arrived = self.session.wait()?;
-        self.count(&arrived);
+        self.count(&arrived)
+    }
+
+    /// Adds up steps that have ended, one by one, so that no result depends on how many end at a time.
+    fn count(&mut self, metrics: &[Metrics]) -> Result<(), Halt> {
+        let patience = PATIENCE + if self.session.precision() == Precision::Mixed { HALVINGS } else { 0 };
+        for step in metrics {
+            let params = self.queued.pop_front();
+            // the rule of `reduce.gradient`
+            let refused = !(step.loss.is_finite() && step.gradient_squares.is_finite());
+            self.standing.refused += u32::from(refused);
+            self.standing.streak = if refused { self.standing.streak + 1 } else { 0 };
+            self.standing.totals.add(std::slice::from_ref(step));
+            if self.standing.streak == patience {
+                return Err(Halt::Diverged(params.unwrap_or_default()));
+            }
+        }
         Ok(())
     }
 
-    /// Adds up steps that have ended; the refused ones by the rule of `reduce.gradient`.
-    fn count(&mut self, metrics: &[Metrics]) {
-        let refused = |step: &&Metrics| !(step.loss.is_finite() && step.gradient_squares.is_finite());
-        self.standing.refused += metrics.iter().filter(refused).count() as u32;
-        self.standing.totals.add(metrics);
-    }
-
-    /// Hands the state of this moment to the watcher if it wants it: the steps in flight end, and the device waits no longer
-    /// than the copies take.
-    fn keep(&mut self, moment: Moment) -> Result<()> {
-        if !self.watch.due(moment, self.standing.steps) {
-            return Ok(());
-        }
+    /// Reads the state of this moment: the steps in flight end, and the device waits no longer than the copies take.
+    fn read_state(&mut self) -> Result<(), Halt> {
         self.settle()?;
         let mut standing = self.standing.clone();
         standing.seconds += self.clock.elapsed().as_secs_f64();
-        let tensors = self.session.device_state()?;
-        self.watch.keep(State { standing, tensors });
+        let is_sound = standing.position == 0 && standing.streak == 0;
+        let sound = (!is_sound).then(|| self.sound.clone());
+        let state = State { standing, tensors: self.session.device_state()?, sound };
+        if !state.is_finite() {
+            return Err(Halt::Diverged(StepParams::default()));
+        }
+        self.newest = Arc::new(state);
+        if is_sound {
+            self.sound = self.newest.clone();
+        }
         Ok(())
+    }
+
+    /// Goes back to the sound state with a lower rate; gives up after that was done often enough.
+    fn roll_back(&mut self, failing: &StepParams) -> Result<(), Halt> {
+        let Standing { refused, streak, roll_backs, .. } = self.standing;
+        if roll_backs == MOST_ROLL_BACKS {
+            self.newest = self.sound.clone();
+            self.watch.undo(&self.newest.standing.history);
+            let place = origin(self.session, failing)?.map(|place| format!(": {place}")).unwrap_or_default();
+            let problem = format!(
+                "in step {} its loss or gradient is not finite, as it was before the {MOST_ROLL_BACKS} times it went back{place}",
+                failing.step + 1
+            );
+            let remedy = format!("train anew with a --learning-rate below {}", self.rate());
+            return Err(Error::data("training", problem, remedy).into());
+        }
+        let sound = self.sound.clone();
+        self.restore(&sound)?;
+        self.standing = Standing { refused, streak: 0, roll_backs: roll_backs + 1, ..self.standing.clone() };
+        self.sound = Arc::new(State { standing: self.standing.clone(), ..State::clone(&sound) });
+        self.newest = self.sound.clone();
+        self.watch.undo(&self.standing.history);
+        self.watch.note(format!(
+            "loss or gradient not finite in {streak} steps up to step {}; training goes back to step {} with the learning rate {}",
+            failing.step + 1,
+            self.standing.steps,
+            self.rate()
+        ));
+        Ok(())
+    }
+
+    /// Sets the device up anew and goes on from the newest state.
+    fn renew(&mut self, error: Error) -> Result<()> {
+        let epochs = self.newest.standing.history.epochs.len();
+        if !matches!(error, Error::Device { .. }) || self.renewed == Some(epochs) {
+            return Err(error);
+        }
+        self.renewed = Some(epochs);
+        let step = self.newest.standing.steps;
+        self.watch.note(format!("{error}; it is set up anew, and training goes on from step {step}"));
+        self.session.renew()?;
+        let newest = self.newest.clone();
+        self.restore(&newest)
+    }
+
+    /// Brings the training to a state.
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.session.wait()?;
+        self.session.set_device_state(&state.tensors)?;
+        self.standing = state.standing.clone();
+        self.queued.clear();
+        Ok(())
+    }
+
+    /// The learning rate of this moment.
+    fn rate(&self) -> f32 {
+        self.settings.adam.learning_rate * RATE_CUT.powi(self.standing.roll_backs as i32)
+    }
+
+    /// The optimizer's numbers for a step of this moment, on a batch.
+    fn params(&self, batch: &StepParams, step: u32) -> StepParams {
+        StepParams { learning_rate: self.rate(), ..params(self.settings, batch, step) }
     }
 
     fn progress(&self) -> Progress {

@@ -98,10 +98,16 @@ impl Weights {
     /// Writes the file whole.
     ///
     /// # Errors
-    /// [`Error::File`].
+    /// [`Error::File`], also for a weight that is not finite: such weights would be of no use.
     pub fn save(&self, path: &Path) -> Result<()> {
         let failed = |problem: String| Error::file(path, problem, "please report this");
         let network = self.network()?;
+        for (parameter, values) in network.parameters().zip(&self.tensors) {
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                let problem = format!("it is not written, as {} holds {value}", parameter.name);
+                return Err(Error::file(path, problem, "train with a smaller --learning-rate"));
+            }
+        }
         let views = network.parameters().zip(&self.tensors).map(|(parameter, values)| {
             let shape = parameter.shape.sizes().to_vec();
             let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values));
@@ -194,6 +200,20 @@ mod tests {
             Weights { card: card.clone(), ..weights() }.save(&path).unwrap();
             let read = Weights::load(&path).unwrap().card;
             assert_eq!((&read, read.step, read.val_accuracy), (&card, 35, None));
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_not_finite_is_never_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        weights().save(&path).unwrap();
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut bad = weights();
+            bad.tensors[2][1] = value;
+            let message = bad.save(&path).unwrap_err().to_string();
+            assert!(message.contains(&format!("holds {value}")) && message.contains("conv2d"), "{message}");
+            assert_eq!(Weights::load(&path).unwrap(), weights(), "the earlier file stays");
         }
     }
 

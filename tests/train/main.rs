@@ -3,6 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+mod disk;
+mod faults;
 #[cfg(unix)]
 mod interrupt;
 mod learning;

@@ -73,7 +73,10 @@ fn json_is_one_object_with_everything() {
     let desk = Desk::new();
     let run = desk.json(&format!("{SMALL} --epochs 3 --device cpu --json --out run"));
     let keys: Vec<&String> = run.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["run", "stopped", "epochs", "steps", "refused_steps", "best", "weights_hash"]);
+    assert_eq!(
+        keys,
+        ["run", "stopped", "epochs", "steps", "refused_steps", "roll_backs", "failure", "best", "weights_hash"]
+    );
     assert_eq!((&run["run"], &run["stopped"]), (&json!("run"), &json!(false)));
     let history = History::read(&desk.path("run/history.csv")).unwrap();
     let epochs: Vec<EpochRecord> = serde_json::from_value(run["epochs"].clone()).unwrap();

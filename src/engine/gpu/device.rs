@@ -4,7 +4,11 @@ use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
 use crate::kernels::Matrix;
 use crate::plan::Profile;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 /// An open GPU.
 pub struct Gpu {
@@ -15,6 +19,24 @@ pub struct Gpu {
     pub(super) kept: OnceLock<KeptPipelines>,
     /// The first error the driver reported outside of a call.
     fault: Arc<Mutex<Option<String>>>,
+    /// Its number among the adapters.
+    number: usize,
+    /// Milliseconds that a submission may take.
+    patience: AtomicU64,
+}
+
+/// How long a device may work at a submission before it counts as hung, unless [`Gpu::set_patience`] says otherwise. The longest
+/// step of a software adapter takes seconds; drivers of their own end what takes longer than 2 to 10 s.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+thread_local! {
+    /// Whether this thread is within a call whose panic is caught.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread is about to become an error, and not worth a word on the terminal.
+pub fn panic_is_caught() -> bool {
+    GUARDED.get()
 }
 
 /// Every adapter, the fastest kind first; what `--adapter` counts.
@@ -121,10 +143,35 @@ impl Gpu {
             let wanted = format!("\"{}\"", wanted.unwrap_or_default());
             return Err(Error::setting("--adapter", wanted, format!("one of {}", listed.join(", "))));
         };
-        Self::open_adapter(&adapters[index]).map(Arc::new)
+        Self::open_adapter(&adapters[index], index).map(Arc::new)
     }
 
-    fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+    /// Another device of the same adapter, after this one has failed.
+    ///
+    /// # Errors
+    /// The adapter is gone, or does not open.
+    pub fn reopen(&self) -> Result<Arc<Self>> {
+        let adapters = enumerate();
+        let same = |adapter: &wgpu::Adapter| {
+            let found = profile_of(adapter);
+            let facts = |profile: &Profile| [&profile.name, &profile.backend, &profile.driver].map(String::clone);
+            facts(&found) == facts(&self.profile)
+        };
+        let by_number = Some(self.number).filter(|&number| adapters.get(number).is_some_and(same));
+        let Some(number) = by_number.or_else(|| adapters.iter().position(same)) else {
+            let remedy = "check that it is plugged in and its driver runs";
+            return Err(Error::device(format!("adapter {} is gone", self.profile.name), remedy));
+        };
+        let mut gpu = Self::open_adapter(&adapters[number], number)?;
+        gpu.profile = self.profile.clone();
+        gpu.patience = AtomicU64::new(self.patience.load(Ordering::Relaxed));
+        if let Some(kept) = self.kept.get() {
+            gpu.keep_pipelines(kept.store.clone());
+        }
+        Ok(Arc::new(gpu))
+    }
+
+    fn open_adapter(adapter: &wgpu::Adapter, number: usize) -> Result<Self> {
         let profile = profile_of(adapter);
         use wgpu::Features;
         let mut wanted =
@@ -153,7 +200,8 @@ impl Gpu {
                 note(&lost, format!("the device was lost: {message}"));
             }
         });
-        Ok(Self { device, queue, profile, kept: OnceLock::new(), fault })
+        let patience = AtomicU64::new(PATIENCE.as_millis() as u64);
+        Ok(Self { device, queue, profile, kept: OnceLock::new(), fault, number, patience })
     }
 
     /// The first adapter for a unit test; none where there is none and `GALAXY_GPU_NO_ADAPTER=allow` says that this will do.
@@ -168,6 +216,37 @@ impl Gpu {
     /// What it can do.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// From now on a submission that takes longer counts as hung.
+    pub fn set_patience(&self, patience: Duration) {
+        self.patience.store(patience.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Gives the device up: nothing can be done with it any more, and its memory is free as soon as it has ended what it
+    /// works at.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    /// Waits for a submission, or for everything queued.
+    pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let patience = Duration::from_millis(self.patience.load(Ordering::Relaxed));
+        let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
+        GUARDED.set(true);
+        // where a driver says that the device is lost, wgpu tells us so by the callback and then panics
+        let waited = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait)));
+        GUARDED.set(false);
+        let problem = match waited {
+            Ok(Ok(_)) => return self.check(),
+            Ok(Err(wgpu::PollError::Timeout)) => format!("it has not answered for {} s", patience.as_secs_f64()),
+            Ok(Err(error)) => format!("waiting failed ({error})"),
+            Err(_) => "the device was lost".to_owned(),
+        };
+        // to drop a device is to wait for it, for good if it hangs: what little it still holds is left to the end of the process
+        std::mem::forget((self.device.clone(), self.queue.clone()));
+        note(&self.fault, problem);
+        self.check()
     }
 
     /// Whose clock times its work: `gpu`, or `wall` where it has none.

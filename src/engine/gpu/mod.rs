@@ -8,7 +8,7 @@ mod readback;
 mod staging;
 mod timing;
 
-pub use device::{Gpu, adapters};
+pub use device::{Gpu, PATIENCE, adapters, panic_is_caught};
 pub use pipeline_cache::PipelineStore;
 
 use super::{Engine, Metrics, Timeline};
@@ -34,6 +34,7 @@ pub struct GpuEngine {
     params: wgpu::Buffer,
     staging: Staging,
     readback: Readback,
+    checked: bool,
 }
 
 impl GpuEngine {
@@ -55,7 +56,7 @@ impl GpuEngine {
         let programs = Programs::start(gpu, &plan, &buffers, &params, checked);
         let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
         let readback = Readback::new(metrics.map(|place| (buffers[place.buffer].clone(), place)));
-        Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, staging: Staging::default(), readback })
+        Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, staging: Staging::default(), readback, checked })
     }
 
     /// Reads a range of a buffer, after everything queued.
@@ -90,7 +91,7 @@ impl GpuEngine {
             offset += piece.len() as u64;
             if piece.len() == UPLOAD_BYTES {
                 let before = queued.replace(self.gpu.queue.submit([]));
-                before.map_or(Ok(()), |submission| readback::wait_for(&self.gpu, Some(submission)))?;
+                before.map_or(Ok(()), |submission| self.gpu.wait_for(Some(submission)))?;
             }
         }
         self.gpu.queue.submit([]);
@@ -165,6 +166,7 @@ impl Engine for GpuEngine {
     fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>> {
         self.read_place(self.plan.places[tensor])
     }
+
     fn clock(&self) -> &'static str {
         self.gpu.clock()
     }
@@ -175,5 +177,26 @@ impl Engine for GpuEngine {
 
     fn timeline(&mut self, program: Program, params: &StepParams) -> Result<Timeline> {
         self.time_dispatches(program, params)
+    }
+
+    fn run_alone(&mut self, program: Program, number: usize, params: &StepParams) -> Result<()> {
+        Engine::wait(self)?;
+        write_params(&self.gpu, &self.params, std::slice::from_ref(params));
+        let steps = self.plan.steps(program);
+        let before: usize = steps[..number].iter().map(|step| step.dispatches.len()).sum();
+        let dispatches = &self.programs.ready()?[program as usize][before..][..steps[number].dispatches.len()];
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encode(&mut encoder.begin_compute_pass(&Default::default()), dispatches, 0);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.wait_for(Some(submission))
+    }
+
+    fn renew(&mut self) -> Result<()> {
+        // its memory is to be free before the new engine asks for as much
+        self.buffers.iter().for_each(wgpu::Buffer::destroy);
+        self.gpu.destroy();
+        let gpu = self.gpu.reopen()?;
+        *self = Self::new(&gpu, Plan::clone(&self.plan), self.checked)?;
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@
 use super::Gpu;
 use crate::kernels::{common_source, registry};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps bytes under a name between processes.
 pub trait PipelineStore: Send + Sync {
@@ -28,7 +28,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// A driver's cache and where its contents go.
 pub(super) struct KeptPipelines {
     pub cache: wgpu::PipelineCache,
-    store: Box<dyn PipelineStore>,
+    pub store: Arc<dyn PipelineStore>,
     name: String,
     key: blake3::Hash,
     /// Of the data in the store.
@@ -38,7 +38,7 @@ pub(super) struct KeptPipelines {
 impl Gpu {
     /// From now on pipelines are looked for in `store` before they are compiled, and saved there once an engine has
     /// built its own. The first store stays; where the adapter keeps no pipelines, nothing is done.
-    pub fn keep_pipelines(&self, store: Box<dyn PipelineStore>) {
+    pub fn keep_pipelines(&self, store: Arc<dyn PipelineStore>) {
         if !self.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return;
         }

@@ -64,7 +64,7 @@ impl Readback {
 
     fn take_oldest(&mut self, gpu: &Gpu) -> Result<()> {
         let Some(Pending { copy, submission, slots }) = self.pending.pop_front() else { return Ok(()) };
-        let Some(copy) = copy else { return wait_for(gpu, Some(submission)) };
+        let Some(copy) = copy else { return gpu.wait_for(Some(submission)) };
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(&map_after(gpu, &copy, Some(submission))?);
         for slot in slots {
             let at = slot as usize % (values.len() / 4) * 4;
@@ -76,13 +76,6 @@ impl Readback {
     }
 }
 
-pub(super) fn wait_for(gpu: &Gpu, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-    let waited = gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
-    gpu.check()?;
-    let remedy = "check the driver, or choose another adapter with --adapter";
-    waited.map(drop).map_err(|e| Error::device(format!("waiting for the GPU failed: {e}"), remedy))
-}
-
 /// Contents of a mappable buffer, after everything queued.
 pub(super) fn map_now(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
     map_after(gpu, buffer, None)
@@ -91,9 +84,9 @@ pub(super) fn map_now(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
 fn map_after(gpu: &Gpu, buffer: &wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Result<Vec<u8>> {
     let (sender, receiver) = std::sync::mpsc::channel();
     buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
-    wait_for(gpu, submission)?;
+    gpu.wait_for(submission)?;
     let failed = |what: String| Error::device(format!("reading from the GPU failed: {what}"), "check the driver");
-    receiver.recv().map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
+    receiver.try_recv().map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
     let bytes = buffer.get_mapped_range(..).map_err(|e| failed(e.to_string()))?.to_vec();
     buffer.unmap();
     Ok(bytes)

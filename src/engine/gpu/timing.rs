@@ -89,7 +89,7 @@ impl GpuEngine {
             marks.resolve(&mut encoder);
         }
         let submission = gpu.queue.submit([encoder.finish()]);
-        readback::wait_for(&gpu, Some(submission))?;
+        gpu.wait_for(Some(submission))?;
         let seconds = match marks {
             Some(marks) => marks.spans(&gpu)?.iter().map(|span| span.seconds).sum(),
             None => clock.elapsed().as_secs_f64(),
@@ -103,7 +103,7 @@ impl GpuEngine {
         write_params(&self.gpu, &self.params, std::slice::from_ref(params));
         // parameters and earlier uploads are on the device before the clock starts
         let uploaded = self.gpu.queue.submit([]);
-        readback::wait_for(&self.gpu, Some(uploaded))?;
+        self.gpu.wait_for(Some(uploaded))?;
         let gpu = self.gpu.clone();
         let dispatches = &self.programs.ready()?[program as usize];
         let (host, spans) = match gpu.profile().timestamps {
@@ -136,7 +136,7 @@ fn mark_dispatches(gpu: &Gpu, dispatches: &[Encoded]) -> Result<(Host, Vec<Span>
     let encoded = now();
     let submission = gpu.queue.submit([commands]);
     let submitted = now();
-    readback::wait_for(gpu, Some(submission))?;
+    gpu.wait_for(Some(submission))?;
     let ended = now();
     let host = [("encode", 0.0, encoded), ("submit", encoded, submitted), ("wait", submitted, ended)];
     let host = host.map(|(name, start, end)| (name, Span { start, seconds: end - start }));
@@ -158,7 +158,7 @@ fn submit_dispatches(gpu: &Gpu, dispatches: &[Encoded]) -> Result<(Host, Vec<Spa
         let commands = encoder.finish();
         let encoded = now();
         let submission = gpu.queue.submit([commands]);
-        readback::wait_for(gpu, Some(submission))?;
+        gpu.wait_for(Some(submission))?;
         host.push(("encode", Span { start, seconds: encoded - start }));
         spans.push(Span { start: encoded, seconds: now() - encoded });
     }

@@ -1,0 +1,42 @@
+//! Where numbers go wrong: a step taken call by call, until one writes what is not finite.
+
+use super::session::Session;
+use crate::engine::read_floats;
+use crate::error::Result;
+use crate::graph::TensorId;
+use crate::kernels::{self, Access, Element, StepParams};
+use crate::plan::{Program, Step};
+
+/// The first call of a training step that writes a number which is not finite, in words; `None` where all are finite. The
+/// session is left in the middle of that step.
+///
+/// # Errors
+/// A lost device.
+pub(super) fn origin(session: &mut Session, params: &StepParams) -> Result<Option<String>> {
+    // brings the batch's images to the device, should they be streamed
+    session.run(Program::Infer, std::slice::from_ref(params))?;
+    session.wait()?;
+    let steps = session.engine().plan().steps(Program::Train).to_vec();
+    for (number, step) in steps.iter().enumerate() {
+        session.engine_mut().run_alone(Program::Train, number, params)?;
+        for tensor in floats_written(session, step) {
+            if read_floats(session.engine_mut(), tensor)?.iter().any(|value| !value.is_finite()) {
+                let name = &session.engine().plan().tensors[tensor].name;
+                return Ok(Some(format!(
+                    "{} of layer {} writes the first such number, in {name}",
+                    step.contract, step.layer
+                )));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The floats that a call writes, but for the ring of metrics, which remembers earlier steps.
+fn floats_written(session: &Session, step: &Step) -> Vec<TensorId> {
+    let tensors = &session.engine().plan().tensors;
+    let bindings = kernels::find(step.contract).map(|contract| contract.bindings).unwrap_or_default();
+    let written = step.tensors.iter().zip(bindings).filter(|(_, binding)| binding.access != Access::Read);
+    let floats = written.filter(|(id, _)| tensors[**id].element != Element::U32 && tensors[**id].name != "metrics");
+    floats.map(|(&id, _)| id).collect()
+}
