@@ -67,12 +67,16 @@ const LARGEST_FILE: u64 = 4 << 30;
 /// Most classes: labels are stored in a byte.
 const MOST_CLASSES: usize = 256;
 /// Version of the layout that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the metadata holds.
 #[derive(Serialize, Deserialize)]
 struct Described {
     version: u32,
+    /// [`Weights::hash`].
+    hash: String,
+    /// Of hash and card, to find damage.
+    checksum: String,
     #[serde(flatten)]
     card: Card,
 }
@@ -95,6 +99,12 @@ impl Weights {
         hasher.finalize().to_hex()[..16].to_owned()
     }
 
+    /// Hash of everything (blake3).
+    fn checksum(&self) -> serde_json::Result<String> {
+        let card = serde_json::to_string(&self.card)?;
+        Ok(blake3::hash((self.hash() + &card).as_bytes()).to_hex().to_string())
+    }
+
     /// Writes the file whole.
     ///
     /// # Errors
@@ -114,7 +124,8 @@ impl Weights {
             view.map(|view| (parameter.name.clone(), view)).map_err(|e| failed(e.to_string()))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
-        let described = Described { version: VERSION, card: self.card.clone() };
+        let checksum = self.checksum().map_err(|e| failed(e.to_string()))?;
+        let described = Described { version: VERSION, hash: self.hash(), checksum, card: self.card.clone() };
         let card = serde_json::to_string(&described).map_err(|e| failed(e.to_string()))?;
         let metadata = HashMap::from([(CARD.to_owned(), card)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
@@ -136,10 +147,13 @@ impl Weights {
         let metadata = header.metadata().clone().unwrap_or_default();
         let card = metadata.get(CARD).ok_or_else(|| refuse("it does not say which model it holds".into()))?;
         let damaged = |e| refuse(format!("its description is damaged ({e})"));
-        let Described { version, card } = serde_json::from_str(card).map_err(damaged)?;
-        if version != VERSION {
+        let described: serde_json::Value = serde_json::from_str(card).map_err(damaged)?;
+        // first of all, as another version may differ in everything else
+        if described["version"] != VERSION {
+            let version = &described["version"];
             return Err(refuse(format!("it has version {version} of the layout, this program knows {VERSION}")));
         }
+        let Described { checksum, card, .. } = serde_json::from_value(described).map_err(damaged)?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| refuse(format!("it is damaged ({e})")))?;
         let mut weights = Self { card, tensors: Vec::new() };
         if weights.card.classes.len() > MOST_CLASSES {
@@ -158,6 +172,9 @@ impl Weights {
                 return Err(refuse(format!("tensor {name} holds {} at place {place}", values[place])));
             }
             weights.tensors.push(values);
+        }
+        if weights.checksum().map_err(damaged)? != checksum {
+            return Err(refuse("it is damaged (its checksum is wrong)".into()));
         }
         Ok(weights)
     }
@@ -243,7 +260,7 @@ mod tests {
         let none: Vec<(String, TensorView)> = Vec::new();
         let stranger = safetensors::serialize(none, None).unwrap();
         assert!(error(&stranger).contains("does not say which model"));
-        let newer = String::from_utf8_lossy(&bytes[8..]).find("version\\\":1").unwrap() + 8 + 10;
+        let newer = String::from_utf8_lossy(&bytes[8..]).find("version\\\":2").unwrap() + 8 + 10;
         let mut changed = bytes.clone();
         changed[newer] = b'9';
         assert!(error(&changed).contains("version 9"));
@@ -252,5 +269,11 @@ mod tests {
         let last = bytes.len() - 4;
         changed[last..].copy_from_slice(&f32::NAN.to_le_bytes());
         assert!(error(&changed).contains("holds NaN at place "));
+        let class = String::from_utf8_lossy(&bytes[8..]).find("abc").unwrap() + 8;
+        for place in [last, class] {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            assert!(error(&changed).contains("its checksum is wrong"), "byte {place}");
+        }
     }
 }
