@@ -6,6 +6,7 @@ mod common;
 #[cfg(unix)]
 mod interrupt;
 mod learning;
+mod micro;
 mod refusals;
 mod resume;
 mod runs;

@@ -15,8 +15,8 @@ use std::path::Path;
 
 /// Keeps the state of each moment, and its records.
 #[derive(Default)]
-struct Archive {
-    states: Vec<State>,
+pub(crate) struct Archive {
+    pub states: Vec<State>,
     records: Vec<EpochRecord>,
 }
 
@@ -46,14 +46,14 @@ impl Watch for Archive {
 }
 
 /// The tiny network with its dropout, on 30 images in two classes: six batches of 4, 22 images and 8 to test.
-struct Stage {
-    dataset: Dataset,
-    network: Network,
+pub(crate) struct Stage {
+    pub dataset: Dataset,
+    pub network: Network,
     split: Split,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dataset = sides(30);
         let model = Model::load(Desk::new().path("tiny.toml").to_str().unwrap()).unwrap();
         let network = model.build(16, 16, 2).unwrap();
@@ -62,7 +62,7 @@ impl Stage {
         Self { dataset, network, split }
     }
 
-    fn run(
+    pub fn run(
         &self,
         open: &dyn Fn(&Setup, Plan) -> Box<dyn Engine>,
         profile: &Profile,
