@@ -20,6 +20,7 @@ fn galaxy10(preset: &str, batch: usize, fuse: bool, profile: &Profile) -> Graph 
     let settings = Settings {
         training: true,
         batch,
+        micro_batch: None,
         images: 17_736,
         rows: 14_188,
         shards: shards(17_736, 256 * 256 * 3, profile.binding_bytes).unwrap(),
@@ -48,6 +49,8 @@ fn plans() -> Vec<(String, Plan)> {
             let mut small = Rig::new(&Model::preset(preset).unwrap(), (16, 18), 3, 7, 4);
             small.settings.fuse = fuse;
             plans.push((format!("{name}, small"), plan(&small.graph(), &Profile::webgpu())));
+            small.settings.micro_batch = Some(3);
+            plans.push((format!("{name}, micro-batches"), plan(&small.graph(), &Profile::webgpu())));
         }
     }
     plans
@@ -152,7 +155,9 @@ fn places_lie_in_their_buffers_at_aligned_offsets_and_banks_do_not_overlap() {
         }
         let alone = |id: &usize| match plan.tensors[*id].storage {
             // the tensor over a whole bank is meant to overlap those in it
-            Storage::Bank(..) => !["parameters", "gradients", "moment1", "moment2"].contains(&&*plan.tensors[*id].name),
+            Storage::Bank(..) => {
+                !["parameters", "gradients", "gradient_sums", "moment1", "moment2"].contains(&&*plan.tensors[*id].name)
+            }
             Storage::Kept => true,
             Storage::Passing => false,
         };
@@ -212,7 +217,7 @@ fn a_plan_refuses_what_is_too_large_and_says_what_helps() {
     };
     // 50 x 256 x 256 x 16 floats
     let single = refuse(&galaxy10("conv4", 50, false, &profile), &profile);
-    let remedy = "use a smaller --batch, smaller images or a smaller model";
+    let remedy = "use --micro-batch auto, a smaller --batch, smaller images or a smaller model";
     let sentence = |tensor: &str, need: &str, limit| {
         format!("tensor {tensor} needs {need}, but the adapter's limit is {limit}; {remedy}")
     };
@@ -227,6 +232,64 @@ fn a_plan_refuses_what_is_too_large_and_says_what_helps() {
 
     let error = shards(10, 3072, 3000).unwrap_err().to_string();
     assert_eq!(error, "one image needs 3.0 KiB, but the adapter's limit is 2.9 KiB; use smaller images");
+}
+
+/// What is free is the adapter's word, or made up.
+#[test]
+fn a_plan_that_needs_more_memory_than_is_free_is_refused_before_it_is_allocated() {
+    let mut rig = Rig::new(&Model::preset("conv3").unwrap(), (32, 32), 10, 9, 4);
+    let need = rig.plan(&card()).bytes().0;
+    let plan = |rig: &Rig, memory_bytes| {
+        let profile = Profile { memory_bytes, ..card() };
+        Plan::new(&rig.graph(), &profile, &Options::default()).map_err(|error| (error.exit_code(), error.to_string()))
+    };
+    assert_eq!(plan(&rig, Some(need)).unwrap().bytes().0, need);
+    let words = galaxy_gpu::plan::bytes_in_words;
+    let sentence = |need: u64, remedy: &str| {
+        let free = words(need - 1);
+        let problem = format!("card needs {} of memory, but only {free} are free", words(need));
+        (
+            2,
+            format!(
+                "{problem}; use {remedy}a smaller --batch, a smaller --data-memory, smaller images, or close other programs"
+            ),
+        )
+    };
+    assert_eq!(plan(&rig, Some(need - 1)).unwrap_err(), sentence(need, "--micro-batch auto, "));
+    rig.settings.training = false;
+    let need = plan(&rig, None).unwrap().bytes().0;
+    assert_eq!(plan(&rig, Some(need - 1)).unwrap_err(), sentence(need, ""), "inference has no gradients to add up");
+    // the twins keep every tensor by itself
+    let twins =
+        |memory_bytes| Plan::new(&rig.graph(), &Profile { memory_bytes, ..Profile::cpu() }, &Options::default());
+    let error = twins(Some(need)).unwrap_err().to_string();
+    assert!(error.starts_with("--device cpu needs") && twins(Some(100 * need)).is_ok(), "{error}");
+}
+
+#[test]
+fn micro_batches_need_their_own_memory_and_one_more_bank() {
+    let graph = |batch, micro_batch| {
+        let network = Model::preset("conv4").unwrap().build(256, 256, 10).unwrap();
+        let shards = shards(1000, 256 * 256 * 3, card().binding_bytes).unwrap();
+        let fixed = Rig::new(&Model::preset("conv4").unwrap(), (16, 16), 10, 1, 1).settings;
+        let settings = Settings { batch, micro_batch, images: 1000, rows: 1000, shards, ..fixed };
+        lower(&network, &settings).unwrap()
+    };
+    let plan = |batch, micro| Plan::new(&graph(batch, micro), &card(), &Options::default()).unwrap();
+    let bytes = |plan: &Plan| plan.bytes().0 - plan.bytes().1;
+    let (whole, small, micro) = (plan(128, None), plan(32, None), plan(128, Some(32)));
+    let bank = micro.buffers.iter().find(|buffer| buffer.name == "gradient_sums").unwrap().bytes;
+    assert_eq!(bytes(&micro), bytes(&small) + bank, "beside the batch of a micro-batch's size");
+    let slots = |plan: &Plan| -> u64 {
+        plan.buffers.iter().filter(|buffer| buffer.name.starts_with("slot")).map(|buffer| buffer.bytes).sum()
+    };
+    // a quarter of the images; the sums of weights' gradients do not shrink as fast
+    assert!(slots(&micro) < slots(&whole) / 3, "{} and {}", slots(&micro), slots(&whole));
+    let names = |plan: &Plan| plan.steps(Program::Train).iter().map(|step| step.contract).collect::<Vec<_>>();
+    assert_eq!(plan(128, Some(128)).micro_batches, None, "a batch that is no smaller is the whole");
+    let added = names(&micro).iter().filter(|name| **name == "reduce.accumulate").count();
+    assert_eq!((added, names(&micro).len()), (1, names(&whole).len() + 1));
+    assert!(!names(&whole).contains(&"reduce.accumulate"));
 }
 
 #[test]

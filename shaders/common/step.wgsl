@@ -12,16 +12,21 @@ struct StepParams {
     correction2: f32,    // 1 - beta2^t
     decay: f32,
     slot: u32,           // place in the metrics ring
+    before: u32,         // images of the optimizer step in the micro-batches before this one
+    whole: u32,          // images of the optimizer step; 0 where this is all of it
     reserved0: u32,
     reserved1: u32,
-    reserved2: u32,
-    reserved3: u32,
 }
 @group(0) @binding(0) var<uniform> params: StepParams;
 
 // Images of this step, from the plan's batch.
 fn step_images(batch: u32) -> u32 {
     return min(params.count, batch);
+}
+
+// Images that the gradient is the mean of: those of the whole optimizer step.
+fn step_mean_of(batch: u32) -> u32 {
+    return max(params.whole, step_images(batch));
 }
 
 // Whether image i of the batch is there: its position first + i, in an order of `rows` images, is not past the last.

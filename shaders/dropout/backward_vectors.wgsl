@@ -1,7 +1,8 @@
 // dropout.backward, four elements a thread: input_gradient[i] = output_gradient[i] / (1 - RATE) where u(i) >= RATE, else 0.
-//   u(i) = 24 random bits of the counters (i, step, seed, STREAM); forward and backward draw the same, nothing is stored.
+//   u(i) = 24 random bits of the counters (before * IMAGE + i, step, seed, STREAM); forward and backward draw the same, nothing is stored.
 // 8 bytes an element. Needs ELEMENTS divisible by 4.
 override ELEMENTS: u32;
+override IMAGE: u32;
 override RATE: f32;
 override STREAM: u32;
 
@@ -17,5 +18,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }
 
 fn keeps(i: u32) -> bool {
-    return unit(pcg4d(vec4u(i, params.step, params.seed, STREAM)).x) >= RATE;
+    return unit(pcg4d(vec4u(params.before * IMAGE + i, params.step, params.seed, STREAM)).x) >= RATE;
 }

@@ -1,7 +1,7 @@
 // softmax_cross_entropy.loss, portable. Row i is image order[first + i], its label labels[image]; z = logits - max logits.
 //   p[c]    = exp(z[c]) / s,   s = sum over c of exp(z[c]);   target[c] = (1 - SMOOTHING) * [c = label] + SMOOTHING / CLASSES
 //   loss    = class_weights[label] * (log(s) - sum over c of target[c] * z[c])
-//   logits_gradient[c] = class_weights[label] * loss_scale[0] * (p[c] - target[c]) / count
+//   logits_gradient[c] = class_weights[label] * loss_scale[0] * (p[c] - target[c]) / images of the whole step
 //   stats   = loss, and 1 where the first largest logit is the label
 // One thread per row; probabilities go to row first + i. Rows past the last image write zero gradient and stats only.
 // The loss comes from z, not from p, so it stays right where p underflows.
@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     stats[id * 2u] = weight * (log(exponentials) - expected);
     stats[id * 2u + 1u] = select(0.0, 1.0, winner == label);
 
-    let factor = weight * loss_scale[0] / f32(step_images(BATCH));
+    let factor = weight * loss_scale[0] / f32(step_mean_of(BATCH));
     for (var c = 0u; c < CLASSES; c++) {
         let p = exp(f32(logits[row + c]) - largest) / exponentials;
         let goal = select(0.0, 1.0 - SMOOTHING, c == label) + share;

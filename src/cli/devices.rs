@@ -67,6 +67,7 @@ fn table(profiles: &[Profile]) -> Table {
     row("driver", &|profile| profile.driver.clone());
     row("largest binding", &|profile| bytes_in_words(profile.binding_bytes));
     row("largest buffer", &|profile| bytes_in_words(profile.buffer_bytes));
+    row("memory for a plan", &|profile| profile.memory_bytes.map_or("unknown".to_owned(), bytes_in_words));
     row("storage buffers of a kernel", &|profile| profile.storage_buffers.to_string());
     row("workgroup memory", &|profile| bytes_in_words(profile.workgroup_bytes.into()));
     row("threads of a workgroup", &|profile| profile.invocations.to_string());

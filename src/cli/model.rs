@@ -177,6 +177,7 @@ fn graph(network: &Network, batch: usize) -> Result<Graph> {
     let settings = Settings {
         training: true,
         batch,
+        micro_batch: None,
         images: batch,
         rows: batch,
         shards: vec![Shard { first: 0, count: batch }],

@@ -8,7 +8,7 @@ use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
 use crate::files::{cache_folder, write_whole};
 use crate::kernels::Precision;
-use crate::plan::{Choice, Profile, bytes_in_words};
+use crate::plan::{Choice, Profile};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -235,10 +235,13 @@ impl PipelineStore for PipelineFolder {
 impl OpenDevice {
     /// What the plan may count on.
     pub fn profile(&self) -> Profile {
-        match self {
+        let profile = match self {
             Self::Gpu(gpu) => gpu.profile().clone(),
             Self::Cpu => Profile::cpu(),
-        }
+        };
+        let of_the_machine = matches!(&profile.kind[..], "software" | "cpu");
+        let memory_bytes = if of_the_machine { free_memory() } else { profile.memory_bytes };
+        Profile { memory_bytes, ..profile }
     }
 
     /// The precision for this device, and its profile. Matrices that fail a start-up test are taken out of the profile and
@@ -285,39 +288,19 @@ impl OpenDevice {
     /// An engine for a plan.
     ///
     /// # Errors
-    /// As [`GpuEngine::new`]; [`Error::Memory`] where twins or a software adapter need more than the machine has free.
+    /// As [`GpuEngine::new`].
     pub fn engine(&self, plan: crate::plan::Plan, checked: bool) -> Result<Box<dyn Engine>> {
-        let available = || std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available_memory);
         Ok(match self {
-            Self::Gpu(gpu) => {
-                if gpu.profile().kind == "software" {
-                    fits("the software adapter", plan.bytes().0, available())?;
-                }
-                Box::new(GpuEngine::new(gpu, plan, checked)?)
-            }
-            Self::Cpu => {
-                let bytes = plan.tensors.iter().map(|tensor| 4 * tensor.elements as u64).sum();
-                fits("--device cpu", bytes, available())?;
-                Box::new(CpuEngine::<f32>::new(plan))
-            }
+            Self::Gpu(gpu) => Box::new(GpuEngine::new(gpu, plan, checked)?),
+            Self::Cpu => Box::new(CpuEngine::<f32>::new(plan)),
         })
     }
 }
 
-/// Refuses what does not fit into the machine's own memory, whose failed allocation would end the program without a word.
-/// Where it is not known how much is free, everything fits.
-fn fits(what: &str, bytes: u64, available: Option<u64>) -> Result<()> {
-    match available {
-        Some(available) if bytes > available => Err(Error::Memory {
-            problem: format!(
-                "{what} needs {} of memory, but only {} are free",
-                bytes_in_words(bytes),
-                bytes_in_words(available)
-            ),
-            remedy: "use a smaller --batch, smaller images, a smaller --data-memory, or close other programs".into(),
-        }),
-        _ => Ok(()),
-    }
+/// Bytes of the machine's own memory that programs may still take, where it says so: a failed allocation there would end
+/// the program without a word.
+fn free_memory() -> Option<u64> {
+    std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(available_memory)
 }
 
 /// Bytes that programs may still take, from Linux's `/proc/meminfo` (proc_meminfo(5): `MemAvailable`, in KiB).
@@ -342,19 +325,11 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_into_memory_is_refused_with_both_numbers() {
+    fn free_memory_is_what_linux_calls_available() {
         let meminfo = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    2097152 kB\n";
         assert_eq!(available_memory(meminfo), Some(2 << 30));
         assert_eq!(available_memory("MemTotal: 5 kB\n"), None);
-        fits("x", 2 << 30, Some(2 << 30)).unwrap();
-        fits("x", u64::MAX, None).unwrap();
-        let error = fits("x", 3 << 30, Some(2 << 30)).unwrap_err();
-        // what makes a session stream its images instead
-        assert!(matches!(error, Error::Memory { .. }));
-        let message = error.to_string();
-        assert!(
-            message.contains("3.00 GiB") && message.contains("2.00 GiB") && message.contains("--batch"),
-            "{message}"
-        );
+        let profile = OpenDevice::Cpu.profile();
+        assert_eq!(profile.memory_bytes.is_some(), cfg!(target_os = "linux"));
     }
 }

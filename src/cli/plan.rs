@@ -4,8 +4,8 @@ use super::model::{Sizes, check_range};
 use super::options::DeviceOptions;
 use super::{print_json, print_text};
 use crate::graph::Augment;
-use crate::plan::{Plan, Program, Step};
-use crate::train::{Setup, plan_for};
+use crate::plan::{Plan, Profile, Program, Step, bytes_in_words};
+use crate::train::{MicroBatch, Setup, plan_for};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -24,6 +24,9 @@ pub struct Args {
     /// Images of the data set
     #[arg(long, default_value_t = 17_736, value_name = "N")]
     images: usize,
+    /// Images of a step that are computed at a time; auto takes as many as fit
+    #[arg(long, value_name = "off|auto|N", default_value = "off")]
+    micro_batch: MicroBatch,
     /// Train on the images as they are
     #[arg(long)]
     no_augment: bool,
@@ -45,6 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (precision, profile) = args.device.open()?.precision(args.device.precision)?;
     let setup = Setup {
         training: true,
+        micro_batch: args.micro_batch,
         augment: (!args.no_augment).then(Augment::default),
         fuse: !args.device.no_fuse,
         precision,
@@ -54,17 +58,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let (plan, _) = plan_for(&network, args.images, &setup, &profile)?;
     if args.json {
-        print_json(&Report::new(&plan, &args.model, &profile.name))?;
+        print_json(&Report::new(&plan, &args.model, &profile))?;
         return Ok(ExitCode::SUCCESS);
     }
     let shards = plan.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels.")).count();
     let streamed = if plan.tensor("positions").is_ok() { ", streamed" } else { "" };
+    let micro = plan.micro_batches.map_or(String::new(), |micro| format!(" in micro-batches of {}", micro.images));
+    let free = profile.memory_bytes.map_or("unknown".to_owned(), bytes_in_words);
     print_text(format!(
-        "{} on {}, {precision}\nbatch {batch}, {} images of {size} x {size} pixels in {shards} shard{}{streamed}\n\n{plan}\n",
+        "{} on {}, {precision}\nbatch {batch}{micro}, {} images of {size} x {size} pixels in {shards} shard{}{streamed}\n\n{plan}\n  \
+         {:<24} {free:>10}\n",
         network.name,
         profile.name,
         args.images,
-        if shards == 1 { "" } else { "s" }
+        if shards == 1 { "" } else { "s" },
+        "free on the device",
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -102,16 +110,22 @@ struct Report<'a> {
     buffers: Vec<BufferReport<'a>>,
     total_bytes: u64,
     data_set_bytes: u64,
+    /// What a plan may take; null where the driver does not say.
+    free_bytes: Option<u64>,
+    /// Images of a step that are computed at a time; null where all are.
+    micro_batch: Option<usize>,
 }
 
 impl<'a> Report<'a> {
-    fn new(plan: &'a Plan, model: &'a str, device: &'a str) -> Self {
+    fn new(plan: &'a Plan, model: &'a str, profile: &'a Profile) -> Self {
         let (total_bytes, data_set_bytes) = plan.bytes();
         let steps = |program| plan.steps(program).iter().map(StepReport::new).collect();
         let buffers = plan.buffers.iter().map(|buffer| BufferReport { name: &buffer.name, bytes: buffer.bytes });
         let buffers = buffers.collect();
         let (train, infer) = (steps(Program::Train), steps(Program::Infer));
-        Self { model, device, train, infer, buffers, total_bytes, data_set_bytes }
+        let micro_batch = plan.micro_batches.map(|micro| micro.images);
+        let (device, free_bytes) = (&profile.name[..], profile.memory_bytes);
+        Self { model, device, train, infer, buffers, total_bytes, data_set_bytes, free_bytes, micro_batch }
     }
 }
 

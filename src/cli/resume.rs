@@ -7,8 +7,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory};
 use serde_json::{Map, Value};
 
-/// Options that may be given with `--resume`. Either they change no result, or what they name is compared by content.
-const FREE: [&str; 12] = [
+/// Options that may be given with `--resume`. They change no result, or only its rounding, or what they name is compared by
+/// content.
+const FREE: [&str; 13] = [
     "model",
     "data",
     "split",
@@ -16,6 +17,7 @@ const FREE: [&str; 12] = [
     "device",
     "adapter",
     "data_memory",
+    "micro_batch",
     "checked",
     "timeout",
     "steps_per_submit",

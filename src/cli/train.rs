@@ -12,7 +12,8 @@ use crate::model::{Model, Network};
 use crate::plan::{Profile, bytes_in_words};
 use crate::train::checkpoint::data_hash;
 use crate::train::{
-    Adam, Card, Checkpoint, Identity, PREPROCESSING, RunFolder, Session, Settings, Setup, default_per_submit,
+    Adam, Card, Checkpoint, Identity, MicroBatch, PREPROCESSING, RunFolder, Session, Settings, Setup,
+    default_per_submit,
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,11 @@ pub struct Args {
     /// Images in a step
     #[arg(long, default_value_t = 50)]
     pub batch: usize,
+    /// Images of a step that are computed at a time, for batches that do not fit into memory: the same result within
+    /// rounding, in less memory; auto takes as many as fit
+    #[arg(long, value_name = "off|auto|N", default_value = "off")]
+    #[serde(default)]
+    micro_batch: MicroBatch,
     /// Adam's step size
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     learning_rate: f32,
@@ -183,6 +189,9 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, &dataset, &setup, &profile, make_engine)?;
 
+    // as above
+    args.micro_batch = MicroBatch::of(session.engine().plan());
+
     let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
     let settings = Settings { per_submit, ..settings };
     let identity = identity(&args, &profile, &dataset, Card { precision, ..card(&args, model, &dataset, &split) })?;
@@ -213,9 +222,13 @@ fn reopen(run: &Path, args: Args, given: &[Given]) -> anyhow::Result<(Args, Opti
 /// The identity of a run that goes on: its own, with the settings of this moment. Says what its last bits depend on and is
 /// another now.
 fn same_run(own: Identity, now: Identity) -> Identity {
-    for (what, before, after) in
-        [("device", &own.device, &now.device), ("version of this program", &own.program, &now.program)]
-    {
+    // runs of earlier versions had none
+    let micro = |identity: &Identity| identity.options["micro_batch"].as_str().unwrap_or("off").to_owned();
+    for (what, before, after) in [
+        ("device", &own.device, &now.device),
+        ("version of this program", &own.program, &now.program),
+        ("--micro-batch", &micro(&own), &micro(&now)),
+    ] {
         if before != after {
             print_note(format!(
                 "the run began with another {what} ({before}, now {after}): results agree within rounding, not to the bit"
@@ -255,6 +268,7 @@ impl Args {
         Ok(Setup {
             training: true,
             batch: self.batch,
+            micro_batch: self.micro_batch,
             augment: self.augment.ranges()?,
             label_smoothing: self.label_smoothing,
             fuse: !self.device.no_fuse,
@@ -288,6 +302,10 @@ fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split
         0 => String::new(),
         moved => format!(", {moved} moved to keep patches of sky together"),
     };
+    let micro = match args.micro_batch {
+        MicroBatch::Images(images) => format!(" in micro-batches of {images}"),
+        _ => String::new(),
+    };
     let streamed = if session.streams() { " at a time, streamed" } else { "" };
     let augment = if args.augment.augment == Switch::On { "on" } else { "off" };
     [
@@ -296,7 +314,7 @@ fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split
         format!("model    {}: {} parameters", network.name, network.parameter_count()),
         format!("device   {}, {}", session.engine().device(), session.precision()),
         format!("memory   {} and {} of images{streamed}", bytes_in_words(all - data), bytes_in_words(data)),
-        format!("training {} epochs, batch {}, augmentation {augment}\n", args.epochs, args.batch),
+        format!("training {} epochs, batch {}{micro}, augmentation {augment}\n", args.epochs, args.batch),
     ]
     .join("\n")
 }

@@ -200,10 +200,11 @@ where
         for (tensor, bytes) in std::mem::take(&mut self.staged) {
             self.write(tensor, &bytes)?;
         }
-        let program = self.plan.steps(program).to_vec();
         for params in steps {
-            for step in &program {
-                self.run_step(step, params);
+            for part in self.plan.parts(params) {
+                for step in self.plan.steps_of(program, &part).to_vec() {
+                    self.run_step(&step, &part);
+                }
             }
             self.collect_metrics(params);
         }

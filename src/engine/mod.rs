@@ -71,7 +71,8 @@ pub trait Engine {
     /// The device is lost; nothing, or more than the tensor holds.
     fn stage(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()>;
 
-    /// Queues one run of a program for each of `steps` (at most [`METRICS_SLOTS`](crate::graph::METRICS_SLOTS)), in order.
+    /// Queues one run of a program for each of `steps` (at most [`METRICS_SLOTS`](crate::graph::METRICS_SLOTS)), in order. A plan in
+    /// micro-batches cuts each by itself ([`Plan::parts`]), with the metrics of the whole.
     ///
     /// # Errors
     /// The device is lost or refuses the work.
@@ -98,7 +99,7 @@ pub trait Engine {
     /// Whose clock [`Engine::time`] and [`Engine::timeline`] read: `gpu`, or `wall` where submission and waiting count.
     fn clock(&self) -> &'static str;
 
-    /// Seconds of one run of a program, the mean of `repeats` in one submission, after everything queued before.
+    /// Seconds of one run of a program (of one micro-batch, with the update), the mean of `repeats` in one submission, after everything queued before.
     ///
     /// # Errors
     /// The device is lost.

@@ -38,7 +38,7 @@ impl<'a> Lowering<'a> {
             return Ok(done);
         }
         let elements = nodes.last().map_or(0, |node| node.output.elements());
-        done.output = self.passing(&format!("{}.output", nodes[0].name), self.settings.batch * elements);
+        done.output = self.passing(&format!("{}.output", nodes[0].name), self.batch * elements);
         match done.block {
             Block::Conv2d { relu } => self.conv2d_forward(&done, relu)?,
             Block::ConvBlock => done.winner = Some(self.conv_block_forward(&done)?),
@@ -57,7 +57,7 @@ impl<'a> Lowering<'a> {
             return Ok(output);
         }
         let node = &done.nodes[0];
-        let elements = self.settings.batch * node.input.elements();
+        let elements = self.batch * node.input.elements();
         let input = input_wanted.then(|| self.passing(&format!("{}.input_gradient", node.name), elements));
         let gradients = Gradients { output, input };
         match done.block {
@@ -125,19 +125,19 @@ impl<'a> Lowering<'a> {
     }
 
     fn relu_forward(&mut self, done: &Done) {
-        let constants = relu::constants(self.settings.batch * done.nodes[0].output.elements());
+        let constants = relu::constants(self.batch * done.nodes[0].output.elements());
         self.call("relu.forward", &done.nodes[0].name, constants, &[done.input, done.output]);
     }
 
     fn relu_backward(&mut self, done: &Done, gradients: Gradients) {
-        let constants = relu::constants(self.settings.batch * done.nodes[0].output.elements());
+        let constants = relu::constants(self.batch * done.nodes[0].output.elements());
         self.unweighted_backward("relu.backward", done, constants, &[done.output, gradients.output], gradients);
     }
 
     /// The gradient before a relu that stands in a kernel's epilogue.
     fn epilogue_backward(&mut self, done: &Done, gradient: TensorId) -> TensorId {
         let relu = &done.nodes[1];
-        let elements = self.settings.batch * relu.output.elements();
+        let elements = self.batch * relu.output.elements();
         let before = self.passing(&format!("{}.input_gradient", relu.name), elements);
         self.call("relu.backward", &relu.name, relu::constants(elements), &[done.output, gradient, before]);
         before
@@ -220,25 +220,25 @@ impl<'a> Lowering<'a> {
         let Layer::Conv2d { filters, kernel, stride, padding, bias } = node.layer else { return Err(misplaced(node)) };
         let window = Window { kernel, stride, padding };
         let image = node.input.image().ok_or_else(|| misplaced(node))?;
-        let constants = conv2d::constants(self.settings.batch, image, window, filters);
+        let constants = conv2d::constants(self.batch, image, window, filters);
         Ok(constants.ok_or_else(|| misplaced(node))?.with("BIAS", switch(bias)))
     }
 
     fn conv_block(&self, nodes: &[Node]) -> Result<Constants> {
         let (image, filters) = (nodes[0].input.image(), nodes[0].output.image().map(|(_, _, filters)| filters));
-        let constants = image.zip(filters).and_then(|(i, f)| conv_block::constants(self.settings.batch, i, f));
+        let constants = image.zip(filters).and_then(|(i, f)| conv_block::constants(self.batch, i, f));
         constants.ok_or_else(|| misplaced(&nodes[0]))
     }
 
     fn maxpool2d(&self, node: &Node) -> Result<Constants> {
         let Layer::MaxPool2d { size, stride } = node.layer else { return Err(misplaced(node)) };
         let image = node.input.image().ok_or_else(|| misplaced(node))?;
-        let constants = maxpool2d::constants(self.settings.batch, image, size, stride.unwrap_or(size));
+        let constants = maxpool2d::constants(self.batch, image, size, stride.unwrap_or(size));
         constants.ok_or_else(|| misplaced(node))
     }
 
     fn dense(&self, node: &Node) -> Constants {
-        let constants = dense::constants(self.settings.batch, node.input.elements(), node.output.elements());
+        let constants = dense::constants(self.batch, node.input.elements(), node.output.elements());
         constants.with("BIAS", switch(matches!(node.layer, Layer::Dense { bias: true, .. })))
     }
 
@@ -246,7 +246,7 @@ impl<'a> Lowering<'a> {
     fn dropout(&self, node: &Node) -> Constants {
         let rate = if let Layer::Dropout { rate } = node.layer { rate } else { 0.0 };
         let stream = self.network.nodes.iter().position(|other| other.name == node.name).unwrap_or(0);
-        dropout::constants(self.settings.batch * node.input.elements(), rate, stream)
+        dropout::constants(self.batch, node.input.elements(), rate, stream)
     }
 }
 

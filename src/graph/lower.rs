@@ -22,7 +22,7 @@ pub fn lower(network: &Network, settings: &Settings) -> Result<Graph> {
 }
 
 impl<'a> Lowering<'a> {
-    /// augment -> forward -> loss | backward | update.
+    /// augment -> forward -> loss | backward, and adding up of micro-batches | update.
     fn train(&mut self) -> Result<()> {
         self.program = "train";
         let images = self.images(self.settings.augment);
@@ -30,8 +30,9 @@ impl<'a> Lowering<'a> {
         let logits_gradient = self.loss(done.last().map_or(images, |last| last.output));
         let forward_end = self.calls.len();
         self.backward(&done, logits_gradient)?;
+        let gradients = self.gradients();
         let backward_end = self.calls.len();
-        self.update();
+        self.update(gradients);
         self.graph.segments = [0..forward_end, forward_end..backward_end, backward_end..self.calls.len()];
         self.graph.train = std::mem::take(&mut self.calls);
         Ok(())
@@ -50,12 +51,12 @@ impl<'a> Lowering<'a> {
     /// The batch's images as floats in 0..1, one call per shard.
     fn images(&mut self, ranges: Option<Augment>) -> TensorId {
         let (height, width, channels) = self.network.image;
-        let images = self.passing("images", self.settings.batch * height * width * channels);
+        let images = self.passing("images", self.batch * height * width * channels);
         let transforms = ranges.map(|ranges| self.transforms(ranges));
         let places = self.shared.places;
         for index in 0..self.shared.shards.len() {
             let SharedShard { pixels, shard, images: room } = self.shared.shards[index];
-            let constants = augment::gather_constants(self.settings.batch, self.settings.rows, height, width)
+            let constants = augment::gather_constants(self.batch, self.settings.rows, height, width)
                 .with("SHARD_IMAGES", room as f64);
             match (transforms, ranges) {
                 (Some(transforms), Some(ranges)) => {
@@ -70,13 +71,13 @@ impl<'a> Lowering<'a> {
 
     fn transforms(&mut self, ranges: Augment) -> TensorId {
         let (height, width, _) = self.network.image;
-        let constants = augment::draw_constants(self.settings.batch, height, width)
+        let constants = augment::draw_constants(self.batch, height, width)
             .with("FLIP", f64::from(u8::from(ranges.flip)))
             .with("ROTATION", ranges.rotation)
             .with("ZOOM_LOW", ranges.zoom.0)
             .with("ZOOM_HIGH", ranges.zoom.1)
             .with("SHIFT", ranges.shift);
-        let transforms = self.passing_of("transforms", Element::F32, self.settings.batch * 6);
+        let transforms = self.passing_of("transforms", Element::F32, self.batch * 6);
         self.call("augment.draw", "augment", constants, &[transforms]);
         transforms
     }
@@ -103,7 +104,7 @@ impl<'a> Lowering<'a> {
 
     /// Loss, hits and probabilities; returns the gradient of the logits.
     fn loss(&mut self, logits: TensorId) -> TensorId {
-        let (batch, classes) = (self.settings.batch, self.network.classes);
+        let (batch, classes) = (self.batch, self.network.classes);
         let gradient = self.passing("logits_gradient", batch * classes);
         let stats = self.passing_of("stats", Element::F32, batch * 2);
         let Settings { rows, images, .. } = *self.settings;
@@ -117,12 +118,24 @@ impl<'a> Lowering<'a> {
         gradient
     }
 
+    /// The bank of the step's gradients: of the batch, or their sums over its micro-batches.
+    fn gradients(&mut self) -> TensorId {
+        let elements = self.graph.bank_elements();
+        let gradients = self.bank(Bank::Gradients, elements);
+        if self.graph.micro_batches.is_none() {
+            return gradients;
+        }
+        let sums = self.bank(Bank::GradientSums, elements);
+        self.call("reduce.accumulate", "micro-batches", reduce::accumulate_constants(elements), &[gradients, sums]);
+        sums
+    }
+
     /// Norm and finite check of all gradients, then Adam over the whole bank.
-    fn update(&mut self) {
+    fn update(&mut self, gradients: TensorId) {
         let elements = self.graph.bank_elements();
         let groups = reduce::groups(elements);
-        let [parameters, gradients, moment1, moment2] =
-            [Bank::Parameters, Bank::Gradients, Bank::Moment1, Bank::Moment2].map(|bank| self.bank(bank, elements));
+        let [parameters, moment1, moment2] =
+            [Bank::Parameters, Bank::Moment1, Bank::Moment2].map(|bank| self.bank(bank, elements));
         let partial = self.passing_of("gradient_partial", Element::F32, groups);
         let Shared { metrics, status, loss_scale, .. } = self.shared;
         let mixed = self.settings.precision == Precision::Mixed;

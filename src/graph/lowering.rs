@@ -1,6 +1,8 @@
 //! A graph under construction: the tensors that both programs share, the trainable ones, and adding calls.
 
-use super::{BANK_ALIGNMENT, Bank, Call, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId, TrainableTensor};
+use super::{
+    BANK_ALIGNMENT, Bank, Call, Graph, METRICS_SLOTS, MicroBatches, Settings, Shard, Storage, TensorId, TrainableTensor,
+};
 use crate::kernels::{self, Constants, Element, Precision, reduce};
 use crate::model::Network;
 
@@ -30,6 +32,8 @@ pub(super) struct Shared {
 pub(super) struct Lowering<'a> {
     pub network: &'a Network,
     pub settings: &'a Settings,
+    /// Images at a time: the batch, or a micro-batch.
+    pub batch: usize,
     pub graph: Graph,
     pub shared: Shared,
     /// Calls of the program being written.
@@ -43,7 +47,10 @@ impl<'a> Lowering<'a> {
         let mut graph = Graph::default();
         let shared = Shared::add(&mut graph, network, settings);
         add_parameters(&mut graph, network, settings.precision);
-        Self { network, settings, graph, shared, calls: Vec::new(), program: "train" }
+        let images = settings.micro_batch.filter(|&images| (1..settings.batch).contains(&images));
+        graph.micro_batches = images.map(|images| MicroBatches { images, batch: settings.batch });
+        let batch = images.unwrap_or(settings.batch);
+        Self { network, settings, batch, graph, shared, calls: Vec::new(), program: "train" }
     }
 
     pub fn bank(&mut self, bank: Bank, elements: usize) -> TensorId {

@@ -26,6 +26,8 @@ pub enum Bank {
     HalfParameters,
     /// Their gradients.
     Gradients,
+    /// The sums of their gradients over the micro-batches of a step, where it is made of several.
+    GradientSums,
     /// Adam's mean of gradients.
     Moment1,
     /// Adam's mean of squared gradients.
@@ -34,7 +36,8 @@ pub enum Bank {
 
 impl Bank {
     /// All banks.
-    pub const ALL: [Self; 5] = [Self::Parameters, Self::HalfParameters, Self::Gradients, Self::Moment1, Self::Moment2];
+    pub const ALL: [Self; 6] =
+        [Self::Parameters, Self::HalfParameters, Self::Gradients, Self::GradientSums, Self::Moment1, Self::Moment2];
 
     /// Its name as a tensor and buffer.
     pub const fn name(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Bank {
             Self::Parameters => "parameters",
             Self::HalfParameters => "half_parameters",
             Self::Gradients => "gradients",
+            Self::GradientSums => "gradient_sums",
             Self::Moment1 => "moment1",
             Self::Moment2 => "moment2",
         }
@@ -119,7 +123,7 @@ pub struct TrainableTensor {
 pub struct Graph {
     /// All tensors.
     pub tensors: Vec<Tensor>,
-    /// One training step: forward, loss, backward, update.
+    /// One training step: forward, loss, backward, update. With micro-batches, all but the update is of one of them.
     pub train: Vec<Call>,
     /// One batch of inference: forward and loss, without augmentation and dropout.
     pub infer: Vec<Call>,
@@ -127,6 +131,17 @@ pub struct Graph {
     pub segments: [Range<usize>; 3],
     /// Trainable tensors in the model's order.
     pub parameters: Vec<TrainableTensor>,
+    /// How a step of either program is cut, where it is.
+    pub micro_batches: Option<MicroBatches>,
+}
+
+/// A batch that is computed a few images at a time, with the gradients added up, as memory is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MicroBatches {
+    /// Images at a time.
+    pub images: usize,
+    /// Images of a step.
+    pub batch: usize,
 }
 
 /// Elements at whose multiples a bank's tensors start: 256 bytes in f16, where any binding may start.
@@ -188,6 +203,8 @@ pub struct Settings {
     pub training: bool,
     /// Images in a step.
     pub batch: usize,
+    /// Images of a step that are computed at a time; all of them where absent, or where there are no more.
+    pub micro_batch: Option<usize>,
     /// Images of the data set.
     pub images: usize,
     /// Length of `order`: positions that can be asked for.

@@ -1,16 +1,16 @@
 //! Inverted dropout: each element is dropped with probability `RATE`, the rest are scaled so that the mean stays.
 //!
 //! ```text
-//! keep(i)           = u(i) >= RATE,  u(i) = unit(pcg4d(i, step, seed, STREAM).x)
+//! keep(i)           = u(i) >= RATE,  u(i) = unit(pcg4d(before * IMAGE + i, step, seed, STREAM).x)
 //! output[i]         = keep(i) ? input[i] / (1 - RATE) : 0
 //! input_gradient[i] = keep(i) ? output_gradient[i] / (1 - RATE) : 0
 //! ```
 //!
 //! The mask is a function of the position and the step, so backward draws the same one and nothing is stored; each layer
-//! has its own `STREAM`. Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: A Simple Way to
+//! has its own `STREAM`. A micro-batch with `before` images of its step before it draws what the whole batch would. Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: A Simple Way to
 //! Prevent Neural Networks from Overfitting", JMLR 15, 2014.
 //!
-//! Constants: `ELEMENTS RATE STREAM`.
+//! Constants: `ELEMENTS IMAGE RATE STREAM`; `IMAGE` elements of each image.
 
 use super::{
     Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Real, StepParams, Tolerance,
@@ -18,11 +18,11 @@ use super::{
 use crate::rng::{pcg4d, unit};
 use crate::{shader, twin};
 
-const CONSTANTS: &[&str] = &["ELEMENTS", "RATE", "STREAM"];
+const CONSTANTS: &[&str] = &["ELEMENTS", "IMAGE", "RATE", "STREAM"];
 
-/// Constants of a call on `elements` floats; `rate` in `[0, 1)` is the share that is dropped.
-pub fn constants(elements: usize, rate: f64, stream: usize) -> Constants {
-    Constants::sizes(&[("ELEMENTS", elements), ("STREAM", stream)]).with("RATE", rate)
+/// Constants of a call on `batch` images of `image` floats; `rate` in `[0, 1)` is the share that is dropped.
+pub fn constants(batch: usize, image: usize, rate: f64, stream: usize) -> Constants {
+    Constants::sizes(&[("ELEMENTS", batch * image), ("IMAGE", image), ("STREAM", stream)]).with("RATE", rate)
 }
 
 /// The contracts of this file.
@@ -90,9 +90,10 @@ fn cost(c: &Constants) -> Cost {
     Cost { flops: c.float("ELEMENTS"), bytes: 8.0 * c.float("ELEMENTS") }
 }
 
-/// Whether element `i` is kept; in f32 in both widths of the twin, so that both have the shader's mask.
+/// Whether element `i` of the micro-batch is kept; in f32 in both widths of the twin, so that both have the shader's mask.
 fn keep(c: &Constants, step: &StepParams, i: usize) -> bool {
-    unit(pcg4d([i as u32, step.step, step.seed, c.size("STREAM") as u32])[0]) >= c.float("RATE") as f32
+    let place = step.before.wrapping_mul(c.size("IMAGE") as u32).wrapping_add(i as u32);
+    unit(pcg4d([place, step.step, step.seed, c.size("STREAM") as u32])[0]) >= c.float("RATE") as f32
 }
 
 /// Twin of both directions.
@@ -107,13 +108,15 @@ pub fn mask<T: Real>(mut args: Args<T>) {
 fn cases() -> Vec<Case> {
     let step = StepParams { step: 12, seed: 0xC0FF_EE00, ..Default::default() };
     vec![
-        Case::new("smallest", constants(1, 0.5, 0)).at(step),
-        Case::new("nothing dropped", constants(130, 0.0, 1)),
-        Case::new("a fifth, around a workgroup", constants(65, 0.2, 3)).at(step),
-        Case::new("a fifth, around a workgroup of vectors", constants(260, 0.2, 3)).at(step),
-        Case::new("nine tenths", constants(1000, 0.9, 4)).at(step),
-        Case::new("beyond 65535 workgroups", constants(4_200_000, 0.25, 2)).at(step),
-        Case::new("dense1", constants(50 * 256, 0.5, 1)).at(step).timed(),
+        Case::new("smallest", constants(1, 1, 0.5, 0)).at(step),
+        Case::new("nothing dropped", constants(1, 130, 0.0, 1)),
+        Case::new("a fifth, around a workgroup", constants(5, 13, 0.2, 3)).at(step),
+        Case::new("a fifth, around a workgroup of vectors", constants(5, 52, 0.2, 3)).at(step),
+        Case::new("micro-batch", constants(5, 13, 0.5, 3)).at(StepParams { before: 10, ..step }),
+        Case::new("micro-batch of vectors", constants(5, 52, 0.5, 3)).at(StepParams { before: 10, ..step }),
+        Case::new("nine tenths", constants(10, 100, 0.9, 4)).at(step),
+        Case::new("beyond 65535 workgroups", constants(42, 100_000, 0.25, 2)).at(step),
+        Case::new("dense1", constants(50, 256, 0.5, 1)).at(step).timed(),
     ]
 }
 
@@ -133,7 +136,7 @@ mod tests {
     #[test]
     fn the_mean_stays_and_the_share_is_right() {
         for rate in [0.2, 0.5] {
-            let output = run(&constants(100_000, rate, 1), &StepParams::default());
+            let output = run(&constants(1, 100_000, rate, 1), &StepParams::default());
             let dropped = output.iter().filter(|&&y| y == 0.0).count() as f64 / 1e5;
             let mean = output.iter().map(|&y| f64::from(y)).sum::<f64>() / 1e5;
             // five standard deviations of the share of 100 000 coins
@@ -144,15 +147,24 @@ mod tests {
     #[test]
     fn step_seed_and_stream_change_the_mask() {
         let base = StepParams::default();
-        let first = run(&constants(256, 0.5, 1), &base);
-        assert_eq!(first, run(&constants(256, 0.5, 1), &base));
-        assert_ne!(first, run(&constants(256, 0.5, 2), &base));
-        assert_ne!(first, run(&constants(256, 0.5, 1), &StepParams { step: 1, ..base }));
-        assert_ne!(first, run(&constants(256, 0.5, 1), &StepParams { seed: 1, ..base }));
+        let first = run(&constants(1, 256, 0.5, 1), &base);
+        assert_eq!(first, run(&constants(1, 256, 0.5, 1), &base));
+        assert_ne!(first, run(&constants(1, 256, 0.5, 2), &base));
+        assert_ne!(first, run(&constants(1, 256, 0.5, 1), &StepParams { step: 1, ..base }));
+        assert_ne!(first, run(&constants(1, 256, 0.5, 1), &StepParams { seed: 1, ..base }));
+    }
+
+    #[test]
+    fn a_micro_batch_draws_what_the_whole_batch_draws_there() {
+        let step = StepParams { step: 3, seed: 9, ..StepParams::default() };
+        let whole = run(&constants(10, 7, 0.5, 1), &step);
+        let part = |before: u32, images| run(&constants(images, 7, 0.5, 1), &StepParams { before, ..step });
+        assert_eq!(whole, [part(0, 4), part(4, 4), part(8, 2)].concat());
+        assert_ne!(part(0, 4), part(4, 4));
     }
 
     #[test]
     fn nothing_is_dropped_at_rate_zero() {
-        assert_eq!(run(&constants(500, 0.0, 1), &StepParams::default()), vec![1.0; 500]);
+        assert_eq!(run(&constants(1, 500, 0.0, 1), &StepParams::default()), vec![1.0; 500]);
     }
 }

@@ -1,12 +1,15 @@
-//! Sums over a batch and over a bank: the loss, the gradient's norm, and whether the step may be taken.
+//! Sums over a batch, over micro-batches and over a bank: the loss, the gradient and its norm, and whether the step may be taken.
 //!
 //! ```text
 //! reduce.loss         metrics[slot,0] = sum_i stats[i,0],  metrics[slot,1] = sum_i stats[i,1],  metrics[slot,2] = images,
-//!                     metrics[slot,3] = 0
+//!                     metrics[slot,3] = 0;  the first three plus what was there where before > 0
+//! reduce.accumulate   sums[i] = values[i],  plus what was there where before > 0
 //! reduce.sum_squares  partial[g] = sum_{i: (i / 256) mod GROUPS = g} values[i]^2
 //! reduce.gradient     metrics[slot,3] = sum_g partial[g] / scale^2,  loss_scale[1] = 1 / scale  where scale = loss_scale[0]
 //!                     status[0] = 1 where metrics[slot,3] and metrics[slot,0] are finite, else 0;  status[1] += 1 - status[0]
 //! ```
+//!
+//! A step may be made of micro-batches; `before` counts its images in those before this one.
 //!
 //! `metrics` is a ring of `SLOTS` x 4, so that the host may read old steps while new ones run. Sums are fixed trees: the same
 //! order of additions on every adapter. A step whose loss or gradient is not finite is refused by `adam.update` and counted.
@@ -16,7 +19,7 @@
 //! a row double it, between 1 and 2^24: all powers of two, so scaling rounds nothing. It lives on the device, so that results do
 //! not depend on when the host looks. Reference: Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2.
 //!
-//! Constants: `BATCH SLOTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS DYNAMIC`.
+//! Constants: `BATCH SLOTS`; `ELEMENTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS DYNAMIC`.
 
 use super::{
     Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, StepParams,
@@ -38,6 +41,11 @@ pub fn groups(elements: usize) -> usize {
 /// Constants of `reduce.loss`.
 pub fn loss_constants(batch: usize, slots: usize) -> Constants {
     Constants::sizes(&[("BATCH", batch), ("SLOTS", slots)])
+}
+
+/// Constants of `reduce.accumulate`.
+pub fn accumulate_constants(elements: usize) -> Constants {
+    Constants::sizes(&[("ELEMENTS", elements)])
 }
 
 /// Constants of `reduce.sum_squares`.
@@ -65,12 +73,12 @@ const GROWTH_STEPS: f64 = 1000.0;
 const MOST_SCALE: f64 = 16_777_216.0;
 
 /// The contracts of this file.
-pub const CONTRACTS: &[&Contract] = &[&LOSS, &SUM_SQUARES, &GRADIENT];
+pub const CONTRACTS: &[&Contract] = &[&LOSS, &ACCUMULATE, &SUM_SQUARES, &GRADIENT];
 
 /// `stats (BATCH x 2) -> metrics (SLOTS x 4)`.
 pub static LOSS: Contract = Contract {
     name: "reduce.loss",
-    formula: "metrics[slot] = sum of losses, sum of hits, number of images, (unchanged)",
+    formula: "metrics[slot] = sum of losses, sum of hits, number of images, 0; added to those of earlier micro-batches",
     bindings: &[Binding::read("stats").filled(Fill::Positive), Binding::update("metrics", Fill::Shuffled)],
     constants: &["BATCH", "SLOTS"],
     lengths: |c| vec![2 * c.size("BATCH"), 4 * c.size("SLOTS")],
@@ -81,6 +89,33 @@ pub static LOSS: Contract = Contract {
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/loss_direct.wgsl"), 2, Grid::groups(1))
     })],
+};
+
+/// `values (ELEMENTS) -> sums (ELEMENTS)`.
+pub static ACCUMULATE: Contract = Contract {
+    name: "reduce.accumulate",
+    formula: "sums[i] = values[i] of a step's first micro-batch, sums[i] + values[i] of later ones",
+    bindings: &[Binding::read("values"), Binding::update("sums", Fill::Shuffled)],
+    constants: &["ELEMENTS"],
+    lengths: |c| vec![c.size("ELEMENTS"); 2],
+    twin: twin!(accumulate),
+    cost: |c| Cost { flops: c.float("ELEMENTS"), bytes: 12.0 * c.float("ELEMENTS") },
+    tolerance: |_| Tolerance::sum(1),
+    cases: accumulate_cases,
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                let grid = Grid::elements(c.size("ELEMENTS") / 4, 64);
+                Launch::single(shader!("reduce/accumulate_vectors.wgsl"), 2, grid)
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("reduce/accumulate_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
 };
 
 /// `values (ELEMENTS) -> partial (GROUPS)`.
@@ -139,10 +174,20 @@ pub fn loss<T: Real>(mut args: Args<T>) {
     let images = step.images(c.size("BATCH"));
     let stats = &args.floats(0)[..2 * images];
     let metrics = &mut args.floats_out(0)[slot(c, step)..];
-    metrics[0] = stats.iter().step_by(2).copied().sum();
-    metrics[1] = stats.iter().skip(1).step_by(2).copied().sum();
-    metrics[2] = T::of(images as f64);
+    let [losses, hits] = [0, 1].map(|column| stats.iter().skip(column).step_by(2).copied().sum::<T>());
+    let sums = [losses, hits, T::of(images as f64)];
+    for (metric, sum) in metrics.iter_mut().zip(sums) {
+        *metric = if step.before > 0 { *metric + sum } else { sum };
+    }
     metrics[3] = T::zero();
+}
+
+/// Twin of `reduce.accumulate`.
+pub fn accumulate<T: Real>(mut args: Args<T>) {
+    let later = args.step.before > 0;
+    for (sum, &value) in args.floats_out(0).iter_mut().zip(args.floats(0)) {
+        *sum = if later { *sum + value } else { value };
+    }
 }
 
 /// Twin of `reduce.sum_squares`; blocks of 256 are summed first, so that roundings grow as little as the shader's.
@@ -184,7 +229,24 @@ fn loss_cases() -> Vec<Case> {
         Case::new("short batch, later slot", loss_constants(50, 8)).at(at(5, 33)),
         Case::new("slot goes around", loss_constants(64, 8)).at(at(8_003, 64)),
         Case::new("no image", loss_constants(64, 8)).at(at(1, 0)),
+        Case::new("later micro-batch", loss_constants(50, 8)).at(StepParams { before: 50, whole: 83, ..at(5, 33) }),
         Case::new("more than a workgroup", loss_constants(513, 4)).at(at(2, u32::MAX)).timed(),
+    ]
+}
+
+fn accumulate_cases() -> Vec<Case> {
+    let later = StepParams { before: 12, whole: 20, ..Default::default() };
+    vec![
+        Case::new("smallest", accumulate_constants(1)).at(later),
+        Case::new("first, over what is left of the last step", accumulate_constants(65))
+            .filled(&[("sums", Fill::Infinite)]),
+        Case::new("first, vectors", accumulate_constants(260)).filled(&[("sums", Fill::Infinite)]),
+        Case::new("later", accumulate_constants(65)).at(later),
+        Case::new("later, vectors", accumulate_constants(260)).at(later),
+        Case::new("infinite stays infinite", accumulate_constants(64)).at(later).filled(&[("sums", Fill::Infinite)]),
+        Case::new("beyond 65535 workgroups", accumulate_constants(4_200_001)).at(later),
+        Case::new("beyond 65535 workgroups of vectors", accumulate_constants(16_800_000)).at(later),
+        Case::new("a bank", accumulate_constants(8_520_000)).at(later).timed(),
     ]
 }
 

@@ -5,10 +5,12 @@
 //! p[c]                 = exp(z[c]) / s,  s = sum_c exp(z[c])
 //! target[c]            = (1 - SMOOTHING) * [c = label] + SMOOTHING / CLASSES
 //! loss                 = -class_weights[label] * sum_c target[c] * log p[c] = class_weights[label] * (log s - sum_c target[c] * z[c])
-//! logits_gradient[i,c] = class_weights[label] * loss_scale[0] * (p[c] - target[c]) / count
+//! logits_gradient[i,c] = class_weights[label] * loss_scale[0] * (p[c] - target[c]) / whole
 //! stats[i]             = loss, 1 where the first largest logit is the label
 //! probabilities[first + i, c] = p[c]
 //! ```
+//!
+//! `whole` is the number of images of the optimizer step, of which these may be a micro-batch.
 //!
 //! The maximum is taken off first and the loss comes from logits, not from probabilities, so logits of any finite size
 //! are right. Rows past the step's last image write zero gradient and stats and leave the probabilities alone.
@@ -39,7 +41,7 @@ pub const CONTRACTS: &[&Contract] = &[&LOSS];
 /// logits_gradient (BATCH x CLASSES), stats (BATCH x 2), probabilities (ROWS x CLASSES)`.
 pub static LOSS: Contract = Contract {
     name: "softmax_cross_entropy.loss",
-    formula: "loss = -w[label] * sum of target * log softmax(logits); logits_gradient = w[label] * loss_scale * (p - target) / count",
+    formula: "loss = -w[label] * sum of target * log softmax(logits); logits_gradient = w[label] * loss_scale * (p - target) / whole",
     bindings: &[
         Binding::read("logits").or_half(),
         Binding::index("labels", Fill::Below("CLASSES")),
@@ -91,7 +93,7 @@ pub fn loss<T: Real>(mut args: Args<T>) {
     stats.fill(T::zero());
     let share = T::of(c.float("SMOOTHING")) / T::of(classes as f64);
     let certain = T::one() - T::of(c.float("SMOOTHING"));
-    let scale = args.floats(4)[0] / T::of(step.images(batch).max(1) as f64);
+    let scale = args.floats(4)[0] / T::of(step.mean_of(batch).max(1) as f64);
     for i in 0..batch {
         let Some(position) = step.position(i, batch, rows) else { break };
         let label = labels[order[position] as usize] as usize;
@@ -123,6 +125,7 @@ fn cases() -> Vec<Case> {
         Case::new("short batch, later", constants(9, 10, 30, 20)).at(part),
         Case::new("smoothing", smoothed.clone()).at(part),
         Case::new("smoothing and scale", smoothed.clone()).at(scaled),
+        Case::new("micro-batch", constants(9, 10, 30, 20)).at(StepParams { before: 8, whole: 17, ..scaled }),
         Case::new("no image", constants(4, 3, 6, 6)).at(StepParams { count: 0, ..Default::default() }),
         Case::new("past the order", constants(9, 10, 12, 20)).at(StepParams { first: 8, ..Default::default() }),
         Case::new("ties", constants(200, 10, 200, 50)).filled(&[("logits", Fill::Dyadic)]),

@@ -28,8 +28,12 @@ pub struct StepParams {
     pub decay: f32,
     /// Place in the metrics ring.
     pub slot: u32,
+    /// Images of its optimizer step in the micro-batches before this one.
+    pub before: u32,
+    /// Images of its optimizer step, whose mean gradient is wanted; zero where this is all of it.
+    pub whole: u32,
     /// Zero.
-    pub reserved: [u32; 4],
+    pub reserved: [u32; 2],
 }
 
 impl Default for StepParams {
@@ -46,9 +50,52 @@ impl StepParams {
         (self.count as usize).min(batch)
     }
 
+    /// This step of up to `batch` images as micro-batches of up to `at_a_time`.
+    pub fn parts(&self, at_a_time: usize, batch: usize) -> Vec<Self> {
+        let whole = self.images(batch);
+        let part = |before: usize| Self {
+            first: self.first.saturating_add(before as u32),
+            count: at_a_time.min(whole - before) as u32,
+            before: before as u32,
+            whole: whole as u32,
+            ..*self
+        };
+        (0..whole.max(1)).step_by(at_a_time.max(1)).map(part).collect()
+    }
+
+    /// Whether its optimizer step ends with this micro-batch.
+    pub fn ends(&self) -> bool {
+        self.before.saturating_add(self.count) >= self.whole
+    }
+
+    /// Images that the gradient is the mean of, from the images of the plan's batch.
+    pub fn mean_of(&self, batch: usize) -> usize {
+        self.images(batch).max(self.whole as usize)
+    }
+
     /// Position in `order` (of `rows` images) of the batch's image `i`; `None` past the last image.
     pub fn position(&self, i: usize, batch: usize, rows: usize) -> Option<usize> {
         let position = self.first as usize + i;
         (i < self.images(batch) && position < rows).then_some(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_follow_each_other_and_the_last_ends_the_step() {
+        let step = StepParams { first: 30, count: 10, step: 7, slot: 3, ..StepParams::default() };
+        let parts = step.parts(4, 12);
+        let fields = |part: &StepParams| (part.first, part.count, part.before, part.whole, part.ends());
+        let found: Vec<_> = parts.iter().map(fields).collect();
+        assert_eq!(found, [(30, 4, 0, 10, false), (34, 4, 4, 10, false), (38, 2, 8, 10, true)]);
+        assert!(parts.iter().all(|part| (part.step, part.slot, part.mean_of(4)) == (7, 3, 10)));
+        let all = StepParams::default().parts(5, 10);
+        assert_eq!(all.iter().map(|part| (part.count, part.ends())).collect::<Vec<_>>(), [(5, false), (5, true)]);
+        let none = StepParams { count: 0, ..step }.parts(4, 12);
+        assert_eq!(none.iter().map(fields).collect::<Vec<_>>(), [(30, 0, 0, 0, true)]);
+        assert!(step.ends() && StepParams::default().ends(), "a step that is not cut ends with itself");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Buffer, Options, Place, Profile};
 use crate::error::{Error, Result};
-use crate::graph::{Bank, Call, Graph, Shard, Storage, TensorId};
+use crate::graph::{Bank, Call, Graph, Shard, Storage, Tensor, TensorId};
 use std::ops::Range;
 
 /// Bindings start at multiples of this many bytes, and guards are this long.
@@ -134,14 +134,54 @@ pub(super) fn lifetimes(graph: &Graph, calls: &[Call]) -> Vec<(TensorId, Range<u
     lives
 }
 
+/// Bytes that the engine of such an adapter will allocate. The twins keep each tensor by itself and in f32, and do not
+/// share memory by lifetime.
+fn need(graph: &Graph, memory: &Memory, profile: &Profile) -> u64 {
+    if profile.kind != "cpu" {
+        return memory.buffers.iter().map(|buffer| buffer.bytes).sum();
+    }
+    let in_bank = |tensor: &&Tensor| matches!(tensor.storage, Storage::Bank(..));
+    let single: usize = graph.tensors.iter().filter(|tensor| !in_bank(tensor)).map(|tensor| tensor.elements).sum();
+    let used = |bank: &Bank| {
+        let of = |tensor: &Tensor| matches!(tensor.storage, Storage::Bank(other, _) if other == *bank);
+        graph.tensors.iter().any(of)
+    };
+    let banks = Bank::ALL.iter().filter(|bank| used(bank)).count() * graph.bank_elements();
+    4 * (single + banks) as u64
+}
+
+/// What helps against too large a batch, in training as in inference.
+fn smaller_batch(training: bool) -> &'static str {
+    if training { "--micro-batch auto, a smaller --batch" } else { "a smaller --batch" }
+}
+
+/// What is said where a plan does not fit into memory, before it is allocated or by the driver.
+pub fn too_little_memory(what: &str, need: u64, but: &str, training: bool) -> Error {
+    let remedy = "a smaller --data-memory, smaller images, or close other programs";
+    Error::Memory {
+        problem: format!("{what} needs {} of memory, but {but}", bytes_in_words(need)),
+        remedy: format!("use {}, {remedy}", smaller_batch(training)),
+    }
+}
+
+/// Refuses a plan that needs more memory than there is, before any is allocated.
+pub(super) fn check_need(graph: &Graph, memory: &Memory, profile: &Profile) -> Result<()> {
+    let Some(free) = profile.memory_bytes else { return Ok(()) };
+    let need = need(graph, memory, profile);
+    if need <= free {
+        return Ok(());
+    }
+    let what = if profile.kind == "cpu" { "--device cpu" } else { &profile.name };
+    Err(too_little_memory(what, need, &format!("only {} are free", bytes_in_words(free)), !graph.train.is_empty()))
+}
+
 /// Refuses what the adapter cannot hold, naming the tensor, its need, the limit and the remedy.
 pub(super) fn check_limits(graph: &Graph, memory: &Memory, profile: &Profile) -> Result<()> {
-    let remedy = "use a smaller --batch, smaller images or a smaller model";
     let refuse = |what: &str, need: u64, limit: u64| Error::Limit {
         what: what.to_owned(),
         need: bytes_in_words(need),
         limit: format!("{} in one piece", bytes_in_words(limit)),
-        remedy: remedy.to_owned(),
+        remedy: format!("use {}, smaller images or a smaller model", smaller_batch(!graph.train.is_empty())),
     };
     for (tensor, place) in graph.tensors.iter().zip(&memory.places) {
         if place.bytes > profile.binding_bytes {

@@ -8,13 +8,13 @@ mod profile;
 mod select;
 mod show;
 
-pub use memory::{ALIGNMENT, bytes_in_words, shards};
+pub use memory::{ALIGNMENT, bytes_in_words, shards, too_little_memory};
 pub use profile::Profile;
 pub use select::{Choice, obstacle};
 
 use crate::error::{Error, Result};
-use crate::graph::{Call, Graph, Tensor, TensorId};
-use crate::kernels::{Access, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader};
+use crate::graph::{Call, Graph, MicroBatches, Tensor, TensorId};
+use crate::kernels::{Access, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, StepParams};
 use memory::Memory;
 
 /// The two programs of a plan.
@@ -93,6 +93,10 @@ pub struct Plan {
     pub places: Vec<Place>,
     /// Steps of `Program::Train` and `Program::Infer`.
     pub programs: [Vec<Step>; 2],
+    /// How an optimizer step, or a batch of inference, is cut, where it is.
+    pub micro_batches: Option<MicroBatches>,
+    /// The first step of `Program::Train` that runs once for all micro-batches: the update.
+    update: usize,
 }
 
 /// How to plan.
@@ -108,7 +112,8 @@ impl Plan {
     /// Plans a graph for an adapter.
     ///
     /// # Errors
-    /// A tensor, buffer or dispatch beyond the adapter's limits; a chosen implementation that cannot run.
+    /// A tensor, buffer or dispatch beyond the adapter's limits; more memory than there is; a chosen implementation that
+    /// cannot run.
     pub fn new(graph: &Graph, profile: &Profile, options: &Options) -> Result<Self> {
         let calls: Vec<&Call> = graph.train.iter().chain(&graph.infer).collect();
         select::check_choices(&calls, profile, &options.choices)?;
@@ -118,6 +123,7 @@ impl Plan {
         let scratch = |chosen: &[Chosen]| chosen.iter().map(|c| 4 * c.launch.scratch as u64).collect::<Vec<u64>>();
         let (memory, scratch) = Memory::lay_out(graph, [&scratch(&train), &scratch(&infer)], options);
         memory::check_limits(graph, &memory, profile)?;
+        memory::check_need(graph, &memory, profile)?;
         let steps = |calls: &[Call], chosen: Vec<Chosen>, scratch: &[Option<Place>]| {
             let parts = calls.iter().zip(chosen).zip(scratch);
             parts.map(|((call, chosen), scratch)| step(call, chosen, &memory.places, *scratch)).collect::<Vec<Step>>()
@@ -127,7 +133,8 @@ impl Plan {
             check_bindings(step, profile)?;
         }
         let Memory { buffers, places, .. } = memory;
-        Ok(Self { buffers, tensors: graph.tensors.clone(), places, programs })
+        let (micro_batches, update) = (graph.micro_batches, graph.segments[2].start);
+        Ok(Self { buffers, tensors: graph.tensors.clone(), places, programs, micro_batches, update })
     }
 
     /// The tensor of this name.
@@ -142,6 +149,17 @@ impl Plan {
     /// Steps of a program.
     pub fn steps(&self, program: Program) -> &[Step] {
         &self.programs[program as usize]
+    }
+
+    /// The runs of a program that make up a step: one for each micro-batch.
+    pub fn parts(&self, step: &StepParams) -> Vec<StepParams> {
+        self.micro_batches.map_or(vec![*step], |micro| step.parts(micro.images, micro.batch))
+    }
+
+    /// What of a program such a run consists of: all of it, but for the update where more micro-batches follow.
+    pub fn steps_of(&self, program: Program, part: &StepParams) -> &[Step] {
+        let steps = self.steps(program);
+        if program == Program::Train && !part.ends() { &steps[..self.update] } else { steps }
     }
 
     /// Bytes of all buffers, and of those that hold the data set's pixels.
@@ -226,7 +244,7 @@ fn check_bindings(step: &Step, profile: &Profile) -> Result<()> {
                 what: format!("{} of layer {}", step.contract, step.layer),
                 need: format!("{} in one piece", bytes_in_words(place.bytes)),
                 limit: bytes_in_words(profile.binding_bytes),
-                remedy: "use a smaller --batch, smaller images or a smaller model".into(),
+                remedy: "use --micro-batch auto, a smaller --batch, smaller images or a smaller model".into(),
             });
         }
         let what = format!("{} ({})", step.contract, dispatch.shader.path);

@@ -18,6 +18,8 @@ pub struct Profile {
     pub binding_bytes: u64,
     /// Largest buffer, bytes.
     pub buffer_bytes: u64,
+    /// Memory that a plan may take, bytes; absent where nobody says.
+    pub memory_bytes: Option<u64>,
     /// Storage buffers a kernel may see.
     pub storage_buffers: u32,
     /// Workgroup memory, bytes.
@@ -44,6 +46,7 @@ impl Profile {
             kind: "portable".into(),
             binding_bytes: 128 << 20,
             buffer_bytes: 256 << 20,
+            memory_bytes: None,
             storage_buffers: 8,
             workgroup_bytes: 16 << 10,
             invocations: 256,
@@ -54,7 +57,7 @@ impl Profile {
         }
     }
 
-    /// The CPU twins: bounded by memory alone.
+    /// The CPU twins: bounded by memory alone, of which the caller may know how much is free.
     pub fn cpu() -> Self {
         let unbounded = Self { binding_bytes: u64::MAX, buffer_bytes: u64::MAX, ..Self::webgpu() };
         Self { name: "CPU twins".into(), kind: "cpu".into(), f16: true, ..unbounded }

@@ -7,7 +7,7 @@ use crate::graph::TensorId;
 use crate::kernels::{self, Access, Element, StepParams};
 use crate::plan::{Program, Step};
 
-/// The first call of a training step that writes a number which is not finite, in words; `None` where all are finite. The
+/// The first call of a training step, micro-batch by micro-batch, that writes a number which is not finite, in words; `None` where all are finite. The
 /// session is left in the middle of that step.
 ///
 /// # Errors
@@ -16,16 +16,15 @@ pub(super) fn origin(session: &mut Session, params: &StepParams) -> Result<Optio
     // brings the batch's images to the device, should they be streamed
     session.run(Program::Infer, std::slice::from_ref(params))?;
     session.wait()?;
-    let steps = session.engine().plan().steps(Program::Train).to_vec();
-    for (number, step) in steps.iter().enumerate() {
-        session.engine_mut().run_alone(Program::Train, number, params)?;
-        for tensor in floats_written(session, step) {
-            if read_floats(session.engine_mut(), tensor)?.iter().any(|value| !value.is_finite()) {
-                let name = &session.engine().plan().tensors[tensor].name;
-                return Ok(Some(format!(
-                    "{} of layer {} writes the first such number, in {name}",
-                    step.contract, step.layer
-                )));
+    for part in session.engine().plan().parts(params) {
+        for (number, step) in session.engine().plan().steps_of(Program::Train, &part).to_vec().iter().enumerate() {
+            session.engine_mut().run_alone(Program::Train, number, &part)?;
+            for tensor in floats_written(session, step) {
+                if read_floats(session.engine_mut(), tensor)?.iter().any(|value| !value.is_finite()) {
+                    let name = &session.engine().plan().tensors[tensor].name;
+                    let (contract, layer) = (step.contract, &step.layer);
+                    return Ok(Some(format!("{contract} of layer {layer} writes the first such number, in {name}")));
+                }
             }
         }
     }

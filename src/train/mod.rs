@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod checkpoint;
 mod diagnose;
+mod fit;
 pub mod history;
 pub mod metrics;
 mod optimizer;
@@ -17,9 +18,10 @@ mod training;
 mod weights;
 
 pub use checkpoint::{Checkpoint, Identity};
+pub use fit::{MicroBatch, plan_for};
 pub use optimizer::Adam;
 pub use run_folder::{RunFolder, find_weights};
-pub use session::{Session, Setup, Totals, plan_for};
+pub use session::{Session, Setup, Totals};
 pub use state::{DeviceTensor, Standing, State};
 pub use training::{resume, train};
 pub use weights::{Card, PREPROCESSING, Weights};

@@ -1,5 +1,6 @@
 //! A network on an engine with a data set: what training, evaluation and prediction have in common.
 
+use super::fit::{MicroBatch, halves, micro_batch_that_fits};
 use super::stream::{Stream, Window, images_at_a_time};
 use crate::data::Dataset;
 use crate::engine::{Engine, Metrics, read_floats, write_floats};
@@ -19,6 +20,8 @@ pub struct Setup {
     pub training: bool,
     /// Images in a step.
     pub batch: usize,
+    /// Images of a step that are computed at a time, where not all are: less memory for the same result within rounding.
+    pub micro_batch: MicroBatch,
     /// Random affine maps while training.
     pub augment: Option<Augment>,
     /// Share of the target spread over all classes.
@@ -39,6 +42,7 @@ impl Setup {
         Self {
             training: false,
             batch,
+            micro_batch: MicroBatch::Whole,
             augment: None,
             label_smoothing: 0.0,
             fuse: true,
@@ -49,25 +53,17 @@ impl Setup {
     }
 }
 
-/// Plans a network for a data set of `images` images, all of them on the device unless `setup.data_memory` is too small.
-///
-/// # Errors
-/// Whatever is larger than the adapter can hold.
-pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profile) -> Result<(Plan, Graph)> {
-    let (height, width, channels) = network.image;
-    let bytes = (images * height * width * channels) as u64;
-    let streamed = setup.data_memory.is_some_and(|room| bytes > room);
-    plan_with(network, images, setup, profile, streamed).map(|(plan, graph, _)| (plan, graph))
-}
-
 /// The plan, its graph, and how the images on the device are cut.
-fn plan_with(
+pub(super) fn plan_with(
     network: &Network,
     images: usize,
     setup: &Setup,
     profile: &Profile,
     streamed: bool,
 ) -> Result<(Plan, Graph, Vec<Shard>)> {
+    if setup.batch == 0 || setup.batch > 1 << 16 {
+        return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
+    }
     let (height, width, channels) = network.image;
     let image_bytes = height * width * channels;
     let at_a_time = images_at_a_time(setup.batch, image_bytes, setup.data_memory);
@@ -76,6 +72,7 @@ fn plan_with(
     let settings = graph::Settings {
         training: setup.training,
         batch: setup.batch,
+        micro_batch: setup.micro_batch.images(),
         images,
         rows: images,
         shards: shards.clone(),
@@ -141,7 +138,8 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Plans the network, makes the engine and uploads the data set. Where it does not fit, by `setup.data_memory` or for
-    /// lack of memory, it is streamed; results are the same to the bit.
+    /// lack of memory, it is streamed; results are the same to the bit. Where batches do not fit and `setup.micro_batch` says
+    /// so, micro-batches are as large as memory allows.
     ///
     /// # Errors
     /// A data set the network was not built for; whatever is larger than the adapter can hold; a lost device.
@@ -158,15 +156,37 @@ impl<'a> Session<'a> {
             let problem = format!("it has {found}, the network is for {height}x{width} and {}", network.classes);
             return Err(Error::data(&dataset.name, problem, "use data like that the network was trained on"));
         }
-        if setup.batch == 0 || setup.batch > 1 << 16 {
-            return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
+        let open = |micro_batch| {
+            let setup = Setup { micro_batch, ..setup.clone() };
+            Self::open(network, dataset, &setup, profile, &make_engine)
+        };
+        if setup.micro_batch != MicroBatch::Auto {
+            return open(setup.micro_batch);
         }
-        let image_bytes = dataset.image_bytes();
-        let start = |streamed| Self::start(network, dataset, setup, profile, streamed, &make_engine);
+        // where nobody knows how much memory is free, it turns out now
+        let mut images = micro_batch_that_fits(network, dataset.len(), setup, profile)?;
+        loop {
+            match open(MicroBatch::Images(images)) {
+                Err(Error::Memory { .. }) if images > 1 => images = halves(setup.batch, images),
+                other => return other,
+            }
+        }
+    }
+
+    fn open(
+        network: &Network,
+        dataset: &'a Dataset,
+        setup: &Setup,
+        profile: &Profile,
+        make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
+    ) -> Result<Self> {
+        let start = |streamed| Self::start(network, dataset, setup, profile, streamed, make_engine);
         match setup.data_memory {
             Some(room) => start(dataset.pixels.len() as u64 > room),
             None => match start(false) {
-                Err(Error::Memory { .. }) if images_at_a_time(setup.batch, image_bytes, None) < dataset.len() => {
+                Err(Error::Memory { .. })
+                    if images_at_a_time(setup.batch, dataset.image_bytes(), None) < dataset.len() =>
+                {
                     start(true)
                 }
                 other => other,

@@ -53,6 +53,7 @@ impl Rig {
         let settings = Settings {
             training: true,
             batch,
+            micro_batch: None,
             images,
             rows: images,
             shards: vec![Shard { first: 0, count: images }],

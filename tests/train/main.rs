@@ -9,6 +9,7 @@ mod faults;
 #[cfg(unix)]
 mod interrupt;
 mod learning;
+mod micro;
 mod refusals;
 mod resume;
 mod runs;

@@ -68,7 +68,7 @@ impl Stage {
         Self { dataset, network, split }
     }
 
-    fn run(
+    pub fn run(
         &self,
         open: &dyn Fn(&Setup, Plan) -> Box<dyn Engine>,
         profile: &Profile,

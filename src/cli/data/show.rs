@@ -99,6 +99,7 @@ fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> R
     let settings = Settings {
         training: true,
         batch: AUGMENTED,
+        micro_batch: None,
         images: 1,
         rows: AUGMENTED,
         shards: vec![Shard { first: 0, count: 1 }],

@@ -1,5 +1,6 @@
 //! Adapters and devices: what there is, which one is taken, and what it said when something went wrong.
 
+use super::budget::memory_of;
 use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
 use crate::kernels::Matrix;
@@ -74,6 +75,7 @@ fn profile_of(adapter: &wgpu::Adapter) -> Profile {
         kind: kind.to_owned(),
         binding_bytes: limits.max_storage_buffer_binding_size,
         buffer_bytes: limits.max_buffer_size,
+        memory_bytes: memory_of(adapter).filter(|_| kind != "software"),
         storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup,

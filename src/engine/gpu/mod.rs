@@ -1,6 +1,7 @@
 //! The GPU engine: the only place that names wgpu. Everything slow happens once, in [`GpuEngine::new`]; a step only
 //! encodes and submits.
 
+mod budget;
 mod device;
 mod pipeline_cache;
 mod pipelines;
@@ -15,7 +16,7 @@ use super::{Engine, Metrics, Timeline};
 use crate::error::{Error, Result};
 use crate::graph::{METRICS_SLOTS, TensorId};
 use crate::kernels::StepParams;
-use crate::plan::{ALIGNMENT, Place, Plan, Program};
+use crate::plan::{ALIGNMENT, Place, Plan, Program, too_little_memory};
 use pipelines::{Encoded, Programs};
 use readback::Readback;
 use staging::Staging;
@@ -30,7 +31,7 @@ pub struct GpuEngine {
     plan: Arc<Plan>,
     buffers: Vec<wgpu::Buffer>,
     programs: Programs,
-    /// `StepParams` of up to [`METRICS_SLOTS`] steps, one per 256 bytes.
+    /// `StepParams` of up to [`METRICS_SLOTS`] steps or micro-batches, one per 256 bytes.
     params: wgpu::Buffer,
     staging: Staging,
     readback: Readback,
@@ -45,18 +46,46 @@ impl GpuEngine {
     /// A refused allocation. A shader that does not compile is the first run's or wait's error.
     pub fn new(gpu: &Arc<Gpu>, plan: Plan, checked: bool) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
-        let (buffers, params) = gpu.guarded("allocating buffers", || {
+        let allocated = gpu.guarded("allocating buffers", || {
             let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
             let buffers = plan.buffers.iter().map(|buffer| gpu.buffer(&buffer.name, buffer.bytes, usage));
             let params_bytes = ALIGNMENT * METRICS_SLOTS as u64;
             let params = gpu.buffer("step parameters", params_bytes, Usage::UNIFORM | Usage::COPY_DST);
             (buffers.collect::<Vec<wgpu::Buffer>>(), params)
+        });
+        let (buffers, params) = allocated.map_err(|error| match error {
+            Error::Memory { .. } => {
+                let training = !plan.steps(Program::Train).is_empty();
+                too_little_memory(&gpu.profile.name, plan.bytes().0, "its driver did not give it", training)
+            }
+            other => other,
         })?;
         let plan = Arc::new(plan);
         let programs = Programs::start(gpu, &plan, &buffers, &params, checked);
         let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
         let readback = Readback::new(metrics.map(|place| (buffers[place.buffer].clone(), place)));
         Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, staging: Staging::default(), readback, checked })
+    }
+
+    /// Queues runs of a program as one submission, each a step or a micro-batch of one. The metrics of a step come with its
+    /// last micro-batch.
+    fn submit(&mut self, program: Program, parts: &[StepParams]) -> Result<()> {
+        let dispatches = &self.programs.ready()?[program as usize];
+        self.readback.make_room(&self.gpu)?;
+        write_params(&self.gpu, &self.params, parts);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        self.staging.copy(&mut encoder, &self.buffers);
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for (place, part) in parts.iter().enumerate() {
+            let count = self.plan.steps_of(program, part).iter().map(|step| step.dispatches.len()).sum::<usize>();
+            encode(&mut pass, &dispatches[..count], place);
+        }
+        drop(pass);
+        let copy = self.readback.copy(&self.gpu, &mut encoder);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.staging.recall();
+        self.readback.map(copy, submission, parts.iter().filter(|part| part.ends()).map(|part| part.slot).collect());
+        self.gpu.check()
     }
 
     /// Reads a range of a buffer, after everything queued.
@@ -99,7 +128,7 @@ impl GpuEngine {
     }
 }
 
-/// Puts the parameters of up to [`METRICS_SLOTS`] steps where their dispatches look for them.
+/// Puts the parameters of up to [`METRICS_SLOTS`] steps or micro-batches where their dispatches look for them.
 fn write_params(gpu: &Gpu, params: &wgpu::Buffer, steps: &[StepParams]) {
     let mut bytes = vec![0; ALIGNMENT as usize * steps.len()];
     for (slot, step) in bytes.chunks_mut(ALIGNMENT as usize).zip(steps) {
@@ -133,21 +162,8 @@ impl Engine for GpuEngine {
         if steps.len() > METRICS_SLOTS {
             return Err(Error::setting("steps of one submission", steps.len(), format!("at most {METRICS_SLOTS}")));
         }
-        let program = &self.programs.ready()?[program as usize];
-        self.readback.make_room(&self.gpu)?;
-        write_params(&self.gpu, &self.params, steps);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        self.staging.copy(&mut encoder, &self.buffers);
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for step in 0..steps.len() {
-            encode(&mut pass, program, step);
-        }
-        drop(pass);
-        let copy = self.readback.copy(&self.gpu, &mut encoder);
-        let submission = self.gpu.queue.submit([encoder.finish()]);
-        self.staging.recall();
-        self.readback.map(copy, submission, steps.iter().map(|step| step.slot).collect());
-        self.gpu.check()
+        let parts: Vec<StepParams> = steps.iter().flat_map(|step| self.plan.parts(step)).collect();
+        parts.chunks(METRICS_SLOTS).try_for_each(|parts| self.submit(program, parts))
     }
 
     fn stage(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
