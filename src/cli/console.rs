@@ -1,9 +1,10 @@
 //! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
 
+use super::assessment;
 use super::progress::Bar;
 use super::train::Args;
 use super::{print_json, print_note, print_text};
-use crate::data::Split;
+use crate::data::{ChosenBy, Split};
 use crate::error::Result;
 use crate::kernels::Precision;
 use crate::model::Network;
@@ -11,8 +12,8 @@ use crate::report;
 use crate::train::checkpoint::Keeper;
 use crate::train::history::EpochRecord;
 use crate::train::{
-    Card, Checkpoint, Identity, Moment, Outcome, Progress, RunFolder, Session, Settings, State, Watch, Weights, resume,
-    train,
+    Assessment, Card, Checkpoint, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings, State,
+    Watch, Weights, assess, find_weights, resume, train,
 };
 use anyhow::Context;
 use std::sync::Arc;
@@ -134,7 +135,22 @@ impl Console {
         let kept = self.keeper.finish();
         self.bar.finish();
         kept.err().into_iter().for_each(no_checkpoint);
-        self.conclude(&outcome)
+        self.save(&outcome)?;
+        // where the training was stopped it goes on, and the test is for its end
+        let measured = if outcome.stopped { None } else { self.measure(session, split, settings.per_submit) };
+        self.conclude(&outcome, split, measured)
+    }
+
+    /// Measures the test side with the best weights: the one look at it of a run whose validation side has chosen them.
+    fn measure(&self, session: &mut Session, split: &Split, per_submit: usize) -> Option<Assessment> {
+        let folder = self.folder.path();
+        let have_chosen = split.chosen_by() == ChosenBy::Test;
+        let measured = Measured { name: "test", images: &split.test, validation: &split.validation, have_chosen };
+        let found = find_weights(folder, false).and_then(|best| assess(session, &best, measured, per_submit));
+        let written = found.and_then(|found| self.folder.metrics(&found).map(|()| found));
+        let failed =
+            |error| print_note(format!("the test side is not measured: {error}; `galaxy-gpu evaluate` does it"));
+        written.map_err(failed).ok()
     }
 
     /// The card of the weights that a run ends with. Where it was stopped, they are not those that the last epoch
@@ -146,14 +162,20 @@ impl Console {
         }
     }
 
-    /// Leaves the last weights and the curves, and says where.
-    fn conclude(mut self, outcome: &Outcome) -> anyhow::Result<()> {
+    /// Leaves the last weights and the curves.
+    fn save(&mut self, outcome: &Outcome) -> Result<()> {
         let weights = Weights { card: self.last_card(outcome), tensors: outcome.parameters.clone() };
         self.folder.finish(&weights)?;
-        let folder = self.folder.path();
-        if let Err(error) = report::curves(&outcome.history, &folder.join("curves.png")) {
+        if let Err(error) = report::curves(&outcome.history, &self.folder.path().join("curves.png")) {
             print_note(error);
         }
+        Ok(())
+    }
+
+    /// Says how it went, and where everything is.
+    fn conclude(self, outcome: &Outcome, split: &Split, measured: Option<Assessment>) -> anyhow::Result<()> {
+        let weights = Weights { card: self.last_card(outcome), tensors: outcome.parameters.clone() };
+        let folder = self.folder.path();
         let best = outcome.history.best();
         if outcome.refused > 0 {
             // in mixed precision a few are how the loss scale finds its place
@@ -172,6 +194,8 @@ impl Console {
                 "steps": outcome.steps,
                 "refused_steps": outcome.refused,
                 "best": best,
+                "split": assessment::of_split(split),
+                "evaluation": measured,
                 "weights_hash": weights.hash(),
             }));
         }
@@ -180,10 +204,16 @@ impl Console {
             text += "stopped by Ctrl-C; the weights of this moment are saved\n";
         }
         if let Some(best) = best {
-            text += &format!("best     epoch {}, val_accuracy {:.4}\n", best.epoch, best.val_accuracy);
+            let side = if split.chosen_by() == ChosenBy::Test { "test" } else { "validation" };
+            let (epoch, accuracy) = (best.epoch, best.val_accuracy);
+            text += &format!("best     epoch {epoch}, val_accuracy {accuracy:.4}, chosen by the {side} side\n");
+        }
+        if let Some(measured) = &measured {
+            text += &format!("test     {}\n", assessment::in_words(measured).join("\n         "));
         }
         text += &format!("weights  hash {}\n", weights.hash());
-        text += &format!("run      {} (history.csv, curves.png, weights/)\n", folder.display());
+        let metrics = if measured.is_some() { "metrics.json, " } else { "" };
+        text += &format!("run      {} (history.csv, {metrics}curves.png, weights/)\n", folder.display());
         print_text(text)
     }
 }

@@ -23,6 +23,9 @@ pub struct Setup {
     pub augment: Option<Augment>,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
+    /// What an image of each class counts in the loss of training (see [`ClassWeights`](super::ClassWeights)); one each
+    /// where absent, and in measuring.
+    pub class_weights: Option<Vec<f32>>,
     /// Whether layers are grouped into fused blocks.
     pub fuse: bool,
     /// What activations and multiplied weights are stored in.
@@ -41,6 +44,7 @@ impl Setup {
             batch,
             augment: None,
             label_smoothing: 0.0,
+            class_weights: None,
             fuse: true,
             precision: Precision::F32,
             choices: Vec::new(),
@@ -131,6 +135,7 @@ pub struct Session<'a> {
     parameters: Vec<(TensorId, Option<TensorId>)>,
     batch: usize,
     rows: usize,
+    labels: &'a [u32],
     precision: Precision,
     /// Where the images come from that the device does not hold.
     stream: Option<Stream<'a>>,
@@ -154,6 +159,10 @@ impl<'a> Session<'a> {
             let found = format!("{}x{} images of {} classes", dataset.height, dataset.width, dataset.classes.len());
             let problem = format!("it has {found}, the network is for {height}x{width} and {}", network.classes);
             return Err(Error::data(&dataset.name, problem, "use data like that the network was trained on"));
+        }
+        if let Some(weights) = setup.class_weights.as_ref().filter(|weights| weights.len() != network.classes) {
+            let found = format!("{} numbers", weights.len());
+            return Err(Error::setting("--class-weights", found, format!("{}, one for each class", network.classes)));
         }
         if setup.batch == 0 || setup.batch > 1 << 16 {
             return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
@@ -184,7 +193,7 @@ impl<'a> Session<'a> {
         let engine = make_engine(plan)?;
         let rows = dataset.len();
         let Setup { batch, precision, .. } = *setup;
-        let mut session = Self { engine, parameters, batch, rows, precision, stream: None };
+        let mut session = Self { engine, parameters, batch, rows, labels: &dataset.labels, precision, stream: None };
         let windows = shards.iter().enumerate().map(|(number, &part)| {
             let tensor = |name: &str| session.engine.plan().tensor(&format!("{name}.{number}"));
             Ok(Window { pixels: tensor("pixels")?, shard: tensor("shard")?, part })
@@ -199,7 +208,9 @@ impl<'a> Session<'a> {
         }
         session.write("loss_scale", bytemuck::cast_slice(&session.first_loss_scale()))?;
         session.write("labels", bytemuck::cast_slice(&dataset.labels))?;
-        session.write("class_weights", bytemuck::cast_slice(&vec![1.0f32; network.classes]))?;
+        let ones = vec![1.0f32; network.classes];
+        session.write("class_weights", bytemuck::cast_slice(setup.class_weights.as_ref().unwrap_or(&ones)))?;
+        session.write("unit_weights", bytemuck::cast_slice(&ones))?;
         // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
         session.engine.wait()?;
         Ok(session)
@@ -226,6 +237,11 @@ impl<'a> Session<'a> {
     /// What activations and multiplied weights are stored in.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// Class of each image of the data set.
+    pub fn labels(&self) -> &'a [u32] {
+        self.labels
     }
 
     /// The engine.

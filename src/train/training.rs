@@ -12,7 +12,8 @@ use crate::model::{Network, initialise};
 use crate::plan::Program;
 use std::time::Instant;
 
-/// Trains from seeded weights over the training side of a split, and measures the test side after each epoch. Where the
+/// Trains from seeded weights over the training side of a split, and measures the side that chooses the best epoch
+/// ([`Split::choosing`]) after each. Where the
 /// watcher stops it, the epoch it is in has no record, but its steps count and its parameters are those of that moment.
 ///
 /// # Errors
@@ -83,9 +84,9 @@ impl Training<'_, '_> {
     /// The rest of an epoch; false where the watcher stopped it.
     fn epoch(&mut self) -> Result<bool> {
         self.clock = Instant::now();
-        let Split { train, test, .. } = self.split;
+        let (train, test) = (&self.split.train, self.split.choosing());
         let epoch = self.epoch_number();
-        self.session.set_order(&[epoch_order(train, self.settings.seed, epoch), test.clone()].concat())?;
+        self.session.set_order(&[&epoch_order(train, self.settings.seed, epoch)[..], test].concat())?;
         let done = self.standing.position.min(train.len());
         let [training, test] = [(done, train.len() - done), (train.len(), test.len())]
             .map(|(first, count)| self.session.submissions(first, count, self.settings.per_submit));
@@ -132,7 +133,7 @@ impl Training<'_, '_> {
         Ok(true)
     }
 
-    /// Measures the test images, which stand behind the training images; `None` where the watcher stopped it.
+    /// Measures the images that choose the best epoch, which stand behind the training images; `None` where the watcher stopped it.
     fn validate(&mut self, submissions: &[Vec<StepParams>]) -> Result<Option<Totals>> {
         let mut totals = Totals::default();
         for queue in submissions {

@@ -9,6 +9,7 @@ mod learning;
 mod refusals;
 mod resume;
 mod runs;
+mod science;
 mod streams;
 
 use assert_cmd::Command;
