@@ -135,10 +135,10 @@ impl Console {
         let kept = self.keeper.finish();
         self.bar.finish();
         kept.err().into_iter().for_each(no_checkpoint);
-        self.save(&outcome)?;
+        let weights = self.save(&outcome)?;
         // where the training was stopped it goes on, and the test is for its end
         let measured = if outcome.stopped { None } else { self.measure(session, split, settings.per_submit) };
-        self.conclude(&outcome, split, measured)
+        self.conclude(&outcome, &weights, split, measured)
     }
 
     /// Measures the test side with the best weights: the one look at it of a run whose validation side has chosen them.
@@ -147,10 +147,11 @@ impl Console {
         let have_chosen = split.chosen_by() == ChosenBy::Test;
         let measured = Measured { name: "test", images: &split.test, validation: &split.validation, have_chosen };
         let found = find_weights(folder, false).and_then(|best| assess(session, &best, measured, per_submit));
-        let written = found.and_then(|found| self.folder.metrics(&found).map(|()| found));
         let failed =
             |error| print_note(format!("the test side is not measured: {error}; `galaxy-gpu evaluate` does it"));
-        written.map_err(failed).ok()
+        let found = found.map_err(failed).ok()?;
+        self.folder.metrics(&found).unwrap_or_else(print_note);
+        Some(found)
     }
 
     /// The card of the weights that a run ends with. Where it was stopped, they are not those that the last epoch
@@ -162,19 +163,24 @@ impl Console {
         }
     }
 
-    /// Leaves the last weights and the curves.
-    fn save(&mut self, outcome: &Outcome) -> Result<()> {
+    /// Leaves the last weights and the curves; returns the weights.
+    fn save(&mut self, outcome: &Outcome) -> Result<Weights> {
         let weights = Weights { card: self.last_card(outcome), tensors: outcome.parameters.clone() };
         self.folder.finish(&weights)?;
         if let Err(error) = report::curves(&outcome.history, &self.folder.path().join("curves.png")) {
             print_note(error);
         }
-        Ok(())
+        Ok(weights)
     }
 
     /// Says how it went, and where everything is.
-    fn conclude(self, outcome: &Outcome, split: &Split, measured: Option<Assessment>) -> anyhow::Result<()> {
-        let weights = Weights { card: self.last_card(outcome), tensors: outcome.parameters.clone() };
+    fn conclude(
+        self,
+        outcome: &Outcome,
+        weights: &Weights,
+        split: &Split,
+        measured: Option<Assessment>,
+    ) -> anyhow::Result<()> {
         let folder = self.folder.path();
         let best = outcome.history.best();
         if outcome.refused > 0 {

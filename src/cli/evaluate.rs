@@ -39,8 +39,8 @@ pub struct Args {
     device: DeviceOptions,
 }
 
-/// Classifies the images, prints accuracy, calibration, scores per class and the confusion matrix, and draws the latter. The numbers
-/// come first, and a picture that cannot be drawn is only a note, as they are worth more than it.
+/// Classifies the images, prints accuracy, calibration, scores per class and the confusion matrix, and draws the latter.
+/// The numbers come first, and a picture that cannot be drawn is only a note, as they are worth more than it.
 ///
 /// # Errors
 /// Bad input; a device that fails.

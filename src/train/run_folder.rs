@@ -106,8 +106,8 @@ impl RunFolder {
     }
 
     /// Writes an epoch down: the history, the last weights, and the best where it is the best so far (by accuracy on the
-    /// side of the split that chooses it, the first of equals). All of it is tried; what cannot be written is tried again by the next call, and
-    /// what was there before stays.
+    /// side of the split that chooses it, the first of equals). All of it is tried; what cannot be written is tried again
+    /// by the next call, and what was there before stays.
     ///
     /// # Errors
     /// The first file that could not be written.
