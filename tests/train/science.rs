@@ -49,7 +49,8 @@ fn the_validation_side_chooses_and_the_test_is_measured_at_the_end() {
     let calibration = &found["calibration"];
     let fitted = (&calibration["fitted_on"], &calibration["fitted_images"], &calibration["bins"]);
     assert_eq!(fitted, (&json!("validation"), &json!(30), &json!(15)));
-    assert_close(&calibration["nll"], &found["loss"], 1e-9);
+    // one takes f32's probabilities as they are, the other divides them by their sum
+    assert_close(&calibration["nll"], &found["loss"], 1e-6);
     assert!(calibration["temperature"].as_f64().unwrap() > 0.05, "{found}");
 
     assert_eq!(&read(&desk, "run/metrics.json"), found);
@@ -183,9 +184,10 @@ fn weights_are_kerass(open: &dyn Fn(Plan) -> Box<dyn Engine>, profile: &Profile)
         session
     };
     let step = |session: &mut Session, count| {
-        session.run(Program::Train, &[StepParams { count, ..Adam::default().params(0) }]).unwrap();
-        let [metrics] = session.wait().unwrap()[..] else { panic!("one step, one answer") };
-        metrics
+        let mut arrived = session.run(Program::Train, &[StepParams { count, ..Adam::default().params(0) }]).unwrap();
+        arrived.extend(session.wait().unwrap());
+        assert_eq!(arrived.len(), 1);
+        arrived[0]
     };
     let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-4 * b.abs(), "{a} and {b}");
 
