@@ -164,7 +164,10 @@ fn inspect_lists_the_first_twenty_contradictions() {
         name: "twins".into(),
         height: 2,
         width: 2,
-        pixels: Pixels::Owned(vec![100; 2 * count * 12]),
+        // no two alike
+        pixels: Pixels::Owned(
+            (0..2 * count).flat_map(|index| [100 + index as u8 % 2, index as u8].repeat(6)).collect(),
+        ),
         labels: (0..2 * count as u32).map(|index| index % 2).collect(),
         classes: vec!["left".into(), "right".into()],
         sky: Some((0..2 * count).map(|index| Sky { ra: (index / 2) as f64, dec: 10.0 }).collect()),
@@ -176,12 +179,22 @@ fn inspect_lists_the_first_twenty_contradictions() {
         text.contains("23 pairs within 1 arcsecond show the same galaxy, 23 of them with two different labels"),
         "{text}"
     );
-    let listed = text.lines().filter(|line| line.ends_with("0.00  left   right")).count();
+    assert!(text.contains("\n23 galaxies with different labels, in 46 images:\n"), "{text}");
+    let listed = text.lines().filter(|line| line.ends_with("  position  left, right")).count();
     assert_eq!(listed, 20, "{text}");
-    assert!(text.ends_with("and 3 more (up to 100 of them with --json)\n"), "{text}");
+    assert!(text.ends_with("and 3 more (all of them with --json)\n"), "{text}");
     let found = desk.json("data inspect twins.h5 --json");
     assert_eq!(found["sky"]["conflicts"].as_array().unwrap().len(), 23);
-    assert!((found["channel_mean"][0].as_f64().unwrap() - 100.0 / 255.0).abs() < 1e-12);
+    assert_eq!(found["conflicts"].as_array().unwrap().len(), 23);
+    assert_eq!(found["conflicts"][22], serde_json::json!({"images": [44, 45], "labels": [0, 1], "same": "position"}));
+    // a training says so once
+    let tiny = "name = 'tiny'\nlayer = [{ type = 'flatten' }, { type = 'dense' }]\n";
+    std::fs::write(desk.path("tiny.toml"), tiny).unwrap();
+    let line = "train --data twins.h5 --model tiny.toml --device cpu --epochs 1 --out run";
+    let notes = desk.command(line).assert().success().get_output().stderr.clone();
+    let notes = String::from_utf8(notes).unwrap();
+    let note = "note: 23 galaxies have different labels, in 46 images; `galaxy-gpu data inspect twins.h5` lists them\n";
+    assert_eq!(notes.matches(note).count(), 1, "{notes}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
 
+use super::assessment;
 use super::progress::Bar;
 use super::train::Args;
 use super::{print_json, print_note, print_text};
-use crate::data::Split;
+use crate::data::{ChosenBy, Split};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
 use crate::model::Network;
@@ -11,8 +12,8 @@ use crate::report;
 use crate::train::checkpoint::Keeper;
 use crate::train::history::{EpochRecord, History};
 use crate::train::{
-    Card, Checkpoint, Identity, Moment, Outcome, Progress, RunFolder, Session, Settings, State, Watch, Weights, resume,
-    train,
+    Assessment, Card, Checkpoint, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings, State,
+    Watch, Weights, assess, find_weights, resume, train,
 };
 use anyhow::Context;
 use std::sync::Arc;
@@ -132,7 +133,27 @@ impl Console {
         let kept = self.keeper.finish();
         self.bar.finish();
         kept.err().into_iter().for_each(no_checkpoint);
-        self.conclude(&outcome)
+        let weights = self.save(&outcome)?;
+        // where the training was stopped it goes on, and the test is for its end
+        let measured = if outcome.stopped || outcome.failure.is_some() {
+            None
+        } else {
+            self.measure(session, split, settings.per_submit)
+        };
+        self.conclude(&outcome, &weights, split, measured)
+    }
+
+    /// Measures the test side with the best weights: the one look at it of a run whose validation side has chosen them.
+    fn measure(&self, session: &mut Session, split: &Split, per_submit: usize) -> Option<Assessment> {
+        let folder = self.folder.path();
+        let have_chosen = split.chosen_by() == ChosenBy::Test;
+        let measured = Measured { name: "test", images: &split.test, validation: &split.validation, have_chosen };
+        let found = find_weights(folder, false).and_then(|best| assess(session, &best, measured, per_submit));
+        let failed =
+            |error| print_note(format!("the test side is not measured: {error}; `galaxy-gpu evaluate` does it"));
+        let found = found.map_err(failed).ok()?;
+        self.folder.metrics(&found).unwrap_or_else(print_note);
+        Some(found)
     }
 
     /// The card of the weights that a run ends with. Where it was stopped, they are not those that the last epoch
@@ -144,14 +165,25 @@ impl Console {
         }
     }
 
-    /// Leaves the last weights and the curves, and says where.
-    fn conclude(mut self, outcome: &Outcome) -> anyhow::Result<()> {
+    /// Leaves the last weights and the curves; returns the weights.
+    fn save(&mut self, outcome: &Outcome) -> Result<Weights> {
         let weights = Weights { card: self.last_card(outcome), tensors: outcome.parameters.clone() };
         self.folder.finish(&weights)?;
-        let folder = self.folder.path();
-        if let Err(error) = report::curves(&outcome.history, &folder.join("curves.png")) {
+        if let Err(error) = report::curves(&outcome.history, &self.folder.path().join("curves.png")) {
             print_note(error);
         }
+        Ok(weights)
+    }
+
+    /// Says how it went, and where everything is.
+    fn conclude(
+        self,
+        outcome: &Outcome,
+        weights: &Weights,
+        split: &Split,
+        measured: Option<Assessment>,
+    ) -> anyhow::Result<()> {
+        let folder = self.folder.path();
         let best = outcome.history.best();
         let failure = outcome.failure.clone().map_or(Ok(()), Err);
         if matches!(failure, Err(Error::Device { .. })) {
@@ -180,6 +212,8 @@ impl Console {
                 "roll_backs": outcome.roll_backs,
                 "failure": outcome.failure.as_ref().map(ToString::to_string),
                 "best": best,
+                "split": assessment::of_split(split),
+                "evaluation": measured,
                 "weights_hash": weights.hash(),
             }))
             .and(Ok(failure?));
@@ -189,10 +223,16 @@ impl Console {
             text += "stopped by Ctrl-C; the weights of this moment are saved\n";
         }
         if let Some(best) = best {
-            text += &format!("best     epoch {}, val_accuracy {:.4}\n", best.epoch, best.val_accuracy);
+            let side = if split.chosen_by() == ChosenBy::Test { "test" } else { "validation" };
+            let (epoch, accuracy) = (best.epoch, best.val_accuracy);
+            text += &format!("best     epoch {epoch}, val_accuracy {accuracy:.4}, chosen by the {side} side\n");
+        }
+        if let Some(measured) = &measured {
+            text += &format!("test     {}\n", assessment::in_words(measured).join("\n         "));
         }
         text += &format!("weights  hash {}\n", weights.hash());
-        text += &format!("run      {} (history.csv, curves.png, weights/)\n", folder.display());
+        let metrics = if measured.is_some() { "metrics.json, " } else { "" };
+        text += &format!("run      {} (history.csv, {metrics}curves.png, weights/)\n", folder.display());
         print_text(text)?;
         Ok(failure?)
     }

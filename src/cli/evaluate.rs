@@ -1,12 +1,12 @@
 //! `galaxy-gpu evaluate`: how good a trained network is.
 
+use super::assessment;
 use super::options::{DataOptions, DeviceOptions, check_output, print_notes};
 use super::{print_json, print_note, print_text};
-use crate::data::{Dataset, Split};
+use crate::data::{ChosenBy, Dataset, Split};
 use crate::error::Error;
 use crate::report::{self, Table};
-use crate::train::metrics::Evaluation;
-use crate::train::{Session, Setup, Weights, find_weights};
+use crate::train::{Assessment, Measured, Session, Setup, Weights, assess, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,8 +39,8 @@ pub struct Args {
     device: DeviceOptions,
 }
 
-/// Classifies the images, prints accuracy, scores per class and the confusion matrix, and draws the latter. The numbers
-/// come first, and a picture that cannot be drawn is only a note, as they are worth more than it.
+/// Classifies the images, prints accuracy, calibration, scores per class and the confusion matrix, and draws the latter.
+/// The numbers come first, and a picture that cannot be drawn is only a note, as they are worth more than it.
 ///
 /// # Errors
 /// Bad input; a device that fails.
@@ -51,24 +51,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     print_notes(&dataset);
     let labels = labels_by_name(&dataset, &weights.card.classes)?;
     // A split, drawn or read, counts the data's own labels.
-    let images = images(args, &weights, &dataset)?;
+    let sides = Sides::of(args, &weights, &dataset)?;
     if let Some(labels) = labels {
         dataset.labels = labels;
         dataset.classes.clone_from(&weights.card.classes);
     }
-    let (probabilities, labels) = classify(args, &weights, &dataset, &images)?;
-    let evaluation = Evaluation::new(&weights.card.classes, &labels, &probabilities)?;
+    let assessment = measure(args, &weights, &dataset, &sides)?;
     if args.json {
-        print_json(&evaluation)?;
+        print_json(&assessment)?;
     } else {
-        print_text(in_words(&weights, &evaluation)?)?;
+        print_text(in_words(&weights, &assessment)?)?;
     }
     let picture = match (&args.out, args.run.is_dir()) {
         (Some(path), _) => path.clone(),
         (None, true) => args.run.join("confusion_matrix.png"),
         (None, false) => PathBuf::from("confusion_matrix.png"),
     };
-    match report::confusion_matrix(&weights.card.classes, &evaluation.confusion, &picture) {
+    match report::confusion_matrix(&weights.card.classes, &assessment.evaluation.confusion, &picture) {
         Ok(()) if args.json => {}
         Ok(()) => print_text(format!("\nconfusion matrix drawn in {}\n", picture.display()))?,
         Err(error) => print_note(format!("no confusion matrix is drawn: {error}")),
@@ -102,19 +101,36 @@ fn labels_by_name(dataset: &Dataset, classes: &[String]) -> crate::Result<Option
     Ok(Some(dataset.labels.iter().map(|&label| places[label as usize]).collect()))
 }
 
-/// The test side of the split (drawn from the run's own seed where none is given), or every image.
-fn images(args: &Args, weights: &Weights, dataset: &Dataset) -> crate::Result<Vec<u32>> {
-    if args.all {
-        return Ok((0..dataset.len() as u32).collect());
-    }
-    let split: Split = args.data.split(dataset, weights.card.seed)?;
-    if split.hash != weights.card.split_hash {
-        print_note("this is not the split the weights were trained with; training images may be among these");
-    }
-    Ok(split.test)
+/// What is measured, and what the temperature is fitted on.
+struct Sides {
+    measured: Vec<u32>,
+    validation: Vec<u32>,
+    have_chosen: bool,
 }
 
-fn classify(args: &Args, weights: &Weights, dataset: &Dataset, images: &[u32]) -> crate::Result<(Vec<f32>, Vec<u32>)> {
+impl Sides {
+    /// The test side of the split (drawn from the run's own seed where none is given), or every image. The split's
+    /// validation side is that of the training.
+    fn of(args: &Args, weights: &Weights, dataset: &Dataset) -> crate::Result<Self> {
+        if args.all {
+            let measured = (0..dataset.len() as u32).collect();
+            return Ok(Self { measured, validation: Vec::new(), have_chosen: false });
+        }
+        let card = &weights.card;
+        let mut split: Split = args.data.split(dataset, card.seed)?;
+        if split.chosen_by() == ChosenBy::Test {
+            split = split.set_aside(dataset, card.validation, card.seed)?;
+        }
+        let own = split.hash == card.split_hash;
+        if !own {
+            print_note("this is not the split the weights were trained with; training images may be among these");
+        }
+        let have_chosen = own && card.chosen_by == ChosenBy::Test && !args.last;
+        Ok(Self { measured: split.test, validation: split.validation, have_chosen })
+    }
+}
+
+fn measure(args: &Args, weights: &Weights, dataset: &Dataset, sides: &Sides) -> crate::Result<Assessment> {
     let network = weights.network()?;
     let device = args.device.open()?;
     let mut setup = Setup::inference(args.batch);
@@ -125,16 +141,15 @@ fn classify(args: &Args, weights: &Weights, dataset: &Dataset, images: &[u32]) -
     setup.data_memory = args.device.data_memory.0;
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, dataset, &setup, &profile, make_engine)?;
-    session.set_parameters(&weights.tensors)?;
-    session.set_order(images)?;
-    session.infer(0, images.len(), 1)?;
-    let mut probabilities = session.probabilities()?;
-    probabilities.truncate(images.len() * network.classes);
-    Ok((probabilities, images.iter().map(|&image| dataset.labels[image as usize]).collect()))
+    let Sides { measured: images, validation, have_chosen } = sides;
+    let name = if args.all { "all" } else { "test" };
+    let measured = Measured { name, images, validation, have_chosen: *have_chosen };
+    assess(&mut session, weights, measured, 1)
 }
 
-fn in_words(weights: &Weights, evaluation: &Evaluation) -> crate::Result<String> {
-    let mut text = format!("accuracy {:.4}   loss {:.4}\n", evaluation.accuracy, evaluation.loss);
+fn in_words(weights: &Weights, assessment: &Assessment) -> crate::Result<String> {
+    let mut text = assessment::in_words(assessment).join("\n") + "\n";
+    let evaluation = &assessment.evaluation;
     if evaluation.non_finite > 0 {
         text += &format!("{} images gave scores that are not numbers; they count as wrong\n", evaluation.non_finite);
     }

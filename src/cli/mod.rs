@@ -4,6 +4,7 @@
 // What a closed pipe must not upset goes through `print_text`.
 #![deny(clippy::print_stdout)]
 
+mod assessment;
 mod bench;
 mod console;
 mod data;

@@ -21,7 +21,7 @@ pub struct DataOptions {
     /// HDF5 file in Galaxy10's layout, or a folder of class folders; simulated galaxies where absent
     #[arg(long, value_name = "FILE|FOLDER")]
     pub data: Option<PathBuf>,
-    /// Split to use: CSV with the columns index, ans, split (train or test); drawn from the seed where absent
+    /// Split to use: CSV with the columns index, ans, split (train, validation or test); drawn from the seed where absent
     #[arg(long, value_name = "FILE.csv")]
     pub split: Option<PathBuf>,
     /// Simulated images, where no --data is given
@@ -37,6 +37,9 @@ pub struct DataOptions {
 
 /// The simulated galaxies that stand in where no data is given.
 pub const SIMULATED: simulate::Settings = simulate::Settings { images: 2000, size: 64, seed: 1 };
+
+/// Share of each class that is drawn for the test, as the notebook has it.
+pub const TEST_FRACTION: f64 = 0.2;
 
 impl DataOptions {
     /// Loads or draws the data set.
@@ -68,7 +71,7 @@ impl DataOptions {
                 split.note(dataset).into_iter().for_each(super::print_note);
                 Ok(split)
             }
-            None => Split::stratified(dataset, 0.2, seed),
+            None => Split::stratified(dataset, TEST_FRACTION, seed),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `galaxy-gpu train`: the main job.
 
+use super::assessment;
 use super::console::Console;
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
 use super::resume::{self, Given};
 use super::{print_note, print_text};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, conflicts};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, FillMode};
 use crate::kernels::Precision;
@@ -12,7 +13,7 @@ use crate::model::{Model, Network};
 use crate::plan::{Profile, bytes_in_words};
 use crate::train::checkpoint::data_hash;
 use crate::train::{
-    Adam, Card, Checkpoint, Identity, MicroBatch, PREPROCESSING, RunFolder, Session, Settings, Setup,
+    Adam, Card, Checkpoint, ClassWeights, Identity, MicroBatch, PREPROCESSING, RunFolder, Session, Settings, Setup,
     default_per_submit,
 };
 use clap::ValueEnum;
@@ -33,6 +34,7 @@ enum Switch {
   galaxy-gpu train
   galaxy-gpu train --data Galaxy10_DECals.h5 --model conv4 --epochs 100 --out runs/decals
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
+  galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
   galaxy-gpu train --resume runs/decals
 
 Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
@@ -61,6 +63,16 @@ pub struct Args {
     /// Share of the target spread over all classes
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f64,
+    /// What an image of each class counts in the loss of training: none (one each), balanced (every class the same in all),
+    /// or a number for each class in the order of the labels
+    #[arg(long, default_value = "none", value_name = "none|balanced|W1,W2,...", allow_hyphen_values = true)]
+    #[serde(default)]
+    class_weights: ClassWeights,
+    /// Share of the training side that is set aside to choose the best epoch and to fit the temperature, so that the test
+    /// side is measured once, at the end; with 0 the test side chooses, and accuracy on it is optimistic
+    #[arg(long, default_value_t = 0.0, value_name = "FRACTION", allow_negative_numbers = true)]
+    #[serde(default)]
+    validation: f64,
     #[command(flatten)]
     #[serde(flatten)]
     augment: AugmentOptions,
@@ -176,14 +188,15 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     };
     let dataset = args.data.load()?;
     print_notes(&dataset);
-    let split = args.data.split(&dataset, args.seed)?;
+    note_conflicts(&args, &dataset);
+    let split = args.data.split(&dataset, args.seed)?.set_aside(&dataset, args.validation, args.seed)?;
     if let Some(Resumed { checkpoint, .. }) = &resumed {
         checkpoint.identity.check(&model, &dataset, &split)?;
     }
     let network = model.build(dataset.height, dataset.width, dataset.classes.len())?;
     let device = args.device.open()?;
     let (precision, profile) = device.precision(args.device.precision)?;
-    let setup = Setup { precision, ..setup };
+    let setup = Setup { precision, class_weights: args.class_weights.weights(&dataset, &split)?, ..setup };
     // what `auto` has become, for a run that goes on elsewhere
     args.device.precision = if precision == Precision::F32 { PrecisionChoice::F32 } else { PrecisionChoice::Mixed };
     let make_engine = |plan| device.engine(plan, args.device.checked);
@@ -208,6 +221,19 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     let console = Console::new(&args, folder, identity, state.as_ref(), split.train.len())?;
     console.train(&mut session, &network, &split, &settings, state.as_ref())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how many galaxies have more than one label, as no training can be right about those.
+fn note_conflicts(args: &Args, dataset: &Dataset) {
+    let found = conflicts(dataset);
+    if let (false, Some(data)) = (found.is_empty(), &args.data.data) {
+        let images: usize = found.iter().map(|conflict| conflict.images.len()).sum();
+        print_note(format!(
+            "{} galaxies have different labels, in {images} images; `galaxy-gpu data inspect {}` lists them",
+            found.len(),
+            data.display()
+        ));
+    }
 }
 
 /// Opens the folder of a run to go on with, and settles with which settings.
@@ -271,6 +297,7 @@ impl Args {
             micro_batch: self.micro_batch,
             augment: self.augment.ranges()?,
             label_smoothing: self.label_smoothing,
+            class_weights: None,
             fuse: !self.device.no_fuse,
             precision: Precision::F32,
             choices: self.device.choices.clone(),
@@ -289,6 +316,8 @@ fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
         data: dataset.name.clone(),
         seed: args.seed,
         split_hash: split.hash.clone(),
+        validation: args.validation,
+        chosen_by: split.chosen_by(),
         precision: Precision::F32,
         epochs: 0,
         step: 0,
@@ -298,23 +327,23 @@ fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
 
 fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split, network: &Network) -> String {
     let (all, data) = session.engine().plan().bytes();
-    let moved = match split.moved {
-        0 => String::new(),
-        moved => format!(", {moved} moved to keep patches of sky together"),
-    };
     let micro = match args.micro_batch {
         MicroBatch::Images(images) => format!(" in micro-batches of {images}"),
         _ => String::new(),
     };
     let streamed = if session.streams() { " at a time, streamed" } else { "" };
     let augment = if args.augment.augment == Switch::On { "on" } else { "off" };
+    let weights = match &args.class_weights {
+        ClassWeights::None => String::new(),
+        weights => format!(", class weights {weights}"),
+    };
     [
         format!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height),
-        format!("split    {}: {} to train, {} to test{moved}", split.source, split.train.len(), split.test.len()),
+        format!("split    {}", assessment::split_in_words(split)),
         format!("model    {}: {} parameters", network.name, network.parameter_count()),
         format!("device   {}, {}", session.engine().device(), session.precision()),
         format!("memory   {} and {} of images{streamed}", bytes_in_words(all - data), bytes_in_words(data)),
-        format!("training {} epochs, batch {}{micro}, augmentation {augment}\n", args.epochs, args.batch),
+        format!("training {} epochs, batch {}{micro}, augmentation {augment}{weights}\n", args.epochs, args.batch),
     ]
     .join("\n")
 }

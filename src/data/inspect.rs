@@ -5,6 +5,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::conflicts::{Conflict, conflicts};
 use super::split::PATCH_ARCSEC;
 use super::{Dataset, Sky, sky};
 
@@ -32,6 +33,8 @@ pub struct Inspection {
     pub classes: Vec<ClassShare>,
     /// Images of the same piece of sky, where positions are known.
     pub sky: Option<Overlaps>,
+    /// Every galaxy with more than one label: images of the same pixels or the same position.
+    pub conflicts: Vec<Conflict>,
     /// Mean of red, green and blue, 0 to 1.
     pub channel_mean: [f64; 3],
     /// Standard deviation of red, green and blue over all pixels, 0 to 1.
@@ -98,6 +101,7 @@ pub fn inspect(dataset: &Dataset) -> Inspection {
         bytes: dataset.pixels.len(),
         classes: dataset.classes.iter().zip(dataset.class_counts()).map(share).collect(),
         sky: dataset.sky.as_ref().map(|positions| overlaps(positions, &dataset.labels)),
+        conflicts: conflicts(dataset),
         channel_mean,
         channel_std,
         sampled,

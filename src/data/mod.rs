@@ -4,6 +4,7 @@
 //! [`Dataset::load`] is the front door: an HDF5 file in the layout of Galaxy10 or a folder of class folders.
 
 pub mod cache;
+pub mod conflicts;
 pub mod folder;
 pub mod hdf5;
 pub mod inspect;
@@ -16,12 +17,13 @@ pub mod split;
 
 use std::path::{Path, PathBuf};
 
+pub use self::conflicts::{Conflict, conflicts};
 pub use self::hdf5::write_hdf5;
 pub use self::inspect::{Inspection, inspect};
 pub use self::order::epoch_order;
 pub use self::picture::read_picture;
 pub use self::sky::Sky;
-pub use self::split::Split;
+pub use self::split::{ChosenBy, Split};
 use crate::{Error, Result};
 
 /// The ten classes of Galaxy10 DECaLS, in the order of its labels.

@@ -76,15 +76,18 @@ pub fn for_each_pair(sky: &[Sky], radius: f64, mut found: impl FnMut(usize, usiz
 /// joined by a chain of such steps. A patch is numbered by its first position.
 pub fn patches(sky: &[Sky], radius: f64) -> Vec<usize> {
     let mut parent: Vec<usize> = (0..sky.len()).collect();
-    for_each_pair(sky, radius, |a, b, _| {
-        let (a, b) = (root(&mut parent, a), root(&mut parent, b));
-        parent[a.max(b)] = a.min(b);
-    });
+    for_each_pair(sky, radius, |a, b, _| join(&mut parent, a, b));
     (0..sky.len()).map(|index| root(&mut parent, index)).collect()
 }
 
+/// Makes one patch of those of `a` and `b`.
+pub(super) fn join(parent: &mut [usize], a: usize, b: usize) {
+    let (a, b) = (root(parent, a), root(parent, b));
+    parent[a.max(b)] = a.min(b);
+}
+
 /// The smallest member of `index`'s patch; halves the path on its way.
-fn root(parent: &mut [usize], mut index: usize) -> usize {
+pub(super) fn root(parent: &mut [usize], mut index: usize) -> usize {
     while parent[index] != index {
         parent[index] = parent[parent[index]];
         index = parent[index];

@@ -1,4 +1,4 @@
-//! Which images train and which test.
+//! Which images train, which choose the best epoch, and which test.
 //!
 //! A galaxy that is in a data set twice, or that lies in the corner of another one's image, must not be on both
 //! sides: a network that has seen it would be tested on what it remembers. This file knows nothing of epochs.
@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::order::{generator, shuffle};
 use super::{Dataset, sky};
-use crate::files::open_bounded;
+use crate::files::{open_bounded, write_whole};
 use crate::{Error, Result};
 
 /// Images whose centres are at most this many arcseconds apart are kept on one side.
@@ -19,33 +21,51 @@ const FEW_BYTES: u64 = 64 << 10;
 /// Bytes of a line of a split's file; one line may be longer.
 const ROW_BYTES: u64 = 1 << 10;
 
-/// Training and test images of a data set.
-#[derive(Clone, Debug, PartialEq)]
+/// Training, validation and test images of a data set.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Split {
     /// Indices of the training images, ascending.
     pub train: Vec<u32>,
+    /// Indices of the images that choose the best epoch, ascending; none of them in `train` or `test`. Without any, the
+    /// test images choose it ([`Split::choosing`]).
+    pub validation: Vec<u32>,
     /// Indices of the test images, ascending; none of them in `train`.
     pub test: Vec<u32>,
     /// 16 hexadecimal digits of the BLAKE3 of the assignment: equal splits have equal hashes.
     pub hash: String,
+    /// Patches of sky with several images that were kept together; 0 where a file says what is on which side.
+    pub patches: usize,
     /// Images that changed sides so that a patch of sky stays together.
     pub moved: usize,
     /// How it was made, for people.
     pub source: String,
 }
 
-/// Side of an image.
+/// The side that is measured after each epoch, and whose accuracy chooses the best one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChosenBy {
+    /// Images that neither train nor test, so that the test's accuracy is that of unseen images.
+    Validation,
+    /// The test images, whose accuracy then flatters: it is the best of several tries.
+    #[default]
+    Test,
+}
+
+/// Side of an image. The numbers are hashed.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Neither = 0,
     Train = 1,
     Test = 2,
+    Validation = 3,
 }
 
 impl Split {
     /// Draws `test_fraction` of each class for the test, and moves images so that no patch of sky (positions within
     /// [`PATCH_ARCSEC`] of each other, or joined by a chain of such) is on both sides. Images without neighbours then
-    /// take the place of those that were moved, so that the classes keep their shares.
+    /// take the place of those that were moved, so that the classes keep their shares. There is no validation side yet
+    /// ([`Split::set_aside`]).
     ///
     /// # Errors
     /// [`Error::Setting`] where `test_fraction` is not between 0 and 1, [`Error::Data`] where a side has no images or a
@@ -54,34 +74,54 @@ impl Split {
         if !(test_fraction > 0.0 && test_fraction < 1.0) {
             return Err(Error::setting("test fraction", test_fraction, "above 0 and below 1"));
         }
-        let mut members = vec![Vec::new(); dataset.classes.len()];
-        for (index, &label) in dataset.labels.iter().enumerate() {
-            members[label as usize].push(index);
-        }
         let mut sides = vec![Side::Train; dataset.len()];
-        for (class, members) in members.iter_mut().enumerate() {
-            shuffle(members, &mut generator("split", seed, class as u64));
-            for &index in &members[..quota(members.len(), test_fraction)] {
-                sides[index] = Side::Test;
-            }
-        }
-        let moved = match &dataset.sky {
-            Some(positions) => {
-                let patches = group(&sky::patches(positions, PATCH_ARCSEC));
-                let moved = unite(&mut sides, &patches);
-                rebalance(&mut sides, &members, &patches, test_fraction);
-                moved
-            }
-            None => 0,
-        };
+        let (patches, moved) = draw(&mut sides, dataset, Side::Test, test_fraction, ("split", seed));
         let percent = test_fraction * 100.0;
-        Self::finish(dataset, &sides, moved, format!("{percent}% of each class drawn with seed {seed}"))
+        let source = format!("{percent}% of each class drawn with seed {seed}");
+        Self { patches, moved, source, ..Self::default() }.finish(dataset, &sides)
     }
 
-    /// Reads a split from a CSV file with the columns `index`, `ans` (the label, as a check) and `split` (`train`, and
-    /// `test` or `val` or `validation`). Images that it does not list are on neither side. There are two sides only, and
-    /// training chooses its best weights by the second one: a file with both validation and test images is refused, as
-    /// weights chosen by the images of a test would make that test flatter them.
+    /// Sets `fraction` of each class of the training side aside to choose the best epoch, by the rules of
+    /// [`Split::stratified`]: the test side stays as it is, and no patch of sky of the training side is cut. 0 sets nothing
+    /// aside.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where `fraction` is not at least 0 and below 1, or the split has validation images already;
+    /// [`Error::Data`] where a side would have no images or a class none to train on.
+    pub fn set_aside(self, dataset: &Dataset, fraction: f64, seed: u64) -> Result<Self> {
+        if fraction == 0.0 {
+            return Ok(self);
+        }
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(Error::setting("--validation", fraction, "at least 0 and below 1"));
+        }
+        if !self.validation.is_empty() {
+            let allowed = format!("left out, as {} has {} validation images", self.source, self.validation.len());
+            return Err(Error::setting("--validation", fraction, allowed));
+        }
+        let mut sides = self.sides(dataset);
+        let (patches, moved) = draw(&mut sides, dataset, Side::Validation, fraction, ("validation", seed));
+        if !sides.contains(&Side::Validation) {
+            return Err(no_images("validation", &self.source));
+        }
+        let percent = (fraction * 1e4).round() / 100.0;
+        let source = format!("{}, {percent}% of its training side for validation with seed {seed}", self.source);
+        Self { patches: self.patches.max(patches), moved: self.moved + moved, source, ..self }.finish(dataset, &sides)
+    }
+
+    /// Which side is measured after each epoch.
+    pub fn chosen_by(&self) -> ChosenBy {
+        if self.validation.is_empty() { ChosenBy::Test } else { ChosenBy::Validation }
+    }
+
+    /// The images that are measured after each epoch: the validation side, or the test side where there is none.
+    pub fn choosing(&self) -> &[u32] {
+        if self.validation.is_empty() { &self.test } else { &self.validation }
+    }
+
+    /// Reads a split from a CSV file with the columns `index`, `ans` (the label, as a check) and `split` (`train`, `test`,
+    /// and `val` or `validation`). Images that it does not list are on no side. In a file without test images the
+    /// validation images are the test side, as in one that calls them so: two sides are two sides by any name.
     ///
     /// # Errors
     /// [`Error::File`] naming the line, or where the file is longer than 64 KiB and 1 KiB an image, [`Error::Data`] where a side has no images or a class none to train on.
@@ -96,13 +136,11 @@ impl Split {
         let columns = [column("index")?, column("ans")?, column("split")?];
         let mut sides = vec![Side::Neither; dataset.len()];
         let mut lines = vec![0; dataset.len()];
-        let mut name = None;
         for record in reader.records() {
             let record = record.map_err(|error| unreadable(path, &error))?;
             let line = record.position().map_or(0, csv::Position::line);
             let [index, answer, word] = columns.map(|column| record.get(column).unwrap_or_default());
             let (index, side) = read_row(dataset, index, answer, word)
-                .and_then(|row| one_name(&mut name, row.1, word, line).map(|()| row))
                 .map_err(|(problem, remedy)| Error::file(path, format!("line {line}: {problem}"), remedy))?;
             if sides[index] != Side::Neither {
                 let problem = format!("line {line}: index {index} was already in line {}", lines[index]);
@@ -110,15 +148,35 @@ impl Split {
             }
             (sides[index], lines[index]) = (side, line);
         }
-        Self::finish(dataset, &sides, 0, path.display().to_string())
+        if !sides.contains(&Side::Test) {
+            sides.iter_mut().filter(|side| **side == Side::Validation).for_each(|side| *side = Side::Test);
+        }
+        Self { source: path.display().to_string(), ..Self::default() }.finish(dataset, &sides)
     }
 
-    /// What the user should know of a split that came from a file: how many pairs of images of one patch of sky are on both sides.
+    /// Writes the file that [`Split::from_csv`] reads: a line for each image that is on a side.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written.
+    pub fn write_csv(&self, path: &Path, dataset: &Dataset) -> Result<()> {
+        let mut text = "index,ans,split\n".to_owned();
+        for (index, side) in self.sides(dataset).into_iter().enumerate() {
+            let word = match side {
+                Side::Neither => continue,
+                Side::Train => "train",
+                Side::Test => "test",
+                Side::Validation => "validation",
+            };
+            text += &format!("{index},{},{word}\n", dataset.labels[index]);
+        }
+        write_whole(path, text.as_bytes())
+    }
+
+    /// What the user should know of a split that came from a file: how many pairs of images of one patch of sky are on
+    /// different sides.
     pub fn note(&self, dataset: &Dataset) -> Option<String> {
         let positions = dataset.sky.as_ref()?;
-        let mut sides = vec![Side::Neither; dataset.len()];
-        self.train.iter().for_each(|&index| sides[index as usize] = Side::Train);
-        self.test.iter().for_each(|&index| sides[index as usize] = Side::Test);
+        let sides = self.sides(dataset);
         let (mut pairs, mut first) = (0, None);
         sky::for_each_pair(positions, PATCH_ARCSEC, |a, b, _| {
             if sides[a] != sides[b] && sides[a] != Side::Neither && sides[b] != Side::Neither {
@@ -128,22 +186,33 @@ impl Split {
         });
         first.map(|(a, b)| {
             format!(
-                "{pairs} pairs of images within {PATCH_ARCSEC} arcseconds are on both sides of the split ({}), such as {a} and \
+                "{pairs} pairs of images within {PATCH_ARCSEC} arcseconds are on different sides of the split ({}), such as {a} and \
                  {b}: the network is tested on sky that it has seen; without --split such images stay together.",
                 self.source
             )
         })
     }
 
-    /// Checks both sides and hashes the assignment.
-    fn finish(dataset: &Dataset, sides: &[Side], moved: usize, source: String) -> Result<Self> {
+    /// The side of each image.
+    fn sides(&self, dataset: &Dataset) -> Vec<Side> {
+        let mut sides = vec![Side::Neither; dataset.len()];
+        for (images, side) in
+            [(&self.train, Side::Train), (&self.test, Side::Test), (&self.validation, Side::Validation)]
+        {
+            images.iter().for_each(|&index| sides[index as usize] = side);
+        }
+        sides
+    }
+
+    /// Takes the sides as its own, checks them and hashes the assignment.
+    fn finish(self, dataset: &Dataset, sides: &[Side]) -> Result<Self> {
         let pick =
             |side: Side| -> Vec<u32> { (0u32..).zip(sides).filter(|(_, s)| **s == side).map(|(i, _)| i).collect() };
-        let (train, test) = (pick(Side::Train), pick(Side::Test));
+        let [train, validation, test] = [Side::Train, Side::Validation, Side::Test].map(pick);
+        let source = &self.source;
         for (name, side) in [("training", &train), ("test", &test)] {
             if side.is_empty() {
-                let problem = format!("the {name} side has no images");
-                return Err(Error::data(format!("split ({source})"), problem, "change the split or add images"));
+                return Err(no_images(name, source));
             }
         }
         let mut seen = vec![false; dataset.classes.len()];
@@ -160,8 +229,13 @@ impl Split {
         }
         let bytes: Vec<u8> = sides.iter().map(|&side| side as u8).collect();
         let hash = blake3::hash(&bytes).to_hex()[..16].to_owned();
-        Ok(Self { train, test, hash, moved, source })
+        Ok(Self { train, validation, test, hash, ..self })
     }
+}
+
+fn no_images(side: &str, source: &str) -> Error {
+    let problem = format!("the {side} side has no images");
+    Error::data(format!("split ({source})"), problem, "change the split or add images")
 }
 
 /// What a CSV file must look like, for remedies.
@@ -195,29 +269,45 @@ fn read_row(dataset: &Dataset, index: &str, answer: &str, word: &str) -> Result<
     }
     match word.to_ascii_lowercase().as_str() {
         "train" | "training" => Ok((index, Side::Train)),
-        "test" | "val" | "validation" => Ok((index, Side::Test)),
-        _ => Err((format!("split is {word:?}"), "write train or test")),
+        "test" => Ok((index, Side::Test)),
+        "val" | "validation" => Ok((index, Side::Validation)),
+        _ => Err((format!("split is {word:?}"), "write train or test, or validation")),
     }
 }
 
-/// Refuses validation images beside test images; `name` is whether the first such line, and which it was, said `test`.
-fn one_name(name: &mut Option<(bool, u64)>, side: Side, word: &str, line: u64) -> Result<(), (String, &'static str)> {
-    if side != Side::Test {
-        return Ok(());
+/// Draws `fraction` of each class of the training side for the side `to`, by a generator of this purpose and seed, and
+/// keeps patches of sky together. Returns how many patches have several images, and how many images were moved for that.
+fn draw(
+    sides: &mut [Side],
+    dataset: &Dataset,
+    to: Side,
+    fraction: f64,
+    (purpose, seed): (&str, u64),
+) -> (usize, usize) {
+    let mut members = vec![Vec::new(); dataset.classes.len()];
+    let mut beside = vec![true; dataset.len()];
+    for (index, &label) in dataset.labels.iter().enumerate().filter(|&(index, _)| sides[index] == Side::Train) {
+        members[label as usize].push(index);
+        beside[index] = false;
     }
-    let test = word.eq_ignore_ascii_case("test");
-    let (earlier, first) = *name.get_or_insert((test, line));
-    if earlier == test {
-        return Ok(());
+    for (class, members) in members.iter_mut().enumerate() {
+        shuffle(members, &mut generator(purpose, seed, class as u64));
+        for &index in &members[..quota(members.len(), fraction)] {
+            sides[index] = to;
+        }
     }
-    let other = if earlier { "test" } else { "val" };
-    let problem = format!("split is {word:?}, but line {first} has {other:?}, and training uses only one of them");
-    Err((problem, "remove the rows of one: train with the validation images, and test with the test images afterwards"))
+    let Some(positions) = &dataset.sky else { return (0, 0) };
+    let mut patches = group(&sky::patches(positions, PATCH_ARCSEC));
+    patches.iter_mut().for_each(|patch| patch.retain(|&index| !beside[index]));
+    patches.retain(|patch| patch.len() > 1);
+    let moved = unite(sides, &patches, to);
+    rebalance(sides, &members, &patches, (to, fraction));
+    (patches.len(), moved)
 }
 
-/// How many of `count` images of a class are for the test: at least one, as long as one is left to train on.
-fn quota(count: usize, test_fraction: f64) -> usize {
-    let rounded = (count as f64 * test_fraction).round() as usize;
+/// How many of `count` images of a class are drawn: at least one, as long as one is left to train on.
+fn quota(count: usize, fraction: f64) -> usize {
+    let rounded = (count as f64 * fraction).round() as usize;
     rounded.max(1).min(count.saturating_sub(1))
 }
 
@@ -233,12 +323,11 @@ fn group(patches: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// Puts each patch on the side that most of it is on, the training side if in doubt; returns how many images moved.
-fn unite(sides: &mut [Side], patches: &[Vec<usize>]) -> usize {
+fn unite(sides: &mut [Side], patches: &[Vec<usize>], to: Side) -> usize {
     let mut moved = 0;
     for patch in patches {
-        let tests = patch.iter().filter(|&&index| sides[index] == Side::Test).count();
-        let (side, movers) =
-            if tests * 2 > patch.len() { (Side::Test, patch.len() - tests) } else { (Side::Train, tests) };
+        let drawn = patch.iter().filter(|&&index| sides[index] == to).count();
+        let (side, movers) = if drawn * 2 > patch.len() { (to, patch.len() - drawn) } else { (Side::Train, drawn) };
         patch.iter().for_each(|&index| sides[index] = side);
         moved += movers;
     }
@@ -246,17 +335,17 @@ fn unite(sides: &mut [Side], patches: &[Vec<usize>]) -> usize {
 }
 
 /// Brings each class back to its quota by changing the sides of images that share their patch with no other.
-fn rebalance(sides: &mut [Side], members: &[Vec<usize>], patches: &[Vec<usize>], test_fraction: f64) {
+fn rebalance(sides: &mut [Side], members: &[Vec<usize>], patches: &[Vec<usize>], (drawn, fraction): (Side, f64)) {
     let mut shared = vec![false; sides.len()];
     patches.iter().flatten().for_each(|&index| shared[index] = true);
     for members in members {
-        let tests = members.iter().filter(|&&index| sides[index] == Side::Test).count();
-        let wanted = quota(members.len(), test_fraction);
-        let (from, to) = if tests < wanted { (Side::Train, Side::Test) } else { (Side::Test, Side::Train) };
+        let count = members.iter().filter(|&&index| sides[index] == drawn).count();
+        let wanted = quota(members.len(), fraction);
+        let (from, to) = if count < wanted { (Side::Train, drawn) } else { (drawn, Side::Train) };
         // In the shuffled order, so that the choice is as random as the first one.
         let movable = members.iter().filter(|&&index| !shared[index]);
         let chosen: Vec<usize> =
-            movable.copied().filter(|&index| sides[index] == from).take(tests.abs_diff(wanted)).collect();
+            movable.copied().filter(|&index| sides[index] == from).take(count.abs_diff(wanted)).collect();
         chosen.into_iter().for_each(|index| sides[index] = to);
     }
 }

@@ -110,8 +110,10 @@ impl<'a> Lowering<'a> {
         let Settings { rows, images, .. } = *self.settings;
         let constants = softmax_cross_entropy::constants(batch, classes, rows, images);
         let constants = constants.with("SMOOTHING", self.settings.label_smoothing);
-        let Shared { labels, order, class_weights, loss_scale, probabilities, metrics, .. } = self.shared;
-        let tensors = [logits, labels, order, class_weights, loss_scale, gradient, stats, probabilities];
+        let Shared { labels, order, loss_scale, probabilities, metrics, .. } = self.shared;
+        // an image that is measured counts as one, whatever it counts in training
+        let weights = if self.program == "train" { self.shared.class_weights } else { self.shared.unit_weights };
+        let tensors = [logits, labels, order, weights, loss_scale, gradient, stats, probabilities];
         self.call("softmax_cross_entropy.loss", "loss", constants, &tensors);
         let constants = reduce::loss_constants(batch, METRICS_SLOTS);
         self.call("reduce.loss", "loss", constants, &[stats, metrics]);

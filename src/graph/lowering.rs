@@ -21,7 +21,9 @@ pub(super) struct Shared {
     /// What `order` is to the images on the device: itself, or, where they are streamed, the positions 0, 1, 2, ...
     pub places: TensorId,
     pub labels: TensorId,
+    /// Weights of the classes in the loss of training, and those of inference: one each.
     pub class_weights: TensorId,
+    pub unit_weights: TensorId,
     pub probabilities: TensorId,
     pub metrics: TensorId,
     pub status: TensorId,
@@ -94,6 +96,7 @@ impl Shared {
             places: if settings.streamed { kept("positions", Element::U32, settings.rows) } else { order },
             labels: kept("labels", Element::U32, settings.images),
             class_weights: kept("class_weights", Element::F32, network.classes),
+            unit_weights: kept("unit_weights", Element::F32, network.classes),
             probabilities: kept("probabilities", Element::F32, settings.rows * network.classes),
             metrics: kept("metrics", Element::F32, METRICS_SLOTS * 4),
             status: kept("status", Element::U32, 2),

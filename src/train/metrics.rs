@@ -1,4 +1,4 @@
-//! How well probabilities match labels: confusion matrix, accuracy, precision, recall, F1, cross-entropy.
+//! How well probabilities match labels: confusion matrix, accuracy and its interval, precision, recall, F1, cross-entropy.
 //!
 //! Plain arithmetic on plain numbers. It knows nothing of engines, files or pictures.
 
@@ -74,6 +74,12 @@ impl Confusion {
         ratio(2 * self.count(class, class), self.support(class) + self.predicted(class))
     }
 
+    /// Mean recall over the classes that occur; 0 where none does.
+    pub fn balanced_accuracy(&self) -> f64 {
+        let occurring: Vec<usize> = (0..self.classes).filter(|&class| self.support(class) > 0).collect();
+        occurring.iter().map(|&class| self.recall(class)).sum::<f64>() / occurring.len().max(1) as f64
+    }
+
     /// Unweighted mean of a score over the classes that occur or are predicted, such as
     /// `confusion.macro_average(Confusion::f1)`; 0 where there are none. A class that neither occurs nor is predicted
     /// says nothing about the classifier and is left out, as scikit-learn does by default.
@@ -81,6 +87,25 @@ impl Confusion {
         let seen: Vec<usize> = (0..self.classes).filter(|&c| self.support(c) + self.predicted(c) > 0).collect();
         seen.iter().map(|&class| score(self, class)).sum::<f64>() / seen.len().max(1) as f64
     }
+}
+
+/// Quantile of the standard normal distribution between whose signs 95 % of it lie.
+const NORMAL_95: f64 = 1.959_963_984_540_054;
+
+/// Bounds of a share of which `hits` of `total` independent tries were seen, at 95 % confidence: all shares `p` with
+/// `|hits/total - p| <= z sqrt(p (1 - p) / total)`. Unlike the textbook's `± z sqrt(h (1 - h) / total)` they stay within 0
+/// and 1, and are right also for few tries and for shares near 0 or 1. (0, 1) where there are no tries.
+///
+/// Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927) 209-212; recommended by
+/// Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16 (2001) 101-133.
+pub fn wilson_interval(hits: u64, total: u64) -> (f64, f64) {
+    if total == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, share, z2) = (total as f64, ratio(hits, total), NORMAL_95 * NORMAL_95);
+    let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let half = NORMAL_95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    ((centre - half).max(0.0), (centre + half).min(1.0))
 }
 
 /// Quotient of two counts; 0 where the second is 0.
@@ -108,7 +133,13 @@ pub struct ClassScore {
 pub struct Evaluation {
     /// Share of images classified rightly, 0 to 1.
     pub accuracy: f64,
-    /// Mean cross-entropy in nats, see [`Evaluation::new`].
+    /// Bounds of the accuracy on as many other images of the same kind, at 95 % confidence ([`wilson_interval`]). It takes
+    /// images for independent: where galaxies are in the set twice, it is too narrow.
+    pub accuracy_95: (f64, f64),
+    /// Mean recall over the classes that occur: the accuracy if all classes were equally frequent (Brodersen et al., "The
+    /// balanced accuracy and its posterior distribution", ICPR 2010).
+    pub balanced_accuracy: f64,
+    /// Negative log-likelihood, the mean cross-entropy in nats, see [`Evaluation::new`].
     pub loss: f64,
     /// Mean precision over the classes, see [`Confusion::macro_average`].
     pub macro_precision: f64,
@@ -157,8 +188,11 @@ impl Evaluation {
             f1: confusion.f1(class),
             support: confusion.support(class),
         };
+        let hits = (0..classes.len()).map(|class| confusion.count(class, class)).sum();
         Ok(Self {
             accuracy: confusion.accuracy(),
+            accuracy_95: wilson_interval(hits, confusion.total()),
+            balanced_accuracy: confusion.balanced_accuracy(),
             loss: loss / labels.len() as f64,
             macro_precision: confusion.macro_average(Confusion::precision),
             macro_recall: confusion.macro_average(Confusion::recall),
@@ -171,7 +205,7 @@ impl Evaluation {
 }
 
 /// Index of the largest entry, the first of equals, NaN smallest; `without` is passed over.
-fn most_probable(row: &[f32], without: Option<usize>) -> usize {
+pub(super) fn most_probable(row: &[f32], without: Option<usize>) -> usize {
     let rank = |class: usize| if row[class].is_nan() { f32::NEG_INFINITY } else { row[class] };
     let candidates = (0..row.len()).filter(|&class| Some(class) != without);
     candidates.reduce(|best, class| if rank(class) > rank(best) { class } else { best }).unwrap_or(0)
@@ -226,6 +260,10 @@ mod tests {
         assert_eq!(scores, [(0.5, 0.5, 0.5, 2), (2.0 / 3.0, 1.0, 0.8, 2), (1.0, 0.5, 2.0 / 3.0, 2)]);
         assert_relative_eq!(got.macro_precision, 0.722_222_222, epsilon = 1e-9);
         assert_relative_eq!(got.macro_recall, 0.666_666_667, epsilon = 1e-9);
+        assert_relative_eq!(got.balanced_accuracy, (0.5 + 1.0 + 0.5) / 3.0);
+        // 4 of 6: (2/3 + z2/12 -+ z sqrt(2/54 + z2/144)) / (1 + z2/6) with z2 = 3.841459
+        assert_relative_eq!(got.accuracy_95.0, 0.299_993_3, epsilon = 1e-6);
+        assert_relative_eq!(got.accuracy_95.1, 0.903_228_6, epsilon = 1e-6);
         assert_relative_eq!(got.macro_f1, 0.655_555_556, epsilon = 1e-9);
         assert_eq!(got.per_class[2].name, "class 2");
         assert_eq!(got.non_finite, 0);
@@ -241,8 +279,34 @@ mod tests {
         assert_eq!((confusion.precision(2), confusion.recall(2), confusion.f1(2)), (0.0, 0.0, 0.0));
         assert_eq!((confusion.precision(3), confusion.recall(3), confusion.f1(3)), (0.0, 0.0, 0.0));
         assert_relative_eq!(confusion.macro_average(Confusion::f1), 1.0 / 3.0);
+        // of the classes that occur, 0 is always found and 1 never
+        assert_relative_eq!(confusion.balanced_accuracy(), 0.5);
+        assert_eq!(Confusion::new(3).balanced_accuracy(), 0.0);
         assert_eq!(Confusion::new(3).accuracy(), 0.0);
         assert_eq!(Confusion::new(3).macro_average(Confusion::recall), 0.0);
+    }
+
+    #[test]
+    fn the_interval_is_wilsons() {
+        // 8 of 10 is the example of many a textbook: 49.0 % to 94.3 %
+        let (low, high) = wilson_interval(8, 10);
+        assert_relative_eq!(low, 0.490_162, epsilon = 1e-6);
+        assert_relative_eq!(high, 0.943_318, epsilon = 1e-6);
+        // What defines it: a share at a bound is as far from what was seen as 95 % allows.
+        for (hits, total) in [(1, 2), (3, 50), (49, 50), (2881, 3548)] {
+            let (seen, bounds) = (hits as f64 / total as f64, wilson_interval(hits, total));
+            for bound in [bounds.0, bounds.1] {
+                let allowed = NORMAL_95 * (bound * (1.0 - bound) / total as f64).sqrt();
+                assert_relative_eq!((seen - bound).abs(), allowed, epsilon = 1e-12);
+            }
+        }
+        // Nothing and everything have a bound in closed form: z2 / (n + z2) from their end.
+        let z2 = NORMAL_95 * NORMAL_95;
+        let ends = (wilson_interval(0, 20), wilson_interval(20, 20));
+        assert_relative_eq!(ends.0.1, z2 / (20.0 + z2), epsilon = 1e-12);
+        assert_relative_eq!(ends.1.0, 20.0 / (20.0 + z2), epsilon = 1e-12);
+        assert!(ends.0.0.abs() < 1e-12 && (ends.1.1 - 1.0).abs() < 1e-12);
+        assert_eq!(wilson_interval(0, 0), (0.0, 1.0));
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //! This room drives an engine over a data set. It knows nothing of argument parsing or the terminal: progress leaves it
 //! as plain numbers, and pictures are made of those numbers in `report`.
 
+mod assess;
 pub mod bench;
+pub mod calibration;
 pub mod checkpoint;
+mod class_weights;
 mod diagnose;
 mod fit;
 pub mod history;
@@ -17,7 +20,9 @@ mod stream;
 mod training;
 mod weights;
 
+pub use assess::{Assessment, Measured, assess};
 pub use checkpoint::{Checkpoint, Identity};
+pub use class_weights::ClassWeights;
 pub use fit::{MicroBatch, plan_for};
 pub use optimizer::Adam;
 pub use run_folder::{RunFolder, find_weights};
@@ -161,7 +166,7 @@ mod tests {
         let dataset = simulate::simulate(&simulate::Settings { images: 20, size: 16, seed: 1 }).unwrap();
         let everything: Vec<u32> = (0..20).collect();
         let (train_side, test) = (everything[..12].to_vec(), everything[12..18].to_vec());
-        let split = Split { train: train_side, test, hash: String::new(), moved: 0, source: String::new() };
+        let split = Split { train: train_side, test, ..Split::default() };
         let network = Model::preset("conv3").unwrap().build(16, 16, 10).unwrap();
         let make_engine = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
         let setup = Setup { training: true, ..Setup::inference(3) };

@@ -1,10 +1,11 @@
 //! The folder of a run: history, curves' numbers and weights. It knows the names of a run's files, not who draws them.
 
+use super::assess::Assessment;
 use super::checkpoint::{Checkpoint, places};
 use super::history::{EpochRecord, History};
 use super::weights::Weights;
 use crate::error::{Error, Result};
-use crate::files::remove_unfinished;
+use crate::files::{remove_unfinished, write_whole};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,8 @@ impl RunFolder {
         let found = std::fs::read(&place).unwrap_or_default();
         let kept = self.history.epochs.len();
         self.history.write(&place)?;
+        // it is measured again at the end
+        let _ = std::fs::remove_file(self.path.join(METRICS));
         let lines = found.iter().filter(|&&byte| byte == b'\n').count().saturating_sub(1);
         let torn = if found.last().is_some_and(|&byte| byte != b'\n') { ", and half a line" } else { "" };
         Ok((lines > kept || !torn.is_empty()).then(|| {
@@ -103,8 +106,8 @@ impl RunFolder {
     }
 
     /// Writes an epoch down: the history, the last weights, and the best where it is the best so far (by accuracy on the
-    /// test side, the first of equals). All of it is tried; what cannot be written is tried again by the next call, and
-    /// what was there before stays.
+    /// side of the split that chooses it, the first of equals). All of it is tried; what cannot be written is tried again
+    /// by the next call, and what was there before stays.
     ///
     /// # Errors
     /// The first file that could not be written.
@@ -137,8 +140,20 @@ impl RunFolder {
         }
         history.and(last.save(&folder.join("last.safetensors"))).and(best)
     }
+
+    /// Writes down what the finished run measured.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn metrics(&self, assessment: &Assessment) -> Result<()> {
+        let path = self.path.join(METRICS);
+        let text = serde_json::to_string_pretty(assessment).map_err(|e| Error::file(&path, e, "please report this"))?;
+        write_whole(&path, (text + "\n").as_bytes())
+    }
 }
 
+/// What a finished run has measured at its end.
+const METRICS: &str = "metrics.json";
 /// What to do about a folder that will not do.
 const ANOTHER: &str = "name another folder with --out";
 
@@ -184,7 +199,7 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
             }
         }
     }
-    for name in ["curves.png", "confusion_matrix.png", "history.csv"] {
+    for name in ["curves.png", "confusion_matrix.png", METRICS, "history.csv"] {
         let path = folder.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),

@@ -26,6 +26,9 @@ pub struct Setup {
     pub augment: Option<Augment>,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
+    /// What an image of each class counts in the loss of training (see [`ClassWeights`](super::ClassWeights)); one each
+    /// where absent, and in measuring.
+    pub class_weights: Option<Vec<f32>>,
     /// Whether layers are grouped into fused blocks.
     pub fuse: bool,
     /// What activations and multiplied weights are stored in.
@@ -45,6 +48,7 @@ impl Setup {
             micro_batch: MicroBatch::Whole,
             augment: None,
             label_smoothing: 0.0,
+            class_weights: None,
             fuse: true,
             precision: Precision::F32,
             choices: Vec::new(),
@@ -130,6 +134,8 @@ pub struct Session<'a> {
     rows: usize,
     precision: Precision,
     dataset: &'a Dataset,
+    /// Weights of the classes in the loss, where they are not all one.
+    class_weights: Option<Vec<f32>>,
     /// Where on the device the whole data set lies; empty where it is streamed.
     windows: Vec<Window>,
     /// Where the images come from that the device does not hold.
@@ -155,6 +161,10 @@ impl<'a> Session<'a> {
             let found = format!("{}x{} images of {} classes", dataset.height, dataset.width, dataset.classes.len());
             let problem = format!("it has {found}, the network is for {height}x{width} and {}", network.classes);
             return Err(Error::data(&dataset.name, problem, "use data like that the network was trained on"));
+        }
+        if let Some(weights) = setup.class_weights.as_ref().filter(|weights| weights.len() != network.classes) {
+            let found = format!("{} numbers", weights.len());
+            return Err(Error::setting("--class-weights", found, format!("{}, one for each class", network.classes)));
         }
         let open = |micro_batch| {
             let setup = Setup { micro_batch, ..setup.clone() };
@@ -215,7 +225,8 @@ impl<'a> Session<'a> {
             false => (windows, None),
         };
         let (rows, batch, precision) = (dataset.len(), setup.batch, setup.precision);
-        let mut session = Self { engine, parameters, batch, rows, precision, dataset, windows, stream };
+        let class_weights = setup.class_weights.clone();
+        let mut session = Self { engine, parameters, batch, rows, precision, dataset, class_weights, windows, stream };
         session.fill()?;
         Ok(session)
     }
@@ -244,7 +255,10 @@ impl<'a> Session<'a> {
         }
         self.write("loss_scale", bytemuck::cast_slice(&self.first_loss_scale()))?;
         self.write("labels", bytemuck::cast_slice(&self.dataset.labels))?;
-        self.write("class_weights", bytemuck::cast_slice(&vec![1.0f32; self.dataset.classes.len()]))?;
+        let ones = vec![1.0f32; self.dataset.classes.len()];
+        let class_weights = self.class_weights.as_ref().unwrap_or(&ones).clone();
+        self.write("class_weights", bytemuck::cast_slice(&class_weights))?;
+        self.write("unit_weights", bytemuck::cast_slice(&ones))?;
         // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
         self.engine.wait().map(drop)
     }
@@ -261,6 +275,11 @@ impl<'a> Session<'a> {
     /// What activations and multiplied weights are stored in.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// Class of each image of the data set.
+    pub fn labels(&self) -> &'a [u32] {
+        &self.dataset.labels
     }
 
     /// The engine.

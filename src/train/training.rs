@@ -24,7 +24,8 @@ const MOST_ROLL_BACKS: u32 = 3;
 /// Factor on the learning rate each time it does; a power of two, so that rates stay as exact as they were given.
 const RATE_CUT: f32 = 0.25;
 
-/// Trains from seeded weights over the training side of a split, and measures the test side after each epoch. Where the
+/// Trains from seeded weights over the training side of a split, and measures the side that chooses the best epoch
+/// ([`Split::choosing`]) after each. Where the
 /// watcher stops it, the epoch it is in has no record, but its steps count and its parameters are those of that moment.
 ///
 /// A training that diverges goes back to the end of its last sound epoch with a lower rate, three times at most. A device that fails is
@@ -151,9 +152,9 @@ impl<'t, 's> Training<'t, 's> {
     /// The rest of an epoch.
     fn epoch(&mut self) -> Result<(), Halt> {
         self.clock = Instant::now();
-        let Split { train, test, .. } = self.split;
+        let (train, test) = (&self.split.train, self.split.choosing());
         let epoch = self.epoch_number();
-        self.session.set_order(&[epoch_order(train, self.settings.seed, epoch), test.clone()].concat())?;
+        self.session.set_order(&[&epoch_order(train, self.settings.seed, epoch)[..], test].concat())?;
         let done = self.standing.position.min(train.len());
         let [training, test] = [(done, train.len() - done), (train.len(), test.len())]
             .map(|(first, count)| self.session.submissions(first, count, self.settings.per_submit));
@@ -203,7 +204,7 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// Measures the test images, which stand behind the training images.
+    /// Measures the images that choose the best epoch, which stand behind the training images.
     fn validate(&mut self, submissions: &[Vec<StepParams>]) -> Result<Totals, Halt> {
         let mut totals = Totals::default();
         for queue in submissions {

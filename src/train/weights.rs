@@ -1,5 +1,6 @@
 //! Trained weights as a safetensors file: the tensors by Keras's names, and all that is needed to use them as metadata.
 
+use crate::data::ChosenBy;
 use crate::error::{Error, Result};
 use crate::files::{open_bounded, write_whole};
 use crate::kernels::Precision;
@@ -29,6 +30,12 @@ pub struct Card {
     pub seed: u64,
     /// Hash of the split.
     pub split_hash: String,
+    /// Share of the training side that was drawn from the seed to choose the best epoch; 0 where none was.
+    #[serde(default)]
+    pub validation: f64,
+    /// Which side chose the best epoch. Where it was the test side, accuracy on it is optimistic.
+    #[serde(default)]
+    pub chosen_by: ChosenBy,
     /// What activations and multiplied weights were stored in.
     #[serde(default)]
     pub precision: Precision,
@@ -36,7 +43,7 @@ pub struct Card {
     pub epochs: u32,
     /// Optimizer steps trained, those of an epoch that was cut off included.
     pub step: u32,
-    /// Accuracy on the test side with exactly these weights; `None` where it was not measured, as in weights saved
+    /// Accuracy on the side that chooses the best epoch with exactly these weights; `None` where it was not measured, as in weights saved
     /// within an epoch, or is not a number.
     pub val_accuracy: Option<f32>,
 }
@@ -198,6 +205,8 @@ mod tests {
             data: "test".into(),
             seed: 1,
             split_hash: "abc".into(),
+            validation: 0.1,
+            chosen_by: ChosenBy::Validation,
             precision: Precision::Mixed,
             epochs: 2,
             step: 34,

@@ -119,6 +119,7 @@ impl Rig {
         write(engine, "order", bytemuck::cast_slice(&self.order));
         write(engine, "labels", bytemuck::cast_slice(&self.labels));
         write(engine, "class_weights", bytemuck::cast_slice(&self.class_weights));
+        write(engine, "unit_weights", bytemuck::cast_slice(&vec![1.0f32; self.class_weights.len()]));
         for (parameter, values) in self.network.parameters().zip(&self.parameters) {
             write(engine, &parameter.name, bytemuck::cast_slice(values));
             if let Ok(half) = engine.plan().tensor(&format!("{}.half", parameter.name)) {

@@ -206,6 +206,8 @@ fn weights() {
         data: "test".into(),
         seed: 1,
         split_hash: "abc".into(),
+        validation: 0.0,
+        chosen_by: Default::default(),
         precision: Precision::F32,
         epochs: 2,
         step: 34,

@@ -1,7 +1,8 @@
 //! What `inspect` counts.
 
+use galaxy_gpu::data::conflicts::Same;
 use galaxy_gpu::data::inspect::{MOST_PAIRS, overlaps};
-use galaxy_gpu::data::{Pixels, Sky, inspect};
+use galaxy_gpu::data::{Conflict, Pixels, Sky, conflicts, inspect};
 
 use super::{dataset, lonely_sky};
 
@@ -21,6 +22,7 @@ fn classes_and_brightness_are_counted() {
         assert!((got - expected).abs() < 1e-7);
     }
     assert_eq!(found.sky, None);
+    assert_eq!(found.conflicts, conflicts(&images));
     let json = serde_json::to_value(&found).unwrap();
     assert_eq!(json["classes"][1]["count"], 1);
 }
@@ -53,4 +55,36 @@ fn positions_that_are_all_the_same_do_not_fill_memory() {
     assert_eq!(found.conflicting_pairs, 200 * 200);
     assert_eq!(found.conflicts.len(), MOST_PAIRS);
     assert_eq!((found.conflicts[0].a, found.conflicts[0].b, found.conflicts[1].b), (0, 1, 3));
+}
+
+#[test]
+fn galaxies_with_two_labels_are_listed() {
+    let north = |position: Sky, arcsec: f64| Sky { dec: position.dec + arcsec / 3600.0, ..position };
+    let conflict =
+        |images: &[usize], labels: &[u32], same| Conflict { images: images.to_vec(), labels: labels.to_vec(), same };
+    let mut images = dataset(&[0, 1, 0, 1, 2, 0, 0, 1, 2, 0, 1, 2], 3, 2);
+    assert_eq!(conflicts(&images), [], "all images differ, and nothing is known of the sky");
+    // The same pixels: 0 and 7, which contradict, 2 and 5, which agree, and 3, 8 and 9.
+    let mut pixels = images.pixels.to_vec();
+    for (from, to) in [(0, 7), (2, 5), (3, 8), (3, 9)] {
+        pixels.copy_within(from * 18..(from + 1) * 18, to * 18);
+    }
+    // 10 has the middle row of 1, and another label, but not its other rows.
+    pixels.copy_within(18 + 6..18 + 12, 180 + 6);
+    images.pixels = Pixels::Owned(pixels);
+    let by_pixels = [conflict(&[0, 7], &[0, 1], Same::Pixels), conflict(&[3, 8, 9], &[1, 2, 0], Same::Pixels)];
+    assert_eq!(conflicts(&images), by_pixels);
+    // The same position: 1 and 6 contradict, 4 and 11 agree, 2 is too far from 10; 9 brings 11's galaxy to that of 3.
+    let mut sky = lonely_sky(12);
+    sky[6] = north(sky[1], 0.9);
+    sky[11] = north(sky[4], 0.5);
+    sky[10] = north(sky[2], 1.1);
+    images.sky = Some(sky.clone());
+    let mut found = by_pixels.to_vec();
+    found.insert(1, conflict(&[1, 6], &[1, 0], Same::Position));
+    assert_eq!(conflicts(&images), found);
+    sky[9] = sky[11];
+    images.sky = Some(sky);
+    found[2] = conflict(&[3, 4, 8, 9, 11], &[1, 2, 2, 0, 2], Same::Position);
+    assert_eq!(conflicts(&images), found);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use galaxy_gpu::data::split::PATCH_ARCSEC;
-use galaxy_gpu::data::{Dataset, Sky, Split};
+use galaxy_gpu::data::{ChosenBy, Dataset, Sky, Split};
 
 use super::{Scratch, assert_says, dataset, lonely_sky};
 
@@ -35,8 +35,8 @@ fn every_class_gives_its_share_and_the_seed_decides() {
     assert_ne!(split.hash, other.hash);
 }
 
-#[test]
-fn patches_of_sky_stay_together_and_shares_are_kept() {
+/// [`uneven`] images, many of them in patches of sky.
+fn crowded() -> Dataset {
     let mut images = uneven();
     let mut sky = lonely_sky(160);
     // Image 2k + 1 lies 19 arcseconds north of image 2k for the first 60; 61 to 63 make a chain with 60.
@@ -48,7 +48,14 @@ fn patches_of_sky_stay_together_and_shares_are_kept() {
     }
     // Two classes share a galaxy, across the seam at 0 = 360 degrees.
     (sky[70], sky[155]) = (Sky { ra: 359.999, dec: 5.0 }, Sky { ra: 0.001, dec: 5.0 });
-    images.sky = Some(sky.clone());
+    images.sky = Some(sky);
+    images
+}
+
+#[test]
+fn patches_of_sky_stay_together_and_shares_are_kept() {
+    let images = crowded();
+    let sky = images.sky.clone().unwrap();
     let mut moved = 0;
     for seed in 0..20 {
         let split = Split::stratified(&images, 0.25, seed).unwrap();
@@ -61,9 +68,97 @@ fn patches_of_sky_stay_together_and_shares_are_kept() {
         let side = |index: u32| split.test.contains(&index);
         assert!((61..64).all(|index| side(index) == side(60)), "seed {seed}: the chain is broken");
         assert_eq!(counts(&images, &split.test), [25, 13, 3], "seed {seed}: shares are lost");
+        // thirty pairs, the chain, and the pair across the seam
+        assert_eq!(split.patches, 32, "seed {seed}");
         moved += split.moved;
     }
     assert!(moved > 0, "nothing ever moved, so this test shows nothing");
+}
+
+/// Hashes, and with them the splits, of the version that knew two sides only.
+#[test]
+fn two_sides_are_hashed_as_ever() {
+    let mut plain = uneven();
+    plain.sky = crowded().sky;
+    let drawn = |seed| Split::stratified(&plain, 0.2, seed).unwrap();
+    assert_eq!((&drawn(7).hash[..], drawn(7).moved), ("46b15058ec8505ee", 13));
+    assert_eq!((&drawn(8).hash[..], drawn(8).moved), ("2ebea450a3d4be7b", 10));
+    assert_eq!(drawn(8).set_aside(&plain, 0.0, 8).unwrap(), drawn(8));
+    let row = |index: u32| {
+        let word = if index.is_multiple_of(6) { "val" } else { "train" };
+        format!("{index},{},{word}\n", plain.labels[index as usize])
+    };
+    let text = "index,ans,split\n".to_owned() + &(0..160).step_by(2).map(row).collect::<String>();
+    let scratch = Scratch::new();
+    fs::write(scratch.path("two.csv"), text).unwrap();
+    assert_eq!(Split::from_csv(&scratch.path("two.csv"), &plain).unwrap().hash, "bd4f7894cdfc3abd");
+}
+
+#[test]
+fn a_validation_side_is_a_share_of_each_class_and_leaves_the_test_alone() {
+    let images = uneven();
+    let two = Split::stratified(&images, 0.2, 7).unwrap();
+    assert_eq!((two.chosen_by(), two.choosing()), (ChosenBy::Test, &two.test[..]));
+    let three = two.clone().set_aside(&images, 0.25, 7).unwrap();
+    assert_eq!(three.test, two.test);
+    assert_eq!(counts(&images, &three.validation), [20, 10, 2]);
+    assert_eq!(counts(&images, &three.train), [60, 30, 6]);
+    assert_eq!((three.chosen_by(), three.choosing()), (ChosenBy::Validation, &three.validation[..]));
+    let mut all = [&three.train[..], &three.validation, &three.test].concat();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..160), "an image is on several sides or on none");
+    assert!(three.validation.is_sorted() && three.train.is_sorted());
+    assert_says(&three.source, &["20%", "25% of its training side for validation with seed 7"]);
+    // the same again, another seed, another share; and another hash each
+    let set_aside = |fraction, seed| two.clone().set_aside(&images, fraction, seed).unwrap();
+    assert_eq!(three, set_aside(0.25, 7));
+    let others = [set_aside(0.25, 8), set_aside(0.26, 7), two.clone()];
+    assert!(others.iter().all(|other| other.hash != three.hash));
+    assert_ne!(others[0].validation, three.validation);
+    // fixed for good: a run that goes on must find its own split again
+    assert_eq!(three.hash, "be76b030972fb8ac");
+}
+
+#[test]
+fn a_validation_side_cuts_no_patch_of_sky() {
+    let mut images = crowded();
+    // fewer pairs: two sides are balanced with images that are alone
+    images.sky.as_mut().unwrap()[30..60].copy_from_slice(&lonely_sky(60)[30..]);
+    let sky = images.sky.as_ref().unwrap();
+    let mut moved = 0;
+    for seed in 0..20 {
+        let two = Split::stratified(&images, 0.2, seed).unwrap();
+        let drawn = two.moved;
+        let three = two.set_aside(&images, 0.25, seed).unwrap();
+        let sides = [&three.train, &three.validation, &three.test];
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            for (&a, &b) in sides[one].iter().flat_map(|a| sides[other].iter().map(move |b| (a, b))) {
+                let apart = sky[a as usize].separation_arcsec(sky[b as usize]);
+                assert!(apart > PATCH_ARCSEC, "seed {seed}: {a} and {b} are {apart} arcseconds apart");
+            }
+        }
+        assert_eq!(counts(&images, &three.validation), [20, 10, 2], "seed {seed}: shares are lost");
+        assert_eq!(three.patches, 17);
+        moved += three.moved - drawn;
+    }
+    assert!(moved > 0, "nothing ever moved, so this test shows nothing");
+}
+
+#[test]
+fn impossible_validation_sides_are_refused() {
+    let images = uneven();
+    let two = Split::stratified(&images, 0.2, 7).unwrap();
+    for fraction in [1.0, 1.5, -0.1, f64::NAN] {
+        let error = two.clone().set_aside(&images, fraction, 7).unwrap_err().to_string();
+        assert_says(&error, &["--validation is", "at least 0 and below 1"]);
+    }
+    let three = two.set_aside(&images, 0.1, 7).unwrap();
+    let error = three.set_aside(&images, 0.1, 7).unwrap_err().to_string();
+    assert_says(&error, &["--validation is 0.1", "left out", "13 validation images"]);
+    // one training image of each class can be spared by none
+    let few = dataset(&[0, 0, 1, 1], 1, 1);
+    let error = Split::stratified(&few, 0.5, 1).unwrap().set_aside(&few, 0.5, 1).unwrap_err().to_string();
+    assert_says(&error, &["the validation side has no images"]);
 }
 
 #[test]
@@ -102,6 +197,31 @@ fn a_csv_split_is_read_as_written() {
 }
 
 #[test]
+fn a_csv_split_may_have_three_sides() {
+    let text = "index,ans,split\n5,0,train\n0,0,Val\n2,1,train\n4,1,test\n1,0,validation\n";
+    let split = from_csv(text).unwrap();
+    assert_eq!((&split.train, &split.validation, &split.test), (&vec![2, 5], &vec![0, 1], &vec![4]));
+    assert_eq!(split.choosing(), [0, 1]);
+    let two = from_csv(&text.replace("Val", "test").replace("validation", "test")).unwrap();
+    assert_eq!((two.validation.len(), two.test), (0, vec![0, 1, 4]));
+    assert_ne!(split.hash, two.hash);
+}
+
+#[test]
+fn a_split_reads_back_as_it_was_written() {
+    let images = crowded();
+    let scratch = Scratch::new();
+    let path = scratch.path("split.csv");
+    let two = Split::stratified(&images, 0.2, 7).unwrap();
+    for split in [two.clone().set_aside(&images, 0.1, 7).unwrap(), two] {
+        split.write_csv(&path, &images).unwrap();
+        let read = Split::from_csv(&path, &images).unwrap();
+        let sides = |split: &Split| [&split.train, &split.validation, &split.test].map(Clone::clone);
+        assert_eq!((sides(&read), &read.hash), (sides(&split), &split.hash));
+    }
+}
+
+#[test]
 fn faults_of_a_csv_split_are_named_with_their_line() {
     let start = "index,ans,split\n0,0,train\n2,1,train\n1,0,test\n";
     let says = |text: &str, parts: &[&str]| {
@@ -117,9 +237,7 @@ fn faults_of_a_csv_split_are_named_with_their_line() {
     line("3,0,train", &["\"0\"", "image 3 has the label 1"]);
     line("3,x,train", &["\"x\"", "image 3 has the label 1"]);
     line("3,1,maybe", &["\"maybe\"", "train or test"]);
-    line("3,1,validation", &["\"validation\"", "line 4 has \"test\"", "remove the rows of one"]);
     line("3,1", &["2 fields instead of 3"]);
-    says("index,ans,split\n0,0,val\n2,1,train\n1,0,TEST\n", &["line 4", "line 2 has \"val\""]);
     says("index,split\n0,train\n", &["line 1", "no column `ans`"]);
     says("", &["no column `index`"]);
     says("index,ans,split\n0,0,train\n2,1,train\n", &["test side has no images"]);
@@ -143,4 +261,9 @@ fn a_file_that_splits_a_patch_of_sky_is_noted() {
     let near = |arcsec: f64| Sky { ra: 10.0, dec: arcsec / 3600.0 };
     images.sky = Some(vec![near(0.0), near(5.0), near(400.0), near(10.0), near(0.0)]);
     assert_says(&note(&images).unwrap(), &["2 pairs", "20 arcseconds", "split.csv", "such as 0 and 3"]);
+    // three sides: 0 trains, 1 chooses, 3 tests
+    fs::write(&path, "index,ans,split\n0,0,train\n4,1,train\n1,1,val\n2,0,test\n3,1,test\n").unwrap();
+    images.labels[4] = 1;
+    images.sky = Some(vec![near(0.0), near(5.0), near(400.0), near(10.0), near(800.0)]);
+    assert_says(&note(&images).unwrap(), &["3 pairs", "on different sides"]);
 }

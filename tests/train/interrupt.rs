@@ -44,6 +44,10 @@ fn a_stopped_run_keeps_its_epochs_and_its_last_weights() {
         let best = Weights::load(&desk.path("run/weights/best.safetensors")).unwrap();
         assert_eq!(best.card.epochs, history.best().unwrap().epoch);
         drawing(&desk.path("run/curves.png"));
+        assert!(
+            !desk.path("run/metrics.json").exists() && !text.contains("\ntest "),
+            "the test is for the end: {text}"
+        );
         desk.json("evaluate run --images 40 --size 16 --device cpu --last --json");
         // and goes on from that moment
         let epochs = history.epochs.len() + 2;

@@ -95,7 +95,8 @@ fn scores_of_many_classes_follow_from_the_confusion_matrix() {
     let at_once = desk.json(&format!("evaluate run {small} --all --json --batch 64"));
     assert_eq!(all["confusion"], at_once["confusion"]);
     let text = desk.run(&format!("evaluate run {small} --all"));
-    assert!(text.starts_with(&format!("accuracy {:.4}   loss ", all["accuracy"].as_f64().unwrap())), "{text}");
+    let start = format!("accuracy {:.4} (95 % interval ", all["accuracy"].as_f64().unwrap());
+    assert!(text.starts_with(&start) && text.contains(" on 40 images\n"), "{text}");
     assert!(text.lines().any(|line| line.starts_with("Barred Spiral Galaxy ") && line.ends_with('4')), "{text}");
     assert!(text.ends_with("confusion matrix drawn in run/confusion_matrix.png\n"), "{text}");
 }

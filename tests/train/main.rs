@@ -13,6 +13,7 @@ mod micro;
 mod refusals;
 mod resume;
 mod runs;
+mod science;
 mod streams;
 
 use assert_cmd::Command;

@@ -64,7 +64,7 @@ impl Stage {
         let model = Model::load(Desk::new().path("tiny.toml").to_str().unwrap()).unwrap();
         let network = model.build(16, 16, 2).unwrap();
         let train = epoch_order(&(0..22).collect::<Vec<u32>>(), 9, 9);
-        let split = Split { train, test: (22..30).collect(), hash: String::new(), moved: 0, source: String::new() };
+        let split = Split { train, test: (22..30).collect(), ..Split::default() };
         Self { dataset, network, split }
     }
 

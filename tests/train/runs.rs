@@ -24,7 +24,7 @@ fn a_run_leaves_history_curves_and_weights() {
     }
     assert!(text.starts_with("data     simulated galaxies (seed 1): 40 images of 16x16\n"), "{text}");
     assert!(text.contains("with seed 7: 30 to train, 10 to test\n"), "{text}");
-    assert_eq!(Desk::said(&text, "run "), "run (history.csv, curves.png, weights/)");
+    assert_eq!(Desk::said(&text, "run "), "run (history.csv, metrics.json, curves.png, weights/)");
 
     let table = std::fs::read_to_string(desk.path("run/history.csv")).unwrap();
     assert_eq!(table.lines().next(), Some("epoch,loss,accuracy,val_loss,val_accuracy,seconds"));
@@ -53,6 +53,7 @@ fn weights_say_what_they_are() {
         assert_eq!(card["classes"], json!(dataset.classes));
         assert_eq!((&card["preprocessing"], &card["version"]), (&json!("RGB u8 / 255, NHWC"), &json!(1)));
         assert_eq!((&card["seed"], &card["split_hash"]), (&json!(7), &json!(split.hash)));
+        assert_eq!((&card["chosen_by"], &card["validation"]), (&json!("test"), &json!(0.0)));
         assert_eq!(card["epochs"], record.epoch);
         assert_close(&card["val_accuracy"], &json!(record.val_accuracy), 1e-6);
         let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -73,10 +74,20 @@ fn json_is_one_object_with_everything() {
     let desk = Desk::new();
     let run = desk.json(&format!("{SMALL} --epochs 3 --device cpu --json --out run"));
     let keys: Vec<&String> = run.as_object().unwrap().keys().collect();
-    assert_eq!(
-        keys,
-        ["run", "stopped", "epochs", "steps", "refused_steps", "roll_backs", "failure", "best", "weights_hash"]
-    );
+    let all = [
+        "run",
+        "stopped",
+        "epochs",
+        "steps",
+        "refused_steps",
+        "roll_backs",
+        "failure",
+        "best",
+        "split",
+        "evaluation",
+        "weights_hash",
+    ];
+    assert_eq!(keys, all);
     assert_eq!((&run["run"], &run["stopped"]), (&json!("run"), &json!(false)));
     let history = History::read(&desk.path("run/history.csv")).unwrap();
     let epochs: Vec<EpochRecord> = serde_json::from_value(run["epochs"].clone()).unwrap();

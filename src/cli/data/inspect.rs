@@ -2,6 +2,7 @@
 
 use super::Source;
 use crate::cli::options::SIMULATED;
+use crate::data::conflicts::Same;
 use crate::data::inspect::{DUPLICATE_ARCSEC, Overlaps};
 use crate::data::split::PATCH_ARCSEC;
 use crate::data::{Inspection, inspect};
@@ -21,8 +22,9 @@ pub struct Args {
     json: bool,
 }
 
-/// Most contradicting pairs that the text lists.
+/// Most galaxies of different labels that the text lists, and most images of one.
 const LISTED: usize = 20;
+const SHOWN: usize = 4;
 
 /// Prints what is in the data set.
 ///
@@ -53,7 +55,7 @@ fn in_words(found: &Inspection) -> String {
     format!(
         "{}: {} images of {} x {} pixels, {}\n\n{classes}\nThe largest class has {:.1} times the images of the \
          smallest.\n\n\
-         Brightness, 0 to 1, of {} images:\n\n{channels}\n{}",
+         Brightness, 0 to 1, of {} images:\n\n{channels}\n{}\n{}",
         found.name,
         found.count,
         found.height,
@@ -61,29 +63,45 @@ fn in_words(found: &Inspection) -> String {
         bytes_in_words(found.bytes as u64),
         most as f64 / least.max(1) as f64,
         found.sampled,
-        found.sky.as_ref().map_or("No positions on the sky are known.\n".to_owned(), |sky| sky_in_words(sky, found)),
+        found.sky.as_ref().map_or("No positions on the sky are known.\n".to_owned(), sky_in_words),
+        conflicts_in_words(found),
     )
 }
 
-fn sky_in_words(sky: &Overlaps, found: &Inspection) -> String {
-    let mut text = format!(
+fn sky_in_words(sky: &Overlaps) -> String {
+    format!(
         "Positions on the sky: {} known\n  {} images have a neighbour within {PATCH_ARCSEC} arcseconds\n  {} pairs \
          within {DUPLICATE_ARCSEC} arcsecond show the same galaxy, {} of them with two different labels\n",
         sky.positions, sky.overlapping_images, sky.duplicate_pairs, sky.conflicting_pairs,
-    );
-    if sky.conflicts.is_empty() {
-        return text;
+    )
+}
+
+/// The galaxies with more than one label, the first ones as a table.
+fn conflicts_in_words(found: &Inspection) -> String {
+    let count = found.conflicts.len();
+    if count == 0 {
+        return "No galaxy has two labels.\n".into();
     }
-    let class = |label: u32| found.classes.get(label as usize).map_or("?", |class| &class.name);
-    let mut pairs = Table::new(&["image", "image", "arcseconds", "class", "class"]).right([0, 1, 2]);
-    for pair in sky.conflicts.iter().take(LISTED) {
-        let (a, b) = (pair.a.to_string(), pair.b.to_string());
-        let separation = format!("{:.2}", pair.separation_arcsec);
-        pairs.row(&[a, b, separation, class(pair.label_a).to_owned(), class(pair.label_b).to_owned()]);
+    let class = |label: &u32| found.classes.get(*label as usize).map_or("?", |class| &class.name).to_owned();
+    let mut galaxies = Table::new(&["images", "same", "classes"]);
+    for conflict in found.conflicts.iter().take(LISTED) {
+        let (mut images, mut classes): (Vec<String>, Vec<String>) =
+            (conflict.images.iter().map(usize::to_string).collect(), conflict.labels.iter().map(class).collect());
+        let more = images.len().saturating_sub(SHOWN);
+        for words in [&mut images, &mut classes] {
+            words.truncate(SHOWN);
+            words.extend((more > 0).then(|| format!("{more} more")));
+        }
+        let same = match conflict.same {
+            Same::Pixels => "pixels",
+            Same::Position => "position",
+        };
+        galaxies.row(&[images.join(", "), same.to_owned(), classes.join(", ")]);
     }
-    text += &format!("\nSame galaxy, different labels:\n\n{pairs}");
-    match sky.conflicting_pairs.saturating_sub(LISTED) {
-        0 => text,
-        more => text + &format!("and {more} more (up to 100 of them with --json)\n"),
-    }
+    let images: usize = found.conflicts.iter().map(|conflict| conflict.images.len()).sum();
+    let more = match count.saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!("and {more} more (all of them with --json)\n"),
+    };
+    format!("{count} galaxies with different labels, in {images} images:\n\n{galaxies}{more}")
 }

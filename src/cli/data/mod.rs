@@ -3,6 +3,7 @@
 mod inspect;
 mod show;
 mod simulate;
+mod split;
 
 use super::options::{load_dataset, print_notes};
 use crate::data::Dataset;
@@ -16,8 +17,10 @@ use std::process::ExitCode;
 pub enum Command {
     /// Draw 16 random images with their class names, or nine augmentations of one image
     Show(show::Args),
-    /// Count classes, images of the same piece of sky, and brightness
+    /// Count classes, images of the same piece of sky, galaxies with two labels, and brightness
     Inspect(inspect::Args),
+    /// Draw the split that a training would draw, and write it down
+    Split(split::Args),
     /// Draw simulated galaxies into an HDF5 file in Galaxy10's layout
     Simulate(simulate::Args),
 }
@@ -30,6 +33,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show(args) => show::run(args)?,
         Command::Inspect(args) => inspect::run(args)?,
+        Command::Split(args) => split::run(args)?,
         Command::Simulate(args) => simulate::run(args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,58 @@
+//! `data split`: the split that a training draws, as a file.
+
+use super::Source;
+use crate::cli::assessment::{of_split, split_in_words};
+use crate::cli::options::{SIMULATED, TEST_FRACTION, check_output};
+use crate::data::Split;
+use crate::error::Error;
+use std::path::PathBuf;
+
+/// Arguments of `data split`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  galaxy-gpu data split Galaxy10_DECals.h5 --seed 3 --validation 0.1
+  galaxy-gpu data split Galaxy10_DECals.h5 --out split.csv
+  galaxy-gpu train --data Galaxy10_DECals.h5 --split split.csv")]
+pub struct Args {
+    #[command(flatten)]
+    source: Source,
+    /// Seed of the draw, as of train
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Share of the training side that is set aside to choose the best epoch
+    #[arg(long, default_value_t = 0.0, value_name = "FRACTION", allow_negative_numbers = true)]
+    validation: f64,
+    /// CSV file to write, with the columns index, ans and split
+    #[arg(long, value_name = "FILE.csv")]
+    out: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Draws the split, says what is where and what patches of sky moved, and writes it down.
+///
+/// # Errors
+/// Data that cannot be read or split; a file that exists or cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(path) = &args.out {
+        check_output("--out", path, &["csv"])?;
+        if !args.force && path.symlink_metadata().is_ok() {
+            let remedy = "choose another --out, or replace it with --force";
+            return Err(Error::file(path, "it exists already", remedy).into());
+        }
+    }
+    let dataset = args.source.load(SIMULATED)?;
+    let split = Split::stratified(&dataset, TEST_FRACTION, args.seed)?;
+    let split = split.set_aside(&dataset, args.validation, args.seed)?;
+    if let Some(path) = &args.out {
+        split.write_csv(path, &dataset)?;
+    }
+    if args.json {
+        return crate::cli::print_json(&of_split(&split));
+    }
+    crate::cli::print_text(format!("{}\nhash {}\n", split_in_words(&split), split.hash))
+}
