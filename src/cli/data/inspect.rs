@@ -80,7 +80,7 @@ fn sky_in_words(sky: &Overlaps) -> String {
 fn conflicts_in_words(found: &Inspection) -> String {
     let count = found.conflicts.len();
     if count == 0 {
-        return "No galaxy has two labels.\n".into();
+        return "No galaxy is known to have two labels.\n".into();
     }
     let class = |label: &u32| found.classes.get(*label as usize).map_or("?", |class| &class.name).to_owned();
     let mut galaxies = Table::new(&["images", "same", "classes"]);
