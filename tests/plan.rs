@@ -378,3 +378,17 @@ fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
          its tiles); drop it"
     );
 }
+
+#[test]
+fn no_dispatch_keeps_a_slow_adapter_busy_for_seconds() {
+    let plan = |kind: &str, batch| {
+        let profile = Profile { kind: kind.into(), ..card() };
+        Plan::new(&galaxy10("conv4", batch, true, &profile), &profile, &Options::default())
+    };
+    for (kind, batch) in [("integrated", 256), ("discrete", 512), ("software", 512), ("cpu", 512)] {
+        plan(kind, batch).unwrap();
+    }
+    let message = plan("integrated", 512).unwrap_err().to_string();
+    assert!(message.contains("conv_block") && message.contains("GFLOP in one go"), "{message}");
+    assert!(message.contains("limit is 50 GFLOP") && message.contains("--micro-batch auto"), "{message}");
+}

@@ -95,10 +95,6 @@ impl Console {
             let epochs = &standing.history.epochs;
             (before, steps) = (epochs.len() * images + standing.position, standing.steps);
             card = card_after(&card, epochs.last(), steps_per_epoch);
-            if !args.json {
-                let epoch = epochs.len() + 1;
-                print_text(format!("resumed  in epoch {epoch}, {} images in, step {steps}\n", standing.position))?;
-            }
         }
         let (every, minutes) = (args.checkpoint_every, args.checkpoint_minutes);
         Ok(Self {

@@ -14,7 +14,7 @@ use crate::plan::{Profile, bytes_in_words};
 use crate::train::checkpoint::data_hash;
 use crate::train::{
     Adam, Card, Checkpoint, ClassWeights, Identity, MicroBatch, PREPROCESSING, RunFolder, Session, Settings, Setup,
-    default_per_submit,
+    Standing, default_per_submit,
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -215,10 +215,11 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         }
         None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
     };
+    let console = Console::new(&args, folder, identity, state.as_ref(), split.train.len())?;
     if !args.json {
         print_text(introduction(&args, &session, &dataset, &split, &network))?;
+        state.as_ref().map_or(Ok(()), |state| print_text(goes_on_from(&state.standing)))?;
     }
-    let console = Console::new(&args, folder, identity, state.as_ref(), split.train.len())?;
     console.train(&mut session, &network, &split, &settings, state.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -323,6 +324,11 @@ fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
         step: 0,
         val_accuracy: None,
     }
+}
+
+fn goes_on_from(standing: &Standing) -> String {
+    let epoch = standing.history.epochs.len() + 1;
+    format!("resumed  in epoch {epoch}, {} images in, step {}\n", standing.position, standing.steps)
 }
 
 fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split, network: &Network) -> String {

@@ -131,6 +131,7 @@ impl Plan {
         let programs = [steps(&graph.train, train, &scratch[0]), steps(&graph.infer, infer, &scratch[1])];
         for step in programs.iter().flatten() {
             check_bindings(step, profile)?;
+            check_work(step, profile)?;
         }
         let Memory { buffers, places, .. } = memory;
         let (micro_batches, update) = (graph.micro_batches, graph.segments[2].start);
@@ -233,6 +234,20 @@ fn check_iterations(call: &Call, implementation: &str, launch: &Launch, profile:
         need: format!("{} loop iterations of one thread", launch.iterations),
         limit: limit.to_string(),
         remedy: "use fewer channels, a smaller --batch, a hardware adapter or --device cpu".into(),
+    })
+}
+
+/// Drivers end what keeps a device busy for too long, and the program with it.
+fn check_work(step: &Step, profile: &Profile) -> Result<()> {
+    let most = profile.most_flops();
+    if step.cost.flops <= most {
+        return Ok(());
+    }
+    Err(Error::Limit {
+        what: format!("{} of layer {}", step.contract, step.layer),
+        need: format!("{:.0} GFLOP in one go", step.cost.flops / 1e9),
+        limit: format!("{:.0} GFLOP, as drivers end what takes seconds", most / 1e9),
+        remedy: "use --micro-batch auto, a smaller --batch or smaller images".into(),
     })
 }
 

@@ -57,6 +57,18 @@ impl Profile {
         }
     }
 
+    /// Most floating-point operations of one call. Drivers end what keeps a device busy for seconds (Windows after 2 s, Linux after 2
+    /// to 10 s): half a second of a slow adapter of its kind is left far behind. Nobody watches over software adapters.
+    pub fn most_flops(&self) -> f64 {
+        match &self.kind[..] {
+            "software" | "cpu" => f64::INFINITY,
+            // 1 TFLOP/s
+            "discrete" => 5e11,
+            // 100 GFLOP/s
+            _ => 5e10,
+        }
+    }
+
     /// The CPU twins: bounded by memory alone, of which the caller may know how much is free.
     pub fn cpu() -> Self {
         let unbounded = Self { binding_bytes: u64::MAX, buffer_bytes: u64::MAX, ..Self::webgpu() };

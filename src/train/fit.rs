@@ -1,7 +1,7 @@
 //! What fits: plans before anything is allocated, and how many images of a step are computed at a time.
 
 use super::Setup;
-use super::session::plan_with;
+use super::setup::plan_with;
 use super::stream::images_at_a_time;
 use crate::error::{Error, Result};
 use crate::graph::Graph;

@@ -1,0 +1,87 @@
+//! How a session computes, and the plan that follows from it.
+
+use super::fit::MicroBatch;
+use super::stream::images_at_a_time;
+use crate::error::{Error, Result};
+use crate::graph::{self, Augment, Graph, Shard};
+use crate::kernels::Precision;
+use crate::model::Network;
+use crate::plan::{self, Choice, Options, Plan, Profile};
+
+/// How a session computes.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Whether to train; without, nothing is allocated or compiled for it.
+    pub training: bool,
+    /// Images in a step.
+    pub batch: usize,
+    /// Images of a step that are computed at a time, where not all are: less memory for the same result within rounding.
+    pub micro_batch: MicroBatch,
+    /// Random affine maps while training.
+    pub augment: Option<Augment>,
+    /// Share of the target spread over all classes.
+    pub label_smoothing: f64,
+    /// What an image of each class counts in the loss of training (see [`ClassWeights`](super::ClassWeights)); one each
+    /// where absent, and in measuring.
+    pub class_weights: Option<Vec<f32>>,
+    /// Whether layers are grouped into fused blocks.
+    pub fuse: bool,
+    /// What activations and multiplied weights are stored in.
+    pub precision: Precision,
+    /// Implementations the user insists on.
+    pub choices: Vec<Choice>,
+    /// Bytes of device memory for images: a larger data set is streamed. Without it, what the device cannot allocate is.
+    pub data_memory: Option<u64>,
+}
+
+impl Setup {
+    /// Inference of batches of this size.
+    pub fn inference(batch: usize) -> Self {
+        Self {
+            training: false,
+            batch,
+            micro_batch: MicroBatch::Whole,
+            augment: None,
+            label_smoothing: 0.0,
+            class_weights: None,
+            fuse: true,
+            precision: Precision::F32,
+            choices: Vec::new(),
+            data_memory: None,
+        }
+    }
+}
+
+/// The plan, its graph, and how the images on the device are cut.
+pub(super) fn plan_with(
+    network: &Network,
+    images: usize,
+    setup: &Setup,
+    profile: &Profile,
+    streamed: bool,
+) -> Result<(Plan, Graph, Vec<Shard>)> {
+    if setup.batch == 0 || setup.batch > 1 << 16 {
+        return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
+    }
+    let (height, width, channels) = network.image;
+    let image_bytes = height * width * channels;
+    let at_a_time = images_at_a_time(setup.batch, image_bytes, setup.data_memory);
+    let on_device = if streamed { at_a_time.min(images) } else { images };
+    let shards = plan::shards(on_device, image_bytes, profile.binding_bytes)?;
+    let settings = graph::Settings {
+        training: setup.training,
+        batch: setup.batch,
+        micro_batch: setup.micro_batch.images(),
+        images,
+        rows: images,
+        shards: shards.clone(),
+        streamed,
+        augment: setup.augment,
+        label_smoothing: setup.label_smoothing,
+        fuse: setup.fuse,
+        precision: setup.precision,
+    };
+    let graph = graph::lower(network, &settings)?;
+    let options = Options { choices: setup.choices.clone(), guards: false };
+    Ok((Plan::new(&graph, profile, &options)?, graph, shards))
+}
