@@ -5,6 +5,7 @@
 #![deny(clippy::print_stdout)]
 
 mod bench;
+mod classify;
 mod console;
 mod data;
 mod devices;
@@ -43,6 +44,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Classify one picture
     Predict(predict::Args),
+    /// Classify any number of pictures into a table
+    Classify(Box<classify::Args>),
     /// Describe networks
     #[command(subcommand)]
     Model(model::Command),
@@ -80,6 +83,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(*args, &resume::given(&matches)),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Classify(args) => classify::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Data(command) => data::run(&command),
         Command::Kernels(command) => kernels::run(&command),

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod folder;
 pub mod hdf5;
 pub mod inspect;
+pub mod items;
 pub mod order;
 pub mod picture;
 pub mod simulate;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::hdf5::write_hdf5;
 pub use self::inspect::{Inspection, inspect};
+pub use self::items::{About, Item, Items};
 pub use self::order::epoch_order;
 pub use self::picture::read_picture;
 pub use self::sky::Sky;

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod checkpoint;
+mod classifier;
 pub mod history;
 pub mod metrics;
 mod optimizer;
@@ -16,6 +17,7 @@ mod training;
 mod weights;
 
 pub use checkpoint::{Checkpoint, Identity};
+pub use classifier::Classifier;
 pub use optimizer::Adam;
 pub use run_folder::{RunFolder, find_weights};
 pub use session::{Session, Setup, Totals, plan_for};
