@@ -3,6 +3,7 @@
 //! Data walks one way: `data` and `model` -> `graph` -> `plan` -> `engine`, driven by `train`.
 //! `ARCHITECTURE.md` is the map of these rooms and of who may import whom.
 
+pub mod catalogue;
 pub mod cli;
 pub mod data;
 pub mod engine;

@@ -21,9 +21,25 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("train", &["error", "shape", "rng", "files", "kernels", "model", "data", "graph", "plan", "engine"]),
     // draws the numbers that training kept
     ("report", &["error", "files", "train"]),
+    // rows of what a trained network says
+    ("catalogue", &["error", "files", "data", "train"]),
     (
         "cli",
-        &["error", "shape", "rng", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report"],
+        &[
+            "error",
+            "shape",
+            "rng",
+            "files",
+            "kernels",
+            "model",
+            "data",
+            "graph",
+            "plan",
+            "engine",
+            "train",
+            "report",
+            "catalogue",
+        ],
     ),
 ];
 

@@ -61,7 +61,7 @@ impl Rhythm {
 
 /// A flag that the first Ctrl-C sets. The second one ends the program at once, with the exit code that a shell gives to
 /// what SIGINT has ended.
-fn listen_for_interrupts() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn listen_for_interrupts() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     let listen = move || {

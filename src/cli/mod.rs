@@ -6,6 +6,7 @@
 
 mod assessment;
 mod bench;
+mod classify;
 mod console;
 mod data;
 mod devices;
@@ -44,6 +45,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Classify one picture
     Predict(predict::Args),
+    /// Classify any number of pictures into a table
+    Classify(Box<classify::Args>),
     /// Describe networks
     #[command(subcommand)]
     Model(model::Command),
@@ -81,6 +84,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(*args, &resume::given(&matches)),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Classify(args) => classify::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Data(command) => data::run(&command),
         Command::Kernels(command) => kernels::run(&command),

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::{cache_folder, write_whole};
 use crate::kernels::Precision;
 use crate::plan::{Choice, Profile};
+use crate::train::Setup;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -286,6 +287,17 @@ impl OpenDevice {
             (PrecisionChoice::Auto, _) => PrecisionChoice::F32,
             (choice, _) => choice,
         })
+    }
+
+    /// How a trained network's classifier computes here.
+    ///
+    /// # Errors
+    /// As [`OpenDevice::precision`].
+    pub fn inference(&self, options: &DeviceOptions, trained: Precision, batch: usize) -> Result<(Setup, Profile)> {
+        let (precision, profile) = self.precision_of_run(options.precision, trained)?;
+        let (fuse, choices) = (!options.no_fuse, options.choices.clone());
+        let setup = Setup { fuse, precision, choices, data_memory: options.data_memory.0, ..Setup::inference(batch) };
+        Ok((setup, profile))
     }
 
     /// An engine for a plan.

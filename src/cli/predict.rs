@@ -2,8 +2,8 @@
 
 use super::options::DeviceOptions;
 use super::{print_json, print_text};
-use crate::data::{Dataset, Pixels, read_picture};
-use crate::train::{Session, Setup, Weights, find_weights};
+use crate::data::read_picture;
+use crate::train::{Classifier, Weights, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let weights = find_weights(&args.run, args.last)?;
     let card = &weights.card;
     let pixels = read_picture(&args.image, card.height, card.width)?;
-    let scores = classify(args, &weights, pixels)?;
+    let scores = classify(args, &weights, &pixels)?;
     let index = (0..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best });
     let class = &card.classes[index];
     if args.json {
@@ -55,31 +55,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn classify(args: &Args, weights: &Weights, pixels: Vec<u8>) -> crate::Result<Vec<f32>> {
-    let card = &weights.card;
-    let dataset = Dataset {
-        name: args.image.display().to_string(),
-        height: card.height,
-        width: card.width,
-        pixels: Pixels::Owned(pixels),
-        labels: vec![0],
-        classes: card.classes.clone(),
-        sky: None,
-        notes: Vec::new(),
-    };
+fn classify(args: &Args, weights: &Weights, pixels: &[u8]) -> crate::Result<Vec<f32>> {
     let device = args.device.open()?;
-    let mut setup = Setup::inference(1);
-    setup.fuse = !args.device.no_fuse;
-    let (precision, profile) = device.precision_of_run(args.device.precision, card.precision)?;
-    setup.precision = precision;
-    setup.choices.clone_from(&args.device.choices);
-    setup.data_memory = args.device.data_memory.0;
+    let (setup, profile) = device.inference(&args.device, weights.card.precision, 1)?;
     let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut session = Session::new(&weights.network()?, &dataset, &setup, &profile, make_engine)?;
-    session.set_parameters(&weights.tensors)?;
-    session.set_order(&[0])?;
-    session.infer(0, 1, 1)?;
-    session.probabilities()
+    let mut classifier = Classifier::new(weights, &setup, &profile, make_engine)?;
+    classifier.next(&[pixels])?;
+    classifier.finish()
 }
 
 /// `a` or `an`, by the first letter.

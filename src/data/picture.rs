@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::source::LONGEST_SIDE;
 use crate::{Error, Result};
@@ -82,11 +82,28 @@ pub fn read_picture(path: &Path, height: usize, width: usize) -> Result<Vec<u8>>
     let _turn = (decoder.total_bytes() > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
     let picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(path, &error))?;
     let picture = picture.into_rgb8();
-    let (Ok(rows), Ok(columns)) = (u32::try_from(height), u32::try_from(width)) else {
-        return Err(Error::setting("size", format!("{height} x {width}"), format!("1 to {LONGEST_SIDE}")));
-    };
-    if picture.dimensions() == (columns, rows) {
-        return Ok(picture.into_raw());
+    let found = (picture.height() as usize, picture.width() as usize);
+    fit(picture.into_raw(), found, (height, width))
+}
+
+/// An RGB image of `found` rows and columns, resized to `wanted` ones as [`read_picture`] does it.
+///
+/// # Errors
+/// [`Error::Setting`] for sizes that are not those of the pixels, or beyond any picture.
+pub(crate) fn resize(pixels: &[u8], found: (usize, usize), wanted: (usize, usize)) -> Result<Vec<u8>> {
+    fit(pixels.to_vec(), found, wanted)
+}
+
+fn fit(pixels: Vec<u8>, found: (usize, usize), wanted: (usize, usize)) -> Result<Vec<u8>> {
+    if found == wanted {
+        return Ok(pixels);
     }
+    let refuse = || Error::setting("size", format!("{} x {}", wanted.0, wanted.1), format!("1 to {LONGEST_SIDE}"));
+    let side = |pixels: usize| u32::try_from(pixels).ok().filter(|&side| side as usize <= LONGEST_SIDE);
+    let [Some(height), Some(width), Some(rows), Some(columns)] = [found.0, found.1, wanted.0, wanted.1].map(side)
+    else {
+        return Err(refuse());
+    };
+    let picture = RgbImage::from_raw(width, height, pixels).ok_or_else(refuse)?;
     Ok(image::imageops::resize(&picture, columns, rows, FilterType::CatmullRom).into_raw())
 }

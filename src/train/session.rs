@@ -220,14 +220,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A lost device.
     pub fn set_parameters(&mut self, tensors: &[Vec<f32>]) -> Result<()> {
-        for (&(id, half), values) in self.parameters.iter().zip(tensors) {
-            // inference in mixed precision may use the copy alone, and then there is no room for the values
-            let placed = |id: &TensorId| self.engine.plan().places[*id].bytes > 0;
-            for id in [Some(id), half].into_iter().flatten().filter(placed).collect::<Vec<TensorId>>() {
-                write_floats(&mut *self.engine, id, values)?;
-            }
-        }
-        Ok(())
+        write_parameters(&mut *self.engine, &self.parameters, tensors)
     }
 
     /// Reads every parameter, in the model's order.
@@ -339,6 +332,22 @@ impl<'a> Session<'a> {
         let tensor = self.engine.plan().tensor("probabilities")?;
         read_floats(&mut *self.engine, tensor)
     }
+}
+
+/// Writes every parameter, and its copy in f16 where there is one.
+pub(super) fn write_parameters(
+    engine: &mut dyn Engine,
+    parameters: &[(TensorId, Option<TensorId>)],
+    tensors: &[Vec<f32>],
+) -> Result<()> {
+    for (&(id, half), values) in parameters.iter().zip(tensors) {
+        // inference in mixed precision may use the copy alone, and then there is no room for the values
+        let placed = |id: &TensorId| engine.plan().places[*id].bytes > 0;
+        for id in [Some(id), half].into_iter().flatten().filter(placed).collect::<Vec<TensorId>>() {
+            write_floats(engine, id, values)?;
+        }
+    }
+    Ok(())
 }
 
 /// The positions of steps that follow each other, below `rows`.

@@ -1,0 +1,195 @@
+//! The job: items in, rows out.
+
+use super::earlier::Earlier;
+use super::feed::{Entry, Feed, Lot};
+use super::{Columns, Row, Table, Verdict, views};
+use crate::data::Items;
+use crate::error::{Error, Result};
+use crate::train::Classifier;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+/// How often a job that waits for its items asks whether to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Gives scores to images, one submission behind.
+pub trait Scorer {
+    /// Most images of a submission.
+    fn capacity(&self) -> usize;
+
+    /// Queues images and returns the scores of those queued before, `images x classes`.
+    ///
+    /// # Errors
+    /// A lost device.
+    fn next(&mut self, images: &[&[u8]]) -> Result<Vec<f32>>;
+
+    /// The scores of the images queued last.
+    ///
+    /// # Errors
+    /// A lost device.
+    fn finish(&mut self) -> Result<Vec<f32>>;
+}
+
+impl Scorer for Classifier {
+    fn capacity(&self) -> usize {
+        self.capacity()
+    }
+
+    fn next(&mut self, images: &[&[u8]]) -> Result<Vec<f32>> {
+        self.next(images)
+    }
+
+    fn finish(&mut self) -> Result<Vec<f32>> {
+        self.finish()
+    }
+}
+
+/// What to classify, and how.
+pub struct Task {
+    /// The items.
+    pub items: Items,
+    /// Rows and columns of an image.
+    pub size: (usize, usize),
+    /// 1, or [`views::ALL`] of square images, whose probabilities are averaged.
+    pub views: usize,
+    /// The table's columns.
+    pub columns: Columns,
+}
+
+/// How many rows are written, and of which kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows with probabilities.
+    pub classified: u64,
+    /// Those of them that name no class.
+    pub uncertain: u64,
+    /// Rows with a reason instead.
+    pub failed: u64,
+    /// Rows taken over from an earlier job, among all of these.
+    pub kept: u64,
+    /// Whether the watcher stopped the job.
+    pub stopped: bool,
+}
+
+impl Summary {
+    /// All rows.
+    pub fn rows(&self) -> u64 {
+        self.classified + self.failed
+    }
+
+    pub(super) fn add(&mut self, row: &Row, columns: &Columns, kept: bool) {
+        match &row.outcome {
+            Ok(probabilities) => {
+                self.classified += 1;
+                self.uncertain += u64::from(columns.class(Verdict::of(probabilities)).is_none());
+            }
+            Err(_) => self.failed += 1,
+        }
+        self.kept += u64::from(kept);
+    }
+}
+
+/// Watches a job and stops it.
+pub trait Watch {
+    /// Rows were written; `left` items are to come, where that is known.
+    fn progress(&mut self, summary: &Summary, left: Option<u64>);
+
+    /// Something the user should know.
+    fn note(&mut self, note: String);
+
+    /// Whether to end after the running submission.
+    fn stop(&self) -> bool;
+}
+
+/// Classifies all items and appends a row for each, in their order. Where `earlier` has a sound row of an item, it is taken
+/// over. Rows that were written stay, whatever happens.
+///
+/// # Errors
+/// A lost device; a table that cannot be written.
+pub fn run(
+    scorer: &mut dyn Scorer,
+    (table, earlier): (&mut Table, Option<Earlier>),
+    task: Task,
+    watch: &mut dyn Watch,
+) -> Result<Summary> {
+    let Task { items, size, views, columns } = task;
+    let feed = Feed { items, earlier, size, views, capacity: scorer.capacity() };
+    let failed = |problem: String| Error::device(problem, "go on with --continue");
+    let lots = feed.start().map_err(|error| failed(format!("no thread could be started ({error})")))?;
+    let mut job = Job { summary: table.adopted, table, columns, views };
+    let mut waiting: Option<Lot> = None;
+    loop {
+        job.summary.stopped = watch.stop();
+        if job.summary.stopped {
+            break;
+        }
+        let mut lot = match lots.recv_timeout(PATIENCE) {
+            Ok(lot) => lot,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(failed("the thread that reads the items broke down".into()));
+            }
+        };
+        lot.notes.drain(..).for_each(|note| watch.note(note));
+        let last = lot.last;
+        let scores = scorer.next(&lot.images())?;
+        lot.forget_pixels();
+        if let Some(before) = waiting.replace(lot) {
+            job.conclude(before, &scores, watch)?;
+        }
+        if last {
+            break;
+        }
+    }
+    let scores = scorer.finish()?;
+    if let Some(before) = waiting {
+        job.conclude(before, &scores, watch)?;
+    }
+    if !job.summary.stopped {
+        // rows that are left are of items that are gone
+        job.table.settle()?;
+    }
+    job.table.sync()?;
+    Ok(job.summary)
+}
+
+struct Job<'a> {
+    summary: Summary,
+    table: &'a mut Table,
+    columns: Columns,
+    views: usize,
+}
+
+impl Job<'_> {
+    /// Writes the rows of a lot whose scores are here.
+    fn conclude(&mut self, lot: Lot, scores: &[f32], watch: &mut dyn Watch) -> Result<()> {
+        let classes = self.columns.classes.len();
+        let mut scores = scores.chunks_exact(self.views * classes);
+        let mut rows = Vec::with_capacity(lot.entries.len());
+        for entry in lot.entries {
+            let (row, kept) = match entry {
+                Entry::Done { row, kept } => (row, kept),
+                Entry::Views(row, _) => {
+                    let outcome = outcome(&views::mean(scores.next().unwrap_or_default(), classes), classes);
+                    (Row { outcome, ..row }, false)
+                }
+            };
+            self.summary.add(&row, &self.columns, kept);
+            rows.push(row);
+        }
+        self.table.write(&rows)?;
+        if lot.spent {
+            self.table.settle()?;
+        }
+        watch.progress(&self.summary, lot.left);
+        Ok(())
+    }
+}
+
+/// The probabilities of an image; a sentence where they are none.
+fn outcome(probabilities: &[f32], classes: usize) -> Result<Vec<f32>, String> {
+    match probabilities.len() == classes && probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+        true => Ok(probabilities.to_vec()),
+        false => Err("its scores are not finite numbers; try --precision f32, or train with a smaller rate".into()),
+    }
+}

@@ -1,0 +1,89 @@
+//! Catalogues of what a trained network says of many items: rows, the files they are kept in, and the job that fills them.
+//!
+//! A job survives its items (a bad one is a row with its reason), its device and its own end at any moment: rows are appended
+//! in whole lines, in the order of the items, and the same job goes on where they end. This room knows nothing of the terminal.
+
+mod earlier;
+mod feed;
+mod format;
+mod job;
+mod table;
+pub mod views;
+
+pub use format::Format;
+pub use job::{Scorer, Summary, Task, Watch, run};
+pub use table::{Made, Mode, Table};
+
+use crate::data::About;
+
+/// One item and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The item.
+    pub about: About,
+    /// The probability of each class, finite and in the network's order, or one sentence on why there are none.
+    pub outcome: Result<Vec<f32>, String>,
+}
+
+/// What follows from a row's probabilities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// The most probable class, the first of equals.
+    pub class: usize,
+    /// Its probability.
+    pub confidence: f32,
+    /// `-sum of p ln p`, in nats: from 0 to ln(number of classes).
+    pub entropy: f32,
+}
+
+impl Verdict {
+    /// The verdict of the probabilities of one class or more.
+    pub fn of(probabilities: &[f32]) -> Self {
+        let best = |best, class| if probabilities[class] > probabilities[best] { class } else { best };
+        let class = (0..probabilities.len()).fold(0, best);
+        let terms = probabilities.iter().map(|&p| f64::from(p)).filter(|&p| p > 0.0).map(|p| -p * p.ln());
+        // a sum of -0 is shown as it is
+        let entropy = terms.sum::<f64>().max(0.0) as f32;
+        Self { class, confidence: probabilities[class], entropy }
+    }
+}
+
+/// What the columns of a table are.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    /// Names of the classes, in the network's order.
+    pub classes: Vec<String>,
+    /// Below this confidence a row names no class.
+    pub min_confidence: f32,
+}
+
+impl Columns {
+    /// Names of all columns: `id path index ra dec p_<class>... class confidence entropy status`.
+    pub fn names(&self) -> Vec<String> {
+        let probabilities = self.classes.iter().map(|class| format!("p_{class}").replace(char::is_control, " "));
+        let (before, after) = (["id", "path", "index", "ra", "dec"], ["class", "confidence", "entropy", "status"]);
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        own(&before).into_iter().chain(probabilities).chain(own(&after)).collect()
+    }
+
+    /// The name of the class that a row is given; `None` where the network abstains.
+    pub fn class(&self, verdict: Verdict) -> Option<&str> {
+        (verdict.confidence >= self.min_confidence).then(|| &self.classes[verdict.class][..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_the_first_largest_and_its_doubt() {
+        let verdict = Verdict::of(&[0.25, 0.25, 0.25, 0.25]);
+        assert_eq!((verdict.class, verdict.confidence), (0, 0.25));
+        assert!((f64::from(verdict.entropy) - 4f64.ln()).abs() < 1e-6);
+        assert_eq!(Verdict::of(&[0.0, 1.0]), Verdict { class: 1, confidence: 1.0, entropy: 0.0 });
+        let columns = Columns { classes: vec!["a".into(), "b".into()], min_confidence: 0.6 };
+        assert_eq!(columns.class(Verdict::of(&[0.4, 0.6])), Some("b"));
+        assert_eq!(columns.class(Verdict::of(&[0.5, 0.5])), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! The file that a job's rows are appended to, and how a job goes on with what an earlier one has left.
+//!
+//! Rows are written in whole lines, one write for many. Beside `F.csv` stands `F.csv.meta.json`: what its rows were made with. A
+//! job that goes on writes `F.csv.part`: rows of `F.csv` that are sound are taken over in order, others are made again. Once
+//! no earlier rows are left it becomes `F.csv`, and is appended to. So at any moment there is one file, or an old one and
+//! the front of its successor, which the next job takes over as it is.
+
+use super::earlier::{Earlier, WholeLines};
+use super::format::Lines;
+use super::{Columns, Format, Row, Summary};
+use crate::data::Items;
+use crate::error::{Error, Result};
+use crate::files::{read_text, sync_folder, write_whole};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Longest description that is read, in bytes.
+const LONGEST_META: u64 = 16 << 20;
+
+/// What rows were made with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    /// Version of this program.
+    pub program: String,
+    /// Hash of the weights' values.
+    pub weights_hash: String,
+    /// The network, with its classes, size and preprocessing.
+    pub network: serde_json::Value,
+    /// What it was stored in.
+    pub precision: String,
+    /// Views that were averaged.
+    pub views: usize,
+    /// Images in a step; with another one last bits may differ.
+    pub batch: usize,
+    /// Where it ran; elsewhere last bits may differ.
+    pub device: String,
+}
+
+impl Made {
+    /// Refuses rows that were made with something else; says what may make last bits differ.
+    fn check(&self, path: &Path, earlier: &Self) -> Result<Vec<String>> {
+        let views = [earlier.views.to_string(), self.views.to_string()];
+        let network = ["another network", "this one"].map(str::to_owned);
+        for (what, same, [before, now]) in [
+            ("weights", earlier.weights_hash == self.weights_hash, [&earlier.weights_hash, &self.weights_hash]),
+            ("a network", earlier.network == self.network, [&network[0], &network[1]]),
+            ("a precision", earlier.precision == self.precision, [&earlier.precision, &self.precision]),
+            ("--views", earlier.views == self.views, [&views[0], &views[1]]),
+        ] {
+            if !same {
+                let problem = format!("its rows were made with other {what} ({before}, now {now})")
+                    .replace("other a ", "another ");
+                return Err(Error::file(path, problem, "name another --out, or replace it with --force"));
+            }
+        }
+        let batch = [earlier.batch.to_string(), self.batch.to_string()];
+        let differing = [
+            ("device", [&earlier.device, &self.device]),
+            ("version of this program", [&earlier.program, &self.program]),
+            ("--batch", [&batch[0], &batch[1]]),
+        ];
+        let note = |(what, [before, now]): (&str, [&String; 2])| {
+            format!("earlier rows were made with another {what} ({before}, now {now}): they agree within rounding")
+        };
+        Ok(differing.into_iter().filter(|(_, [before, now])| before != now).map(note).collect())
+    }
+}
+
+/// What to do about a table that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Refuse.
+    New,
+    /// Replace it.
+    Force,
+    /// Go on with it; begin where there is none.
+    Continue,
+}
+
+/// An open table, which no other process may open.
+pub struct Table {
+    path: PathBuf,
+    /// Where rows go: to `path` itself, or to its successor.
+    out: PathBuf,
+    file: File,
+    /// Held with `file`: the file that is being succeeded.
+    earlier: Option<File>,
+    format: Box<dyn Lines>,
+    /// Bytes of whole lines.
+    length: u64,
+    /// What was taken over unseen.
+    pub adopted: Summary,
+}
+
+/// A file's name with something behind it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn unwritable(path: &Path, error: impl std::fmt::Display) -> Error {
+    let remedy = "check that its folder may be written to and has space left, then go on with --continue";
+    Error::file(path, format!("cannot be written ({error})"), remedy)
+}
+
+impl Table {
+    /// Refuses what [`Table::open`] would, before any work is done, and changes nothing. Returns notes.
+    ///
+    /// # Errors
+    /// A table that exists (in [`Mode::New`]), or whose rows were made with something else, or nobody knows with what.
+    pub fn check(path: &Path, mode: Mode, made: &Made) -> Result<Vec<String>> {
+        let exists = path.symlink_metadata().is_ok();
+        match mode {
+            Mode::New if exists => {
+                let remedy = "do what is missing with --continue, replace it with --force, or name another --out";
+                Err(Error::file(path, "exists already", remedy))
+            }
+            Mode::Continue if exists => {
+                let meta = beside(path, ".meta.json");
+                let unknown = |problem: String| {
+                    let problem = format!("it is not known what its rows were made with ({problem})");
+                    Error::file(path, problem, "name another --out, or replace it with --force")
+                };
+                let text = read_text(&meta, LONGEST_META).map_err(|error| unknown(error.to_string()))?;
+                let earlier = serde_json::from_str(&text).map_err(|e| unknown(format!("{}: {e}", meta.display())))?;
+                made.check(path, &earlier)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Opens the table to append rows, and the rows of an earlier job, which are to be taken over. Items whose rows are taken
+    /// over unseen are taken from `items`.
+    ///
+    /// # Errors
+    /// As [`Table::check`]; another process that writes to it; a file that cannot be written.
+    pub fn open(
+        path: &Path,
+        mode: Mode,
+        made: &Made,
+        columns: &Columns,
+        items: &mut Items,
+    ) -> Result<(Self, Option<Earlier>)> {
+        Self::check(path, mode, made)?;
+        let format = Format::of(path)?;
+        let part = beside(path, ".part");
+        if mode == Mode::Continue && path.exists() {
+            return Self::reopen(path, &part, format, columns, items);
+        }
+        // Never rows without a description, and never another's: first the rows go, then theirs is replaced.
+        let lock = if path.exists() { Some(lock(path)?) } else { None };
+        for old in [&part, path] {
+            match std::fs::remove_file(old) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(unwritable(old, error)),
+                _ => {}
+            }
+        }
+        drop(lock);
+        let failed = |error: &dyn std::fmt::Display| unwritable(path, error);
+        let text = serde_json::to_string_pretty(made).map_err(|error| failed(&error))?;
+        write_whole(&beside(path, ".meta.json"), text.as_bytes())?;
+        let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|error| failed(&error))?;
+        claim(path, &file)?;
+        let format = format.lines(columns.clone());
+        let mut table = Self {
+            path: path.into(),
+            out: path.into(),
+            file,
+            earlier: None,
+            format,
+            length: 0,
+            adopted: Summary::default(),
+        };
+        table.append(&table.format.head())?;
+        Ok((table, None))
+    }
+
+    fn reopen(
+        path: &Path,
+        part: &Path,
+        format: Format,
+        columns: &Columns,
+        items: &mut Items,
+    ) -> Result<(Self, Option<Earlier>)> {
+        let own = lock(path)?;
+        let mut lines = WholeLines::open(path).map_err(|error| unwritable(path, error))?;
+        let mut format_of_rows = format.lines(columns.clone());
+        let head = format_of_rows.head();
+        let headed = lines.pass(&head).map_err(|error| unwritable(path, error))?;
+        if !headed && lines.end > 0 {
+            let problem = "its columns are not those of this job";
+            return Err(Error::file(path, problem, "name another --out, or replace it with --force"));
+        }
+        let mut earlier = Earlier::new(lines, format.lines(columns.clone()));
+        let file = OpenOptions::new().append(true).create(true).open(part).map_err(|error| unwritable(part, error))?;
+        claim(part, &file)?;
+
+        let mut front = WholeLines::open(part).map_err(|error| unwritable(part, error))?;
+        let (mut length, mut adopted) = (0, Summary::default());
+        let unreadable = |error| unwritable(part, error);
+        if front.pass(&head).map_err(unreadable)? {
+            length = front.end;
+            while let Some(line) = front.next().map_err(unreadable)? {
+                let (Some(row), Some(item)) = (format_of_rows.row(&line), items.peek()) else { break };
+                if row.about != item.about {
+                    break;
+                }
+                earlier.take(&item.about);
+                items.next();
+                adopted.add(&row, columns, true);
+                length = front.end;
+            }
+        }
+        file.set_len(length).map_err(unreadable)?;
+        let (path, out) = (path.to_owned(), part.to_owned());
+        let mut table = Self { path, out, file, earlier: Some(own), format: format_of_rows, length, adopted };
+        if length == 0 {
+            table.append(&head)?;
+        }
+        Ok((table, Some(earlier)))
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// A file that cannot be written; whole lines are left.
+    pub fn write(&mut self, rows: &[Row]) -> Result<()> {
+        self.append(&self.format.lines(rows))
+    }
+
+    fn append(&mut self, lines: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.write_all(lines) {
+            // what is left of a line would be dropped by the next job
+            let _ = self.file.set_len(self.length);
+            return Err(unwritable(&self.out, error));
+        }
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    /// No earlier rows are left: the successor takes the place of the table, and is appended to from now on.
+    ///
+    /// # Errors
+    /// A file that cannot be renamed.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.out == self.path {
+            return Ok(());
+        }
+        self.sync()?;
+        std::fs::rename(&self.out, &self.path).map_err(|error| unwritable(&self.path, error))?;
+        self.out.clone_from(&self.path);
+        self.earlier = None;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        sync_folder(folder.unwrap_or(Path::new("."))).map_err(|error| unwritable(&self.path, error))
+    }
+
+    /// Makes the rows outlast a power cut.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|error| unwritable(&self.out, error))
+    }
+}
+
+/// Opens a table that is to be replaced, so that no other process is appending to it.
+fn lock(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().append(true).open(path).map_err(|error| unwritable(path, error))?;
+    claim(path, &file)?;
+    Ok(file)
+}
+
+/// Keeps other processes from writing to a file, where the file system can.
+fn claim(path: &Path, file: &File) -> Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::file(path, "another process is writing it", "wait for its end, or name another --out"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,254 @@
+//! `galaxy-gpu classify`: a catalogue of what a network says of any number of pictures.
+
+use super::console::listen_for_interrupts;
+use super::options::{DeviceOptions, check_output};
+use super::{print_note, print_text};
+use crate::catalogue::{Columns, Format, Made, Mode, Summary, Table, Task, Watch, run as run_job, views};
+use crate::data::hdf5::Reader;
+use crate::data::{Items, LoadOptions};
+use crate::error::{Error, Result};
+use crate::train::{Classifier, Setup, Weights, find_weights};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Which weights, which pictures, into which file.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  galaxy-gpu classify runs/a pictures/ --out galaxies.csv
+  galaxy-gpu classify runs/a catalogue.csv --out galaxies.jsonl --views 8 --min-confidence 0.7
+  galaxy-gpu classify runs/a Galaxy10_DECals.h5 'more/**/*.png' --out galaxies.csv --continue
+
+Columns: id, path, index (the row of an HDF5 file), ra, dec, p_<class> for each class, class, confidence (the largest
+probability), entropy (of the probabilities, in nats, from 0 to the logarithm of the number of classes), status (ok, or why the
+item could not be classified). One row an item, in the order of the inputs; folders and globs are sorted by name. A catalogue is
+a CSV file with a column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees). Beside F, F.meta.json
+says what its rows were made with.
+
+An item that cannot be classified is a row with its reason, and the job goes on. A job that was stopped or killed keeps all rows
+it has written; the same command with --continue makes those that are missing and tries the failed ones again.
+
+Exit codes: 0 every item was classified, 1 some were not, Ctrl-C stopped the job, or the device or disk failed, 2 the command or
+the weights are at fault and nothing was done.")]
+pub struct Args {
+    /// Run folder, or a weights file
+    run: PathBuf,
+    /// PNG or JPEG pictures, folders (searched with all that is in them), globs, HDF5 files in Galaxy10's layout, CSV catalogues
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// Table to write, as CSV or JSON Lines by its ending
+    #[arg(long, value_name = "F.csv|F.jsonl")]
+    out: PathBuf,
+    /// Go on with the table: take over its sound rows, do what is missing or has failed; begin where there is none
+    #[arg(long = "continue")]
+    go_on: bool,
+    /// Replace the table
+    #[arg(long, conflicts_with = "go_on")]
+    force: bool,
+    /// The last weights instead of the best
+    #[arg(long)]
+    last: bool,
+    /// Images in a step, views counted
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// 8 averages the probabilities of a square image's turns and mirror images
+    #[arg(long, default_value_t = 1, value_name = "1|8", value_parser = views_of)]
+    views: usize,
+    /// Leave class empty where the largest probability is below this
+    #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
+    min_confidence: f32,
+    /// Show no progress and no summary
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
+}
+
+fn views_of(text: &str) -> std::result::Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "8" => Ok(views::ALL),
+        _ => Err("choose 1 or 8".into()),
+    }
+}
+
+/// Classifies everything and says how it went.
+///
+/// # Errors
+/// Bad input, before anything is written; a device or a disk that fails.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    check_output("--out", &args.out, &Format::endings())?;
+    let weights = find_weights(&args.run, args.last)?;
+    args.check(&weights)?;
+    Items::check(&args.inputs)?;
+    let mode = match (args.go_on, args.force) {
+        (true, _) => Mode::Continue,
+        (_, true) => Mode::Force,
+        _ => Mode::New,
+    };
+    let device = args.device.open()?;
+    let (setup, profile) = device.inference(&args.device, weights.card.precision, args.batch)?;
+    let device_name = format!("{}, {}, {}", profile.name, profile.backend, profile.driver);
+    let made = made(args, &weights, &setup, device_name)?;
+    Table::check(&args.out, mode, &made)?.into_iter().for_each(print_note);
+    let make_engine = |plan| device.engine(plan, args.device.checked);
+    let mut classifier = Classifier::new(&weights, &setup, &profile, make_engine)?;
+
+    let mut console = Console::new(args)?;
+    let mut items = Items::new(&args.inputs, LoadOptions { reader: Reader::own_child(), ..LoadOptions::default() });
+    let columns = Columns { classes: weights.card.classes.clone(), min_confidence: args.min_confidence };
+    let (mut table, earlier) = Table::open(&args.out, mode, &made, &columns, &mut items)?;
+    let task = Task { items, size: (weights.card.height, weights.card.width), views: args.views, columns };
+    let outcome = run_job(&mut classifier, (&mut table, earlier), task, &mut console);
+    console.bar.finish_and_clear();
+    // not the input's fault any more, whatever the error
+    let failed = |error| anyhow::anyhow!("{error}\n{} rows are in {}", grouped(console.rows), args.out.display());
+    let summary = outcome.map_err(failed)?;
+    if !args.quiet {
+        print_text(in_words(&summary, &args.out))?;
+    }
+    Ok(ExitCode::from(u8::from(summary.failed > 0 || summary.stopped)))
+}
+
+impl Args {
+    fn check(&self, weights: &Weights) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.min_confidence) {
+            return Err(Error::setting("--min-confidence", self.min_confidence, "from 0 to 1"));
+        }
+        let (height, width) = (weights.card.height, weights.card.width);
+        if self.views > 1 && height != width {
+            let got = format!("{} for images of {height} x {width} pixels", self.views);
+            return Err(Error::setting("--views", got, "1 for a network whose images are not square"));
+        }
+        if self.batch < self.views {
+            return Err(Error::setting("--batch", self.batch, format!("at least {} with --views 8", self.views)));
+        }
+        Ok(())
+    }
+}
+
+fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow::Result<Made> {
+    let card = &weights.card;
+    Ok(Made {
+        program: env!("CARGO_PKG_VERSION").into(),
+        weights_hash: weights.hash(),
+        network: serde_json::json!({
+            "model": serde_json::to_value(&card.model)?,
+            "classes": card.classes,
+            "height": card.height,
+            "width": card.width,
+            "preprocessing": card.preprocessing,
+        }),
+        precision: setup.precision.to_string(),
+        views: args.views,
+        batch: args.batch,
+        device,
+    })
+}
+
+/// `9 998 classified, 2 failed; see F.csv`.
+fn in_words(summary: &Summary, out: &Path) -> String {
+    let mut text = format!("{} classified", grouped(summary.classified));
+    if summary.uncertain > 0 {
+        text += &format!(" ({} below --min-confidence)", grouped(summary.uncertain));
+    }
+    text += &format!(", {} failed", grouped(summary.failed));
+    if summary.kept > 0 {
+        text += &format!(", {} of these rows kept", grouped(summary.kept));
+    }
+    text += &format!("; see {}\n", out.display());
+    if summary.stopped {
+        text = format!("stopped: {text}go on with the same command and --continue\n");
+    }
+    text
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let starts_group = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
+    let spaced = |(place, digit): (usize, char)| [starts_group(place).then_some(' '), Some(digit)];
+    digits.chars().enumerate().flat_map(spaced).flatten().collect()
+}
+
+/// The job on the terminal.
+struct Console {
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
+    /// All items once they are counted; 0 before.
+    total: Arc<AtomicU64>,
+    started: Instant,
+    rows: u64,
+}
+
+impl Console {
+    fn new(args: &Args) -> anyhow::Result<Self> {
+        let target = if args.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let (interrupted, total) = (listen_for_interrupts()?, Arc::new(AtomicU64::new(0)));
+        if !bar.is_hidden() {
+            // beside the job, as a folder of millions takes a while; without it only the time left is missing
+            let (inputs, total) = (args.inputs.clone(), total.clone());
+            let count = move || total.store(Items::count_all(&inputs).unwrap_or(0), Ordering::Relaxed);
+            let _ = std::thread::Builder::new().name("count".into()).spawn(count);
+        }
+        Ok(Self { bar, interrupted, total, started: Instant::now(), rows: 0 })
+    }
+}
+
+impl Watch for Console {
+    fn progress(&mut self, summary: &Summary, left: Option<u64>) {
+        self.rows = summary.rows();
+        let made = self.rows - summary.kept;
+        let rate = made as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let counted = Some(self.total.load(Ordering::Relaxed)).filter(|&total| total > 0);
+        let total = counted.or(left.map(|left| self.rows + left)).map(|total| total.max(self.rows));
+        let mut message = format!("{rate:.0} images/s");
+        if summary.failed > 0 {
+            message += &format!("  {} failed", grouped(summary.failed));
+        }
+        let mut template = "{msg}";
+        if let Some(total) = total {
+            let seconds = (total - self.rows) as f64 / rate.max(1e-9);
+            message += &format!("  {} left", HumanDuration(Duration::from_secs_f64(seconds.min(1e9))));
+            self.bar.set_length(total);
+            template = "[{bar:30}] {msg}";
+        }
+        let of = total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
+        self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_message(format!("{}{of}  {message}", grouped(self.rows)));
+        self.bar.set_position(self.rows);
+    }
+
+    fn note(&mut self, note: String) {
+        self.bar.suspend(|| print_note(note));
+    }
+
+    fn stop(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
+    }
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let summary = Summary { classified: 9998, failed: 2, ..Summary::default() };
+        assert_eq!(in_words(&summary, Path::new("F.csv")), "9 998 classified, 2 failed; see F.csv\n");
+        let stopped = Summary { uncertain: 1, kept: 3, stopped: true, ..summary };
+        let text = in_words(&stopped, Path::new("F.csv"));
+        assert!(
+            text.starts_with("stopped: 9 998 classified (1 below --min-confidence), 2 failed, 3 of these rows kept")
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! Things to classify, one after the other: pictures, folders of them, globs, HDF5 files and catalogues.
+//!
+//! Nothing is listed before its turn, so that ten million items take no more memory than ten: of a folder the names in it and
+//! in the folders above are held, of a catalogue one row (at most 1 MiB), of an HDF5 file what [`Dataset::load`] holds: its
+//! pixels are in the mapped cache file, its labels and positions take 20 bytes an image. What cannot be read is an item too,
+//! with the reason. This file knows nothing of networks.
+
+mod catalogue;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use walkdir::{DirEntry, FilterEntry, WalkDir};
+
+use self::catalogue::Catalogue;
+use super::picture::{self, read_picture};
+use super::{Dataset, LoadOptions};
+use crate::{Error, Result};
+
+/// What is said of an item beside its class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    /// Its name in the catalogue; empty where there is none.
+    pub id: String,
+    /// Its file: as found, or as the catalogue writes it.
+    pub path: String,
+    /// Its number in an HDF5 file, from 0.
+    pub index: Option<u64>,
+    /// Right ascension, degrees.
+    pub ra: Option<f64>,
+    /// Declination, degrees.
+    pub dec: Option<f64>,
+}
+
+/// Where an item's pixels are.
+#[derive(Clone)]
+pub enum Origin {
+    /// In a PNG or JPEG file.
+    Picture(PathBuf),
+    /// In a data set, as image of this number.
+    Image(Arc<Dataset>, usize),
+    /// Nowhere, for this reason.
+    Nowhere(String),
+}
+
+/// Something to classify.
+#[derive(Clone)]
+pub struct Item {
+    /// What is said of it.
+    pub about: About,
+    /// Its pixels.
+    pub origin: Origin,
+}
+
+impl Item {
+    /// An item; one whose name holds control characters is nowhere, since rows are lines.
+    fn new(mut about: About, origin: Origin) -> Self {
+        let hostile = |text: &str| text.contains(char::is_control);
+        if !hostile(&about.id) && !hostile(&about.path) {
+            return Self { about, origin };
+        }
+        for text in [&mut about.id, &mut about.path] {
+            *text = text.replace(char::is_control, "\u{fffd}");
+        }
+        let reason = "its id or path holds control characters, which no row can carry; rename it";
+        Self { about, origin: Origin::Nowhere(reason.into()) }
+    }
+
+    fn picture(path: PathBuf) -> Self {
+        let about = About { path: path.display().to_string(), ..About::default() };
+        Self::new(about, Origin::Picture(path))
+    }
+
+    fn failed(path: &Path, reason: impl ToString) -> Self {
+        let about = About { path: path.display().to_string(), ..About::default() };
+        Self::new(about, Origin::Nowhere(reason.to_string()))
+    }
+
+    /// Its pixels, resized to `height x width x 3` as [`read_picture`] does it, or one sentence on why there are none.
+    pub fn pixels(&self, height: usize, width: usize) -> Result<Vec<u8>, String> {
+        let read = || match &self.origin {
+            Origin::Nowhere(reason) => Err(reason.clone()),
+            Origin::Image(dataset, index) => {
+                picture::resize(dataset.image(*index), (dataset.height, dataset.width), (height, width))
+                    .map_err(|error| error.to_string())
+            }
+            Origin::Picture(path) => {
+                // a pipe would be waited for without end
+                if path.metadata().is_ok_and(|about| !about.is_file()) {
+                    return Err(Error::file(path, "is no file", "name a PNG or JPEG picture").to_string());
+                }
+                read_picture(path, height, width).map_err(|error| error.to_string())
+            }
+        };
+        // A decoder's mistake costs one item, not the job.
+        let broken = |_| Err(format!("{}: its decoder broke down; convert it to PNG or JPEG anew", self.about.path));
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(broken)
+    }
+}
+
+/// What a path is, by its ending.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Picture,
+    Catalogue,
+    Hdf5,
+    Other,
+}
+
+fn kind(path: &Path) -> Kind {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("png" | "jpg" | "jpeg") => Kind::Picture,
+        Some("csv") => Kind::Catalogue,
+        Some("h5" | "hdf5" | "hdf") => Kind::Hdf5,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether an input stands for the paths that match it.
+fn is_glob(input: &Path) -> bool {
+    input.to_string_lossy().contains(['*', '?', '[']) && input.symlink_metadata().is_err()
+}
+
+type Walk = FilterEntry<walkdir::IntoIter, fn(&DirEntry) -> bool>;
+
+/// An input that is being listed.
+enum Open {
+    Walk(Walk),
+    Glob(glob::Paths),
+    Catalogue(Box<Catalogue>),
+    Images { dataset: Arc<Dataset>, path: String, next: usize },
+    One(Option<Item>),
+}
+
+/// What comes next of an open input.
+enum Next {
+    Item(Item),
+    /// Another input.
+    Input(PathBuf),
+    /// Nothing of use.
+    Nothing,
+    End,
+}
+
+impl Open {
+    fn walk(folder: &Path) -> Self {
+        let visible: fn(&DirEntry) -> bool =
+            |entry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+        let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
+        Self::Walk(walk.into_iter().filter_entry(visible))
+    }
+
+    fn next(&mut self) -> Next {
+        match self {
+            Self::One(item) => item.take().map_or(Next::End, Next::Item),
+            Self::Catalogue(catalogue) => catalogue.next().map_or(Next::End, Next::Item),
+            Self::Walk(walk) => match walk.next() {
+                None => Next::End,
+                Some(Ok(entry)) if entry.file_type().is_dir() || kind(entry.path()) != Kind::Picture => Next::Nothing,
+                Some(Ok(entry)) => Next::Item(Item::picture(entry.into_path())),
+                Some(Err(error)) => {
+                    let path = error.path().unwrap_or(Path::new("")).to_owned();
+                    let reason = Error::file(&path, format!("cannot be read ({error})"), "check it");
+                    Next::Item(Item::failed(&path, reason))
+                }
+            },
+            Self::Glob(paths) => match paths.next() {
+                None => Next::End,
+                Some(Ok(path)) if path.is_dir() || kind(&path) != Kind::Other => Next::Input(path),
+                Some(Ok(_)) => Next::Nothing,
+                Some(Err(error)) => {
+                    let reason = Error::file(error.path(), format!("cannot be listed ({error})"), "check it");
+                    Next::Item(Item::failed(error.path(), reason))
+                }
+            },
+            Self::Images { dataset, path, next } if *next < dataset.len() => {
+                let position = dataset.sky.as_ref().map(|sky| sky[*next]).filter(|position| position.is_known());
+                let about = About {
+                    path: path.clone(),
+                    index: Some(*next as u64),
+                    ra: position.map(|position| position.ra),
+                    dec: position.map(|position| position.dec),
+                    ..About::default()
+                };
+                *next += 1;
+                Next::Item(Item::new(about, Origin::Image(dataset.clone(), *next - 1)))
+            }
+            Self::Images { .. } => Next::End,
+        }
+    }
+}
+
+/// The items of some inputs, in order: inputs as they are given, folders and globs sorted by name.
+pub struct Items {
+    inputs: VecDeque<PathBuf>,
+    open: Vec<Open>,
+    peeked: Option<Item>,
+    options: LoadOptions,
+    notes: Vec<String>,
+    /// Only to be counted: HDF5 files are not opened.
+    counting: bool,
+}
+
+impl Items {
+    /// The items of `inputs`; HDF5 files are loaded with `options` when their turn comes.
+    pub fn new(inputs: &[PathBuf], options: LoadOptions) -> Self {
+        let inputs = inputs.iter().cloned().collect();
+        Self { inputs, open: Vec::new(), peeked: None, options, notes: Vec::new(), counting: false }
+    }
+
+    /// Refuses inputs that are certainly a mistake, before any work is done.
+    ///
+    /// # Errors
+    /// [`Error::File`] where there is no such file or folder, a folder or glob has nothing to classify, or a catalogue has
+    /// no column `path`.
+    pub fn check(inputs: &[PathBuf]) -> Result<()> {
+        for input in inputs {
+            if is_glob(input) || input.is_dir() {
+                let mut items =
+                    Self { counting: true, ..Self::new(std::slice::from_ref(input), LoadOptions::default()) };
+                if let (None, false) = (items.next(), items.saw_hdf5()) {
+                    let problem = "has nothing to classify";
+                    let remedy = "name PNG or JPEG pictures, folders of them, HDF5 files or CSV catalogues";
+                    return Err(Error::file(input, problem, remedy));
+                }
+            } else if !input.exists() {
+                return Err(Error::file(input, "there is no such file or folder", "check the spelling of the path"));
+            } else if kind(input) == Kind::Catalogue {
+                Catalogue::open(input)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many there are; `None` where HDF5 files are among them, whose number shows when they are opened.
+    pub fn count_all(inputs: &[PathBuf]) -> Option<u64> {
+        let mut items = Self { counting: true, ..Self::new(inputs, LoadOptions::default()) };
+        let count = items.by_ref().count() as u64;
+        (!items.saw_hdf5()).then_some(count)
+    }
+
+    fn saw_hdf5(&self) -> bool {
+        self.counting && !self.notes.is_empty()
+    }
+
+    /// How many are left; `None` unless what is left is known.
+    pub fn left(&self) -> Option<u64> {
+        let of = |open: &Open| match open {
+            Open::Images { dataset, next, .. } => Some((dataset.len() - next) as u64),
+            _ => None,
+        };
+        let rest: Option<u64> = self.inputs.is_empty().then(|| self.open.iter().map(of).sum())?;
+        rest.map(|rest| rest + u64::from(self.peeked.is_some()))
+    }
+
+    /// The next item, which stays.
+    pub fn peek(&mut self) -> Option<&Item> {
+        if self.peeked.is_none() {
+            self.peeked = self.next();
+        }
+        self.peeked.as_ref()
+    }
+
+    /// What the user should know of the files that were opened since this was asked last.
+    pub fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn open(&mut self, input: &Path) -> Open {
+        if is_glob(input) {
+            return match glob::glob(&input.to_string_lossy()) {
+                Ok(paths) => Open::Glob(paths),
+                Err(error) => {
+                    let reason = Error::file(input, format!("is no glob ({error})"), "check its brackets and stars");
+                    Open::One(Some(Item::failed(input, reason)))
+                }
+            };
+        }
+        if input.is_dir() {
+            return Open::walk(input);
+        }
+        match kind(input) {
+            Kind::Picture | Kind::Other => Open::One(Some(Item::picture(input.to_owned()))),
+            Kind::Catalogue => match Catalogue::open(input) {
+                Ok(catalogue) => Open::Catalogue(Box::new(catalogue)),
+                Err(error) => self.unopened(input, &error),
+            },
+            Kind::Hdf5 if self.counting => {
+                self.notes.push("an HDF5 file".into());
+                Open::One(None)
+            }
+            Kind::Hdf5 => match Dataset::load(input, &self.options) {
+                Ok(dataset) => {
+                    self.notes.extend(dataset.notes.iter().cloned());
+                    Open::Images { dataset: Arc::new(dataset), path: input.display().to_string(), next: 0 }
+                }
+                Err(error) => self.unopened(input, &error),
+            },
+        }
+    }
+
+    /// A file of many items is one item where it cannot be opened, and worth a note.
+    fn unopened(&mut self, input: &Path, error: &Error) -> Open {
+        self.notes.push(error.to_string());
+        Open::One(Some(Item::failed(input, error)))
+    }
+}
+
+impl Iterator for Items {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        if self.peeked.is_some() {
+            return self.peeked.take();
+        }
+        loop {
+            let input = match self.open.last_mut().map(Open::next) {
+                Some(Next::Item(item)) => return Some(item),
+                Some(Next::Nothing) => continue,
+                Some(Next::End) => {
+                    self.open.pop();
+                    continue;
+                }
+                Some(Next::Input(path)) => path,
+                None => self.inputs.pop_front()?,
+            };
+            let open = self.open(&input);
+            self.open.push(open);
+        }
+    }
+}

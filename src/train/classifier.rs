@@ -1,0 +1,155 @@
+//! A trained network that takes any images, one submission after the other: what `predict` and `classify` use.
+//!
+//! The device holds the images of one submission. Those of the next are gathered while it works, as in a streamed session.
+
+use super::session::write_parameters;
+use super::setup::{Setup, plan_with};
+use super::stream::{Window, images_at_a_time};
+use super::{Weights, default_per_submit};
+use crate::engine::{Engine, read_floats};
+use crate::error::{Error, Result};
+use crate::graph::TensorId;
+use crate::kernels::{StepParams, reduce};
+use crate::model::Network;
+use crate::plan::{Plan, Profile, Program};
+
+/// A network on an engine, with room for the images of one submission.
+pub struct Classifier {
+    engine: Box<dyn Engine>,
+    windows: Vec<Window>,
+    probabilities: TensorId,
+    classes: usize,
+    image_bytes: usize,
+    batch: usize,
+    capacity: usize,
+    /// Images of the submission whose scores have not been read.
+    queued: usize,
+}
+
+impl Classifier {
+    /// Plans the network for batches of `setup.batch` images, makes the engine and writes the weights. A submission is as
+    /// many batches as a streamed session would take, one on a software adapter, or where there is no memory for more.
+    ///
+    /// # Errors
+    /// A batch outside of 1 to 65536; whatever is larger than the adapter can hold; a lost device.
+    pub fn new(
+        weights: &Weights,
+        setup: &Setup,
+        profile: &Profile,
+        make_engine: impl Fn(Plan) -> Result<Box<dyn Engine>>,
+    ) -> Result<Self> {
+        if setup.batch == 0 || setup.batch > 1 << 16 {
+            return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
+        }
+        let network = weights.network()?;
+        let (height, width, channels) = network.image;
+        let most = images_at_a_time(setup.batch, height * width * channels, setup.data_memory);
+        let capacity = most.min(setup.batch * default_per_submit(&profile.kind));
+        let start = |capacity| Self::start(&network, weights, (setup, capacity), profile, &make_engine);
+        match start(capacity) {
+            Err(Error::Memory { .. }) if capacity > setup.batch => start(setup.batch),
+            other => other,
+        }
+    }
+
+    fn start(
+        network: &Network,
+        weights: &Weights,
+        (setup, capacity): (&Setup, usize),
+        profile: &Profile,
+        make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
+    ) -> Result<Self> {
+        let (plan, graph, shards) = plan_with(network, capacity, setup, profile, false)?;
+        let parameters: Vec<_> = graph.parameters.iter().map(|p| (p.values, p.half)).collect();
+        let mut engine = make_engine(plan)?;
+        let tensor = |name: &str| engine.plan().tensor(name);
+        let windows = shards.iter().enumerate().map(|(number, &part)| {
+            let (pixels, shard) = (tensor(&format!("pixels.{number}"))?, tensor(&format!("shard.{number}"))?);
+            Ok(Window { pixels, shard, part })
+        });
+        let windows = windows.collect::<Result<Vec<Window>>>()?;
+        let order: Vec<u32> = (0..capacity as u32).collect();
+        let mut words = vec![
+            (tensor("order")?, order),
+            (tensor("labels")?, vec![0; capacity]),
+            (tensor("unit_weights")?, vec![1.0f32.to_bits(); network.classes]),
+            (tensor("loss_scale")?, reduce::loss_scale(1.0).map(f32::to_bits).to_vec()),
+        ];
+        words.extend(windows.iter().map(|w| (w.shard, vec![w.part.first as u32, w.part.count as u32])));
+        let probabilities = tensor("probabilities")?;
+        for (id, words) in words {
+            engine.write(id, bytemuck::cast_slice(&words))?;
+        }
+        write_parameters(&mut *engine, &parameters, &weights.tensors)?;
+        // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
+        engine.wait()?;
+        let (height, width, channels) = network.image;
+        let image_bytes = height * width * channels;
+        let (classes, batch) = (network.classes, setup.batch);
+        Ok(Self { engine, windows, probabilities, classes, image_bytes, batch, capacity, queued: 0 })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// Most images of a submission.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Queues these images (each `height x width x 3`) and returns the softmax scores of those that were queued before:
+    /// `images x classes`. The device works on while the next images are made.
+    ///
+    /// # Errors
+    /// More images than [`Classifier::capacity`], one of another size; a lost device.
+    pub fn next(&mut self, images: &[&[u8]]) -> Result<Vec<f32>> {
+        if images.len() > self.capacity {
+            return Err(Error::setting(
+                "the images of a submission",
+                images.len(),
+                format!("at most {}", self.capacity),
+            ));
+        }
+        if let Some(other) = images.iter().find(|image| image.len() != self.image_bytes) {
+            return Err(Error::setting("the bytes of an image", other.len(), self.image_bytes));
+        }
+        for Window { pixels, part, .. } in &self.windows {
+            let here = &images[part.first.min(images.len())..(part.first + part.count).min(images.len())];
+            if !here.is_empty() {
+                self.engine.stage(*pixels, here)?;
+            }
+        }
+        let scores = self.finish()?;
+        let starts = (0..images.len()).step_by(self.batch);
+        let steps = starts.enumerate().map(|(slot, first)| StepParams {
+            first: first as u32,
+            count: self.batch.min(images.len() - first) as u32,
+            slot: slot as u32,
+            ..StepParams::default()
+        });
+        let steps: Vec<StepParams> = steps.collect();
+        if !steps.is_empty() {
+            self.engine.run(Program::Infer, &steps)?;
+            self.queued = images.len();
+        }
+        Ok(scores)
+    }
+
+    /// Waits for the queued images and returns their scores.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub fn finish(&mut self) -> Result<Vec<f32>> {
+        let queued = std::mem::take(&mut self.queued);
+        if queued == 0 {
+            return Ok(Vec::new());
+        }
+        let mut scores = read_floats(&mut *self.engine, self.probabilities)?;
+        scores.truncate(queued * self.classes);
+        // nobody asks for the metrics, which would pile up
+        self.engine.finished()?;
+        Ok(scores)
+    }
+}
