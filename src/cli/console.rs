@@ -1,5 +1,6 @@
 //! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
 
+use super::memory::DeviceMemory;
 use super::progress::Bar;
 use super::train::Args;
 use super::{print_json, print_note, print_text};
@@ -29,6 +30,7 @@ pub struct Console {
     bar: Bar,
     quiet: bool,
     steps_per_epoch: u32,
+    memory: DeviceMemory,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -81,7 +83,7 @@ impl Console {
         args: &Args,
         folder: RunFolder,
         identity: Identity,
-        state: Option<&State>,
+        (state, memory): (Option<&State>, DeviceMemory),
         images: usize,
     ) -> anyhow::Result<Self> {
         if !folder.is_locked() {
@@ -112,6 +114,7 @@ impl Console {
             card,
             identity,
             steps_per_epoch,
+            memory,
         })
     }
 
@@ -173,6 +176,7 @@ impl Console {
                 "refused_steps": outcome.refused,
                 "best": best,
                 "weights_hash": weights.hash(),
+                "device_memory": self.memory.found(),
             }));
         }
         let mut text = String::new();
@@ -198,6 +202,7 @@ impl Watch for Console {
     }
 
     fn epoch(&mut self, record: &EpochRecord, weights: &mut dyn FnMut() -> Result<Vec<Vec<f32>>>) -> Result<()> {
+        self.memory.epoch();
         self.card = self.card.after(record.epoch, record.epoch * self.steps_per_epoch, Some(record.val_accuracy));
         let weights = Weights { card: self.card.clone(), tensors: weights()? };
         if let Err(error) = self.folder.epoch(record, &weights) {

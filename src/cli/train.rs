@@ -1,6 +1,7 @@
 //! `galaxy-gpu train`: the main job.
 
 use super::console::Console;
+use super::memory::DeviceMemory;
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
 use super::resume::{self, Given};
 use super::{print_note, print_text};
@@ -196,7 +197,8 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     if !args.json {
         print_text(introduction(&args, &session, &dataset, &split, &network))?;
     }
-    let console = Console::new(&args, folder, identity, state.as_ref(), split.train.len())?;
+    let console =
+        Console::new(&args, folder, identity, (state.as_ref(), DeviceMemory::of(&device)), split.train.len())?;
     console.train(&mut session, &network, &split, &settings, state.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }
