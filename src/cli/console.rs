@@ -1,6 +1,7 @@
 //! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
 
 use super::assessment;
+use super::memory::DeviceMemory;
 use super::progress::Bar;
 use super::train::Args;
 use super::{print_json, print_note, print_text};
@@ -30,6 +31,7 @@ pub struct Console {
     bar: Bar,
     quiet: bool,
     steps_per_epoch: u32,
+    memory: DeviceMemory,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -83,6 +85,7 @@ impl Console {
         folder: RunFolder,
         identity: Identity,
         state: Option<&Arc<State>>,
+        memory: DeviceMemory,
         images: usize,
     ) -> anyhow::Result<Self> {
         if !folder.is_locked() {
@@ -107,6 +110,7 @@ impl Console {
             card,
             identity,
             steps_per_epoch,
+            memory,
         })
     }
 
@@ -211,6 +215,7 @@ impl Console {
                 "split": assessment::of_split(split),
                 "evaluation": measured,
                 "weights_hash": weights.hash(),
+                "device_memory": self.memory.found(),
             }))
             .and(Ok(failure?));
         }
@@ -252,6 +257,7 @@ impl Watch for Console {
     }
 
     fn epoch(&mut self, record: &EpochRecord, parameters: Vec<Vec<f32>>) -> Result<()> {
+        self.memory.epoch();
         self.card = card_after(&self.card, Some(record), self.steps_per_epoch);
         let weights = Weights { card: self.card.clone(), tensors: parameters };
         if let Err(error) = self.folder.epoch(record, &weights) {

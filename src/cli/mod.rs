@@ -10,8 +10,10 @@ mod classify;
 mod console;
 mod data;
 mod devices;
+mod doctor;
 mod evaluate;
 mod kernels;
+mod memory;
 mod model;
 mod options;
 mod plan;
@@ -63,6 +65,8 @@ enum Command {
     Plan(plan::Args),
     /// List the adapters
     Devices(devices::Args),
+    /// Check adapters, drivers, libhdf5, folders and disks, and say what to do
+    Doctor(doctor::Args),
     /// Read an HDF5 file for the process that has started this one
     #[command(name = hdf5::COMMAND, hide = true)]
     ReadHdf5 {
@@ -91,6 +95,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Bench(command) => bench::run(&command, started),
         Command::Plan(args) => plan::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::ReadHdf5 { request, file } => Ok(hdf5::serve(request, &file)),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::assessment;
 use super::console::Console;
+use super::memory::DeviceMemory;
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
 use super::resume::{self, Given};
 use super::{print_note, print_text};
@@ -215,7 +216,8 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         }
         None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
     };
-    let console = Console::new(&args, folder, identity, state.as_ref(), split.train.len())?;
+    let memory = DeviceMemory::of(&device);
+    let console = Console::new(&args, folder, identity, state.as_ref(), memory, split.train.len())?;
     if !args.json {
         print_text(introduction(&args, &session, &dataset, &split, &network))?;
         state.as_ref().map_or(Ok(()), |state| print_text(goes_on_from(&state.standing)))?;

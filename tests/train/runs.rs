@@ -86,6 +86,7 @@ fn json_is_one_object_with_everything() {
         "split",
         "evaluation",
         "weights_hash",
+        "device_memory",
     ];
     assert_eq!(keys, all);
     assert_eq!((&run["run"], &run["stopped"]), (&json!("run"), &json!(false)));

@@ -25,7 +25,7 @@ pub struct Args {
 /// What came of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Outcome {
+pub(super) enum Outcome {
     Passed,
     Failed,
     /// The adapter cannot run it.
@@ -34,7 +34,7 @@ enum Outcome {
 
 /// A line of the JSON.
 #[derive(Serialize)]
-struct CaseResult {
+pub(super) struct CaseResult {
     contract: &'static str,
     implementation: String,
     case: &'static str,
@@ -43,10 +43,10 @@ struct CaseResult {
     tolerance: f64,
     /// The output that is furthest off.
     worst_output: Option<&'static str>,
-    verdict: Outcome,
+    pub(super) verdict: Outcome,
     /// Why it failed or was skipped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<String>,
+    pub(super) reasons: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) -> CaseResult {
+pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) -> CaseResult {
     let Task { contract, implementation, precision, .. } = *task;
     let mut result = CaseResult {
         contract: contract.name,

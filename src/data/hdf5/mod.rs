@@ -80,6 +80,11 @@ impl Reader {
     }
 }
 
+/// Version of the libhdf5 that runs.
+pub fn library_version() -> (u8, u8, u8) {
+    h5::library_version()
+}
+
 /// Loads the file at `path` through the cache; see [`super::Dataset::load`].
 ///
 /// # Errors

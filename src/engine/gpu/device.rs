@@ -256,6 +256,11 @@ impl Gpu {
         if self.profile.timestamps { "gpu" } else { "wall" }
     }
 
+    /// Bytes of device memory that are in use at this moment; `None` where the backend does not count them.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         self.device.create_buffer(&descriptor)

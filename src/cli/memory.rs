@@ -1,0 +1,63 @@
+//! Device memory over a training: what does not stay flat would end a long one.
+
+use super::options::OpenDevice;
+use crate::engine::Gpu;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Device memory at the ends of epochs.
+pub struct DeviceMemory {
+    gpu: Option<Arc<Gpu>>,
+    found: Option<Found>,
+}
+
+/// In bytes, as the allocator counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Found {
+    /// At the end of the first epoch of this process.
+    first_epoch: u64,
+    /// The most at the end of a later one.
+    most_later: u64,
+}
+
+impl DeviceMemory {
+    /// Of a device; nothing is counted for the twins.
+    pub fn of(device: &OpenDevice) -> Self {
+        let gpu = match device {
+            OpenDevice::Gpu(gpu) => Some(gpu.clone()),
+            OpenDevice::Cpu => None,
+        };
+        Self { gpu, found: None }
+    }
+
+    /// An epoch has ended.
+    pub fn epoch(&mut self) {
+        if let Some(now) = self.gpu.as_ref().and_then(|gpu| gpu.allocated_bytes()) {
+            self.found = Some(add(self.found, now));
+        }
+    }
+
+    /// What was found; `None` where nothing counts, or no epoch has ended.
+    pub fn found(&self) -> Option<Found> {
+        self.found
+    }
+}
+
+fn add(found: Option<Found>, now: u64) -> Found {
+    match found {
+        None => Found { first_epoch: now, most_later: 0 },
+        Some(found) => Found { most_later: found.most_later.max(now), ..found },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_after_the_first_epoch_is_kept() {
+        let found = [5, 4, 9, 7].into_iter().fold(None, |found, now| Some(add(found, now)));
+        assert_eq!(found, Some(Found { first_epoch: 5, most_later: 9 }));
+        assert_eq!(DeviceMemory::of(&OpenDevice::Cpu).found(), None);
+    }
+}
