@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Rooms and the other rooms each may import, lowest floor first.
+#[rustfmt::skip] // a line a room
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("shape", &[]),
@@ -23,31 +24,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("report", &["error", "files", "train"]),
     // rows of what a trained network says
     ("catalogue", &["error", "files", "data", "train"]),
-    (
-        "cli",
-        &[
-            "error",
-            "shape",
-            "rng",
-            "files",
-            "kernels",
-            "model",
-            "data",
-            "graph",
-            "plan",
-            "engine",
-            "train",
-            "report",
-            "catalogue",
-        ],
-    ),
+    ("cli", &["error", "shape", "rng", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report",
+              "catalogue"]),
 ];
 
 /// What the engine may know of the graph.
 const TENSOR_NAMES: &[&str] = &["Bank", "Graph", "METRICS_SLOTS", "Storage", "Tensor", "TensorId"];
 
-/// Files with `unsafe` blocks, and how many: the memory map, the question for an adapter's free memory, the token for wgpu's experimental features, the driver's
-/// pipeline cache and the trusted shader module.
+/// Files with `unsafe` blocks, and how many: the memory map, the question for an adapter's free memory, the token for wgpu's
+/// experimental features, the driver's pipeline cache and the trusted shader module.
 const UNSAFE: &[(&str, usize)] = &[
     ("src/data/cache.rs", 1),
     ("src/engine/gpu/budget.rs", 1),

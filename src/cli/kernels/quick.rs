@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn an_adapter_too_small_for_a_contract_has_a_fault() {
         let Some(gpu) = Gpu::for_tests() else { return };
-        let tiny = Profile { invocations: 1, ..gpu.profile().clone() };
+        let tiny = Profile { binding_bytes: 4, ..gpu.profile().clone() };
         let found = quick(&gpu, &tiny, Precision::F32);
         assert!(found.faults.iter().any(|fault| fault.ends_with("has no implementation here")), "{:?}", found.faults);
     }

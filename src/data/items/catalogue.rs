@@ -80,13 +80,14 @@ impl Catalogue {
     /// The next row.
     pub fn next(&mut self) -> Option<Item> {
         self.ration.store(LONGEST_ROW, Ordering::Relaxed);
+        // where the row begins; its error may be noticed lines later
+        let line = self.reader.position().line();
         match self.reader.read_byte_record(&mut self.record) {
             _ if self.ended => None,
             Ok(false) => None,
             Ok(true) => Some(self.item()),
             Err(error) => {
                 self.ended = true;
-                let line = self.reader.position().line();
                 let problem = format!("ends early, in line {line} ({error})");
                 Some(Item::failed(
                     &self.path,

@@ -5,8 +5,12 @@ use crate::engine::Metrics;
 use crate::error::{Error, Result};
 use crate::plan::Place;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 const IN_FLIGHT: usize = 2;
+
+/// How long a callback may take to come after the wait for its work has ended; it is under way then.
+const CALL_BACK: Duration = Duration::from_secs(30);
 
 struct Pending {
     /// A copy of the metrics ring; absent in plans without metrics.
@@ -86,7 +90,8 @@ fn map_after(gpu: &Gpu, buffer: &wgpu::Buffer, submission: Option<wgpu::Submissi
     buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
     gpu.wait_for(submission)?;
     let failed = |what: String| Error::device(format!("reading from the GPU failed: {what}"), "check the driver");
-    receiver.try_recv().map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
+    // a thread that waits for the same device may have taken it upon itself to call back
+    receiver.recv_timeout(CALL_BACK).map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
     let bytes = buffer.get_mapped_range(..).map_err(|e| failed(e.to_string()))?.to_vec();
     buffer.unmap();
     Ok(bytes)
