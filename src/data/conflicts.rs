@@ -10,8 +10,10 @@ use blake3::Hash;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::inspect::DUPLICATE_ARCSEC;
 use super::{Dataset, sky};
+
+/// Images at most this many arcseconds apart show the same galaxy.
+pub const DUPLICATE_ARCSEC: f64 = 1.0;
 
 /// Images of one galaxy with more than one label.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,12 +5,10 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::conflicts::{Conflict, conflicts};
+use super::conflicts::{Conflict, DUPLICATE_ARCSEC, conflicts};
 use super::split::PATCH_ARCSEC;
 use super::{Dataset, Sky, sky};
 
-/// Images at most this many arcseconds apart show the same galaxy.
-pub const DUPLICATE_ARCSEC: f64 = 1.0;
 /// Most contradicting pairs that are listed.
 pub const MOST_PAIRS: usize = 100;
 /// Most images that brightness is taken from; of larger data sets an even sample.

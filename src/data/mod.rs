@@ -18,7 +18,7 @@ pub mod split;
 
 use std::path::{Path, PathBuf};
 
-pub use self::conflicts::{Conflict, conflicts};
+pub use self::conflicts::{Conflict, DUPLICATE_ARCSEC, conflicts};
 pub use self::hdf5::write_hdf5;
 pub use self::inspect::{Inspection, inspect};
 pub use self::items::{About, Item, Items};

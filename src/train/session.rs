@@ -1,6 +1,7 @@
 //! A network on an engine with a data set: what training, evaluation and prediction have in common.
 
-use super::fit::{MicroBatch, halves, micro_batch_that_fits};
+use super::fit::{halves, micro_batch_that_fits};
+use super::micro_batch::MicroBatch;
 use super::setup::{Setup, plan_with};
 use super::stream::{Stream, Window, images_at_a_time};
 use crate::data::Dataset;

@@ -1,6 +1,6 @@
 //! How a session computes, and the plan that follows from it.
 
-use super::fit::MicroBatch;
+use super::micro_batch::MicroBatch;
 use super::stream::images_at_a_time;
 use crate::error::{Error, Result};
 use crate::graph::{self, Augment, Graph, Shard};

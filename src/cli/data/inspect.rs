@@ -2,8 +2,9 @@
 
 use super::Source;
 use crate::cli::options::SIMULATED;
+use crate::data::DUPLICATE_ARCSEC;
 use crate::data::conflicts::Same;
-use crate::data::inspect::{DUPLICATE_ARCSEC, Overlaps};
+use crate::data::inspect::Overlaps;
 use crate::data::split::PATCH_ARCSEC;
 use crate::data::{Inspection, inspect};
 use crate::plan::bytes_in_words;
