@@ -37,19 +37,22 @@ fn label(file: &hdf5::File, count: usize) {
     file.new_dataset_builder().with_data(&labels).create("ans").unwrap();
 }
 
-/// Opens a file as soon as no child of another test holds its lock: they inherit what is open while they start.
-fn open(path: &Path) -> hdf5::File {
-    std::iter::repeat_with(|| hdf5::File::open(path))
-        .inspect(|opened| opened.as_ref().map_or_else(|_| std::thread::sleep(Duration::from_millis(20)), |_| ()))
-        .take(100)
-        .find_map(Result::ok)
-        .expect("a file that opens")
+/// Tries until no child of another test holds the lock of a file, or of one that it links to: children inherit what is open while
+/// they start.
+fn patiently<T, E: std::fmt::Debug>(what: impl Fn() -> Result<T, E>) -> T {
+    for _ in 0..100 {
+        match what() {
+            Ok(done) => return done,
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    what().unwrap()
 }
 
 /// Loads `path`, holds the pixels to libhdf5's own, and returns them and whether libhdf5 had to read them.
 fn load(scratch: &Scratch, path: &Path) -> (Vec<u8>, bool) {
-    let library = open(path).dataset("images").unwrap().read_raw::<u8>().unwrap();
-    let loaded = scratch.load(path).unwrap();
+    let library = patiently(|| hdf5::File::open(path)?.dataset("images")?.read_raw::<u8>());
+    let loaded = patiently(|| scratch.load(path));
     assert!(loaded.pixels[..] == library[..], "the pixels are not those of libhdf5");
     (library, loaded.notes.join(" ").contains(SLOW))
 }
