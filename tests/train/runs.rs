@@ -51,7 +51,7 @@ fn weights_say_what_they_are() {
         let card: Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["galaxy-gpu"]).unwrap();
         assert_eq!((&card["model"]["name"], &card["height"], &card["width"]), (&json!("tiny"), &json!(16), &json!(16)));
         assert_eq!(card["classes"], json!(dataset.classes));
-        assert_eq!((&card["preprocessing"], &card["version"]), (&json!("RGB u8 / 255, NHWC"), &json!(1)));
+        assert_eq!((&card["preprocessing"], &card["version"]), (&json!("RGB u8 / 255, NHWC"), &json!(2)));
         assert_eq!((&card["seed"], &card["split_hash"]), (&json!(7), &json!(split.hash)));
         assert_eq!((&card["chosen_by"], &card["validation"]), (&json!("test"), &json!(0.0)));
         assert_eq!(card["epochs"], record.epoch);
