@@ -19,10 +19,8 @@ fn a_folder_with_good_and_bad_pictures_gives_a_row_each() {
     std::fs::write(desk.path("in/0001a.JPG"), "no picture").unwrap();
     std::fs::write(desk.path("in/notes.txt"), "passed over").unwrap();
     std::fs::write(desk.path("in/.hidden.png"), "passed over").unwrap();
-    // claims 100 000 x 100 000 pixels, without the checksum that goes with them; sound bombs are refused by the same reader
-    let mut claim = std::fs::read(desk.path("in/0000.png")).unwrap();
-    claim[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
-    std::fs::write(desk.path("in/bomb.png"), claim).unwrap();
+    // 67 million pixels in a file of some kilobytes
+    image::GrayImage::new(8200, 8200).save(desk.path("in/bomb.png")).unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink("nowhere.png", desk.path("in/c.png")).unwrap();
     #[cfg(unix)]
@@ -47,7 +45,7 @@ fn a_folder_with_good_and_bad_pictures_gives_a_row_each() {
             ("in/line\u{fffd}break.png", false),
         ]
     );
-    for (row, reason) in [(2, "can be decoded"), (4, "can be decoded"), (8, "CRC error"), (10, "control")] {
+    for (row, reason) in [(2, "can be decoded"), (4, "can be decoded"), (8, "smaller than"), (10, "control")] {
         let row = &table[row];
         assert!(row["status"].contains(reason) && row["class"].is_empty() && row["confidence"].is_empty(), "{row:?}");
     }
