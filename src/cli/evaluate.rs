@@ -6,7 +6,7 @@ use super::{print_json, print_note, print_text};
 use crate::data::{ChosenBy, Dataset, Split};
 use crate::error::Error;
 use crate::report::{self, Table};
-use crate::train::{Assessment, Measured, Session, Setup, Weights, assess, find_weights};
+use crate::train::{Assessment, Measured, Session, Weights, assess, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -133,12 +133,7 @@ impl Sides {
 fn measure(args: &Args, weights: &Weights, dataset: &Dataset, sides: &Sides) -> crate::Result<Assessment> {
     let network = weights.network()?;
     let device = args.device.open()?;
-    let mut setup = Setup::inference(args.batch);
-    setup.fuse = !args.device.no_fuse;
-    let (precision, profile) = device.precision_of_run(args.device.precision, weights.card.precision)?;
-    setup.precision = precision;
-    setup.choices.clone_from(&args.device.choices);
-    setup.data_memory = args.device.data_memory.0;
+    let (setup, profile) = device.inference(&args.device, weights.card.precision, args.batch)?;
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, dataset, &setup, &profile, make_engine)?;
     let Sides { measured: images, validation, have_chosen } = sides;

@@ -3,7 +3,7 @@
 //! The device holds the images of one submission. Those of the next are gathered while it works, as in a streamed session.
 
 use super::session::write_parameters;
-use super::setup::{Setup, plan_with};
+use super::setup::{Setup, check_batch, plan_with};
 use super::stream::{Window, images_at_a_time};
 use super::{Weights, default_per_submit};
 use crate::engine::{Engine, read_floats};
@@ -38,9 +38,7 @@ impl Classifier {
         profile: &Profile,
         make_engine: impl Fn(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
-        if setup.batch == 0 || setup.batch > 1 << 16 {
-            return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
-        }
+        check_batch(setup.batch)?;
         let network = weights.network()?;
         let (height, width, channels) = network.image;
         let most = images_at_a_time(setup.batch, height * width * channels, setup.data_memory);

@@ -52,6 +52,14 @@ impl Setup {
     }
 }
 
+/// Refuses a batch of no images, or of so many that sizes overflow.
+pub(super) fn check_batch(batch: usize) -> Result<()> {
+    match batch {
+        1..=65_536 => Ok(()),
+        _ => Err(Error::setting("--batch", batch, "from 1 to 65536")),
+    }
+}
+
 /// The plan, its graph, and how the images on the device are cut.
 pub(super) fn plan_with(
     network: &Network,
@@ -60,9 +68,7 @@ pub(super) fn plan_with(
     profile: &Profile,
     streamed: bool,
 ) -> Result<(Plan, Graph, Vec<Shard>)> {
-    if setup.batch == 0 || setup.batch > 1 << 16 {
-        return Err(Error::setting("--batch", setup.batch, "from 1 to 65536"));
-    }
+    check_batch(setup.batch)?;
     let (height, width, channels) = network.image;
     let image_bytes = height * width * channels;
     let at_a_time = images_at_a_time(setup.batch, image_bytes, setup.data_memory);
