@@ -1,5 +1,7 @@
 //! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
 
+mod rhythm;
+
 use super::assessment;
 use super::memory::DeviceMemory;
 use super::progress::Bar;
@@ -17,9 +19,10 @@ use crate::train::{
     Watch, Weights, assess, find_weights, resume, train,
 };
 use anyhow::Context;
+use rhythm::Rhythm;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Shows the training on the terminal and writes it to the run folder.
 pub struct Console {
@@ -33,32 +36,6 @@ pub struct Console {
     steps_per_epoch: u32,
     memory: DeviceMemory,
     interrupted: Arc<AtomicBool>,
-}
-
-/// When checkpoints are due.
-struct Rhythm {
-    every: Option<u32>,
-    minutes: Option<f64>,
-    /// Steps and time of the newest one.
-    newest: (u32, Instant),
-    /// One that had to wait for the one before it.
-    owed: bool,
-}
-
-impl Rhythm {
-    fn due(&mut self, moment: Moment, steps: u32, busy: bool) -> bool {
-        let (step, time) = self.newest;
-        let counted = self.every.is_some_and(|every| steps - step >= every);
-        let timed = self.minutes.is_some_and(|minutes| time.elapsed() >= Duration::from_secs_f64(minutes * 60.0));
-        let ended = moment == Moment::Epoch && self.every.is_none() && self.minutes.is_none();
-        self.owed |= counted || timed || ended;
-        // A disk that is slower than the training makes checkpoints fewer, not the training slower.
-        let now = moment == Moment::End || (self.owed && !busy);
-        if now {
-            (self.newest, self.owed) = ((steps, Instant::now()), false);
-        }
-        now
-    }
 }
 
 /// A flag that the first Ctrl-C sets. The second one ends the program at once, with the exit code that a shell gives to
@@ -261,7 +238,7 @@ impl Watch for Console {
         self.card = card_after(&self.card, Some(record), self.steps_per_epoch);
         let weights = Weights { card: self.card.clone(), tensors: parameters };
         if let Err(error) = self.folder.epoch(record, &weights) {
-            self.bar.suspend(|| print_note(format!("{error}; training goes on, and it is tried again")));
+            print_note(format!("{error}; training goes on, and it is tried again"));
         }
         if !self.quiet {
             self.bar.epoch(record);
@@ -279,13 +256,13 @@ impl Watch for Console {
     }
 
     fn note(&mut self, text: String) {
-        self.bar.suspend(|| print_note(text));
+        print_note(text);
     }
 
     fn keep(&mut self, state: Arc<State>) {
         let checkpoint = Checkpoint { identity: self.identity.clone(), state };
         if let Err(error) = self.keeper.keep(checkpoint) {
-            self.bar.suspend(|| no_checkpoint(error));
+            no_checkpoint(error);
         }
     }
 

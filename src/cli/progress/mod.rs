@@ -1,8 +1,9 @@
 //! How a running training shows itself: a bar while a terminal watches, one line an epoch always.
 
+use crate::cli::voice;
 use crate::train::Progress;
 use crate::train::history::EpochRecord;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
 /// The bar of a whole run, in images.
@@ -17,7 +18,8 @@ pub struct Bar {
 impl Bar {
     /// A bar over `epochs` epochs of `images` images, `before` of which are done; hidden where standard error is no terminal.
     pub fn new(epochs: u32, images: usize, before: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(u64::from(epochs) * images as u64), ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(Some(u64::from(epochs) * images as u64), voice::draw_target());
+        voice::set_bar(Some(bar.clone()));
         let template = "{prefix} [{bar:30}] {msg}";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { bar, epochs, before, started: Instant::now() }
@@ -53,18 +55,14 @@ impl Bar {
             record.val_accuracy,
             record.seconds
         );
-        if let Err(error) = self.bar.suspend(|| super::print_text(line)) {
-            self.bar.suspend(|| super::print_note(format!("{error:#}")));
+        if let Err(error) = voice::print_text(line) {
+            voice::print_note(format!("{error:#}"));
         }
-    }
-
-    /// Prints something else above the bar.
-    pub fn suspend(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
     }
 
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+        voice::set_bar(None);
     }
 }
