@@ -170,6 +170,10 @@ fn grouped(number: u64) -> String {
     digits.chars().enumerate().flat_map(spaced).flatten().collect()
 }
 
+/// What the first Ctrl-C says.
+const INTERRUPTED: &str =
+    "Ctrl-C: the rows of what is being classified are written; Ctrl-C again ends at once, without";
+
 /// The job on the terminal.
 struct Console {
     bar: ProgressBar,
@@ -183,7 +187,7 @@ struct Console {
 impl Console {
     fn new(args: &Args) -> anyhow::Result<Self> {
         let bar = ProgressBar::with_draw_target(None, voice::draw_target());
-        let (interrupted, total) = (listen_for_interrupts()?, Arc::new(AtomicU64::new(0)));
+        let (interrupted, total) = (listen_for_interrupts(INTERRUPTED)?, Arc::new(AtomicU64::new(0)));
         if !bar.is_hidden() {
             // beside the job, as a folder of millions takes a while; without it only the time left is missing
             let (inputs, total) = (args.inputs.clone(), total.clone());

@@ -1,68 +1,69 @@
 //! How a running training shows itself: a bar while a terminal watches, one line an epoch always.
 
-use crate::cli::voice;
-use crate::train::Progress;
-use crate::train::history::EpochRecord;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::time::{Duration, Instant};
+mod line;
+mod pace;
 
-/// The bar of a whole run, in images.
+pub use line::Sight;
+pub use pace::{Pace, Work};
+
+use crate::cli::voice;
+use crate::train::history::EpochRecord;
+use console::{Term, style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+
+/// The line at the bottom of a terminal; hidden where there is none.
 pub struct Bar {
     bar: ProgressBar,
-    epochs: u32,
-    /// Images that an earlier process has done.
-    before: usize,
-    started: Instant,
+    has_colours: bool,
 }
 
 impl Bar {
-    /// A bar over `epochs` epochs of `images` images, `before` of which are done; hidden where standard error is no terminal.
-    pub fn new(epochs: u32, images: usize, before: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(u64::from(epochs) * images as u64), voice::draw_target());
+    /// Shows a bar from now on, above which everything is printed that the program says.
+    pub fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, voice::draw_target());
+        bar.set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
         voice::set_bar(Some(bar.clone()));
-        let template = "{prefix} [{bar:30}] {msg}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, epochs, before, started: Instant::now() }
+        Self { bar, has_colours: voice::has_colours() }
     }
 
-    /// Shows loss, accuracy, images per second and the time left.
-    pub fn progress(&self, progress: Progress) {
-        let done = (progress.epoch as usize - 1) * progress.of + progress.images;
-        let rate = done.saturating_sub(self.before) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = (self.epochs as usize * progress.of - done) as f64 / rate.max(1e-9);
-        self.bar.set_position(done as u64);
-        self.bar.set_prefix(format!("epoch {}/{}", progress.epoch, self.epochs));
-        self.bar.set_message(match progress.images {
-            0 => "starting".to_owned(),
-            _ => format!(
-                "loss {:.4}  accuracy {:.4}  {rate:.0} images/s  {} left",
-                progress.loss,
-                progress.accuracy,
-                indicatif::HumanDuration(Duration::from_secs_f64(left.min(1e9)))
-            ),
-        });
+    /// Whether nobody sees it.
+    pub fn is_hidden(&self) -> bool {
+        self.bar.is_hidden()
     }
 
-    /// Prints an epoch's line above the bar. A line that cannot be printed is a note and does not end a training.
-    pub fn epoch(&self, record: &EpochRecord) {
-        let line = format!(
-            "epoch {}/{}  loss {:.4}  accuracy {:.4}  val_loss {:.4}  val_accuracy {:.4}  {:.1} s\n",
-            record.epoch,
-            self.epochs,
-            record.loss,
-            record.accuracy,
-            record.val_loss,
-            record.val_accuracy,
-            record.seconds
-        );
-        if let Err(error) = voice::print_text(line) {
-            voice::print_note(format!("{error:#}"));
+    /// Shows this.
+    pub fn show(&self, sight: &Sight) {
+        if self.is_hidden() {
+            return;
         }
+        let columns = Term::stderr().size_checked().map_or(0, |(_, columns)| usize::from(columns));
+        let columns = if columns == 0 { COLUMNS } else { columns };
+        let paint = |text: &str| {
+            if self.has_colours { style(text).green().force_styling(true).to_string() } else { text.to_owned() }
+        };
+        // a character in the last column would make some terminals begin a new line
+        self.bar.set_message(sight.line(columns - 1, paint));
     }
 
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
         voice::set_bar(None);
+    }
+}
+
+/// Prints an epoch's line. One that cannot be printed is a note and does not end a training.
+pub fn print_epoch(record: &EpochRecord, epochs: u32, learning_rate: Option<f32>) {
+    let EpochRecord { epoch, loss, accuracy, val_loss, val_accuracy, seconds } = record;
+    let rate = learning_rate.map(|rate| format!("  learning_rate {rate:.2e}")).unwrap_or_default();
+    let printed = voice::print_text(format!(
+        "epoch {epoch}/{epochs}  loss {loss:.4}  accuracy {accuracy:.4}  val_loss {val_loss:.4}  \
+         val_accuracy {val_accuracy:.4}{rate}  {seconds:.1} s\n",
+    ));
+    if let Err(error) = printed {
+        voice::print_note(format!("{error:#}"));
     }
 }
