@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match galaxy_gpu::cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            galaxy_gpu::cli::voice::print_error(format_args!("{error:#}"));
             let known = error.downcast_ref::<galaxy_gpu::Error>();
             ExitCode::from(known.map_or(1, galaxy_gpu::Error::exit_code))
         }

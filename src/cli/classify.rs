@@ -2,13 +2,13 @@
 
 use super::console::listen_for_interrupts;
 use super::options::{DeviceOptions, check_output};
-use super::{print_note, print_text};
+use super::{print_note, print_text, voice};
 use crate::catalogue::{Columns, Format, Made, Mode, Summary, Table, Task, Watch, run as run_job, views};
 use crate::data::hdf5::Reader;
 use crate::data::{Items, LoadOptions};
 use crate::error::{Error, Result};
 use crate::train::{Classifier, Setup, Weights, find_weights};
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,9 +60,6 @@ pub struct Args {
     /// Leave class empty where the largest probability is below this
     #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
     min_confidence: f32,
-    /// Show no progress and no summary
-    #[arg(long)]
-    quiet: bool,
     #[command(flatten)]
     device: DeviceOptions,
 }
@@ -104,12 +101,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let task = Task { items, size: (weights.card.height, weights.card.width), views: args.views, columns };
     let outcome = run_job(&mut classifier, (&mut table, earlier), task, &mut console);
     console.bar.finish_and_clear();
+    voice::set_bar(None);
     // not the input's fault any more, whatever the error
     let failed = |error| anyhow::anyhow!("{error}\n{} rows are in {}", grouped(console.rows), args.out.display());
     let summary = outcome.map_err(failed)?;
-    if !args.quiet {
-        print_text(in_words(&summary, &args.out))?;
-    }
+    print_text(in_words(&summary, &args.out))?;
     Ok(ExitCode::from(u8::from(summary.failed > 0 || summary.stopped)))
 }
 
@@ -174,6 +170,10 @@ fn grouped(number: u64) -> String {
     digits.chars().enumerate().flat_map(spaced).flatten().collect()
 }
 
+/// What the first Ctrl-C says.
+const INTERRUPTED: &str =
+    "Ctrl-C: the rows of what is being classified are written; Ctrl-C again ends at once, without";
+
 /// The job on the terminal.
 struct Console {
     bar: ProgressBar,
@@ -186,15 +186,15 @@ struct Console {
 
 impl Console {
     fn new(args: &Args) -> anyhow::Result<Self> {
-        let target = if args.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let (interrupted, total) = (listen_for_interrupts()?, Arc::new(AtomicU64::new(0)));
+        let bar = ProgressBar::with_draw_target(None, voice::draw_target());
+        let (interrupted, total) = (listen_for_interrupts(INTERRUPTED)?, Arc::new(AtomicU64::new(0)));
         if !bar.is_hidden() {
             // beside the job, as a folder of millions takes a while; without it only the time left is missing
             let (inputs, total) = (args.inputs.clone(), total.clone());
             let count = move || total.store(Items::count_all(&inputs).unwrap_or(0), Ordering::Relaxed);
             let _ = std::thread::Builder::new().name("count".into()).spawn(count);
         }
+        voice::set_bar(Some(bar.clone()));
         Ok(Self { bar, interrupted, total, started: Instant::now(), rows: 0 })
     }
 }
@@ -224,7 +224,7 @@ impl Watch for Console {
     }
 
     fn note(&mut self, note: String) {
-        self.bar.suspend(|| print_note(note));
+        print_note(note);
     }
 
     fn stop(&self) -> bool {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct DeviceMemory {
     gpu: Option<Arc<Gpu>>,
     found: Option<Found>,
+    /// Bytes in use when last asked.
+    in_use: Option<u64>,
 }
 
 /// In bytes, as the allocator counts them.
@@ -27,14 +29,21 @@ impl DeviceMemory {
             OpenDevice::Gpu(gpu) => Some(gpu.clone()),
             OpenDevice::Cpu => None,
         };
-        Self { gpu, found: None }
+        Self { gpu, found: None, in_use: None }
     }
 
     /// An epoch has ended.
     pub fn epoch(&mut self) {
         if let Some(now) = self.gpu.as_ref().and_then(|gpu| gpu.allocated_bytes()) {
+            self.in_use = Some(now);
             self.found = Some(add(self.found, now));
         }
+    }
+
+    /// Bytes in use: at the end of the newest epoch, before the first at the first time it is asked. `None` where nothing counts.
+    pub fn in_use(&mut self) -> Option<u64> {
+        self.in_use = self.in_use.or_else(|| self.gpu.as_ref()?.allocated_bytes());
+        self.in_use
     }
 
     /// What was found; `None` where nothing counts, or no epoch has ended.

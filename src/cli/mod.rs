@@ -1,7 +1,7 @@
 //! The command line: one file per command. Raw arguments become ready settings here; results are printed here and
 //! nowhere else.
 
-// What a closed pipe must not upset goes through `print_text`.
+// Everything that is printed goes through `voice`.
 #![deny(clippy::print_stdout)]
 
 mod assessment;
@@ -22,14 +22,14 @@ mod progress;
 mod resume;
 mod shell;
 mod train;
+pub mod voice;
 
 use crate::data::hdf5;
-use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use voice::{print_json, print_note, print_text};
 
 /// Train galaxy classifiers on any vendor's GPU.
 #[derive(Parser)]
@@ -41,6 +41,9 @@ use std::time::Instant;
 
 Exit codes: 0 success, 1 the machine or a check failed, 2 the input is at fault, 130 ended at once by a second Ctrl-C.")]
 struct Cli {
+    /// Print nothing but errors, and what --json asks for
+    #[arg(short, long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -94,7 +97,11 @@ enum Command {
 pub fn run() -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let matches = Cli::command().get_matches();
-    match Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command {
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if cli.quiet {
+        voice::be_quiet();
+    }
+    match cli.command {
         Command::Train(args) => train::run(*args, &resume::given(&matches)),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
@@ -110,26 +117,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Man(args) => shell::man(&args, Cli::command()),
         Command::ReadHdf5 { request, file } => Ok(hdf5::serve(request, &file)),
     }
-}
-
-/// Prints one JSON object on standard output.
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print_text(serde_json::to_string_pretty(value)? + "\n")
-}
-
-/// Prints text on standard output as it is. A reader that has seen enough (`| head`) is no failure, which `println!`
-/// would make of it.
-fn print_text(text: impl AsRef<str>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_ref().as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output cannot be written"),
-    }
-}
-
-/// Prints a note on standard error. One that cannot be printed is lost, as there is nowhere left to say so.
-fn print_note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
 #[cfg(test)]

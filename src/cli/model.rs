@@ -1,6 +1,6 @@
 //! `model`: what a network looks like and what it needs, without any device.
 
-use super::{print_json, print_text};
+use super::{print_json, print_text, voice};
 use crate::error::{Error, Result};
 use crate::graph::{Augment, Graph, Settings, Shard, lower};
 use crate::kernels::Precision;
@@ -84,7 +84,7 @@ pub fn check_range(name: &str, value: usize, most: usize) -> Result<()> {
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let Command::Summary(args) = command;
     if args.toml {
-        print_text(Model::load(&args.model)?.to_toml())?;
+        voice::print_data(Model::load(&args.model)?.to_toml())?;
         return Ok(ExitCode::SUCCESS);
     }
     let network = args.sizes.network(&args.model)?;

@@ -29,6 +29,15 @@ enum Switch {
     Off,
 }
 
+/// What `--json` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Json {
+    /// One object at the end.
+    Object,
+    /// An object a line as things happen.
+    Events,
+}
+
 /// What to train, on what, how and where.
 #[derive(clap::Args, Serialize, Deserialize)]
 #[command(after_help = "Examples:
@@ -37,6 +46,7 @@ enum Switch {
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
   galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
   galaxy-gpu train --resume runs/decals
+  galaxy-gpu train --json events | jq -r 'select(.event == \"epoch\") | .val_accuracy'
 
 Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
 cut off goes on with --resume and ends as if nothing had happened, to the bit.")]
@@ -102,10 +112,12 @@ pub struct Args {
     /// Steps handed to the device at once; changes no result
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     steps_per_submit: Option<u32>,
-    /// Print one JSON object at the end instead of a line an epoch
-    #[arg(long)]
+    /// Print JSON instead of a line an epoch: one object at the end, or, with events, an object a line as things happen
+    /// (docs/events.md), the last of which says what the one object says
+    #[arg(long, value_enum, value_name = "object|events", num_args = 0..=1, default_missing_value = "object",
+          hide_possible_values = true)]
     #[serde(skip)]
-    pub json: bool,
+    pub json: Option<Json>,
     #[command(flatten)]
     #[serde(flatten)]
     pub device: DeviceOptions,
@@ -217,8 +229,9 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
     };
     let memory = DeviceMemory::of(&device);
-    let console = Console::new(&args, folder, identity, state.as_ref(), memory, split.train.len())?;
-    if !args.json {
+    let mut console = Console::new(&args, folder, identity, state.as_ref(), memory, &split)?;
+    console.start(&args, &session, &dataset, &network, &split);
+    if args.json.is_none() {
         print_text(introduction(&args, &session, &dataset, &split, &network))?;
         state.as_ref().map_or(Ok(()), |state| print_text(goes_on_from(&state.standing)))?;
     }

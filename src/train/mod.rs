@@ -37,6 +37,7 @@ pub use state::{DeviceTensor, Standing, State};
 pub use training::{resume, train};
 pub use weights::{Card, PREPROCESSING, Weights};
 
+use crate::engine::Metrics;
 use crate::error::{Error, Result};
 use history::{EpochRecord, History};
 use std::sync::Arc;
@@ -75,6 +76,24 @@ pub struct Progress {
     pub accuracy: f32,
 }
 
+/// What one optimizer step measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepRecord {
+    /// Optimizer steps up to it, itself and refused ones included.
+    pub steps: u32,
+    /// Its step size.
+    pub learning_rate: f32,
+    /// What its images measured.
+    pub metrics: Metrics,
+}
+
+impl StepRecord {
+    /// Length of the gradient of the mean loss over all trainable values.
+    pub fn gradient_norm(&self) -> f32 {
+        self.metrics.gradient_squares.sqrt()
+    }
+}
+
 /// Where a training's state may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -90,6 +109,16 @@ pub enum Moment {
 pub trait Watch {
     /// Some steps have ended.
     fn progress(&mut self, progress: Progress);
+
+    /// A step has ended; told of each, in order, before [`Watch::progress`].
+    fn step(&mut self, _step: &StepRecord) {}
+
+    /// So many of the images that choose the best epoch have been handed to the device, of all that are measured after each
+    /// epoch.
+    fn validation(&mut self, _images: usize, _of: usize) {}
+
+    /// The state at the end of an epoch, before [`Watch::epoch`].
+    fn rest(&mut self, _state: &State) {}
 
     /// An epoch has ended, with these parameters in the model's order.
     ///

@@ -113,10 +113,15 @@ impl RunFolder {
     /// The first file that could not be written.
     pub fn epoch(&mut self, record: &EpochRecord, weights: &Weights) -> Result<()> {
         self.history.epochs.push(record.clone());
-        if self.history.best().is_some_and(|best| best.epoch == record.epoch) {
+        if self.is_best(record) {
             self.unsaved_best = Some(weights.clone());
         }
         self.finish(weights)
+    }
+
+    /// Whether this epoch is the best so far.
+    pub fn is_best(&self, record: &EpochRecord) -> bool {
+        self.history.best().is_some_and(|best| best.epoch == record.epoch)
     }
 
     /// Forgets the epochs beyond these, which have been undone; the file follows with the next epoch. The best weights stay, even

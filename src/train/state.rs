@@ -10,6 +10,9 @@ use crate::kernels::Element;
 use half::f16;
 use std::sync::Arc;
 
+/// The tensor whose first number is the factor on the loss.
+const LOSS_SCALE: &str = "loss_scale";
+
 /// What a device holds that training changes. The copy of the parameters in f16 is taken as it is, since a device need not
 /// round as the host does.
 const KEPT: [&str; 6] = [
@@ -17,7 +20,7 @@ const KEPT: [&str; 6] = [
     Bank::HalfParameters.name(),
     Bank::Moment1.name(),
     Bank::Moment2.name(),
-    "loss_scale",
+    LOSS_SCALE,
     "status",
 ];
 
@@ -66,6 +69,12 @@ pub struct State {
 }
 
 impl State {
+    /// The factor on the loss in mixed precision, 1 in f32; see [`crate::kernels::reduce`]. `None` in a state without.
+    pub fn loss_scale(&self) -> Option<f32> {
+        let tensor = self.tensors.iter().find(|tensor| tensor.name == LOSS_SCALE)?;
+        tensor.bytes.first_chunk().map(|&word| f32::from_le_bytes(word))
+    }
+
     /// Whether every number of the device's is finite.
     pub fn is_finite(&self) -> bool {
         self.tensors.iter().all(|DeviceTensor { element, bytes, .. }| match element {

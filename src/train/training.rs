@@ -4,7 +4,7 @@ use super::diagnose::origin;
 use super::history::EpochRecord;
 use super::session::{Session, Totals};
 use super::state::{Standing, State};
-use super::{Moment, Outcome, Progress, Settings, Watch};
+use super::{Moment, Outcome, Progress, Settings, StepRecord, Watch};
 use crate::data::{Split, epoch_order};
 use crate::engine::Metrics;
 use crate::error::{Error, Result};
@@ -174,6 +174,7 @@ impl<'t, 's> Training<'t, 's> {
         self.clock = Instant::now();
         // before the record is told of, so that an epoch whose end is lost with the device has none yet
         self.read_state()?;
+        self.watch.rest(&self.newest);
         self.watch.epoch(&record, self.session.parameters_of(&self.newest.tensors))?;
         Ok(())
     }
@@ -206,14 +207,16 @@ impl<'t, 's> Training<'t, 's> {
 
     /// Measures the images that choose the best epoch, which stand behind the training images.
     fn validate(&mut self, submissions: &[Vec<StepParams>]) -> Result<Totals, Halt> {
-        let mut totals = Totals::default();
+        let (mut totals, mut images) = (Totals::default(), 0);
         for queue in submissions {
+            self.watch.validation(images, self.split.choosing().len());
             if self.watch.stop() {
                 self.session.wait()?;
                 self.read_state()?;
                 return Err(Halt::Stopped);
             }
             totals.add(&self.session.run(Program::Infer, queue)?);
+            images += queue.iter().map(|step| step.count as usize).sum::<usize>();
         }
         totals.add(&self.session.wait()?);
         Ok(totals)
@@ -235,6 +238,9 @@ impl<'t, 's> Training<'t, 's> {
             self.standing.refused += u32::from(refused);
             self.standing.streak = if refused { self.standing.streak + 1 } else { 0 };
             self.standing.totals.add(std::slice::from_ref(step));
+            if let Some(StepParams { step: before, learning_rate, .. }) = params {
+                self.watch.step(&StepRecord { steps: before + 1, learning_rate, metrics: *step });
+            }
             if self.standing.streak == patience {
                 return Err(Halt::Diverged(params.unwrap_or_default()));
             }

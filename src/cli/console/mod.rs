@@ -1,11 +1,15 @@
 //! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
 
+mod display;
+mod events;
+mod rhythm;
+
 use super::assessment;
-use super::memory::DeviceMemory;
-use super::progress::Bar;
-use super::train::Args;
-use super::{print_json, print_note, print_text};
-use crate::data::{ChosenBy, Split};
+use super::memory::{DeviceMemory, Found};
+use super::progress::Work;
+use super::train::{Args, Json};
+use super::{print_note, print_text};
+use crate::data::{ChosenBy, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
 use crate::model::Network;
@@ -14,12 +18,18 @@ use crate::train::checkpoint::Keeper;
 use crate::train::history::{EpochRecord, History};
 use crate::train::{
     Assessment, Card, Checkpoint, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings, State,
-    Watch, Weights, assess, find_weights, resume, train,
+    StepRecord, Watch, Weights, assess, find_weights, resume, train,
 };
 use anyhow::Context;
+use display::{Audience, Display};
+use events::Event;
+use rhythm::Rhythm;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+/// What the first Ctrl-C says.
+const INTERRUPTED: &str = "Ctrl-C: the running step ends and everything is saved; Ctrl-C again ends at once, without";
 
 /// Shows the training on the terminal and writes it to the run folder.
 pub struct Console {
@@ -28,55 +38,32 @@ pub struct Console {
     identity: Identity,
     keeper: Keeper,
     rhythm: Rhythm,
-    bar: Bar,
-    quiet: bool,
+    /// Epochs and steps of the checkpoint that is being written.
+    keeping: Option<(u32, u32)>,
+    display: Display,
     steps_per_epoch: u32,
-    memory: DeviceMemory,
+    /// Images of the running epoch that earlier processes have done.
+    position: usize,
     interrupted: Arc<AtomicBool>,
 }
 
-/// When checkpoints are due.
-struct Rhythm {
-    every: Option<u32>,
-    minutes: Option<f64>,
-    /// Steps and time of the newest one.
-    newest: (u32, Instant),
-    /// One that had to wait for the one before it.
-    owed: bool,
-}
-
-impl Rhythm {
-    fn due(&mut self, moment: Moment, steps: u32, busy: bool) -> bool {
-        let (step, time) = self.newest;
-        let counted = self.every.is_some_and(|every| steps - step >= every);
-        let timed = self.minutes.is_some_and(|minutes| time.elapsed() >= Duration::from_secs_f64(minutes * 60.0));
-        let ended = moment == Moment::Epoch && self.every.is_none() && self.minutes.is_none();
-        self.owed |= counted || timed || ended;
-        // A disk that is slower than the training makes checkpoints fewer, not the training slower.
-        let now = moment == Moment::End || (self.owed && !busy);
-        if now {
-            (self.newest, self.owed) = ((steps, Instant::now()), false);
-        }
-        now
-    }
-}
-
-/// A flag that the first Ctrl-C sets. The second one ends the program at once, with the exit code that a shell gives to
+/// A flag that the first Ctrl-C sets, with this said. The second one ends the program at once, with the exit code that a shell gives to
 /// what SIGINT has ended.
-pub(super) fn listen_for_interrupts() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn listen_for_interrupts(said: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     let listen = move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
+        print_note(said);
     };
     ctrlc::set_handler(listen).context("cannot listen for Ctrl-C")?;
     Ok(interrupted)
 }
 
 impl Console {
-    /// For a run in this folder, of epochs of `images` images, from the start or from a state.
+    /// For a run in this folder on this split, from the start or from a state.
     ///
     /// # Errors
     /// Ctrl-C cannot be listened for.
@@ -86,32 +73,63 @@ impl Console {
         identity: Identity,
         state: Option<&Arc<State>>,
         memory: DeviceMemory,
-        images: usize,
+        split: &Split,
     ) -> anyhow::Result<Self> {
         if !folder.is_locked() {
             print_note("this file system has no locks: see to it that no other process trains into the same folder");
         }
-        let steps_per_epoch = images.div_ceil(args.batch) as u32;
+        let work = Work { epochs: args.epochs, images: split.train.len(), validation: split.choosing().len() };
+        let steps_per_epoch = work.images.div_ceil(args.batch) as u32;
         let mut card = identity.card.clone();
-        let (mut before, mut steps) = (0, 0);
+        let (mut steps, mut position) = (0, 0);
         if let Some(standing) = state.map(|state| &state.standing) {
-            let epochs = &standing.history.epochs;
-            (before, steps) = (epochs.len() * images + standing.position, standing.steps);
-            card = card_after(&card, epochs.last(), steps_per_epoch);
+            (steps, position) = (standing.steps, standing.position);
+            card = card_after(&card, standing.history.epochs.last(), steps_per_epoch);
         }
+        let audience = match args.json {
+            None => Audience::People,
+            Some(Json::Object) => Audience::Object,
+            Some(Json::Events) => Audience::Events,
+        };
         let (every, minutes) = (args.checkpoint_every, args.checkpoint_minutes);
         Ok(Self {
             keeper: Keeper::new(folder.path()),
             rhythm: Rhythm { every, minutes, newest: (steps, Instant::now()), owed: false },
-            bar: Bar::new(args.epochs, images, before),
-            quiet: args.json,
-            interrupted: listen_for_interrupts()?,
+            keeping: None,
+            display: Display::new(audience, work, args.batch, memory),
+            interrupted: listen_for_interrupts(INTERRUPTED)?,
             folder,
             card,
             identity,
             steps_per_epoch,
-            memory,
+            position,
         })
+    }
+
+    /// Tells programs what is about to be trained.
+    pub fn start(&mut self, args: &Args, session: &Session, dataset: &Dataset, network: &Network, split: &Split) {
+        let (bytes, image_bytes) = session.engine().plan().bytes();
+        self.display.start(events::Start {
+            version: env!("CARGO_PKG_VERSION"),
+            run: self.folder.path(),
+            model: &network.name,
+            parameters: network.parameter_count(),
+            data: &dataset.name,
+            classes: &dataset.classes,
+            height: dataset.height,
+            width: dataset.width,
+            split: assessment::of_split(split),
+            device: &self.identity.device,
+            precision: session.precision().to_string(),
+            batch: args.batch,
+            epochs: args.epochs,
+            steps_per_epoch: self.steps_per_epoch,
+            steps: self.rhythm.newest.0,
+            images: self.position,
+            bytes,
+            image_bytes,
+            options: &self.identity.options,
+        });
     }
 
     /// Trains to the end, and says how it went.
@@ -130,9 +148,8 @@ impl Console {
             Some(state) => resume(session, split, settings, state, &mut self)?,
             None => train(session, network, split, settings, &mut self)?,
         };
-        let kept = self.keeper.finish();
-        self.bar.finish();
-        kept.err().into_iter().for_each(no_checkpoint);
+        self.kept();
+        let memory = self.display.finish();
         let weights = self.save(&outcome)?;
         // where the training was stopped it goes on, and the test is for its end
         let measured = if outcome.stopped || outcome.failure.is_some() {
@@ -140,7 +157,18 @@ impl Console {
         } else {
             self.measure(session, split, settings.per_submit)
         };
-        self.conclude(&outcome, &weights, split, measured)
+        self.conclude(&outcome, &weights, split, (measured, memory))
+    }
+
+    /// Waits for the checkpoint that is being written, and says how that went.
+    fn kept(&mut self) {
+        match (self.keeper.finish(), self.keeping.take()) {
+            (Ok(()), Some((epochs, steps))) => self.display.say(&Event::Checkpoint { epochs, steps }),
+            (Ok(()), None) => {}
+            (Err(error), _) => {
+                print_note(format!("no checkpoint was written, the one before it stays: {error}"));
+            }
+        }
     }
 
     /// Measures the test side with the best weights: the one look at it of a run whose validation side has chosen them.
@@ -181,7 +209,7 @@ impl Console {
         outcome: &Outcome,
         weights: &Weights,
         split: &Split,
-        measured: Option<Assessment>,
+        (measured, memory): (Option<Assessment>, Option<Found>),
     ) -> anyhow::Result<()> {
         let folder = self.folder.path();
         let best = outcome.history.best();
@@ -202,8 +230,8 @@ impl Console {
                 outcome.refused, outcome.steps
             ));
         }
-        if self.quiet {
-            return print_json(&serde_json::json!({
+        if !self.display.is_for_people() {
+            let end = serde_json::json!({
                 "run": folder,
                 "stopped": outcome.stopped,
                 "epochs": outcome.history.epochs,
@@ -215,9 +243,10 @@ impl Console {
                 "split": assessment::of_split(split),
                 "evaluation": measured,
                 "weights_hash": weights.hash(),
-                "device_memory": self.memory.found(),
-            }))
-            .and(Ok(failure?));
+                "device_memory": memory,
+            });
+            self.display.end(&end)?;
+            return Ok(failure?);
         }
         let mut text = String::new();
         if outcome.stopped {
@@ -247,25 +276,29 @@ fn card_after(card: &Card, epoch: Option<&EpochRecord>, steps_per_epoch: u32) ->
     }
 }
 
-fn no_checkpoint(error: crate::error::Error) {
-    print_note(format!("no checkpoint was written, the one before it stays: {error}"));
-}
-
 impl Watch for Console {
+    fn step(&mut self, step: &StepRecord) {
+        self.display.step(step);
+    }
+
     fn progress(&mut self, progress: Progress) {
-        self.bar.progress(progress);
+        if !self.keeper.is_busy() {
+            self.kept();
+        }
+        self.display.progress(progress);
+    }
+
+    fn validation(&mut self, images: usize, of: usize) {
+        self.display.validation(images, of);
     }
 
     fn epoch(&mut self, record: &EpochRecord, parameters: Vec<Vec<f32>>) -> Result<()> {
-        self.memory.epoch();
         self.card = card_after(&self.card, Some(record), self.steps_per_epoch);
         let weights = Weights { card: self.card.clone(), tensors: parameters };
         if let Err(error) = self.folder.epoch(record, &weights) {
-            self.bar.suspend(|| print_note(format!("{error}; training goes on, and it is tried again")));
+            print_note(format!("{error}; training goes on, and it is tried again"));
         }
-        if !self.quiet {
-            self.bar.epoch(record);
-        }
+        self.display.epoch(record, self.folder.is_best(record));
         Ok(())
     }
 
@@ -276,17 +309,19 @@ impl Watch for Console {
     fn undo(&mut self, history: &History) {
         self.folder.undo(history);
         self.card = card_after(&self.card, history.epochs.last(), self.steps_per_epoch);
+        self.display.undo(history);
     }
 
     fn note(&mut self, text: String) {
-        self.bar.suspend(|| print_note(text));
+        print_note(text);
     }
 
     fn keep(&mut self, state: Arc<State>) {
+        self.kept();
+        self.keeping = Some((state.standing.history.epochs.len() as u32, state.standing.steps));
         let checkpoint = Checkpoint { identity: self.identity.clone(), state };
-        if let Err(error) = self.keeper.keep(checkpoint) {
-            self.bar.suspend(|| no_checkpoint(error));
-        }
+        // it has nothing to say, as the one before was settled above
+        let _ = self.keeper.keep(checkpoint);
     }
 
     fn stop(&self) -> bool {
