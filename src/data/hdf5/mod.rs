@@ -13,7 +13,7 @@
 //! file holds and where its chunks lie. Nothing it says is believed before it is checked here. Pixels in gzip-compressed
 //! chunks are then unpacked by the parent on all cores (`chunks.rs`, no C), all others by libhdf5 in the child, in one
 //! thread, with the same result. A file that is cut off or damaged, or that crashes, hangs or fills the child, is refused with one
-//! sentence. This file knows nothing of the cache's format.
+//! sentence. Weights of other programs go the same way (`tree/`). This file knows nothing of the cache's format.
 //!
 //! **Memory**, whatever the file says: the child 4 GiB, where the system can bound a process; the parent labels and positions of
 //! `MOST_ROWS` images (about 1.3 GB, 20 bytes an image and as much again while they arrive), 20 MB of places, and what `chunks.rs`
@@ -24,6 +24,7 @@ mod chunks;
 mod library;
 mod places;
 mod serve;
+pub mod tree;
 mod write;
 
 use std::io::{Read, Seek, SeekFrom};
