@@ -24,8 +24,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("report", &["error", "files", "train"]),
     // rows of what a trained network says
     ("catalogue", &["error", "files", "data", "train"]),
+    // trained networks from and for other programs
+    ("interchange", &["error", "shape", "files", "model", "data", "train"]),
     ("cli", &["error", "shape", "rng", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report",
-              "catalogue"]),
+              "catalogue", "interchange"]),
 ];
 
 /// What the engine may know of the graph.

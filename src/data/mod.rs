@@ -161,7 +161,10 @@ impl Dataset {
 }
 
 /// The names of `count` classes: what the user gave, else what the source says, else Galaxy10's, else numbers.
-fn name_classes(stored: Option<Vec<String>>, count: usize, given: Option<&[String]>) -> Result<Vec<String>> {
+///
+/// # Errors
+/// [`Error::Setting`] where the user gave another number of names, or two that are equal.
+pub(crate) fn name_classes(stored: Option<Vec<String>>, count: usize, given: Option<&[String]>) -> Result<Vec<String>> {
     if let Some(names) = given {
         if names.len() != count {
             let got = format!("a list of {}", names.len());

@@ -125,9 +125,10 @@ fn bind() {
 
 fn answer(request: Request, path: &Path, out: &mut dyn Write) -> io::Result<()> {
     let outcome = match request {
-        Request::Describe => Opened::new(path).and_then(|file| file.describe()).map_err(Stop::from).and_then(|found| {
-            describe(&found, out).map_err(Stop::Receiver)
-        }),
+        Request::Describe => Opened::new(path)
+            .and_then(|file| file.describe())
+            .map_err(Stop::from)
+            .and_then(|found| describe(&found, out).map_err(Stop::Receiver)),
         Request::Pixels => match Opened::new(path) {
             Ok(file) => file.stream(&mut |pixels| pieces(out, pixels)),
             Err(error) => Err(error.into()),

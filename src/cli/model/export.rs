@@ -1,0 +1,55 @@
+//! `model export`: a trained network for other programs.
+
+use super::super::options::check_output;
+use super::super::{print_json, print_text};
+use crate::interchange::{Format, export};
+use crate::train::find_weights;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Which weights, and for whom.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  galaxy-gpu model export runs/1 --out galaxies.keras         keras.saving.load_model(\"galaxies.keras\")
+  galaxy-gpu model export runs/1 --out galaxies.weights.h5    model.load_weights(\"galaxies.weights.h5\")
+  galaxy-gpu model export runs/1 --out galaxies.onnx          images (uint8, N x H x W x 3) in, logits and probabilities out
+  galaxy-gpu model export runs/1 --out galaxies.safetensors   safetensors.numpy.load_file(\"galaxies.safetensors\")
+
+For Keras and ONNX, division by 255 is part of the network (in Keras its first layer, Rescaling(1/255)): feed pixels as bytes. In
+Keras it ends with logits; keras.activations.softmax makes probabilities of them.")]
+pub struct Args {
+    /// Run folder, or a weights file
+    run: PathBuf,
+    /// What to write; its ending chooses the format. An earlier file is replaced
+    #[arg(long, value_name = "FILE.keras|.weights.h5|.onnx|.safetensors")]
+    out: PathBuf,
+    /// The last weights instead of the best
+    #[arg(long)]
+    last: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Writes the file and says what it holds.
+///
+/// # Errors
+/// No weights, another ending, a file that cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let format = Format::of(&args.out)?;
+    check_output("--out", &args.out, &["keras", "h5", "onnx", "safetensors"])?;
+    let weights = find_weights(&args.run, args.last)?;
+    export(&weights, format, &args.out)?;
+    let bytes = std::fs::metadata(&args.out).map_or(0, |about| about.len());
+    if args.json {
+        print_json(&serde_json::json!({ "out": args.out, "bytes": bytes, "hash": weights.hash() }))?;
+    } else {
+        print_text(format!(
+            "{}: {} with {} classes, {bytes} bytes\n",
+            args.out.display(),
+            weights.card.model.name,
+            weights.card.classes.len()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
