@@ -20,7 +20,7 @@ use crate::train::{Card, PREPROCESSING, Weights};
 
 /// Largest file, in bytes: the weights that an archive may hold, and some more.
 const LARGEST_FILE: u64 = 5 << 30;
-/// Longest side of an image that is tried for weights alone, in pixels.
+/// Longest side of an image, in pixels.
 const LONGEST_SIDE: usize = 4096;
 
 /// Most classes: labels are stored in a byte.
@@ -81,10 +81,8 @@ pub fn import(path: &Path, options: &Import) -> Result<Imported> {
     };
     let Found { name, translated, image: (height, width), classes, mut notes } = found.map_err(refuse)?;
     let mut model = Model { name, layers: translated.layers.clone() };
+    translated.check_pools((height, width), classes).map_err(refuse)?;
     let network = build(&model, (height, width), classes).map_err(refuse)?;
-    let inputs: Vec<_> =
-        network.nodes.iter().map(|node| node.input.image().map_or((1, 1), |(h, w, _)| (h, w))).collect();
-    translated.check_pools(&inputs).map_err(refuse)?;
     let mut values = tensors(&source.tree, &translated.weighted, &network).map_err(refuse)?;
     let pixels = pixels(&translated, options, source.config.is_some(), &mut notes);
     if fold(pixels, &mut model.layers, &network, &mut values).map_err(refuse)? {
@@ -153,6 +151,10 @@ fn described(config: &str, options: &Import) -> Result<Found, Refusal> {
         (_, Some(size)) => (size, size),
         (_, None) => return Err(refusal("it does not say how large its images are", "give --size")),
     };
+    if ![sides.0, sides.1].iter().all(|side| (1..=LONGEST_SIDE).contains(side)) {
+        let remedy = format!("use images of 1 to {LONGEST_SIDE} pixels a side");
+        return Err(refusal(format!("its images are {} x {} pixels", sides.0, sides.1), remedy));
+    }
     Ok(Found { name: chain.name, translated, image: sides, classes, notes: Vec::new() })
 }
 

@@ -7,7 +7,7 @@ use super::config::{Chain, KerasLayer};
 use super::pixels::{Affine, scaled};
 use super::{Refusal, refusal};
 use crate::model::Layer;
-use crate::shape::{Padding, Window};
+use crate::shape::{Padding, Shape, Window};
 
 /// Layers of Keras that pass everything on unchanged when a network is used.
 const TRAINING_ONLY: [&str; 24] = [
@@ -97,18 +97,23 @@ impl Translated {
     ///
     /// # Errors
     /// Such a layer.
-    pub fn check_pools(&self, inputs: &[(usize, usize)]) -> Result<(), Refusal> {
-        for (place, name) in &self.same_pools {
-            let (Some(&(height, width)), Layer::MaxPool2d { size, stride }) =
-                (inputs.get(*place), &self.layers[*place])
-            else {
-                continue;
-            };
-            let over = |padding, side| Window { kernel: *size, stride: stride.unwrap_or(*size), padding }.over(side);
-            if [height, width].iter().any(|&side| over(Padding::Same, side) != over(Padding::Valid, side)) {
-                let problem = format!("MaxPooling2D {name} pads its {height}x{width} input (padding \"same\")");
-                return Err(refusal(problem, "choose padding=\"valid\", or images that need no padding there"));
+    pub fn check_pools(&self, (height, width): (usize, usize), classes: usize) -> Result<(), Refusal> {
+        let mut shape = Shape::new(&[height, width, 3]);
+        for (place, layer) in self.layers.iter().enumerate() {
+            let same = self.same_pools.iter().find(|(pool, _)| *pool == place);
+            if let (Some((_, name)), Some((rows, columns, _)), Layer::MaxPool2d { size, stride }) =
+                (same, shape.image(), layer)
+            {
+                let over =
+                    |padding, side| Window { kernel: *size, stride: stride.unwrap_or(*size), padding }.over(side);
+                if [rows, columns].iter().any(|&side| over(Padding::Same, side) != over(Padding::Valid, side)) {
+                    let problem = format!("layer {name} (MaxPooling2D) pads its {rows}x{columns} input");
+                    return Err(refusal(problem, "choose padding=\"valid\", or images that need no padding there"));
+                }
             }
+            // What else is wrong is said when the network is built.
+            let Ok(output) = layer.output(&shape, classes) else { break };
+            shape = output;
         }
         Ok(())
     }
