@@ -82,7 +82,10 @@ fn what_this_program_does_not_have_is_refused_by_name() {
         (Box::new(set("rescaling", "scale", json!([1, 2, 3]))), "has the scale [1,2,3]; use one number"),
         (Box::new(set("input_layer", "batch_shape", json!([null, 32, 32, 1]))), "its images have 1 channels"),
         (Box::new(set("input_layer", "batch_shape", json!([null, 4, 4, 3]))), "layer max_pool2d_2: a 2x2 window"),
-        (Box::new(set("input_layer", "batch_shape", json!([null, 0, 1u64 << 40, 3]))), "its images are 0 x 1099511627776"),
+        (
+            Box::new(set("input_layer", "batch_shape", json!([null, 0, 1u64 << 40, 3]))),
+            "its images are 0 x 1099511627776",
+        ),
         (Box::new(|config| config["class_name"] = "Transformer".into()), "it is a model of class Transformer"),
     ];
     for (change, words) in cases {

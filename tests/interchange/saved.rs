@@ -121,7 +121,9 @@ fn classes_are_named_or_refused() {
 fn other_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.keras");
-    for (bytes, words) in [(&b""[..], "not an HDF5 file"), (b"PK\x03\x04 and no more", "damaged archive")] {
+    for (bytes, words) in
+        [(&b""[..], "is not an HDF5 file; give a model"), (b"PK\x03\x04 and no more", "damaged archive")]
+    {
         std::fs::write(&path, bytes).unwrap();
         let message = refused(&path, &Import::default());
         assert!(message.contains(words), "{message}");

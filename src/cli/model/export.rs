@@ -10,18 +10,19 @@ use std::process::ExitCode;
 /// Which weights, and for whom.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  galaxy-gpu model export runs/1 --out galaxies.keras         keras.saving.load_model(\"galaxies.keras\")
-  galaxy-gpu model export runs/1 --out galaxies.weights.h5    model.load_weights(\"galaxies.weights.h5\")
-  galaxy-gpu model export runs/1 --out galaxies.onnx          images (uint8, N x H x W x 3) in, logits and probabilities out
-  galaxy-gpu model export runs/1 --out galaxies.safetensors   safetensors.numpy.load_file(\"galaxies.safetensors\")
+  galaxy-gpu model export runs/1 --out galaxies.keras        (keras.saving.load_model)
+  galaxy-gpu model export runs/1 --out galaxies.weights.h5   (model.load_weights)
+  galaxy-gpu model export runs/1 --out galaxies.onnx         (onnxruntime)
+  galaxy-gpu model export runs/1 --out galaxies.safetensors  (safetensors.numpy.load_file)
 
-For Keras and ONNX, division by 255 is part of the network (in Keras its first layer, Rescaling(1/255)): feed pixels as bytes. In
-Keras it ends with logits; keras.activations.softmax makes probabilities of them.")]
+Keras and ONNX take pixels as bytes: division by 255 is part of the network, in Keras as Rescaling(1/255). In Keras it ends with \
+logits, of which keras.activations.softmax makes probabilities. ONNX: `images` (uint8, N x H x W x 3) in, `logits` and \
+`probabilities` out, names of the classes as JSON in the metadata.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
-    /// What to write; its ending chooses the format. An earlier file is replaced
-    #[arg(long, value_name = "FILE.keras|.weights.h5|.onnx|.safetensors")]
+    /// What to write: .keras, .weights.h5, .onnx or .safetensors. An earlier file is replaced
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// The last weights instead of the best
     #[arg(long)]

@@ -92,12 +92,12 @@ pub fn library_version() -> (u8, u8, u8) {
 /// [`Error::File`] where the file is no HDF5 file or has another layout, [`Error::Data`] where a class has no image.
 pub(crate) fn load(path: &Path, reader: &Reader, cache_dir: Option<&Path>) -> Result<Loaded> {
     // Before the file is hashed, so that a wrong one is refused at once.
-    check_signature(path)?;
+    check_signature(path, "give an HDF5 file or a folder with a folder of pictures per class")?;
     cache::load_file(path, cache_dir, &|| Ok(Box::new(Images::open(path, reader)?)))
 }
 
 /// Refuses a file that is none of HDF5's, without libhdf5.
-fn check_signature(path: &Path) -> Result<()> {
+fn check_signature(path: &Path, remedy: &str) -> Result<()> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -108,7 +108,6 @@ fn check_signature(path: &Path) -> Result<()> {
             return Ok(());
         }
     }
-    let remedy = "give an HDF5 file or a folder with a folder of pictures per class";
     Err(Error::file(path, "is not an HDF5 file", remedy))
 }
 

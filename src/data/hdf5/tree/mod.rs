@@ -63,7 +63,7 @@ impl Tree {
     /// # Errors
     /// [`Error::File`]: no HDF5 file, one that is damaged, or larger than this module holds.
     pub fn read(path: &Path, reader: &Reader) -> Result<Self> {
-        check_signature(path)?;
+        check_signature(path, "give a model or weights that Keras has saved (.keras, .h5, .weights.h5)")?;
         match reader {
             Reader::InProcess => walk(path),
             Reader::Child { program, patience } => child::tree(program, *patience, path),
