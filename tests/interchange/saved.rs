@@ -1,5 +1,7 @@
 //! What Keras 3.15.1 has saved in its three formats, trained and not, gives Keras's logits on both engines.
 
+#[path = "../common/npz.rs"]
+mod npz;
 #[path = "../common/rig.rs"]
 mod rig;
 
@@ -10,13 +12,13 @@ use galaxy_gpu::kernels::StepParams;
 use galaxy_gpu::model::{Layer, Model};
 use galaxy_gpu::plan::Program;
 use galaxy_gpu::train::Weights;
-use npyz::npz::NpzArchive;
+use npz::Npz;
 use rig::{Rig, model, read};
 
 const IMAGES: usize = 4;
 
 fn array<T: npyz::Deserialize>(file: &str, name: &str) -> Vec<T> {
-    NpzArchive::open(fixture(file)).unwrap().by_name(name).unwrap().unwrap().into_vec().unwrap()
+    Npz::fixture(file).array(name).0
 }
 
 /// The network of the fixtures.

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 /// Which weights, and for whom.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  galaxy-gpu model export runs/1 --out galaxies.keras        (keras.saving.load_model)
-  galaxy-gpu model export runs/1 --out galaxies.weights.h5   (model.load_weights)
-  galaxy-gpu model export runs/1 --out galaxies.onnx         (onnxruntime)
-  galaxy-gpu model export runs/1 --out galaxies.safetensors  (safetensors.numpy.load_file)
+  galaxy-gpu model export runs/1 --out galaxies.keras
+  galaxy-gpu model export runs/1 --out galaxies.weights.h5
+  galaxy-gpu model export runs/1 --out galaxies.onnx
+  galaxy-gpu model export runs/1 --out galaxies.safetensors
 
+They are opened by keras.saving.load_model, load_weights of the same Keras model, onnxruntime and safetensors.numpy.load_file. \
 Keras and ONNX take pixels as bytes: division by 255 is part of the network, in Keras as Rescaling(1/255). In Keras it ends with \
 logits, of which keras.activations.softmax makes probabilities. ONNX: `images` (uint8, N x H x W x 3) in, `logits` and \
 `probabilities` out, names of the classes as JSON in the metadata.")]
