@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use galaxy_gpu::data::{Sky, Split, picture, read_picture, write_hdf5};
+use galaxy_gpu::data::{FitsOptions, Sky, Split, picture, read_picture, write_hdf5};
 use galaxy_gpu::kernels::Precision;
 use galaxy_gpu::model::{Layer, Model, initialise};
 use galaxy_gpu::train::history::{EpochRecord, History};
@@ -184,7 +184,7 @@ fn pictures() {
         save("grey.jpg", DynamicImage::from(colours).into_luma8().into()),
     ] {
         survive(&path, 40, |path| {
-            picture::picture_size(path)?;
+            picture::picture_facts(path, &FitsOptions::default())?;
             read_picture(path, 8, 8).map(|pixels| assert_eq!(pixels.len(), 192))
         });
     }

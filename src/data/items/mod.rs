@@ -7,7 +7,7 @@
 
 mod catalogue;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +15,7 @@ use std::sync::Arc;
 use walkdir::{DirEntry, FilterEntry, WalkDir};
 
 use self::catalogue::Catalogue;
-use super::picture::{self, read_picture};
-use super::{Dataset, LoadOptions};
+use super::{Crop, Dataset, FitsOptions, LoadOptions, Sky, fits, picture};
 use crate::{Error, Result};
 
 /// What is said of an item beside its class.
@@ -34,11 +33,39 @@ pub struct About {
     pub dec: Option<f64>,
 }
 
+impl About {
+    /// Whether this is what is said of `other` too. A position that is not known before the item is read matches any.
+    pub fn stands_for(&self, other: &Self) -> bool {
+        let same = |ours: Option<f64>, theirs| ours.is_none() || ours == theirs;
+        let named = (&self.id, &self.path, self.index) == (&other.id, &other.path, other.index);
+        named && same(self.ra, other.ra) && same(self.dec, other.dec)
+    }
+}
+
+/// How FITS images among the items are read.
+#[derive(Clone, Debug, Default)]
+pub struct FitsReading {
+    /// How they become pictures.
+    pub options: FitsOptions,
+    /// Side of the piece that is cut out around an item's position, arcseconds; all of the image where absent.
+    pub crop_arcsec: Option<f64>,
+}
+
+/// An item's picture.
+pub struct Seen {
+    /// `height x width x 3` bytes.
+    pub pixels: Vec<u8>,
+    /// Its centre, where the file says so.
+    pub sky: Option<Sky>,
+}
+
 /// Where an item's pixels are.
 #[derive(Clone)]
 pub enum Origin {
-    /// In a PNG or JPEG file.
+    /// In a PNG, JPEG or FITS file; one of three FITS files that are one picture stands for all.
     Picture(PathBuf),
+    /// In three FITS files, for the bands g, r and z.
+    Bands([PathBuf; 3]),
     /// In a data set, as image of this number.
     Image(Arc<Dataset>, usize),
     /// Nowhere, for this reason.
@@ -52,6 +79,7 @@ pub struct Item {
     pub about: About,
     /// Its pixels.
     pub origin: Origin,
+    reading: Arc<FitsReading>,
 }
 
 impl Item {
@@ -59,13 +87,13 @@ impl Item {
     fn new(mut about: About, origin: Origin) -> Self {
         let hostile = |text: &str| text.contains(char::is_control);
         if !hostile(&about.id) && !hostile(&about.path) {
-            return Self { about, origin };
+            return Self { about, origin, reading: Arc::default() };
         }
         for text in [&mut about.id, &mut about.path] {
             *text = text.replace(char::is_control, "\u{fffd}");
         }
         let reason = "its id or path holds control characters, which no row can carry; rename it";
-        Self { about, origin: Origin::Nowhere(reason.into()) }
+        Self { about, origin: Origin::Nowhere(reason.into()), reading: Arc::default() }
     }
 
     fn picture(path: PathBuf) -> Self {
@@ -78,25 +106,54 @@ impl Item {
         Self::new(about, Origin::Nowhere(reason.to_string()))
     }
 
-    /// Its pixels, resized to `height x width x 3` as [`read_picture`] does it, or one sentence on why there are none.
-    pub fn pixels(&self, height: usize, width: usize) -> Result<Vec<u8>, String> {
+    /// Its picture, resized to `height x width x 3` as [`picture::read_picture_with`] does it, or one sentence on why there is
+    /// none.
+    pub fn read(&self, height: usize, width: usize) -> Result<Seen, String> {
+        let size = (height, width);
         let read = || match &self.origin {
             Origin::Nowhere(reason) => Err(reason.clone()),
             Origin::Image(dataset, index) => {
-                picture::resize(dataset.image(*index), (dataset.height, dataset.width), (height, width))
-                    .map_err(|error| error.to_string())
+                let found = (dataset.height, dataset.width);
+                let pixels = picture::resize(dataset.image(*index), found, size);
+                pixels.map(|pixels| Seen { pixels, sky: None }).map_err(|error| error.to_string())
             }
-            Origin::Picture(path) => {
-                // a pipe would be waited for without end
-                if path.metadata().is_ok_and(|about| !about.is_file()) {
-                    return Err(Error::file(path, "is no file", "name a PNG or JPEG picture").to_string());
-                }
-                read_picture(path, height, width).map_err(|error| error.to_string())
-            }
+            Origin::Picture(path) => self.picture_of(path, size).map_err(|error| error.to_string()),
+            Origin::Bands(files) => self.planes_of(files, size).map_err(|error| error.to_string()),
         };
         // A decoder's mistake costs one item, not the job.
         let broken = |_| Err(format!("{}: its decoder broke down; convert it to PNG or JPEG anew", self.about.path));
         catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(broken)
+    }
+
+    fn picture_of(&self, path: &Path, (height, width): (usize, usize)) -> Result<Seen> {
+        // a pipe would be waited for without end
+        if path.metadata().is_ok_and(|about| !about.is_file()) {
+            return Err(Error::file(path, "is no file", "name a PNG, JPEG or FITS picture"));
+        }
+        if fits::is_fits(path) {
+            return self.planes_of(&fits::files_of(path), (height, width));
+        }
+        if self.reading.crop_arcsec.is_some() {
+            return Err(Error::file(path, "is no FITS image, so nothing can be cut out", "leave --crop-arcsec out"));
+        }
+        Ok(Seen { pixels: picture::read_picture(path, height, width)?, sky: None })
+    }
+
+    fn planes_of(&self, files: &[PathBuf], size: (usize, usize)) -> Result<Seen> {
+        for file in files.iter().filter(|file| file.metadata().is_ok_and(|about| !about.is_file())) {
+            return Err(Error::file(file, "is no file", "name a FITS image"));
+        }
+        let crop = match (self.reading.crop_arcsec, self.about.ra, self.about.dec) {
+            (None, ..) => None,
+            (Some(arcsec), Some(ra), Some(dec)) => Some(Crop { at: Sky { ra, dec }, arcsec }),
+            (Some(_), ..) => {
+                let remedy = "give its ra and dec in a catalogue, or leave --crop-arcsec out";
+                return Err(Error::file(&files[0], "has no position to cut out", remedy));
+            }
+        };
+        let found = fits::read(files, crop.as_ref(), &self.reading.options)?;
+        let sky = found.place.ok().map(|place| place.centre);
+        Ok(Seen { pixels: picture::fit(found.pixels, (found.height, found.width), size)?, sky })
     }
 }
 
@@ -115,6 +172,7 @@ fn kind(path: &Path) -> Kind {
         Some("png" | "jpg" | "jpeg") => Kind::Picture,
         Some("csv") => Kind::Catalogue,
         Some("h5" | "hdf5" | "hdf") => Kind::Hdf5,
+        _ if fits::is_named(path) => Kind::Picture,
         _ => Kind::Other,
     }
 }
@@ -160,6 +218,8 @@ impl Open {
             Self::Walk(walk) => match walk.next() {
                 None => Next::End,
                 Some(Ok(entry)) if entry.file_type().is_dir() || kind(entry.path()) != Kind::Picture => Next::Nothing,
+                // its g file stands for it
+                Some(Ok(entry)) if fits::is_later(entry.path()) => Next::Nothing,
                 Some(Ok(entry)) => Next::Item(Item::picture(entry.into_path())),
                 Some(Err(error)) => {
                     let path = error.path().unwrap_or(Path::new("")).to_owned();
@@ -169,6 +229,7 @@ impl Open {
             },
             Self::Glob(paths) => match paths.next() {
                 None => Next::End,
+                Some(Ok(path)) if fits::is_later(&path) => Next::Nothing,
                 Some(Ok(path)) if path.is_dir() || kind(&path) != Kind::Other => Next::Input(path),
                 Some(Ok(_)) => Next::Nothing,
                 Some(Err(error)) => {
@@ -199,16 +260,30 @@ pub struct Items {
     open: Vec<Open>,
     peeked: Option<Item>,
     options: LoadOptions,
+    reading: Arc<FitsReading>,
     notes: Vec<String>,
     /// Only to be counted: HDF5 files are not opened.
     counting: bool,
 }
 
 impl Items {
-    /// The items of `inputs`; HDF5 files are loaded with `options` when their turn comes.
+    /// The items of `inputs`; HDF5 files are loaded and FITS images read with `options` when their turn comes.
     pub fn new(inputs: &[PathBuf], options: LoadOptions) -> Self {
-        let inputs = inputs.iter().cloned().collect();
-        Self { inputs, open: Vec::new(), peeked: None, options, notes: Vec::new(), counting: false }
+        // of three files that are one picture, and that a shell has listed, the g file stands for all
+        let listed: HashSet<&PathBuf> = inputs.iter().collect();
+        let stands_elsewhere = |path: &Path| match fits::bands_of(path) {
+            Some((files, place)) => place > 0 && listed.contains(&files[0]),
+            None => false,
+        };
+        let inputs = inputs.iter().filter(|path| !stands_elsewhere(path)).cloned().collect();
+        let reading = Arc::new(FitsReading { options: options.fits.clone(), crop_arcsec: None });
+        Self { inputs, open: Vec::new(), peeked: None, options, reading, notes: Vec::new(), counting: false }
+    }
+
+    /// The same, but of each FITS image the piece of so many arcseconds around the item's position, where a side is given.
+    pub fn cropped(mut self, arcsec: Option<f64>) -> Self {
+        self.reading = Arc::new(FitsReading { options: self.options.fits.clone(), crop_arcsec: arcsec });
+        self
     }
 
     /// Refuses inputs that are certainly a mistake, before any work is done.
@@ -223,7 +298,7 @@ impl Items {
                     Self { counting: true, ..Self::new(std::slice::from_ref(input), LoadOptions::default()) };
                 if let (None, false) = (items.next(), items.saw_hdf5()) {
                     let problem = "has nothing to classify";
-                    let remedy = "name PNG or JPEG pictures, folders of them, HDF5 files or CSV catalogues";
+                    let remedy = "name PNG, JPEG or FITS pictures, folders of them, HDF5 files or CSV catalogues";
                     return Err(Error::file(input, problem, remedy));
                 }
             } else if !input.exists() {
@@ -318,7 +393,7 @@ impl Iterator for Items {
         }
         loop {
             let input = match self.open.last_mut().map(Open::next) {
-                Some(Next::Item(item)) => return Some(item),
+                Some(Next::Item(item)) => return Some(Item { reading: self.reading.clone(), ..item }),
                 Some(Next::Nothing) => continue,
                 Some(Next::End) => {
                     self.open.pop();
