@@ -83,7 +83,12 @@ impl PictureArgs {
                     Some(size) => size,
                     None => picture_facts(one, &options).map(|(height, width, _)| (height, width))?,
                 };
-                return Ok(Seen { pixels: read_picture_with(one, height, width, &options)?, height, width, place: None });
+                return Ok(Seen {
+                    pixels: read_picture_with(one, height, width, &options)?,
+                    height,
+                    width,
+                    place: None,
+                });
             }
             three if three.len() == 3 => three.to_vec(),
             other => return Err(Error::setting("IMAGE", format!("{} files", other.len()), "one, or g, r and z")),
@@ -167,10 +172,14 @@ pub fn warnings(place: &Place) -> Vec<String> {
     }
     let found = place.height_arcsec.max(place.width_arcsec);
     if far(found / field, 1.25) {
+        let times = field / found;
+        let remedy = if times < 1.0 {
+            format!("; --at RA,DEC --crop-arcsec {field:.0} cuts such a field out")
+        } else {
+            String::new()
+        };
         warnings.push(format!(
-            "it shows {found:.1} arcseconds, pictures of Galaxy10 DECaLS {field:.1}: galaxies appear {:.2} times as large as in those \
-             (--at RA,DEC --crop-arcsec {field:.0} cuts such a field out of a larger image)",
-            field / found
+            "it shows {found:.1} arcseconds, a picture of Galaxy10 DECaLS {field:.1}: galaxies appear {times:.2} times as large as there{remedy}"
         ));
     }
     warnings
@@ -212,7 +221,14 @@ mod tests {
         assert!(warnings(&galaxy10).is_empty());
         let words = "centre 10.00000, -0.50000; 0.262 arcsec per pixel, 67.1 x 67.1 arcsec; north up, east left";
         assert_eq!(in_words(&Ok(galaxy10)), words);
-        let sdss = Place { pixel_arcsec: 0.396, height_arcsec: 101.0, width_arcsec: 101.0, north: 90.0, mirrored: true, centre };
+        let sdss = Place {
+            pixel_arcsec: 0.396,
+            height_arcsec: 101.0,
+            width_arcsec: 101.0,
+            north: 90.0,
+            mirrored: true,
+            centre,
+        };
         let found = warnings(&sdss);
         assert!(found[0].contains("0.396") && found[1].contains("0.66 times"), "{found:?}");
         assert!(in_words(&Ok(sdss)).ends_with("north 90 degrees from up towards the left, east to its right"));

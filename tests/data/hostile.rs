@@ -191,6 +191,28 @@ fn pictures() {
 }
 
 #[test]
+fn fits_images() {
+    let scratch = Scratch::new();
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(scratch.path(name), bytes).unwrap();
+        scratch.path(name)
+    };
+    let plain = super::fits::cube(20, 24).bytes();
+    for (path, count) in [
+        (write("plain.fits", &plain), 150),
+        (write("packed.gz", &super::fits::gzip(&plain)), 40),
+        (write("rice.fz", &super::fits::tiles(20, 24, fitskit::CompressionType::Rice1)), 150),
+        (write("gzip.fz", &super::fits::tiles(20, 24, fitskit::CompressionType::Gzip2)), 60),
+        (write("wavelets.fz", &super::fits::h_compressed()), 100),
+    ] {
+        survive(&path, count, |path| {
+            picture::picture_facts(path, &FitsOptions::default())?;
+            read_picture(path, 8, 8).map(|pixels| assert_eq!(pixels.len(), 192))
+        });
+    }
+}
+
+#[test]
 fn weights() {
     let scratch = Scratch::new();
     let model =

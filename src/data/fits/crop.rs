@@ -74,12 +74,14 @@ impl Window {
     pub fn of(crop: &Crop, planes: &Planes, file: &std::path::Path) -> Result<Self> {
         let place = format!("{:.6}, {:.6}", crop.at.ra, crop.at.dec);
         let wcs = planes.wcs.as_ref().map_err(|reason| {
-            let problem = format!("does not say where on the sky it lies ({reason}), so nothing can be cut out at {place}");
+            let problem =
+                format!("does not say where on the sky it lies ({reason}), so nothing can be cut out at {place}");
             Error::file(file, problem, "give an image with coordinates, or leave the crop out")
         })?;
-        let (x, y) = wcs.pixel(crop.at).filter(|(x, y)| on(*x, planes.width) && on(*y, planes.height)).ok_or_else(|| {
-            Error::file(file, format!("does not show the position {place}"), "name the image that shows it")
-        })?;
+        let (x, y) =
+            wcs.pixel(crop.at).filter(|(x, y)| on(*x, planes.width) && on(*y, planes.height)).ok_or_else(|| {
+                Error::file(file, format!("does not show the position {place}"), "name the image that shows it")
+            })?;
         let side = (crop.arcsec / wcs.pixel_arcsec()).round();
         if !(1.0..=8192.0).contains(&side) {
             let problem = format!("{} arcseconds are {side} of its pixels", crop.arcsec);

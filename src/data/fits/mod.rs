@@ -22,10 +22,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::crop::Window;
 pub use self::names::{bands_of, files_of, is_later, is_named};
 pub use self::stretch::Stretch;
 pub use self::wcs::Place;
-use self::crop::Window;
 use self::wcs::Wcs;
 use super::{Sky, picture};
 use crate::Result;
@@ -89,9 +89,10 @@ pub struct Picture {
 /// Whether a file is a FITS file: by its first bytes, and where they say nothing, by its name.
 pub fn is_fits(path: &Path) -> bool {
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(9).read_to_end(&mut head));
+    // a file that cannot be read has no head, and its name has to do
+    let _ = File::open(path).and_then(|file| file.take(9).read_to_end(&mut head));
     let other = head.starts_with(b"\x89PNG") || head.starts_with(b"\xff\xd8\xff");
-    read.is_ok() && (head == b"SIMPLE  =" || head.starts_with(b"\x1f\x8b") || (is_named(path) && !other))
+    head == b"SIMPLE  =" || head.starts_with(b"\x1f\x8b") || (is_named(path) && !other)
 }
 
 /// Rows and columns of the picture of these files, and where it lies, from their headers alone.

@@ -27,7 +27,8 @@ pub fn is_named(path: &Path) -> bool {
 pub fn bands_of(path: &Path) -> Option<([PathBuf; 3], usize)> {
     let name = path.file_name()?.to_str()?;
     let (stem, ending) = split(name)?;
-    let place = BANDS.iter().position(|band| stem.ends_with(&format!("-{band}")) || stem.ends_with(&format!("_{band}")))?;
+    let place =
+        BANDS.iter().position(|band| stem.ends_with(&format!("-{band}")) || stem.ends_with(&format!("_{band}")))?;
     let stem = &stem[..stem.len() - 1];
     let files = BANDS.map(|band| path.with_file_name(format!("{stem}{band}{ending}")));
     files.iter().all(|file| file.is_file()).then_some((files, place))
@@ -66,9 +67,10 @@ mod tests {
         assert_eq!(files_of(&path("a-g.fits")), [path("a-g.fits")], "z is missing");
         make("a-z.fits");
         assert_eq!(files_of(&path("a-r.fits")), ["a-g.fits", "a-r.fits", "a-z.fits"].map(path));
-        assert_eq!(["a-g.fits", "a-r.fits", "a-z.fits", "g.fits"].map(|name| is_later(&path(name))), [
-            false, true, true, false
-        ]);
+        assert_eq!(
+            ["a-g.fits", "a-r.fits", "a-z.fits", "g.fits"].map(|name| is_later(&path(name))),
+            [false, true, true, false]
+        );
         assert_eq!(bands_of(&path("b_z.fits.gz")).unwrap().1, 2);
     }
 }

@@ -102,7 +102,8 @@ fn places(file: &Path, image: &Image, options: &FitsOptions) -> Result<[u64; 3]>
         (None, None, 4) => "griz".chars().collect(),
         (None, None, _) => {
             let problem = format!("has {count} {}", if count == 1 { "plane" } else { "planes" });
-            let remedy = "give a cube of g, r and z (--fits-bands names other planes) or three files NAME-g, NAME-r, NAME-z";
+            let remedy =
+                "give a cube of g, r and z (--fits-bands names other planes) or three files NAME-g, NAME-r, NAME-z";
             return Err(Error::file(file, problem, remedy));
         }
     };

@@ -182,7 +182,8 @@ impl<'a> Tiles<'a> {
         let bitpix = self.image.bitpix;
         let data = self.array(tile, "COMPRESSED_DATA")?;
         let scale = self.number(tile, "ZSCALE").filter(|_| bitpix < 0);
-        let lossless = bitpix < 0 && matches!(self.header().get_string("ZQUANTIZ"), Some(name) if name.trim() == "NONE");
+        let lossless =
+            bitpix < 0 && matches!(self.header().get_string("ZQUANTIZ"), Some(name) if name.trim() == "NONE");
         let found: Vec<f32> = if data.is_empty() {
             let raw = match self.array(tile, "GZIP_COMPRESSED_DATA")? {
                 [] => self.array(tile, "UNCOMPRESSED_DATA")?.to_vec(),
@@ -220,7 +221,13 @@ impl<'a> Tiles<'a> {
             return Ok((raw, width));
         }
         // first bytes of all numbers first, and so on
-        Ok(((0..count).flat_map(|at| (0..width).map(move |byte| (at, byte))).map(|(at, byte)| raw[byte * count + at]).collect(), width))
+        Ok((
+            (0..count)
+                .flat_map(|at| (0..width).map(move |byte| (at, byte)))
+                .map(|(at, byte)| raw[byte * count + at])
+                .collect(),
+            width,
+        ))
     }
 
     /// A tile as the numbers that were packed, before they are given a meaning.
@@ -233,7 +240,9 @@ impl<'a> Tiles<'a> {
                 let block = self.parameter("BLOCKSIZE").unwrap_or(32).clamp(1, 1 << 16) as usize;
                 match self.parameter("BYTEPIX").unwrap_or(4) {
                     1 => rice_decompress_i8(data, count, block).map(|found| found.into_iter().map(i64::from).collect()),
-                    2 => rice_decompress_i16(data, count, block).map(|found| found.into_iter().map(i64::from).collect()),
+                    2 => {
+                        rice_decompress_i16(data, count, block).map(|found| found.into_iter().map(i64::from).collect())
+                    }
                     4 => rice_decompress_i32(data, count, block).map(wide),
                     other => return Err(format!("BYTEPIX is {other}")),
                 }
@@ -241,10 +250,16 @@ impl<'a> Tiles<'a> {
             }
             CompressionType::Hcompress1 => {
                 // the stream says again how large the tile is, and would be believed
-                let side = |at: usize| data.get(at..at + 4).and_then(|part| part.first_chunk()).map(|p| i32::from_be_bytes(*p));
-                let sides = [side(2), side(6)].map(|side| side.and_then(|side| usize::try_from(side).ok()).unwrap_or(0));
+                let side = |at: usize| {
+                    data.get(at..at + 4).and_then(|part| part.first_chunk()).map(|p| i32::from_be_bytes(*p))
+                };
+                let sides =
+                    [side(2), side(6)].map(|side| side.and_then(|side| usize::try_from(side).ok()).unwrap_or(0));
                 if sides != [size[1] * size[2], size[0]] {
-                    return Err(format!("a tile of {} x {} pixels says it has {} x {}", size[1], size[0], sides[0], sides[1]));
+                    return Err(format!(
+                        "a tile of {} x {} pixels says it has {} x {}",
+                        size[1], size[0], sides[0], sides[1]
+                    ));
                 }
                 let wide = !matches!(self.image.bitpix, 8 | 16);
                 let smooth = self.parameter("SMOOTH").unwrap_or(0);

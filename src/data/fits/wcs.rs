@@ -3,6 +3,8 @@
 //! After Greisen and Calabretta (A&A 395, 1061 and 1077, 2002); the spherical part is fitskit's. What it would get wrong
 //! (distortions, poles elsewhere, other systems than J2000) is not guessed at: such an image has no known place.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use fitskit::{Header, HeaderValue, Wcs as Projection};
 
 use crate::data::Sky;
@@ -45,7 +47,7 @@ impl Wcs {
         if !first.starts_with("RA--") || !second.starts_with("DEC-") {
             return Err("it has no right ascension and declination (CTYPE1, CTYPE2)".into());
         }
-        // Near 2000 all of these agree within a pixel: ICRS, FK5 of 2000
+        // ICRS and FK5 of 2000 agree within a tenth of a pixel
         let equinox = number("EQUINOX").or(number("EPOCH")).unwrap_or(2000.0);
         if text("RADESYS").starts_with("FK4") || equinox != 2000.0 {
             return Err("its positions are not of the year 2000 (RADESYS, EQUINOX)".into());
@@ -56,6 +58,9 @@ impl Wcs {
         }
         let needed = |name: &str| number(name).ok_or_else(|| format!("{name} is missing"));
         let reference = [needed("CRVAL1")?, needed("CRVAL2")?, needed("CRPIX1")?, needed("CRPIX2")?];
+        if reference[0].abs() > 360.0 || reference[1].abs() > 90.0 {
+            return Err(format!("its point of reference is {}, {}", reference[0], reference[1]));
+        }
         let matrix = matrix(header)?;
         let scale = (matrix[0] * matrix[3] - matrix[1] * matrix[2]).abs().sqrt();
         // from a thousandth of an arcsecond to ten degrees
@@ -84,7 +89,7 @@ impl Wcs {
 
     /// The position of a pixel; the centre of the first is (1, 1).
     pub fn sky(&self, x: f64, y: f64) -> Option<Sky> {
-        let (ra, dec) = self.projection.pixel_to_world(x, y)?;
+        let (ra, dec) = careful(|| self.projection.pixel_to_world(x, y))?;
         Some(Sky { ra, dec }).filter(|sky| sky.is_known())
     }
 
@@ -95,7 +100,7 @@ impl Wcs {
         if at.separation_arcsec(Sky { ra, dec }) < 1e-6 {
             return Some((x, y));
         }
-        let found = self.projection.world_to_pixel(at.ra, at.dec)?;
+        let found = careful(|| self.projection.world_to_pixel(at.ra, at.dec))?;
         Some(found).filter(|(x, y)| x.is_finite() && y.is_finite())
     }
 
@@ -118,6 +123,11 @@ impl Wcs {
     }
 }
 
+/// A projection's result. Its own checks, which only builds for development have, end in panics where coordinates make no sense.
+fn careful<T>(project: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(project)).ok().flatten()
+}
+
 /// The matrix from `CDi_j`, or `CDELTi` with `PCi_j` or with the older `CROTA2`.
 fn matrix(header: &Header) -> Result<[f64; 4], String> {
     let number = |name: &str| header.get_float(name).filter(|number| number.is_finite());
@@ -135,7 +145,6 @@ fn matrix(header: &Header) -> Result<[f64; 4], String> {
         let (sin, cos) = turn.sin_cos();
         return Ok([first * cos, -second * sin, first * sin, second * cos]);
     }
-    let [a, b, c, d] = [1.0, 0.0, 0.0, 1.0];
     let or = |place: usize, default: f64| pc[place].unwrap_or(default);
-    Ok([first * or(0, a), first * or(1, b), second * or(2, c), second * or(3, d)])
+    Ok([first * or(0, 1.0), first * or(1, 0.0), second * or(2, 0.0), second * or(3, 1.0)])
 }

@@ -74,7 +74,11 @@ impl Catalogue {
         let columns = wanted.map(|wanted| names.iter().position(|name| name == wanted));
         if columns[0].is_none() && columns[4..].iter().any(Option::is_none) {
             let problem = format!("has no column `path`, but {}", names.join(", "));
-            return Err(Error::file(path, problem, "name the column with the pictures' files `path`, or those of three bands `path_g`, `path_r`, `path_z`"));
+            return Err(Error::file(
+                path,
+                problem,
+                "name the column with the pictures' files `path`, or those of three bands `path_g`, `path_r`, `path_z`",
+            ));
         }
         Ok(Self { path: path.to_owned(), reader, ration, record: ByteRecord::new(), columns, ended: false })
     }
