@@ -163,6 +163,18 @@ def test_quantized_floats(picture, tmp_path, method, tile, kind, dither):
     assert_same(picture(tmp_path / "cube.fits.fz")[0], stretch(*wanted))
 
 
+@pytest.mark.parametrize("method", ["RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1"])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_tiles_that_cannot_be_quantized(picture, tmp_path, method, kind):
+    planes = cube().astype(kind)
+    planes[:, :20] = 0.05  # without noise, as where a survey has not looked
+    fits.CompImageHDU(planes, compression_type=method, quantize_level=4, tile_shape=(1, 10, 16)).writeto(tmp_path / "cube.fz")
+    with fits.open(tmp_path / "cube.fz", disable_image_compression=True) as file:
+        kept = [len(row) for row in file[1].data["GZIP_COMPRESSED_DATA"]]
+    assert sum(length > 0 for length in kept) == 18, "half of the tiles are kept as they are"
+    assert_same(picture(tmp_path / "cube.fz")[0], stretch(*unpacked(tmp_path / "cube.fz")))
+
+
 @pytest.mark.parametrize("method", ["GZIP_1", "GZIP_2", "NOCOMPRESS"])
 @pytest.mark.parametrize("kind", ["f4", "f8"])
 def test_lossless_floats(picture, tmp_path, method, kind):
