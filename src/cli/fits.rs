@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 /// How FITS images become pictures. Nothing is needed for cut-outs of the Legacy Survey.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FitsArgs {
     /// Part that holds the image: a number from 0, or an EXTNAME; the first image where absent
     #[arg(long, value_name = "N|NAME", help_heading = "FITS images")]

@@ -36,7 +36,7 @@ pub struct DataOptions {
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     pub class_names: Option<Vec<String>>,
     #[command(flatten)]
-    #[serde(default)]
+    #[serde(flatten)]
     pub fits: FitsArgs,
 }
 

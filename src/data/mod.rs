@@ -116,7 +116,8 @@ impl Dataset {
         let loaded = if about.is_dir() {
             folder::load(source, options)?
         } else if fits::is_named(source) {
-            let remedy = "give a folder with a folder of pictures per class; `galaxy-gpu data picture` shows one picture";
+            let remedy =
+                "give a folder with a folder of pictures per class; `galaxy-gpu data picture` shows one picture";
             return Err(Error::file(source, "is one FITS file, and no data set", remedy));
         } else {
             hdf5::load(source, &options.reader, options.cache_dir.as_deref())?

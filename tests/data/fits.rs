@@ -245,7 +245,8 @@ fn crops_are_whole_pixels_around_a_position() {
     let options = FitsOptions::default();
     // the point of reference lies on the corner of pixels 10, 8 and 11, 9 (from 1)
     let path = save(&scratch, "a.fits", &place(cube(20, 24), (150.0, 60.0), (10.5, 8.5), 2.0).bytes());
-    let crop = |ra, dec, arcsec| read(&[path.clone()], Some(&Crop { at: Sky { ra, dec }, arcsec }), &options);
+    let crop =
+        |ra, dec, arcsec| read(std::slice::from_ref(&path), Some(&Crop { at: Sky { ra, dec }, arcsec }), &options);
     let found = crop(150.0, 60.0, 8.0).unwrap();
     assert_eq!((found.height, found.width, &found.pixels), (4, 4, &rgb(6..10, 8..12)));
     let place = found.place.unwrap();

@@ -114,7 +114,7 @@ fn rows_of_a_catalogue_are_pieces_of_images() {
 fn an_image_stays_in_memory_until_its_file_changes() {
     let scratch = Scratch::new();
     let rows = catalogue(&scratch, "large.fits,,,,150,60\n");
-    let first = items(&[rows.clone()], Some(8.0), (4, 4));
+    let first = items(std::slice::from_ref(&rows), Some(8.0), (4, 4));
     assert_eq!(first[0].1, Ok(rgb(6..10, 8..12)));
     // as if nothing had happened: the same length, the same time of change
     let path = scratch.path("large.fits");
@@ -123,7 +123,7 @@ fn an_image_stays_in_memory_until_its_file_changes() {
     bytes[2880..].fill(0);
     fs::write(&path, &bytes).unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
-    assert_eq!(items(&[rows.clone()], Some(8.0), (4, 4)), first);
+    assert_eq!(items(std::slice::from_ref(&rows), Some(8.0), (4, 4)), first);
     let later = changed + std::time::Duration::from_secs(1);
     fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
     assert_eq!(items(&[rows], Some(8.0), (4, 4))[0].1, Ok(vec![32; 48]), "sky of no flux");

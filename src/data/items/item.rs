@@ -134,7 +134,7 @@ impl Item {
     }
 
     fn planes_of(&self, files: &[PathBuf], size: (usize, usize)) -> Result<Seen> {
-        for file in files.iter().filter(|file| file.metadata().is_ok_and(|about| !about.is_file())) {
+        if let Some(file) = files.iter().find(|file| file.metadata().is_ok_and(|about| !about.is_file())) {
             return Err(Error::file(file, "is no file", "name a FITS image"));
         }
         let crop = match (self.reading.crop_arcsec, self.about.ra, self.about.dec) {
