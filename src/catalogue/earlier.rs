@@ -70,7 +70,7 @@ impl Earlier {
                 let row = self.next()?;
                 self.window.push_back(row);
             }
-            if self.window[place].about == *about {
+            if about.stands_for(&self.window[place].about) {
                 self.window.drain(..place);
                 return self.window.pop_front();
             }

@@ -205,7 +205,7 @@ impl Table {
             length = front.end;
             while let Some(line) = front.next().map_err(unreadable)? {
                 let (Some(row), Some(item)) = (format_of_rows.row(&line), items.peek()) else { break };
-                if row.about != item.about {
+                if !item.about.stands_for(&row.about) {
                     break;
                 }
                 earlier.take(&item.about);

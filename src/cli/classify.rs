@@ -1,6 +1,7 @@
 //! `galaxy-gpu classify`: a catalogue of what a network says of any number of pictures.
 
 use super::console::listen_for_interrupts;
+use super::fits::{FitsArgs, arcseconds};
 use super::options::{DeviceOptions, check_output};
 use super::{print_note, print_text, voice};
 use crate::catalogue::{Columns, Format, Made, Mode, Summary, Table, Task, Watch, run as run_job, views};
@@ -21,11 +22,15 @@ use std::time::{Duration, Instant};
   galaxy-gpu classify runs/a pictures/ --out galaxies.csv
   galaxy-gpu classify runs/a catalogue.csv --out galaxies.jsonl --views 8 --min-confidence 0.7
   galaxy-gpu classify runs/a Galaxy10_DECals.h5 'more/**/*.png' --out galaxies.csv --continue
+  galaxy-gpu classify runs/a bricks.csv --crop-arcsec 67 --out galaxies.csv
 
 Columns: id, path, index (the row of an HDF5 file), ra, dec, p_<class> for each class, class, confidence (the largest
 probability), entropy (of the probabilities, in nats, from 0 to the logarithm of the number of classes), status (ok, or why the
 item could not be classified). One row an item, in the order of the inputs; folders and globs are sorted by name. A catalogue is
-a CSV file with a column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees). Beside F, F.meta.json
+a CSV file with a column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees).
+FITS images are cubes of the planes g, r and z, or three files NAME-g.fits, NAME-r.fits and NAME-z.fits, which are one item, or in a
+catalogue the columns path_g, path_r and path_z. They are stretched as the Legacy Survey's viewer does it; an image with
+coordinates gives an item its ra and dec where it has none. With --crop-arcsec a row's path may name a larger image. Beside F, F.meta.json
 says what its rows were made with.
 
 An item that cannot be classified is a row with its reason, and the job goes on. A job that was stopped or killed keeps all rows
@@ -36,7 +41,7 @@ the weights are at fault and nothing was done.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
-    /// PNG or JPEG pictures, folders (searched with all that is in them), globs, HDF5 files in Galaxy10's layout, CSV catalogues
+    /// PNG, JPEG or FITS pictures, folders (searched with all that is in them), globs, HDF5 files in Galaxy10's layout, CSV catalogues
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Table to write, as CSV or JSON Lines by its ending
@@ -60,6 +65,12 @@ pub struct Args {
     /// Leave class empty where the largest probability is below this
     #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
     min_confidence: f32,
+    /// Classify the piece of so many arcseconds around each row's ra and dec instead of all of its image, to the nearest pixel;
+    /// 67 is what a picture of Galaxy10 DECaLS shows
+    #[arg(long, value_name = "A", value_parser = arcseconds, help_heading = "FITS images")]
+    crop_arcsec: Option<f64>,
+    #[command(flatten)]
+    fits: FitsArgs,
     #[command(flatten)]
     device: DeviceOptions,
 }
@@ -80,6 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     check_output("--out", &args.out, &Format::endings())?;
     let weights = find_weights(&args.run, args.last)?;
     args.check(&weights)?;
+    let fits = args.fits.options()?;
     Items::check(&args.inputs)?;
     let mode = match (args.go_on, args.force) {
         (true, _) => Mode::Continue,
@@ -95,7 +107,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut classifier = Classifier::new(&weights, &setup, &profile, make_engine)?;
 
     let mut console = Console::new(args)?;
-    let mut items = Items::new(&args.inputs, LoadOptions { reader: Reader::own_child(), ..LoadOptions::default() });
+    let options = LoadOptions { reader: Reader::own_child(), fits, ..LoadOptions::default() };
+    let mut items = Items::new(&args.inputs, options).cropped(args.crop_arcsec);
     let columns = Columns { classes: weights.card.classes.clone(), min_confidence: args.min_confidence };
     let (mut table, earlier) = Table::open(&args.out, mode, &made, &columns, &mut items)?;
     let task = Task { items, size: (weights.card.height, weights.card.width), views: args.views, columns };

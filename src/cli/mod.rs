@@ -13,6 +13,7 @@ mod data;
 mod devices;
 mod doctor;
 mod evaluate;
+mod fits;
 mod kernels;
 mod memory;
 mod model;

@@ -1,4 +1,5 @@
-//! A catalogue: a CSV file with a column `path` and perhaps `id`, `ra` and `dec`, read row by row.
+//! A catalogue: a CSV file with a column `path` (or `path_g`, `path_r` and `path_z`) and perhaps `id`, `ra` and `dec`, read row by
+//! row.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,8 +41,8 @@ pub(super) struct Catalogue {
     reader: csv::Reader<Rationed>,
     ration: Arc<AtomicUsize>,
     record: ByteRecord,
-    /// Numbers of the columns: `path`, `id`, `ra`, `dec`.
-    columns: [Option<usize>; 4],
+    /// Numbers of the columns: `path`, `id`, `ra`, `dec`, `path_g`, `path_r`, `path_z`.
+    columns: [Option<usize>; 7],
     ended: bool,
 }
 
@@ -49,7 +50,7 @@ impl Catalogue {
     /// Opens the file and reads its header. Names of columns may be in capitals.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be read or has no column `path`.
+    /// [`Error::File`] where it cannot be read or has neither a column `path` nor one for each band.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |problem: &dyn std::fmt::Display| {
             Error::file(
@@ -69,10 +70,15 @@ impl Catalogue {
         let name =
             |field: &[u8]| String::from_utf8_lossy(field).trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
         let names: Vec<String> = header.iter().map(name).collect();
-        let columns = ["path", "id", "ra", "dec"].map(|wanted| names.iter().position(|name| name == wanted));
-        if columns[0].is_none() {
+        let wanted = ["path", "id", "ra", "dec", "path_g", "path_r", "path_z"];
+        let columns = wanted.map(|wanted| names.iter().position(|name| name == wanted));
+        if columns[0].is_none() && columns[4..].iter().any(Option::is_none) {
             let problem = format!("has no column `path`, but {}", names.join(", "));
-            return Err(Error::file(path, problem, "name the column with the pictures' files `path`"));
+            return Err(Error::file(
+                path,
+                problem,
+                "name the column with the pictures' files `path`, or those of three bands `path_g`, `path_r`, `path_z`",
+            ));
         }
         Ok(Self { path: path.to_owned(), reader, ration, record: ByteRecord::new(), columns, ended: false })
     }
@@ -107,9 +113,15 @@ impl Catalogue {
         let refused =
             |what: &str, remedy: &str| Error::file(&self.path, format!("line {line} {what}"), remedy).to_string();
         let mut about = About { id: text(1), path: text(0), ..About::default() };
+        let beside = |path: &str| self.path.parent().unwrap_or(Path::new("")).join(path);
+        let bands = [4, 5, 6].map(|column| std::str::from_utf8(self.field(column)).unwrap_or_default());
         let mut origin = match std::str::from_utf8(self.field(0)) {
+            Ok("") if bands.iter().all(|path| !path.is_empty()) => {
+                about.path = bands[0].to_owned();
+                Origin::Bands(bands.map(beside))
+            }
             Ok("") => Origin::Nowhere(refused("has no path", "fill the column `path`")),
-            Ok(path) => Origin::Picture(self.path.parent().unwrap_or(Path::new("")).join(path)),
+            Ok(path) => Origin::Picture(beside(path)),
             Err(_) => Origin::Nowhere(refused("has a path that is not UTF-8", "save the catalogue as UTF-8")),
         };
         for (column, name, most) in [(2, "ra", 360.0), (3, "dec", 90.0)] {
