@@ -1,7 +1,7 @@
 //! Things to classify, one after the other: pictures, folders of them, globs, HDF5 files and catalogues.
 //!
 //! Nothing is listed before its turn, so that ten million items take no more memory than ten: of a folder the names in it and
-//! in the folders above are held, of a catalogue one row (at most 1 MiB), of an HDF5 file what [`Dataset::load`] holds: its
+//! in the folders above are held, of a catalogue a few rows ([`tables`](super::tables)), of an HDF5 file what [`Dataset::load`] holds: its
 //! pixels are in the mapped cache file, its labels and positions take 20 bytes an image. What cannot be read is an item too,
 //! with the reason. This file knows nothing of networks.
 
@@ -16,7 +16,7 @@ use walkdir::{DirEntry, FilterEntry, WalkDir};
 
 use self::catalogue::Catalogue;
 use super::picture::{self, read_picture};
-use super::{Dataset, LoadOptions};
+use super::{Dataset, LoadOptions, tables};
 use crate::{Error, Result};
 
 /// What is said of an item beside its class.
@@ -106,6 +106,7 @@ enum Kind {
     Picture,
     Catalogue,
     Hdf5,
+    Fits,
     Other,
 }
 
@@ -113,9 +114,22 @@ fn kind(path: &Path) -> Kind {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.as_deref() {
         Some("png" | "jpg" | "jpeg") => Kind::Picture,
-        Some("csv") => Kind::Catalogue,
         Some("h5" | "hdf5" | "hdf") => Kind::Hdf5,
-        _ => Kind::Other,
+        _ => match tables::Kind::of(path) {
+            // it may as well be an image: what it holds decides, where it is opened
+            Some(tables::Kind::Fits) => Kind::Fits,
+            Some(_) => Kind::Catalogue,
+            None => Kind::Other,
+        },
+    }
+}
+
+/// Whether a file is a table of items; a FITS file is one where its first data are a table.
+fn is_catalogue(path: &Path) -> bool {
+    match kind(path) {
+        Kind::Catalogue => true,
+        Kind::Fits => tables::holds_table(path),
+        _ => false,
     }
 }
 
@@ -223,12 +237,12 @@ impl Items {
                     Self { counting: true, ..Self::new(std::slice::from_ref(input), LoadOptions::default()) };
                 if let (None, false) = (items.next(), items.saw_hdf5()) {
                     let problem = "has nothing to classify";
-                    let remedy = "name PNG or JPEG pictures, folders of them, HDF5 files or CSV catalogues";
+                    let remedy = "name PNG or JPEG pictures, folders of them, HDF5 files or catalogues";
                     return Err(Error::file(input, problem, remedy));
                 }
             } else if !input.exists() {
                 return Err(Error::file(input, "there is no such file or folder", "check the spelling of the path"));
-            } else if kind(input) == Kind::Catalogue {
+            } else if is_catalogue(input) {
                 Catalogue::open(input)?;
             }
         }
@@ -283,11 +297,11 @@ impl Items {
             return Open::walk(input);
         }
         match kind(input) {
-            Kind::Picture | Kind::Other => Open::One(Some(Item::picture(input.to_owned()))),
-            Kind::Catalogue => match Catalogue::open(input) {
+            _ if is_catalogue(input) => match Catalogue::open(input) {
                 Ok(catalogue) => Open::Catalogue(Box::new(catalogue)),
                 Err(error) => self.unopened(input, &error),
             },
+            Kind::Picture | Kind::Other | Kind::Fits | Kind::Catalogue => Open::One(Some(Item::picture(input.to_owned()))),
             Kind::Hdf5 if self.counting => {
                 self.notes.push("an HDF5 file".into());
                 Open::One(None)
