@@ -60,7 +60,10 @@ fn each_row(path: &Path, columns: &Columns, mut take: impl FnMut(Row) -> Result<
 pub(super) fn restore(path: &Path, format: Format, lines: &Path, columns: &Columns) -> Result<()> {
     let Some(kind) = format.kind() else { return Ok(()) };
     let unreadable = |error: Error| {
-        let problem = format!("cannot be gone on with ({error})");
+        let problem = match error {
+            Error::File { problem, .. } => format!("cannot be gone on with: it {problem}"),
+            other => other.to_string(),
+        };
         Error::file(path, problem, "name another --out, or replace it with --force")
     };
     let wanted: Vec<Wanted> =

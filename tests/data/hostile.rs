@@ -74,7 +74,7 @@ impl Damage {
 }
 
 /// Gives `read` `count` damaged copies of the file at `path` and returns how many it refused.
-fn survive(path: &Path, count: usize, read: impl Fn(&Path) -> galaxy_gpu::Result<()>) -> usize {
+pub(super) fn survive(path: &Path, count: usize, read: impl Fn(&Path) -> galaxy_gpu::Result<()>) -> usize {
     read(path).unwrap();
     let sound = fs::read(path).unwrap();
     if let Some(folder) = std::env::var_os("GALAXY_GPU_SEEDS") {

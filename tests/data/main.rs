@@ -6,6 +6,7 @@ mod hdf5_child;
 mod hdf5_chunks;
 mod hdf5_layout;
 mod hostile;
+mod hostile_tables;
 mod inspect;
 mod split;
 

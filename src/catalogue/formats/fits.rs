@@ -151,6 +151,7 @@ impl<W: Write> Fits<W> {
                 }
             }
         }
+        put(&mut header, "LONGSTRN", text("OGIP 1.0"), "long texts go on in CONTINUE cards");
         for fact in facts {
             put(&mut header, fact.keyword, text(&fact.value), fact.about);
         }

@@ -24,7 +24,7 @@ pub(in crate::catalogue) fn facts(made: &Made, columns: &Columns) -> Vec<Fact> {
     [
         ("program", "PROGRAM", format!("galaxy-gpu {}", made.program), "what classified the items"),
         ("date", "DATE", now(), "when this table was written, UTC"),
-        ("weights_hash", "WEIGHTS", made.weights_hash.clone(), "BLAKE3 of the weights"),
+        ("weights_hash", "WEIGHTS", made.weights_hash.clone(), "hash of the weights' values"),
         ("model", "MODEL", model, "the network"),
         ("image_size", "IMGSIZE", format!("{} x {}", network("height"), network("width")), "rows x columns, pixels"),
         ("data", "TRAINSET", made.data.clone(), "what the network was trained on"),

@@ -64,6 +64,12 @@ fn data_bytes(header: &Header) -> Result<u64, String> {
     all.and_then(|all| all.checked_mul(groups)).filter(|&all| all < 1 << 60).ok_or("its axes are too long".into())
 }
 
+/// Passes over the data behind a header.
+fn skip(file: &mut impl Seek, header: &Header) -> Result<(), String> {
+    let bytes = data_bytes(header)?.next_multiple_of(BLOCK as u64);
+    file.seek(SeekFrom::Current(bytes as i64)).map(drop).map_err(|error| error.to_string())
+}
+
 fn is_table(header: &Header) -> bool {
     header.get_string("XTENSION").is_some_and(|kind| kind.trim_end() == "BINTABLE")
 }
@@ -201,9 +207,9 @@ impl Fits {
                     }
                 }
             }
-            let bytes = data_bytes(&header).map_err(failed)?.next_multiple_of(BLOCK as u64);
-            let skipped = i64::try_from(bytes).map(|bytes| file.seek(SeekFrom::Current(bytes)));
-            skipped.map_err(|_| failed("its axes are too long".into()))?.map_err(|error| failed(error.to_string()))?;
+            if let Err(problem) = skip(&mut file, &header) {
+                return Err(if is_table(&header) { missing } else { failed(problem) });
+            }
         }
         Err(missing)
     }

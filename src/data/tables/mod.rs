@@ -195,10 +195,6 @@ fn remedy(kind: Kind, wanted: &[Wanted]) -> String {
         Kind::VoTable => "VOTable",
         Kind::Fits => "FITS file with a binary table",
     };
-    let needed: Vec<String> =
-        wanted.iter().filter(|column| column.needed).map(|column| format!("`{}`", column.name)).collect();
-    match needed.len() {
-        1 => format!("give a {what} and a column {}", needed[0]).replace("header and a column", "header and a column"),
-        _ => format!("give a {what} as this program writes it"),
-    }
+    let needed = wanted.iter().find(|column| column.needed).map(|column| format!(" and a column `{}`", column.name));
+    format!("give a {what}{}", needed.unwrap_or_default())
 }

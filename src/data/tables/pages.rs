@@ -121,3 +121,47 @@ impl<R: Read> Thrift<R> {
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A page's header as Thrift's compact protocol writes it, with a structure, a list and a binary to be passed over.
+    fn page(unpacked: i64, packed: i64) -> Vec<u8> {
+        let signed = |number: i64| {
+            let (mut left, mut bytes) = ((number << 1 ^ number >> 63) as u64, Vec::new());
+            while left > 127 {
+                bytes.push(left as u8 | 128);
+                left >>= 7;
+            }
+            bytes.push(left as u8);
+            bytes
+        };
+        let others = [0x2c, 0x15, 0x02, 0x18, 3, b'x', b'y', b'z', 0x19, 0x21, 1, 2, 0, 0];
+        [&[0x15, 0][..], &[0x15], &signed(unpacked), &[0x15], &signed(packed), &others].concat()
+    }
+
+    #[test]
+    fn pages_that_unfold_too_far_are_refused() {
+        let check = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&[b"PAR1", bytes].concat()).unwrap();
+            super::check(&mut BufReader::new(file), 4, bytes.len() as u64)
+        };
+        let sound = [page(1000, 3), vec![7; 3], page(LARGEST_PAGE, 2), vec![7; 2]].concat();
+        check(&sound).unwrap();
+        for (page, reason) in [
+            (page(i64::from(i32::MAX), 0), "a page is of 2147483647 bytes"),
+            (page(-1, 0), "a page is of -1 bytes"),
+            (page(9, 4), "longer than its column"),
+            (page(9, -4), "longer than its column"),
+            (page(9, 0)[..7].to_vec(), "cut off"),
+            (vec![0x1c; 100], "too deep"),
+            (vec![0x15, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80], "no end"),
+        ] {
+            let message = check(&[&sound[..], &page].concat()).unwrap_err();
+            assert!(message.contains(reason), "{message}");
+        }
+    }
+}
