@@ -78,7 +78,7 @@ pub(super) fn restore(path: &Path, format: Format, lines: &Path, columns: &Colum
         out.write_all(&csv.head()).map_err(failed)?;
         for cells in rows {
             let cells = cells.map_err(unreadable)?;
-            if let Some(row) = parse(columns, |place| text(&cells[place], format)) {
+            if let Some(row) = parse(columns, |place| text(&cells[place], format).map(Into::into)) {
                 out.write_all(&csv.lines(&[row])).map_err(failed)?;
             }
         }

@@ -13,13 +13,17 @@ fn carried(desk: &Desk, name: &str) -> Vec<Vec<String>> {
 fn tables_of_this_program_are_catalogues() {
     let desk = Desk::new();
     desk.pictures("in", 5);
-    let catalogue = "id,path,ra,dec\n7,in/0000.png,10.5,-3\n,in/0001.png,,\n\"a & b\",in/0004.png,0.1,89.99\nx,in/no.png,1,1\n";
+    let catalogue =
+        "id,path,ra,dec\n7,in/0000.png,10.5,-3\n,in/0001.png,,\n\"a & b\",in/0004.png,0.1,89.99\nx,in/no.png,1,1\n";
     std::fs::write(desk.path("cat.csv"), catalogue).unwrap();
     desk.classify(1, "RUN0 cat.csv --out t.csv");
     let wanted = carried(&desk, "t.csv");
     for ending in ["parquet", "fits", "vot", "xml"] {
         desk.classify(1, &format!("RUN0 cat.csv --out t.{ending}"));
-        assert_eq!(desk.classify(1, &format!("RUN0 t.{ending} --out {ending}.csv")), format!("3 classified, 1 failed; see {ending}.csv"));
+        assert_eq!(
+            desk.classify(1, &format!("RUN0 t.{ending} --out {ending}.csv")),
+            format!("3 classified, 1 failed; see {ending}.csv")
+        );
         assert_eq!(carried(&desk, &format!("{ending}.csv")), wanted, "{ending}");
     }
 }
@@ -58,7 +62,8 @@ fn binary(flags: bool) -> String {
         bytes.extend(if flags && ra.is_nan() { 77.0 } else { ra }.to_be_bytes());
         bytes.extend(if flags && dec.is_nan() { 77.0 } else { dec }.to_be_bytes());
     }
-    let (name, text) = (if flags { "BINARY2" } else { "BINARY" }, base64::engine::general_purpose::STANDARD.encode(bytes));
+    let (name, text) =
+        (if flags { "BINARY2" } else { "BINARY" }, base64::engine::general_purpose::STANDARD.encode(bytes));
     let lines: Vec<&str> = text.as_bytes().chunks(30).map(|line| std::str::from_utf8(line).unwrap()).collect();
     format!("<{name}><STREAM encoding='base64'>\n{}\n</STREAM></{name}>", lines.join("\n"))
 }

@@ -31,8 +31,10 @@ fn text(cell: &Cell) -> String {
 fn same(desk: &Desk, csv: &str, table: &str, kind: Kind) {
     let csv = desk.text(csv);
     let wanted = columns(&csv);
-    let found: Vec<Vec<String>> =
-        TableReader::open(&desk.path(table), kind, &wanted).unwrap().map(|row| row.unwrap().iter().map(text).collect()).collect();
+    let found: Vec<Vec<String>> = TableReader::open(&desk.path(table), kind, &wanted)
+        .unwrap()
+        .map(|row| row.unwrap().iter().map(text).collect())
+        .collect();
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let rows: Vec<Vec<String>> = reader.records().map(|row| row.unwrap().iter().map(String::from).collect()).collect();
     assert_eq!(found.len(), rows.len(), "{table}");
@@ -63,7 +65,9 @@ fn every_format_says_what_csv_says() {
             let this = desk.classify(1, &format!("RUN0 cat.csv --force --out {table}{options}"));
             assert_eq!(this, said.replace("t.csv", &table));
             same(&desk, "t.csv", &table, kind);
-            assert!(!desk.path(&format!("{table}.rows.csv")).exists() && desk.path(&format!("{table}.meta.json")).exists());
+            assert!(
+                !desk.path(&format!("{table}.rows.csv")).exists() && desk.path(&format!("{table}.meta.json")).exists()
+            );
         }
     }
     // the limit has told some apart
@@ -115,7 +119,9 @@ fn failed_rows_are_tried_again_and_pictures_come_and_go() {
         let (table, rows) = (format!("t.{ending}"), format!("t.{ending}.rows.csv"));
         assert_eq!(desk.run(&format!("{line} {table}")).1, format!("300 classified, 300 failed; see {table}\n"));
         let before = std::fs::read(desk.path(&table)).unwrap();
-        (0..MANY).step_by(2).for_each(|n| drop(std::fs::copy(desk.path("good").join(picture(n)), desk.path("in").join(picture(n)))));
+        (0..MANY)
+            .step_by(2)
+            .for_each(|n| drop(std::fs::copy(desk.path("good").join(picture(n)), desk.path("in").join(picture(n)))));
         std::fs::remove_file(desk.path("in/0007.png")).unwrap();
         desk.picture("in/0100 ü.png", 7);
         let go_on = format!("{line} {table} --continue");
@@ -152,7 +158,10 @@ fn an_interrupt_leaves_a_table_of_the_rows_so_far() {
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.code() == Some(1) && said.starts_with("stopped: ") && said.contains("see t.fits\n"), "{said}");
+    assert!(
+        output.status.code() == Some(1) && said.starts_with("stopped: ") && said.contains("see t.fits\n"),
+        "{said}"
+    );
     let id = [Wanted { name: "id".into(), ucd: None, needed: true }];
     let stopped = TableReader::open(&desk.path("t.fits"), Kind::Fits, &id).unwrap();
     let stopped: Vec<String> = stopped.map(|row| text(&row.unwrap()[0])).collect();

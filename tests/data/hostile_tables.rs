@@ -20,7 +20,9 @@ fn read(path: &Path) -> galaxy_gpu::Result<()> {
     let wanted = |name: &str| Wanted { name: name.into(), ucd: None, needed: needed(name) };
     let wanted = ["path", "id", "index", "ra", "dec", "p_a_b", "status"].map(wanted);
     holds_table(path);
-    TableReader::open(path, kind, &wanted)?.take(MOST).try_for_each(|row| row.map(|row| assert_eq!(row.len(), wanted.len())))
+    TableReader::open(path, kind, &wanted)?
+        .take(MOST)
+        .try_for_each(|row| row.map(|row| assert_eq!(row.len(), wanted.len())))
 }
 
 fn write(path: &Path) {

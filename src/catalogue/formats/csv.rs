@@ -3,6 +3,7 @@
 use super::fields::{Value, values};
 use super::{Lines, digits, parse};
 use crate::catalogue::{Columns, Row};
+use std::borrow::Cow;
 
 /// Lines of CSV.
 pub(super) struct Csv {
@@ -65,6 +66,6 @@ impl Lines for Csv {
             text.get(start..ends[number]).and_then(|bytes| std::str::from_utf8(bytes).ok())
         };
         (0..width).all(|number| field(number).is_some()).then_some(())?;
-        parse(&self.columns, |number| field(number).filter(|text| !text.is_empty()).map(str::to_owned))
+        parse(&self.columns, |number| field(number).filter(|text| !text.is_empty()).map(Cow::Borrowed))
     }
 }

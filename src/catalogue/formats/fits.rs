@@ -71,7 +71,8 @@ pub(in crate::catalogue) fn decoded(text: &str) -> String {
     }
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let [first, others @ ..] = rest {
-        let code = (*first == b'%').then(|| others.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
+        let code =
+            (*first == b'%').then(|| others.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
         match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) => {
                 bytes.push(byte);

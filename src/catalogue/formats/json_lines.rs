@@ -27,7 +27,7 @@ fn json(value: Value) -> serde_json::Value {
         // as text first: an f32 in as few digits as name it, which are more as f64
         Value::Single(number) => {
             number.and_then(|number| serde_json::from_str::<serde_json::Value>(&digits(number)).ok()).into()
-        },
+        }
     }
 }
 
@@ -39,7 +39,7 @@ impl Lines for JsonLines {
     fn lines(&self, rows: &[Row]) -> Vec<u8> {
         let mut text = Vec::new();
         for row in rows {
-            let object: serde_json::Map<_, _> = 
+            let object: serde_json::Map<_, _> =
                 self.names.iter().cloned().zip(values(&self.columns, row).into_iter().map(json)).collect();
             text.extend(serde_json::Value::Object(object).to_string().into_bytes());
             text.push(b'\n');
@@ -54,8 +54,8 @@ impl Lines for JsonLines {
         // Numbers by their digits, as a detour by f64 may round twice.
         parse(&self.columns, |number| match field(number)? {
             "null" => None,
-            text if text.starts_with('"') => serde_json::from_str(text).ok(),
-            text => Some(text.to_owned()),
+            text if text.starts_with('"') => serde_json::from_str(text).ok().map(Cow::Owned),
+            text => Some(Cow::Borrowed(text)),
         })
     }
 }

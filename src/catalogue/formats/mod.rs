@@ -20,6 +20,7 @@ use super::{Columns, Row};
 use crate::data::About;
 use crate::data::tables::Kind;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 use std::str::FromStr;
@@ -131,22 +132,22 @@ fn digits<T: std::fmt::Debug>(number: T) -> String {
 }
 
 /// A row of these texts, as [`Columns::names`] orders them; `None` in an absent one.
-pub(super) fn parse(columns: &Columns, text: impl Fn(usize) -> Option<String>) -> Option<Row> {
+pub(super) fn parse<'a>(columns: &Columns, text: impl Fn(usize) -> Option<Cow<'a, str>>) -> Option<Row> {
     let classes = columns.classes.len();
     /// The number in a text; the outer `None` where it is no number.
-    fn number<T: FromStr>(text: Option<String>) -> Option<Option<T>> {
+    fn number<T: FromStr>(text: Option<Cow<str>>) -> Option<Option<T>> {
         text.map(|text| text.parse().ok()).map_or(Some(None), |number| number.map(Some))
     }
     let about = About {
-        id: text(0).unwrap_or_default(),
-        path: text(1).unwrap_or_default(),
+        id: text(0).unwrap_or_default().into_owned(),
+        path: text(1).unwrap_or_default().into_owned(),
         index: number(text(2))?,
         ra: number(text(3))?,
         dec: number(text(4))?,
     };
     let status = text(5 + classes + 3)?;
     if status != OK {
-        return Some(Row { about, outcome: Err(status) });
+        return Some(Row { about, outcome: Err(status.into_owned()) });
     }
     let probabilities: Option<Vec<f32>> = (0..classes).map(|class| number(text(5 + class))?).collect();
     let probabilities = probabilities.filter(|all| all.iter().all(|p| (0.0..=1.0).contains(p)))?;

@@ -140,7 +140,9 @@ impl Column {
                 length += text.len();
                 values.push(ByteArray::from(text));
             }
-            (Values::Whole(values), Value::Whole(Some(number))) => values.push(i64::try_from(number).unwrap_or(i64::MAX)),
+            (Values::Whole(values), Value::Whole(Some(number))) => {
+                values.push(i64::try_from(number).unwrap_or(i64::MAX))
+            }
             (Values::Double(values), Value::Double(Some(number))) => values.push(number),
             (Values::Single(values), Value::Single(Some(number))) => values.push(number),
             _ => {}

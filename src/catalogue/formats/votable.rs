@@ -25,8 +25,11 @@ pub(super) fn head(out: &mut dyn Write, fields: &[Field], facts: &[Fact]) -> io:
     )?;
     let mut xml = Writer::new(&mut *out);
     let described = |xml: &mut Writer<&mut dyn Write>, element: &str, attributes: &[(&str, &str)], about: &str| {
-        let attributes: Vec<(&str, Cow<str>)> =
-            attributes.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (*name, clean(value))).collect();
+        let attributes: Vec<(&str, Cow<str>)> = attributes
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (*name, clean(value)))
+            .collect();
         let attributes = attributes.iter().map(|(name, value)| (*name, &value[..]));
         let element = xml.create_element(element.to_owned()).with_attributes(attributes);
         element.write_inner_content(|xml| {

@@ -301,7 +301,9 @@ impl Items {
                 Ok(catalogue) => Open::Catalogue(Box::new(catalogue)),
                 Err(error) => self.unopened(input, &error),
             },
-            Kind::Picture | Kind::Other | Kind::Fits | Kind::Catalogue => Open::One(Some(Item::picture(input.to_owned()))),
+            Kind::Picture | Kind::Other | Kind::Fits | Kind::Catalogue => {
+                Open::One(Some(Item::picture(input.to_owned())))
+            }
             Kind::Hdf5 if self.counting => {
                 self.notes.push("an HDF5 file".into());
                 Open::One(None)

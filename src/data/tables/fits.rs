@@ -26,11 +26,16 @@ fn header(file: &mut impl Read) -> Result<Option<Header>, String> {
         }
         let block = &text[start..];
         // names and values are cut at fixed places
-        if count < BLOCK || !block.is_ascii() || start == 0 && !block.starts_with(b"SIMPLE") && !block.starts_with(b"XTENSION") {
+        if count < BLOCK
+            || !block.is_ascii()
+            || start == 0 && !block.starts_with(b"SIMPLE") && !block.starts_with(b"XTENSION")
+        {
             return Err("a header is damaged, or it is no FITS file".into());
         }
         if block.chunks(80).any(|card| card.trim_ascii_end() == b"END") {
-            return Header::read_from(&mut &text[..]).map(Some).map_err(|error| format!("a header is damaged: {error}"));
+            return Header::read_from(&mut &text[..])
+                .map(Some)
+                .map_err(|error| format!("a header is damaged: {error}"));
         }
         if text.len() >= LONGEST_HEADER {
             return Err("a header has no end".into());
@@ -139,7 +144,9 @@ impl Column {
             _ => false,
         };
         let letter = char::from(self.letter);
-        sound.then_some(()).ok_or_else(|| format!("has a column `{name}` that is neither text nor one number (type {letter})"))
+        sound
+            .then_some(())
+            .ok_or_else(|| format!("has a column `{name}` that is neither text nor one number (type {letter})"))
     }
 
     fn cell(&self, row: &[u8]) -> Cell {

@@ -24,7 +24,9 @@ pub(super) fn check(file: &mut BufReader<File>, start: u64, length: u64) -> Resu
         let read = left.min(LONGEST_HEADER) - header.bytes.limit();
         let [unpacked, packed] = sizes;
         if !(0..=LARGEST_PAGE).contains(&unpacked) {
-            return Err(format!("a page is of {unpacked} bytes, more than {LARGEST_PAGE}; write it with smaller pages"));
+            return Err(format!(
+                "a page is of {unpacked} bytes, more than {LARGEST_PAGE}; write it with smaller pages"
+            ));
         }
         let packed = u64::try_from(packed).ok().filter(|packed| *packed <= left - read);
         let packed = packed.ok_or("a page is longer than its column")?;

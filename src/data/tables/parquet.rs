@@ -134,7 +134,9 @@ impl Column {
         };
         if !is_plain || !sound {
             let kind = about.physical_type();
-            return Err(format!("has a column `{name}` that is neither text nor one number (type {kind}, {converted})"));
+            return Err(format!(
+                "has a column `{name}` that is neither text nor one number (type {kind}, {converted})"
+            ));
         }
         let is_unsigned = matches!(converted, C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64);
         Ok(Self { number, is_optional: about.max_def_level() == 1, is_unsigned, reader: None, cells: Vec::new() })
@@ -155,7 +157,9 @@ impl Column {
             }),
             ColumnReader::FloatColumnReader(reader) => cells(reader, count, optional, |&number| Cell::single(number)),
             ColumnReader::DoubleColumnReader(reader) => cells(reader, count, optional, |&number| Cell::double(number)),
-            ColumnReader::ByteArrayColumnReader(reader) => cells(reader, count, optional, |text| Cell::text(text.data())),
+            ColumnReader::ByteArrayColumnReader(reader) => {
+                cells(reader, count, optional, |text| Cell::text(text.data()))
+            }
             _ => return Err("a column is neither text nor numbers".into()),
         };
         self.cells = cells.map_err(|error| error.to_string())?;

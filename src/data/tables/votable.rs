@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use quick_xml::{Reader, XmlVersion};
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 use super::base64::Base64;
 use super::ration::{Ration, Rationed};
@@ -21,7 +21,10 @@ const MOST_FIELDS: usize = 10_000;
 enum Data {
     Text,
     /// With or without flags of null before each row.
-    Binary { flags: bool, bytes: Base64 },
+    Binary {
+        flags: bool,
+        bytes: Base64,
+    },
 }
 
 /// An open VOTable.
@@ -55,7 +58,8 @@ fn attributes(element: &BytesStart) -> Result<HashMap<String, String>, String> {
     let mut found = HashMap::new();
     for attribute in element.attributes() {
         let attribute = attribute.map_err(|error| error.to_string())?;
-        let value = attribute.normalized_value(XmlVersion::Explicit1_0).map_err(|error| error.to_string())?.into_owned();
+        let value =
+            attribute.normalized_value(XmlVersion::Explicit1_0).map_err(|error| error.to_string())?.into_owned();
         found.insert(attribute.key.local_name().as_ref().to_ascii_lowercase(), value);
     }
     Ok(found)

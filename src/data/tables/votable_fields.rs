@@ -89,7 +89,9 @@ impl Field {
             _ => self.count == Some(1) && self.is_whole(),
         };
         let kind = self.primitive;
-        sound.then_some(()).ok_or_else(|| format!("has a column `{name}` that is neither text nor one number ({kind:?})"))
+        sound
+            .then_some(())
+            .ok_or_else(|| format!("has a column `{name}` that is neither text nor one number ({kind:?})"))
     }
 
     fn is_whole(&self) -> bool {
@@ -130,7 +132,8 @@ impl Field {
         match (self.primitive, bytes) {
             (Primitive::Char, _) => text(&String::from_utf8_lossy(bytes)),
             (Primitive::Unicode, _) => {
-                let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+                let units: Vec<u16> =
+                    bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
                 text(&String::from_utf16_lossy(&units))
             }
             (Primitive::Float, &[a, b, c, d]) => Cell::single(f32::from_be_bytes([a, b, c, d])),
