@@ -129,6 +129,12 @@ impl Args {
         if !(0.0..=1.0).contains(&self.min_confidence) {
             return Err(Error::setting("--min-confidence", self.min_confidence, "from 0 to 1"));
         }
+        // --force would remove it before it is read
+        let same =
+            |input: &&PathBuf| matches!((input.canonicalize(), self.out.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if let Some(input) = self.inputs.iter().find(same) {
+            return Err(Error::setting("--out", format!("\"{}\"", input.display()), "a file that is no input as well"));
+        }
         let (height, width) = (weights.card.height, weights.card.width);
         if self.views > 1 && height != width {
             let got = format!("{} for images of {height} x {width} pixels", self.views);

@@ -107,14 +107,17 @@ fn what_is_no_catalogue_is_refused_before_work_begins() {
     ] {
         std::fs::write(desk.path(name), bytes).unwrap();
     }
+    let both = "must be a file that is no input as well";
+    desk.refuses("RUN0 in t.fits --out t.fits --force", &["--out is \"t.fits\"", both]);
+    assert!(std::fs::read(desk.path("t.fits")).unwrap() == bytes);
     for (name, reason) in [
         ("name.fits", "has no column `path`, but id, file, index"),
         ("no.parquet", "cannot be read"),
         ("no.vot", "has no VOTable's TABLE"),
         ("no.xml", "has no VOTable's TABLE"),
         ("path.vot", "has no column `path`, but objid, flux"),
-        ("href.vot", "has its data in another file"),
-        ("deep.vot", "has its data in FITS format"),
+        ("href.vot", "its data are in another file"),
+        ("deep.vot", "in FITS format"),
     ] {
         desk.refuses(&format!("RUN0 {name} --out t.csv"), &[name, reason]);
         assert!(!desk.path("t.csv").exists());

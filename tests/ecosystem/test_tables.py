@@ -241,3 +241,14 @@ def test_columns_are_found_by_ucd(desk, galaxy_gpu, trained_run):
     galaxy_gpu("classify", trained_run, "u.vot", "--out", "u.csv", "--force", cwd=desk)
     assert [row[:4] for row in carried(desk, "u.csv")] == [
         ["7", "00.png", "10.5", "-1.5"], ["", "01.png", "", "2.25"], [str(2**40), "04.png", "359.25", "3.0"]]
+
+
+def test_fits_with_unsigned_numbers_and_ucds(desk, galaxy_gpu, trained_run):
+    table = Table({"source": np.array([7, 2**63 + 5, 0], dtype="u8"), "alpha": np.array([1, 2, 3], dtype="u2"),
+                   "PATH": ["00.png", "01.png", "04.png"]})
+    hdu = fits.table_to_hdu(table)
+    hdu.header["TUCD1"], hdu.header["TUCD2"] = UCDS["id"], UCDS["ra"]
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(desk / "unsigned.fits")
+    galaxy_gpu("classify", trained_run, "unsigned.fits", "--out", "unsigned.csv", "--force", cwd=desk)
+    assert [row[:3] for row in carried(desk, "unsigned.csv")] == [
+        ["7", "00.png", "1.0"], [str(2**63 + 5), "01.png", "2.0"], ["0", "04.png", "3.0"]]

@@ -4,10 +4,10 @@
 //! FITS knows printable ASCII only. A text with other characters, or one that would look as if it had some, has them as `%` and
 //! two hexadecimal digits for each byte of UTF-8, as in addresses of the web.
 
-use super::fields::{Type, Value, fields, values};
+use super::fields::{Field, Type, Value, fields, values};
 use super::{Fact, Sink};
 use crate::catalogue::{Columns, Row};
-use fitskit::{Header, HeaderValue};
+use fitskit::{Header, HeaderValue, Keyword};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -105,60 +105,72 @@ impl<W: Write> Fits<W> {
         if fields.len() > 999 {
             return Err(io::Error::other("FITS knows no more than 999 columns; write Parquet"));
         }
-        let mut first = Header::new();
-        put(&mut first, "SIMPLE", HeaderValue::Logical(true), "FITS Standard 4.0");
-        put(&mut first, "BITPIX", HeaderValue::Integer(8), "");
-        put(&mut first, "NAXIS", HeaderValue::Integer(0), "the table is in the extension");
-        put(&mut first, "EXTEND", HeaderValue::Logical(true), "");
-        first.write_to(&mut out).map_err(io::Error::other)?;
-
         let width = |(column, kind): (usize, Type)| match kind {
             Type::Text => extent.widths.get(column).copied().unwrap_or(1),
             Type::Whole | Type::Double => 8,
             Type::Single => 4,
         };
         let widths: Vec<usize> = fields.iter().map(|field| field.kind).enumerate().map(width).collect();
-        let mut header = Header::new();
-        put(&mut header, "XTENSION", text("BINTABLE"), "binary table");
-        let sizes = [
-            ("BITPIX", 8, ""),
-            ("NAXIS", 2, ""),
-            ("NAXIS1", widths.iter().sum::<usize>() as i64, "bytes of a row"),
-            ("NAXIS2", extent.rows as i64, "rows"),
-            ("PCOUNT", 0, ""),
-            ("GCOUNT", 1, ""),
-            ("TFIELDS", fields.len() as i64, "columns"),
-        ];
-        for (name, number, about) in sizes {
-            put(&mut header, name, HeaderValue::Integer(number), about);
+        for header in [first_header(), table_header(&fields, &widths, facts, extent.rows)] {
+            header.write_to(&mut out).map_err(io::Error::other)?;
         }
-        put(&mut header, "EXTNAME", text("CLASSIFICATION"), "");
-        for (number, (field, width)) in fields.iter().zip(&widths).enumerate() {
-            let form = match field.kind {
-                Type::Text => format!("{width}A"),
-                Type::Whole => "K".into(),
-                Type::Double => "D".into(),
-                Type::Single => "E".into(),
-            };
-            let number = number + 1;
-            put(&mut header, &format!("TTYPE{number}"), text(&field.name), "");
-            put(&mut header, &format!("TFORM{number}"), text(&form), "");
-            if field.kind == Type::Whole {
-                put(&mut header, &format!("TNULL{number}"), HeaderValue::Integer(NO_INDEX), "none");
-            }
-            for (name, value) in [("TUNIT", field.unit), ("TUCD", field.ucd), ("TCOMM", &field.about)] {
-                if !value.is_empty() {
-                    put(&mut header, &format!("{name}{number}"), text(value), "");
-                }
-            }
-        }
-        put(&mut header, "LONGSTRN", text("OGIP 1.0"), "long texts go on in CONTINUE cards");
-        for fact in facts {
-            put(&mut header, fact.keyword, text(&fact.value), fact.about);
-        }
-        header.write_to(&mut out).map_err(io::Error::other)?;
         Ok(Self { out, columns: columns.clone(), widths, left: extent.rows, written: 0 })
     }
+}
+
+/// The header of a file whose first data are in the extension.
+fn first_header() -> Header {
+    let mut header = Header::new();
+    put(&mut header, "SIMPLE", HeaderValue::Logical(true), "FITS Standard 4.0");
+    put(&mut header, "BITPIX", HeaderValue::Integer(8), "");
+    put(&mut header, "NAXIS", HeaderValue::Integer(0), "the table is in the extension");
+    put(&mut header, "EXTEND", HeaderValue::Logical(true), "");
+    header
+}
+
+/// The header of the table.
+fn table_header(fields: &[Field], widths: &[usize], facts: &[Fact], rows: u64) -> Header {
+    let mut header = Header::new();
+    put(&mut header, "XTENSION", text("BINTABLE"), "binary table");
+    let sizes = [
+        ("BITPIX", 8, ""),
+        ("NAXIS", 2, ""),
+        ("NAXIS1", widths.iter().sum::<usize>() as i64, "bytes of a row"),
+        ("NAXIS2", rows as i64, "rows"),
+        ("PCOUNT", 0, ""),
+        ("GCOUNT", 1, ""),
+        ("TFIELDS", fields.len() as i64, "columns"),
+    ];
+    for (name, number, about) in sizes {
+        put(&mut header, name, HeaderValue::Integer(number), about);
+    }
+    put(&mut header, "EXTNAME", text("CLASSIFICATION"), "");
+    for (number, (field, width)) in fields.iter().zip(widths).enumerate() {
+        let form = match field.kind {
+            Type::Text => format!("{width}A"),
+            Type::Whole => "K".into(),
+            Type::Double => "D".into(),
+            Type::Single => "E".into(),
+        };
+        let number = number + 1;
+        put(&mut header, &format!("TTYPE{number}"), text(&field.name), "");
+        put(&mut header, &format!("TFORM{number}"), text(&form), "");
+        if field.kind == Type::Whole {
+            put(&mut header, &format!("TNULL{number}"), HeaderValue::Integer(NO_INDEX), "none");
+        }
+        for (name, value) in [("TUNIT", field.unit), ("TUCD", field.ucd), ("TCOMM", &field.about)] {
+            if !value.is_empty() {
+                put(&mut header, &format!("{name}{number}"), text(value), "");
+            }
+        }
+    }
+    let note = "Text that is not printable ASCII is written as %XX, bytes of UTF-8.";
+    header.push(Keyword::commentary("COMMENT", note));
+    put(&mut header, "LONGSTRN", text("OGIP 1.0"), "long texts go on in CONTINUE cards");
+    for fact in facts {
+        put(&mut header, fact.keyword, text(&fact.value), fact.about);
+    }
+    header
 }
 
 /// Adds a card; its comment gives way where there is no room.

@@ -24,12 +24,10 @@ fn header(file: &mut impl Read) -> Result<Option<Header>, String> {
         if count == 0 && start == 0 {
             return Ok(None);
         }
-        let block = &text[start..];
-        // names and values are cut at fixed places
-        if count < BLOCK
-            || !block.is_ascii()
-            || start == 0 && !block.starts_with(b"SIMPLE") && !block.starts_with(b"XTENSION")
-        {
+        let block = &mut text[start..];
+        // what is no ASCII stands in comments; the reader cuts cards at fixed bytes
+        block.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
+        if count < BLOCK || start == 0 && !block.starts_with(b"SIMPLE") && !block.starts_with(b"XTENSION") {
             return Err("a header is damaged, or it is no FITS file".into());
         }
         if block.chunks(80).any(|card| card.trim_ascii_end() == b"END") {

@@ -65,7 +65,51 @@ fn attributes(element: &BytesStart) -> Result<HashMap<String, String>, String> {
     Ok(found)
 }
 
+/// What stands before the data, as it goes by.
+struct Head {
+    fields: Vec<Field>,
+    in_field: bool,
+    /// The data are BINARY2.
+    flags: bool,
+    /// The data are a FITS file.
+    is_fits: bool,
+}
+
+impl Head {
+    /// Meets an element; the data where they begin.
+    fn meet(&mut self, element: &BytesStart) -> Result<Option<Data>, String> {
+        match element.local_name().as_ref() {
+            "TABLE" => (self.fields, self.is_fits) = (Vec::new(), false),
+            "FIELD" if self.fields.len() == MOST_FIELDS => return Err("it has too many columns".into()),
+            "FIELD" => {
+                self.fields.push(Field::new(&attributes(element)?)?);
+                self.in_field = true;
+            }
+            "VALUES" if self.in_field => {
+                let null = attributes(element)?.remove("null").filter(|null| !null.is_empty());
+                if let Some(field) = self.fields.last_mut() {
+                    field.null = null;
+                }
+            }
+            "BINARY" | "BINARY2" => self.flags = element.local_name().as_ref() == "BINARY2",
+            "FITS" => self.is_fits = true,
+            "TABLEDATA" => return Ok(Some(Data::Text)),
+            "STREAM" => {
+                let about = attributes(element)?;
+                if self.is_fits || about.contains_key("href") || about.get("encoding").is_none_or(|way| way != "base64")
+                {
+                    return Err("its data are in another file, in FITS format, or not in base64".into());
+                }
+                return Ok(Some(Data::Binary { flags: self.flags, bytes: Base64::default() }));
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+}
+
 impl VoTable {
+    /// Opens the first table that has the columns.
     pub fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, String> {
         let failed = |problem: String| format!("cannot be read ({problem})");
         let file = File::open(path).map_err(|error| failed(error.to_string()))?;
@@ -73,72 +117,43 @@ impl VoTable {
         let mut reader = Reader::from_reader(BufReader::new(file));
         reader.config_mut().expand_empty_elements = true;
         let mut xml = Xml { reader, ration, buffer: Vec::new() };
-        let mut missing = "has no VOTable's TABLE".to_owned();
-        let mut fields: Vec<Field> = Vec::new();
-        let (mut flags, mut in_field) = (false, false);
+        let mut head = Head { fields: Vec::new(), in_field: false, flags: false, is_fits: false };
+        let mut missing = "has no VOTable's TABLE with data".to_owned();
         loop {
-            let event = xml.next().map_err(failed)?;
-            let element = match event {
+            let data = match xml.next().map_err(failed)? {
                 Event::Eof => return Err(missing),
-                Event::Start(element) => element,
+                Event::Start(element) => head.meet(&element).map_err(failed)?,
                 Event::End(end) => {
-                    in_field &= end.local_name().as_ref() != "FIELD";
-                    continue;
+                    head.in_field &= end.local_name().as_ref() != "FIELD";
+                    None
                 }
-                _ => continue,
+                _ => None,
             };
-            let about = || attributes(&element).map_err(failed);
-            let data = match element.local_name().as_ref() {
-                "TABLE" => {
-                    fields.clear();
-                    continue;
-                }
-                "FIELD" if fields.len() == MOST_FIELDS => return Err(failed("it has too many columns".into())),
-                "FIELD" => {
-                    fields.push(Field::new(&about()?).map_err(failed)?);
-                    in_field = true;
-                    continue;
-                }
-                "VALUES" if in_field => {
-                    if let Some(field) = fields.last_mut() {
-                        field.null = about()?.remove("null").filter(|null| !null.is_empty());
-                    }
-                    continue;
-                }
-                "BINARY" | "BINARY2" => {
-                    flags = element.local_name().as_ref() == "BINARY2";
-                    continue;
-                }
-                "FITS" => {
-                    missing = "has its data in FITS format".into();
-                    continue;
-                }
-                "TABLEDATA" => Data::Text,
-                "STREAM" if missing.contains("FITS") => continue,
-                "STREAM" => {
-                    let about = about()?;
-                    if about.contains_key("href") || about.get("encoding").map(String::as_str) != Some("base64") {
-                        return Err("has its data in another file, or not as base64".into());
-                    }
-                    Data::Binary { flags, bytes: Base64::default() }
-                }
-                _ => continue,
-            };
-            let described: Vec<_> = fields.iter().map(Field::described).collect();
+            let Some(data) = data else { continue };
+            let described: Vec<_> = head.fields.iter().map(Field::described).collect();
             match find(&described, wanted) {
                 Err(problem) => missing = problem,
-                Ok(found) => {
-                    let mut places = vec![Vec::new(); fields.len()];
-                    for (place, (found, wanted)) in found.iter().zip(wanted).enumerate() {
-                        if let Some(found) = *found {
-                            fields[found].check(&wanted.name)?;
-                            places[found].push(place);
-                        }
-                    }
-                    return Ok(Self { xml, data, fields, places, wanted: wanted.len(), row: 0 });
-                }
+                Ok(found) => return Self::of(xml, data, head.fields, &found, wanted),
             }
         }
+    }
+
+    /// The table whose data begin here, with the columns that were found.
+    fn of(
+        xml: Xml,
+        data: Data,
+        fields: Vec<Field>,
+        found: &[Option<usize>],
+        wanted: &[Wanted],
+    ) -> Result<Self, String> {
+        let mut places = vec![Vec::new(); fields.len()];
+        for (place, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+            if let Some(found) = *found {
+                fields[found].check(&wanted.name)?;
+                places[found].push(place);
+            }
+        }
+        Ok(Self { xml, data, fields, places, wanted: wanted.len(), row: 0 })
     }
 
     fn text_row(&mut self) -> Result<Option<Vec<Cell>>, String> {
