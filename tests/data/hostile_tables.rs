@@ -1,4 +1,4 @@
-//! Damaged tables of each format, made from sound ones with fixed seeds: each is read or refused in one sentence, and ends.
+//! Damaged tables of each format but CSV, which takes nearly anything, made from sound ones with fixed seeds: each is read or refused in one sentence, and ends.
 
 use std::fs;
 use std::path::Path;
@@ -15,9 +15,7 @@ const MOST: usize = 10_000;
 
 fn read(path: &Path) -> galaxy_gpu::Result<()> {
     let kind = Kind::of(path).unwrap();
-    // CSV has the class as it is written
-    let needed = |name: &str| name == "path" || name == "p_a_b" && kind != Kind::Csv;
-    let wanted = |name: &str| Wanted { name: name.into(), ucd: None, needed: needed(name) };
+    let wanted = |name: &str| Wanted { name: name.into(), ucd: None, needed: ["path", "p_a_b"].contains(&name) };
     let wanted = ["path", "id", "index", "ra", "dec", "p_a_b", "status"].map(wanted);
     holds_table(path);
     TableReader::open(path, kind, &wanted)?
@@ -50,7 +48,7 @@ fn write(path: &Path) {
 #[test]
 fn tables_as_this_program_writes_them() {
     let scratch = Scratch::new();
-    for name in ["own.parquet", "own.fits", "own.vot", "own.csv"] {
+    for name in ["own.parquet", "own.fits", "own.vot"] {
         let path = scratch.path(name);
         write(&path);
         survive(&path, 300, read);
