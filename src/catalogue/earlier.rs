@@ -1,7 +1,7 @@
 //! Rows of an earlier job, matched with the items of this one as both go by.
 
 use super::Row;
-use super::format::Lines;
+use super::formats::Lines;
 use crate::data::About;
 use std::collections::VecDeque;
 use std::fs::File;

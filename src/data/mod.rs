@@ -16,6 +16,7 @@ pub mod simulate;
 pub mod sky;
 pub mod source;
 pub mod split;
+pub mod tables;
 
 use std::path::{Path, PathBuf};
 

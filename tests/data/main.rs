@@ -9,6 +9,7 @@ mod hdf5_chunks;
 mod hdf5_layout;
 mod hostile;
 mod hostile_keras;
+mod hostile_tables;
 mod inspect;
 mod split;
 

@@ -1,7 +1,7 @@
 //! Things to classify, one after the other: pictures, folders of them, globs, HDF5 files and catalogues.
 //!
 //! Nothing is listed before its turn, so that ten million items take no more memory than ten: of a folder the names in it and
-//! in the folders above are held, of a catalogue one row (at most 1 MiB), of an HDF5 file what [`Dataset::load`] holds: its
+//! in the folders above are held, of a catalogue a few rows ([`tables`](super::tables)), of an HDF5 file what [`Dataset::load`] holds: its
 //! pixels are in the mapped cache file, its labels and positions take 20 bytes an image. What cannot be read is an item too,
 //! with the reason. This file knows nothing of networks.
 
@@ -16,7 +16,7 @@ use walkdir::{DirEntry, FilterEntry, WalkDir};
 
 use self::catalogue::Catalogue;
 pub use self::item::{About, FitsReading, Item, Origin, Seen};
-use super::{Dataset, LoadOptions, fits};
+use super::{Dataset, LoadOptions, fits, tables};
 use crate::{Error, Result};
 
 /// What a path is, by its ending.
@@ -25,6 +25,7 @@ enum Kind {
     Picture,
     Catalogue,
     Hdf5,
+    Fits,
     Other,
 }
 
@@ -32,11 +33,27 @@ fn kind(path: &Path) -> Kind {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.as_deref() {
         Some("png" | "jpg" | "jpeg") => Kind::Picture,
-        Some("csv") => Kind::Catalogue,
         Some("h5" | "hdf5" | "hdf") => Kind::Hdf5,
-        _ if fits::is_named(path) => Kind::Picture,
+        // it may as well be a table: what it holds decides, where it is opened
+        _ if fits::is_named(path) => Kind::Fits,
+        _ if tables::Kind::of(path).is_some() => Kind::Catalogue,
         _ => Kind::Other,
     }
+}
+
+/// Whether a file is a table of items; a FITS file is one where its first data are a table.
+fn is_catalogue(path: &Path) -> bool {
+    match kind(path) {
+        Kind::Catalogue => true,
+        Kind::Fits => tables::holds_table(path),
+        _ => false,
+    }
+}
+
+/// Whether a file found in a folder is an item by itself.
+fn is_picture(path: &Path) -> bool {
+    // of images in three files, that of g stands for all
+    matches!(kind(path), Kind::Picture | Kind::Fits) && !fits::is_later(path)
 }
 
 /// Whether an input stands for the paths that match it.
@@ -79,9 +96,7 @@ impl Open {
             Self::Catalogue(catalogue) => catalogue.next().map_or(Next::End, Next::Item),
             Self::Walk(walk) => match walk.next() {
                 None => Next::End,
-                Some(Ok(entry)) if entry.file_type().is_dir() || kind(entry.path()) != Kind::Picture => Next::Nothing,
-                // its g file stands for it
-                Some(Ok(entry)) if fits::is_later(entry.path()) => Next::Nothing,
+                Some(Ok(entry)) if entry.file_type().is_dir() || !is_picture(entry.path()) => Next::Nothing,
                 Some(Ok(entry)) => Next::Item(Item::picture(entry.into_path())),
                 Some(Err(error)) => {
                     let path = error.path().unwrap_or(Path::new("")).to_owned();
@@ -160,12 +175,12 @@ impl Items {
                     Self { counting: true, ..Self::new(std::slice::from_ref(input), LoadOptions::default()) };
                 if let (None, false) = (items.next(), items.saw_hdf5()) {
                     let problem = "has nothing to classify";
-                    let remedy = "name PNG, JPEG or FITS pictures, folders of them, HDF5 files or CSV catalogues";
+                    let remedy = "name PNG, JPEG or FITS pictures, folders of them, HDF5 files or catalogues";
                     return Err(Error::file(input, problem, remedy));
                 }
             } else if !input.exists() {
                 return Err(Error::file(input, "there is no such file or folder", "check the spelling of the path"));
-            } else if kind(input) == Kind::Catalogue {
+            } else if is_catalogue(input) {
                 Catalogue::open(input)?;
             }
         }
@@ -220,11 +235,13 @@ impl Items {
             return Open::walk(input);
         }
         match kind(input) {
-            Kind::Picture | Kind::Other => Open::One(Some(Item::picture(input.to_owned()))),
-            Kind::Catalogue => match Catalogue::open(input) {
+            _ if is_catalogue(input) => match Catalogue::open(input) {
                 Ok(catalogue) => Open::Catalogue(Box::new(catalogue)),
                 Err(error) => self.unopened(input, &error),
             },
+            Kind::Picture | Kind::Other | Kind::Fits | Kind::Catalogue => {
+                Open::One(Some(Item::picture(input.to_owned())))
+            }
             Kind::Hdf5 if self.counting => {
                 self.notes.push("an HDF5 file".into());
                 Open::One(None)
