@@ -2,12 +2,14 @@
 //! four maps it is made of.
 
 mod common;
+#[path = "common/npz.rs"]
+mod npz;
 
 use galaxy_gpu::engine::validate::{Values, prepared_engine, run_twin};
 use galaxy_gpu::engine::{Engine, read_floats};
 use galaxy_gpu::kernels::{Case, Contract, Precision, StepParams, augment};
 use galaxy_gpu::plan::Program;
-use npyz::npz::NpzArchive;
+use npz::Npz;
 
 /// Keras's answer may be off by this much of 255: positions are rounded differently by about 1e-5 places, and
 /// neighbours in the images of noise are up to 255 apart.
@@ -35,10 +37,7 @@ fn fixture(name: &str) -> String {
 
 /// An array of the fixture and its sizes.
 fn array(name: &str) -> (Vec<f32>, Vec<usize>) {
-    let mut archive = NpzArchive::open(fixture("augmentation.npz")).expect("the fixture opens");
-    let array = archive.by_name(name).expect("an npy file").unwrap_or_else(|| panic!("{name} is there"));
-    let sizes = array.shape().iter().map(|&size| size as usize).collect();
-    (array.into_vec().expect("floats"), sizes)
+    Npz::fixture("augmentation.npz").array(name)
 }
 
 /// All cases with bilinear interpolation.

@@ -5,13 +5,15 @@
 //! agree on them to 2e-6 of each parameter's largest, and other orders of summation to 1.2e-5; hence 1e-4.
 
 mod common;
+#[path = "common/npz.rs"]
+mod npz;
 #[path = "common/rig.rs"]
 mod rig;
 
 use galaxy_gpu::engine::Engine;
 use galaxy_gpu::kernels::{Access, StepParams};
 use galaxy_gpu::plan::{Place, Program};
-use npyz::npz::NpzArchive;
+use npz::Npz;
 use rig::{Rig, adam, model, read, share_of_largest};
 
 const LAYERS: &[&str] = &[
@@ -44,18 +46,15 @@ const CLASSES: usize = 10;
 const PARAMETERS: usize = 14;
 
 /// The arrays of the fixture.
-struct Fixture(std::cell::RefCell<NpzArchive<std::io::BufReader<std::fs::File>>>);
+struct Fixture(std::cell::RefCell<Npz>);
 
 impl Fixture {
     fn open() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keras/tiny2_fixture.npz");
-        Self(NpzArchive::open(path).unwrap().into())
+        Self(Npz::fixture("tiny2_fixture.npz").into())
     }
 
     fn array<T: npyz::Deserialize>(&self, name: &str) -> Vec<T> {
-        let mut archive = self.0.borrow_mut();
-        let array = archive.by_name(name).unwrap().unwrap_or_else(|| panic!("the fixture has no {name}"));
-        array.into_vec().unwrap()
+        self.0.borrow_mut().array(name).0
     }
 
     fn floats(&self, name: &str) -> Vec<f32> {

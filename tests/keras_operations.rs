@@ -1,15 +1,15 @@
 //! Adam and the loss against Keras's own numbers for a small network.
 
+#[path = "common/npz.rs"]
+mod npz;
+
 use galaxy_gpu::engine::validate::{Values, run_twin};
 use galaxy_gpu::kernels::{Case, Precision, StepParams, adam, reduce, softmax_cross_entropy};
-use npyz::npz::NpzArchive;
+use npz::Npz;
 
 /// An array of the fixture.
 fn array<T: npyz::Deserialize>(name: &str) -> Vec<T> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keras/tiny2_fixture.npz");
-    let mut archive = NpzArchive::open(path).expect("the fixture opens");
-    let array = archive.by_name(name).expect("an npy file").unwrap_or_else(|| panic!("{name} is there"));
-    array.into_vec().expect("elements of this type")
+    Npz::fixture("tiny2_fixture.npz").array(name).0
 }
 
 fn floats(values: &Values) -> &[f32] {

@@ -20,6 +20,7 @@ mod plan;
 mod predict;
 mod progress;
 mod resume;
+mod shell;
 mod train;
 pub mod voice;
 
@@ -33,7 +34,12 @@ use voice::{print_json, print_note, print_text};
 /// Train galaxy classifiers on any vendor's GPU.
 #[derive(Parser)]
 #[command(name = "galaxy-gpu", version, about, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 success, 1 the machine or a check failed, 2 the input is at fault.")]
+#[command(after_help = "Examples:
+  galaxy-gpu train
+  galaxy-gpu predict runs/1 galaxy.png
+  galaxy-gpu train --help
+
+Exit codes: 0 success, 1 the machine or a check failed, 2 the input is at fault, 130 ended at once by a second Ctrl-C.")]
 struct Cli {
     /// Print nothing but errors, and what --json asks for
     #[arg(short, long, global = true)]
@@ -70,6 +76,10 @@ enum Command {
     Devices(devices::Args),
     /// Check adapters, drivers, libhdf5, folders and disks, and say what to do
     Doctor(doctor::Args),
+    /// Print a shell's completions
+    Completions(shell::CompletionsArgs),
+    /// Write manual pages
+    Man(shell::ManArgs),
     /// Read an HDF5 file for the process that has started this one
     #[command(name = hdf5::COMMAND, hide = true)]
     ReadHdf5 {
@@ -103,6 +113,56 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Plan(args) => plan::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
         Command::ReadHdf5 { request, file } => Ok(hdf5::serve(request, &file)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All commands with their names, as `["data", "show"]`.
+    fn commands(command: &clap::Command, names: &[String]) -> Vec<(Vec<String>, clap::Command)> {
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help");
+        let below = below.flat_map(|below| commands(below, &[names, &[below.get_name().to_owned()]].concat()));
+        std::iter::once((names.to_vec(), command.clone())).chain(below.collect::<Vec<_>>()).collect()
+    }
+
+    /// The words of a command line, up to what only a shell understands.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut quote) = (vec![String::new()], None);
+        for letter in line.split(" > ").next().unwrap_or(line).split(" && ").next().unwrap_or(line).chars() {
+            match (letter, quote) {
+                ('\'' | '"', None) => quote = Some(letter),
+                (letter, Some(open)) if letter == open => quote = None,
+                (' ', None) => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(letter),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_parse() {
+        let mut program = Cli::command();
+        program.build();
+        program.clone().debug_assert();
+        for (names, command) in commands(&program, &[]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  galaxy-gpu ")).collect();
+            let about_it = examples.iter().any(|example| words(example).starts_with(&names[..]));
+            assert!(about_it || command.has_subcommands(), "{names:?} has no example in its help");
+            for example in examples {
+                let line = std::iter::once("galaxy-gpu".to_owned()).chain(words(example));
+                // asking for help is an error to clap, and a good example
+                match Cli::command().try_get_matches_from(line) {
+                    Err(error) if error.use_stderr() => panic!("{names:?}: {example}: {error}"),
+                    _ => {}
+                }
+            }
+        }
     }
 }

@@ -46,7 +46,7 @@ pub enum Json {
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
   galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
   galaxy-gpu train --resume runs/decals
-  galaxy-gpu train --json events | jq -r 'select(.event == \"epoch\") | .val_accuracy'
+  galaxy-gpu train --json events --quiet > events.jsonl
 
 Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
 cut off goes on with --resume and ends as if nothing had happened, to the bit.")]

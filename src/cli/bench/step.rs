@@ -33,7 +33,9 @@ fn ceiling(precision: Precision, profile: &Profile) -> &'static Ceiling {
   galaxy-gpu bench step
   galaxy-gpu bench step --size 64 --augment --kernels
   galaxy-gpu bench step --batch 256 --infer --json
-  galaxy-gpu bench step --size 64 --steps 20 --trace step.json    (open it in ui.perfetto.dev)")]
+  galaxy-gpu bench step --size 64 --steps 20 --trace step.json
+
+A trace opens in ui.perfetto.dev.")]
 pub struct Args {
     /// Network: conv3, conv4, or a TOML file
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
