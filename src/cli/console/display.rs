@@ -2,12 +2,13 @@
 //!
 //! It knows numbers as they come; it knows no files.
 
+use super::board::Board;
 use super::events::{self, Event, Events};
 use crate::cli::memory::DeviceMemory;
 use crate::cli::progress::{Bar, Pace, Sight, Work, print_epoch};
 use crate::cli::voice::print_json;
 use crate::train::history::{EpochRecord, History};
-use crate::train::{Progress, StepRecord};
+use crate::train::{Assessment, Outcome, Progress, StepRecord};
 use std::time::Instant;
 
 /// Who is to see it.
@@ -36,6 +37,9 @@ pub(super) struct Display {
     step: Option<StepRecord>,
     /// The first step's size, and whether another one followed.
     learning_rate: (Option<f32>, bool),
+    /// The factor on the loss at the end of the newest epoch, in mixed precision.
+    loss_scale: Option<f32>,
+    board: Option<Board>,
 }
 
 impl Display {
@@ -53,6 +57,8 @@ impl Display {
             newest: None,
             step: None,
             learning_rate: (None, false),
+            loss_scale: None,
+            board: None,
         }
     }
 
@@ -67,6 +73,16 @@ impl Display {
         self.events.listen();
     }
 
+    /// From now on this is told as well.
+    pub(super) fn set_board(&mut self, board: Board) {
+        self.board = Some(board);
+    }
+
+    /// The factor on the loss at the end of an epoch, in mixed precision.
+    pub(super) fn loss_scale(&mut self, factor: Option<f32>) {
+        self.loss_scale = factor;
+    }
+
     /// Something else has happened.
     pub(super) fn say(&self, event: &Event) {
         self.events.say(event);
@@ -77,6 +93,9 @@ impl Display {
         let (first, varies) = &mut self.learning_rate;
         *varies |= *first.get_or_insert(step.learning_rate) != step.learning_rate;
         self.step = Some(*step);
+        if let Some(board) = &mut self.board {
+            board.step(step, self.pace.rate());
+        }
     }
 
     /// Some steps have ended.
@@ -100,13 +119,26 @@ impl Display {
             print_epoch(record, self.work.epochs, varying);
         }
         let (steps, learning_rate) = (self.steps(), self.step.map(|step| step.learning_rate));
-        let images_per_second = self.pace.rate();
-        self.say(&Event::Epoch(events::Epoch { record, steps, learning_rate, images_per_second, best }));
+        let (images_per_second, loss_scale) = (self.pace.rate(), self.loss_scale);
+        if let Some(board) = &mut self.board {
+            let rate = images_per_second.map(|rate| rate as f32);
+            let more = [
+                ("epoch/learning_rate", learning_rate),
+                ("epoch/images_per_second", rate),
+                ("epoch/loss_scale", loss_scale),
+            ];
+            board.epoch(record, steps, &more);
+        }
+        self.say(&Event::Epoch(events::Epoch { record, steps, learning_rate, loss_scale, images_per_second, best }));
     }
 
     /// Training went back.
     pub(super) fn undo(&mut self, history: &History) {
-        self.say(&Event::Undo { epochs: history.epochs.len() as u32 });
+        let epochs = history.epochs.len() as u32;
+        self.say(&Event::Undo { epochs });
+        if let Some(board) = &mut self.board {
+            board.undo(epochs);
+        }
     }
 
     /// Tells a program how it went.
@@ -124,6 +156,13 @@ impl Display {
     pub(super) fn finish(&self) -> Option<crate::cli::memory::Found> {
         self.bar.finish();
         self.memory.found()
+    }
+
+    /// Writes down how it went, where TensorBoard is to show it.
+    pub(super) fn conclude(&mut self, outcome: &Outcome, classes: &[String], measured: Option<&Assessment>) {
+        if let Some(board) = &mut self.board {
+            board.end(outcome.steps, classes, measured, outcome.failure.is_some());
+        }
     }
 
     fn now(&self) -> f64 {
