@@ -194,7 +194,7 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
     remove_unfinished(folder);
     for below in ["checkpoint", "weights", "tensorboard"].map(|name| folder.join(name)) {
         remove_unfinished(&below);
-        if !below.exists() {
+        if !below.is_dir() {
             continue;
         }
         for entry in std::fs::read_dir(&below).map_err(|e| failed(&below, e))? {

@@ -11,6 +11,7 @@ use crate::report::tensorboard::{At, EventWriter, GraphNode, Hyperparameter};
 use crate::report::{self, Tile};
 use crate::train::history::EpochRecord;
 use crate::train::{Assessment, StepRecord};
+use image::RgbImage;
 use serde_json::Value;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -65,10 +66,10 @@ impl Board {
             writer.graph(at, &graph(subject.network))?;
             writer.text(at, "model", &model(subject.network))?;
             writer.text(at, "settings", &settings(subject.options))?;
-            writer.hyperparameters(at, &hyperparameters(subject.options))?;
-            let samples = picture(|path| samples(subject.dataset, &subject.split.train, path))?;
-            writer.picture(at, "galaxies", &samples)
+            writer.hyperparameters(at, &hyperparameters(subject.options))
         });
+        let samples = picture(|path| samples(subject.dataset, &subject.split.train, path));
+        board.picture(step, "galaxies", samples);
         board
     }
 
@@ -77,6 +78,14 @@ impl Board {
         if let Err(error) = write(writer, now(step)) {
             told(error);
             self.writer = None;
+        }
+    }
+
+    /// Shows a picture, or says why there is none.
+    fn picture(&mut self, step: u32, tag: &str, picture: Result<RgbImage>) {
+        match picture {
+            Ok(picture) => self.write(step, |writer, at| writer.picture(at, tag, &picture)),
+            Err(error) => print_note(format!("TensorBoard does not show {tag}: {error}")),
         }
     }
 
@@ -125,23 +134,18 @@ impl Board {
 
     /// It is over after so many steps: with the test side measured, stopped, or failed.
     pub(super) fn end(&mut self, steps: u32, classes: &[String], measured: Option<&Assessment>, failed: bool) {
-        let folder = self.folder.clone();
-        self.write(steps, |writer, at| {
-            if let Some(found) = measured {
-                let matrix =
-                    picture(|path| report::confusion_matrix(classes, &found.evaluation.confusion, path)).map_err(told);
-                if let Ok(matrix) = matrix {
-                    writer.picture(at, "confusion_matrix", &matrix)?;
+        if let Some(found) = measured {
+            let accuracy = [("test/accuracy", found.evaluation.accuracy as f32)];
+            self.write(steps, |writer, at| writer.scalars(at, &accuracy));
+            let matrix = |path: &Path| report::confusion_matrix(classes, &found.evaluation.confusion, path);
+            self.picture(steps, "confusion_matrix", picture(matrix));
+            for name in PICTURES {
+                if let Ok(picture) = image::open(self.folder.join(format!("{name}.png"))) {
+                    self.picture(steps, name, Ok(picture.to_rgb8()));
                 }
-                for name in PICTURES {
-                    if let Ok(picture) = image::open(folder.join(format!("{name}.png"))) {
-                        writer.picture(at, name, &picture.to_rgb8())?;
-                    }
-                }
-                writer.scalars(at, &[("test/accuracy", found.evaluation.accuracy as f32)])?;
             }
-            writer.end(at, !failed)
-        });
+        }
+        self.write(steps, |writer, at| writer.end(at, !failed));
     }
 }
 
@@ -165,7 +169,7 @@ fn open(folder: &Path, step: u32) -> Result<EventWriter<File>> {
 }
 
 /// A picture that is drawn into a file.
-fn picture(draw: impl FnOnce(&Path) -> Result<()>) -> Result<image::RgbImage> {
+fn picture(draw: impl FnOnce(&Path) -> Result<()>) -> Result<RgbImage> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::data("a picture", error, "see to it that the folder of temporary files has space left")
     };
@@ -235,7 +239,11 @@ fn settings(options: &Value) -> String {
 }
 
 fn hyperparameters(options: &Value) -> Vec<(String, Hyperparameter)> {
-    let given = options.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let given = options
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null() && *value != &Value::Array(Vec::new()));
     let settings = given.map(|(name, value)| {
         let setting = match value {
             Value::Bool(on) => Hyperparameter::Switch(*on),

@@ -33,6 +33,8 @@ pub(super) struct Display {
     work: Work,
     batch: usize,
     memory: DeviceMemory,
+    /// Bytes of the plan's buffers, where nothing counts what is in use.
+    planned: Option<u64>,
     newest: Option<Progress>,
     step: Option<StepRecord>,
     /// The first step's size, and whether another one followed.
@@ -54,6 +56,7 @@ impl Display {
             work,
             batch,
             memory,
+            planned: None,
             newest: None,
             step: None,
             learning_rate: (None, false),
@@ -69,6 +72,7 @@ impl Display {
 
     /// Tells a program that it begins. Notes, also those before, are events from now on.
     pub(super) fn start(&mut self, start: events::Start) {
+        self.planned = Some(start.bytes);
         self.events.say(&Event::Start(start));
         self.events.listen();
     }
@@ -180,7 +184,8 @@ impl Display {
 
     fn show(&mut self, validated: Option<f64>) {
         let Some(Progress { epoch, images, of, loss, accuracy }) = self.newest else { return };
-        let (rate, left, memory) = (self.pace.rate(), self.pace.left(self.now()), self.memory.in_use());
+        let (rate, left) = (self.pace.rate(), self.pace.left(self.now()));
+        let memory = self.memory.in_use().or(self.planned);
         // at the beginning of a later epoch, what the one before measured stays in sight until there is something new
         let is_new = images > 0 || self.step.is_none();
         if is_new && !self.bar.is_hidden() {

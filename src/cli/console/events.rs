@@ -86,7 +86,7 @@ pub(super) struct Progress {
     pub images_per_second: Option<f64>,
     /// Until the end, validations counted.
     pub seconds_left: Option<f64>,
-    /// Bytes in use.
+    /// Bytes in use; those of the plan where the device does not say.
     pub device_memory: Option<u64>,
 }
 
