@@ -14,8 +14,8 @@ struct StepParams {
     slot: u32,           // place in the metrics ring
     before: u32,         // images of the optimizer step in the micro-batches before this one
     whole: u32,          // images of the optimizer step; 0 where this is all of it
-    reserved0: u32,
-    reserved1: u32,
+    clip: f32,           // largest norm of the gradient; 0 where none is too large
+    average: f32,        // share of the new parameters in their running average
 }
 @group(0) @binding(0) var<uniform> params: StepParams;
 

@@ -1,5 +1,6 @@
 // reduce.gradient, portable: the squared norm of the gradient, and whether the step may be taken.
 //   metrics[4*slot + 3] = sum over g of partial[g] / scale^2,   scale = loss_scale[0],   loss_scale[1] = 1 / scale
+//   Where clip > 0 and the norm (the root of metrics[4*slot + 3]) is larger: loss_scale[1] = 1 / scale * (clip / norm)
 //   status[0] = 1 where that and the slot's loss (metrics[4*slot]) are finite, else 0;   status[1] counts the steps refused
 //   Where DYNAMIC: a refused step halves loss_scale[0], 1000 steps in a row (loss_scale[2]) double it, between 1 and 2^24.
 // One workgroup of 256 threads, then a fixed tree. Finiteness is read off the exponent's bits: WGSL lets a driver assume
@@ -26,7 +27,10 @@ fn main(@builtin(local_invocation_index) local: u32) {
         let good = finite(all) && finite(metrics[at]);
         status[0] = select(0u, 1u, good);
         status[1] += select(1u, 0u, good);
-        loss_scale[1] = 1.0 / scale;
+        let norm = sqrt(all);
+        var factor = 1.0;
+        if good && params.clip > 0.0 && norm > params.clip { factor = params.clip / norm; }
+        loss_scale[1] = factor / scale;
         if DYNAMIC { adapt(scale, good); }
     }
 }

@@ -5,6 +5,7 @@
 #![deny(clippy::print_stdout)]
 
 mod assessment;
+mod augmentation;
 mod bench;
 mod classify;
 mod console;
@@ -15,6 +16,7 @@ mod evaluate;
 mod kernels;
 mod memory;
 mod model;
+mod optimizer;
 mod options;
 mod plan;
 mod predict;

@@ -117,6 +117,7 @@ pub fn check_output(option: &str, path: &Path, endings: &[&str]) -> Result<()> {
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Device {
     /// An adapter, through WGSL kernels
     Gpu,
@@ -126,6 +127,7 @@ pub enum Device {
 
 /// How numbers are to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
     /// Mixed where it is faster, else f32
     Auto,
@@ -172,7 +174,22 @@ fn default_timeout() -> u32 {
 
 /// Bytes of device memory for images, such as 512MiB; `None` for as many as there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DataMemory(pub Option<u64>);
+
+impl TryFrom<String> for DataMemory {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        data_memory(&text)
+    }
+}
+
+impl From<DataMemory> for String {
+    fn from(memory: DataMemory) -> Self {
+        memory.0.map_or("auto".into(), |bytes| bytes.to_string())
+    }
+}
 
 fn data_memory(text: &str) -> std::result::Result<DataMemory, String> {
     if text == "auto" {

@@ -9,11 +9,13 @@ use serde_json::{Map, Value};
 
 /// Options that may be given with `--resume`. They change no result, or only its rounding, or what they name is compared by
 /// content.
-const FREE: [&str; 14] = [
+const FREE: [&str; 16] = [
     "model",
     "data",
     "split",
     "epochs",
+    "patience",
+    "time_budget",
     "device",
     "adapter",
     "data_memory",
@@ -57,7 +59,7 @@ pub fn given(matches: &ArgMatches) -> Vec<Given> {
 pub fn stored(args: &Args) -> Result<Value> {
     let failed = |e: serde_json::Error| Error::setting("the settings", e, "such that they can be stored");
     let mut settings = as_map(args).map_err(failed)?;
-    for name in ["data", "split"] {
+    for name in ["data", "split", "weights"] {
         if let Some(Value::String(path)) = settings.get_mut(name)
             && let Ok(absolute) = std::path::absolute(&*path)
         {

@@ -1,36 +1,30 @@
 //! `galaxy-gpu train`: the main job.
 
 use super::assessment;
+use super::augmentation::AugmentOptions;
 use super::console::Console;
 use super::memory::DeviceMemory;
+use super::optimizer::{OptimizerOptions, Span};
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
 use super::resume::{self, Given};
 use super::{print_note, print_text};
 use crate::data::{Dataset, Split, conflicts};
 use crate::error::{Error, Result};
-use crate::graph::{Augment, FillMode};
 use crate::kernels::Precision;
 use crate::model::{Model, Network};
 use crate::plan::{Profile, bytes_in_words};
 use crate::train::checkpoint::data_hash;
 use crate::train::{
-    Adam, Card, Checkpoint, ClassWeights, Identity, MicroBatch, PREPROCESSING, RunFolder, Session, Settings, Setup,
-    Standing, default_per_submit,
+    Card, Checkpoint, ClassWeights, Identity, MicroBatch, PREPROCESSING, RunFolder, Session, Settings, Setup, Standing,
+    Weights, default_per_submit, find_weights,
 };
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// On or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-enum Switch {
-    On,
-    Off,
-}
+use std::sync::Arc;
 
 /// What `--json` prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Json {
     /// One object at the end.
     Object,
@@ -61,6 +55,13 @@ pub struct Args {
     /// Passes over the training images
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: u32,
+    /// End after N epochs without a higher val_accuracy than the best
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    patience: Option<u32>,
+    /// Time that training may take, such as 10m or 1h30m: no epoch begins that would go beyond it, and the first ends where it is
+    /// over; schedules follow --epochs all the same, and --resume goes on with as much time again
+    #[arg(long, value_name = "TIME")]
+    time_budget: Option<Span>,
     /// Images in a step
     #[arg(long, default_value_t = 50)]
     pub batch: usize,
@@ -69,9 +70,9 @@ pub struct Args {
     #[arg(long, value_name = "off|auto|N", default_value = "off")]
     #[serde(default)]
     micro_batch: MicroBatch,
-    /// Adam's step size
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
-    learning_rate: f32,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub optimizer: OptimizerOptions,
     /// Share of the target spread over all classes
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f64,
@@ -88,6 +89,9 @@ pub struct Args {
     #[command(flatten)]
     #[serde(flatten)]
     augment: AugmentOptions,
+    /// Start from trained weights of the same network, of a run (its best epoch) or a file, instead of seeded ones
+    #[arg(long, value_name = "RUN|FILE")]
+    weights: Option<PathBuf>,
     /// Seed of weights, split, order, dropout and augmentation
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -128,57 +132,6 @@ pub struct Args {
     pub device: DeviceOptions,
 }
 
-/// Random affine maps while training, as one composed map with bilinear sampling.
-#[derive(clap::Args, Serialize, Deserialize)]
-struct AugmentOptions {
-    /// Augment the training images (flips, rotation, zoom, shift)
-    #[arg(long, value_enum, default_value = "on", value_name = "on|off", hide_possible_values = true)]
-    augment: Switch,
-    /// Mirror rows and columns at random
-    #[arg(long, value_enum, default_value = "on", value_name = "on|off", hide_possible_values = true)]
-    flip: Switch,
-    /// Largest rotation either way, as a fraction of a full turn
-    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
-    rotation: f64,
-    /// Zoom factors drawn from 1+LOW to 1+HIGH; below 1 magnifies
-    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], default_values_t = [-0.5, 0.1], allow_negative_numbers = true)]
-    zoom: Vec<f64>,
-    /// Largest shift either way, as a fraction of the image
-    #[arg(long, default_value_t = 0.08, allow_negative_numbers = true)]
-    shift: f64,
-    /// What lies outside the image: reflect, wrap, nearest or constant
-    #[arg(long, default_value = "reflect", value_parser = fill_mode)]
-    fill: FillMode,
-}
-
-fn fill_mode(text: &str) -> std::result::Result<FillMode, String> {
-    match text {
-        "reflect" => Ok(FillMode::Reflect),
-        "wrap" => Ok(FillMode::Wrap),
-        "nearest" => Ok(FillMode::Nearest),
-        "constant" => Ok(FillMode::Constant),
-        _ => Err("choose reflect, wrap, nearest or constant".into()),
-    }
-}
-
-impl AugmentOptions {
-    fn ranges(&self) -> Result<Option<Augment>> {
-        let [low, high] = self.zoom[..] else {
-            return Err(Error::setting("--zoom", format!("{:?}", self.zoom), "two numbers"));
-        };
-        let within = |name, value: f64, range: std::ops::RangeInclusive<f64>| match range.contains(&value) {
-            true => Ok(()),
-            false => Err(Error::setting(name, value, format!("from {} to {}", range.start(), range.end()))),
-        };
-        within("--rotation", self.rotation, 0.0..=0.5)?;
-        within("--shift", self.shift, 0.0..=1.0)?;
-        within("--zoom LOW", low, -0.9..=high.max(-0.9))?;
-        within("--zoom HIGH", high, low..=3.0)?;
-        let (flip, rotation, shift, fill) = (self.flip == Switch::On, self.rotation, self.shift, self.fill);
-        Ok((self.augment == Switch::On).then_some(Augment { flip, rotation, zoom: (low, high), shift, fill }))
-    }
-}
-
 /// A run folder with what a run in it goes on from.
 struct Resumed {
     folder: RunFolder,
@@ -198,10 +151,12 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         RunFolder::check(args.out.as_deref(), args.force)?;
     }
     let (settings, setup) = (args.settings()?, args.setup()?);
-    let model = match &resumed {
-        Some(resumed) if !given.iter().any(|option| option.id == "model") => {
-            resumed.checkpoint.identity.card.model.clone()
-        }
+    // what goes on has its own weights
+    let start =
+        args.weights.as_deref().filter(|_| resumed.is_none()).map(|run| find_weights(run, false)).transpose()?;
+    let own = resumed.as_ref().map(|resumed| &resumed.checkpoint.identity.card);
+    let model = match own.or(start.as_ref().map(|start| &start.card)) {
+        Some(card) if !given.iter().any(|option| option.id == "model") => card.model.clone(),
         _ => Model::load(&args.model)?,
     };
     let dataset = args.data.load()?;
@@ -212,6 +167,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         checkpoint.identity.check(&model, &dataset, &split)?;
     }
     let network = model.build(dataset.height, dataset.width, dataset.classes.len())?;
+    let start = start.map(|start| tensors_of(start, &network)).transpose()?.map(Arc::new);
     let device = args.device.open()?;
     let (precision, profile) = device.precision(args.device.precision)?;
     let setup = Setup { precision, class_weights: args.class_weights.weights(&dataset, &split)?, ..setup };
@@ -224,7 +180,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     args.micro_batch = MicroBatch::of(session.engine().plan());
 
     let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
-    let settings = Settings { per_submit, ..settings };
+    let settings = Settings { per_submit, start, ..settings };
     let identity = identity(&args, &profile, &dataset, Card { precision, ..card(&args, model, &dataset, &split) })?;
     let (folder, identity, state) = match resumed {
         Some(Resumed { folder, checkpoint: Checkpoint { identity: own, state } }) => {
@@ -263,7 +219,36 @@ fn reopen(run: &Path, args: Args, given: &[Given]) -> anyhow::Result<(Args, Opti
     let epochs = checkpoint.state.standing.history.epochs.len();
     let args = resume::merged(args, given, &checkpoint.identity, epochs)?;
     note.into_iter().for_each(print_note);
+    let before = &checkpoint.identity.options["epochs"];
+    if args.optimizer.follows_epochs() && *before != args.epochs {
+        print_note(format!(
+            "the learning rate follows the cosine of {} epochs from here on; until here it followed that of {before}",
+            args.epochs
+        ));
+    }
     Ok((args, Some(Resumed { folder, checkpoint })))
+}
+
+/// The parameters of trained weights to start a network from.
+///
+/// # Errors
+/// [`Error::Setting`] for those of another network: another layer, another size of images or number of classes.
+fn tensors_of(weights: Weights, network: &Network) -> Result<Vec<Vec<f32>>> {
+    let theirs = weights.network()?;
+    let list = |network: &Network| -> Vec<String> {
+        network.parameters().map(|parameter| format!("{} of {}", parameter.name, parameter.shape)).collect()
+    };
+    let (found, wanted) = (list(&theirs), list(network));
+    let differs = (0..found.len().max(wanted.len())).find(|&index| found.get(index) != wanted.get(index));
+    match differs {
+        None => Ok(weights.tensors),
+        Some(index) => {
+            let name = |list: &[String]| list.get(index).cloned().unwrap_or_else(|| "no more parameters".into());
+            let got = format!("those of {}, with {}", weights.card.model.name, name(&found));
+            let allowed = format!("those of the network that is trained, {}, with {}", network.name, name(&wanted));
+            Err(Error::setting("--weights", got, allowed))
+        }
+    }
 }
 
 /// The identity of a run that goes on: its own, with the settings of this moment. Says what its last bits depend on and is
@@ -298,14 +283,19 @@ fn identity(args: &Args, profile: &Profile, dataset: &Dataset, card: Card) -> Re
 
 impl Args {
     fn settings(&self) -> Result<Settings> {
-        if !(self.learning_rate > 0.0 && self.learning_rate <= 1.0) {
-            return Err(Error::setting("--learning-rate", self.learning_rate, "above 0 and at most 1"));
-        }
         if let Some(minutes) = self.checkpoint_minutes.filter(|minutes| !(*minutes > 0.0 && minutes.is_finite())) {
             return Err(Error::setting("--checkpoint-minutes", minutes, "a number above 0"));
         }
-        let adam = Adam { learning_rate: self.learning_rate, ..Adam::default() };
-        Ok(Settings { epochs: self.epochs, seed: self.seed, adam, per_submit: 1 })
+        Ok(Settings {
+            epochs: self.epochs,
+            seed: self.seed,
+            adam: self.optimizer.adam()?,
+            schedule: self.optimizer.schedule(self.epochs)?,
+            patience: self.patience,
+            time_budget: self.time_budget.map(|span| span.0),
+            start: None,
+            per_submit: 1,
+        })
     }
 
     fn setup(&self) -> Result<Setup> {
@@ -322,6 +312,7 @@ impl Args {
             fuse: !self.device.no_fuse,
             precision: Precision::F32,
             choices: self.device.choices.clone(),
+            average: self.optimizer.adam()?.average.is_some(),
             data_memory: self.device.data_memory.0,
         })
     }
@@ -358,18 +349,22 @@ fn introduction(args: &Args, session: &Session, dataset: &Dataset, split: &Split
         _ => String::new(),
     };
     let streamed = if session.streams() { " at a time, streamed" } else { "" };
-    let augment = if args.augment.augment == Switch::On { "on" } else { "off" };
+    let augment = if args.augment.is_on() { "on" } else { "off" };
     let weights = match &args.class_weights {
         ClassWeights::None => String::new(),
         weights => format!(", class weights {weights}"),
     };
+    let optimizer = args.optimizer.in_words();
     [
         format!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height),
         format!("split    {}", assessment::split_in_words(split)),
         format!("model    {}: {} parameters", network.name, network.parameter_count()),
         format!("device   {}, {}", session.engine().device(), session.precision()),
         format!("memory   {} and {} of images{streamed}", bytes_in_words(all - data), bytes_in_words(data)),
-        format!("training {} epochs, batch {}{micro}, augmentation {augment}{weights}\n", args.epochs, args.batch),
+        format!(
+            "training {} epochs, batch {}{micro}, augmentation {augment}{weights}{optimizer}\n",
+            args.epochs, args.batch
+        ),
     ]
     .join("\n")
 }

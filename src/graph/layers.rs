@@ -156,7 +156,7 @@ impl<'a> Lowering<'a> {
     /// `input, kernel, bias -> output`, and what else the operation writes.
     fn weighted_forward(&mut self, contract: &str, done: &Done, constants: Constants, more: &[TensorId]) {
         let node = &done.nodes[0];
-        let [kernel, bias] = self.kernel_and_bias(node, |parameter| parameter.values);
+        let [kernel, bias] = self.kernel_and_bias(node, if self.program == "infer" { averaged } else { trained });
         let kernel = self.kernel(node).unwrap_or(kernel);
         let tensors = [&[done.input, kernel, bias, done.output], more].concat();
         self.call(contract, &node.name, constants, &tensors);
@@ -209,11 +209,15 @@ impl<'a> Lowering<'a> {
         [kernel.unwrap_or(bias), bias]
     }
 
-    /// What a layer multiplies with: its weights, or their copy in f16.
+    /// What a layer multiplies with: its weights, in inference their average where there is one, or the copy of either in f16.
     fn kernel(&self, node: &Node) -> Option<TensorId> {
         let name = format!("{}.kernel", node.name);
         let parameter = self.graph.parameters.iter().find(|parameter| parameter.name == name);
-        parameter.map(|parameter| parameter.half.unwrap_or(parameter.values))
+        let average = |parameter: &TrainableTensor| parameter.half_average.or(parameter.average);
+        parameter.map(|parameter| {
+            let average = if self.program == "infer" { average(parameter) } else { None };
+            average.or(parameter.half).unwrap_or(parameter.values)
+        })
     }
 
     fn conv2d(&self, node: &Node) -> Result<Constants> {
@@ -248,6 +252,16 @@ impl<'a> Lowering<'a> {
         let stream = self.network.nodes.iter().position(|other| other.name == node.name).unwrap_or(0);
         dropout::constants(self.batch, node.input.elements(), rate, stream)
     }
+}
+
+/// The values that training changes.
+fn trained(parameter: &TrainableTensor) -> TensorId {
+    parameter.values
+}
+
+/// The values that inference uses.
+fn averaged(parameter: &TrainableTensor) -> TensorId {
+    parameter.average.unwrap_or(parameter.values)
 }
 
 fn switch(on: bool) -> f64 {

@@ -132,7 +132,7 @@ impl<'a> Lowering<'a> {
         sums
     }
 
-    /// Norm and finite check of all gradients, then Adam over the whole bank.
+    /// Norm and finite check of all gradients, then Adam and, where wanted, the average over the whole bank.
     fn update(&mut self, gradients: TensorId) {
         let elements = self.graph.bank_elements();
         let groups = reduce::groups(elements);
@@ -151,6 +151,15 @@ impl<'a> Lowering<'a> {
         }
         let contract = if mixed { "adam.update_mixed" } else { "adam.update" };
         self.call(contract, "adam", adam::constants(elements), &tensors);
+        if self.settings.average {
+            let average = self.bank(Bank::Average, elements);
+            let mut tensors = vec![parameters, status, average];
+            if mixed {
+                tensors.push(self.bank(Bank::HalfAverage, elements));
+            }
+            let contract = if mixed { "adam.average_mixed" } else { "adam.average" };
+            self.call(contract, "average", adam::constants(elements), &tensors);
+        }
     }
 }
 

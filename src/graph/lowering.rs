@@ -48,7 +48,7 @@ impl<'a> Lowering<'a> {
     pub fn new(network: &'a Network, settings: &'a Settings) -> Self {
         let mut graph = Graph::default();
         let shared = Shared::add(&mut graph, network, settings);
-        add_parameters(&mut graph, network, settings.precision);
+        add_parameters(&mut graph, network, settings);
         let images = settings.micro_batch.filter(|&images| (1..settings.batch).contains(&images));
         graph.micro_batches = images.map(|images| MicroBatches { images, batch: settings.batch });
         let batch = images.unwrap_or(settings.batch);
@@ -106,7 +106,9 @@ impl Shared {
 }
 
 /// Every trainable tensor has the same place in each bank.
-fn add_parameters(graph: &mut Graph, network: &Network, precision: Precision) {
+fn add_parameters(graph: &mut Graph, network: &Network, settings: &Settings) {
+    let mixed = settings.precision == Precision::Mixed;
+    let averaged = settings.training && settings.average;
     let mut offset = 0;
     for parameter in network.parameters() {
         let elements = parameter.shape.elements();
@@ -114,9 +116,11 @@ fn add_parameters(graph: &mut Graph, network: &Network, precision: Precision) {
             |name: String, bank: Bank| graph.tensor(name, bank.element(), elements, Storage::Bank(bank, offset));
         let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
         let values = add(name.clone(), Bank::Parameters);
-        let half = (precision == Precision::Mixed).then(|| add(format!("{name}.half"), Bank::HalfParameters));
+        let half = mixed.then(|| add(format!("{name}.half"), Bank::HalfParameters));
         let gradient = add(format!("{name}.gradient"), Bank::Gradients);
-        graph.parameters.push(TrainableTensor { name, shape, values, half, gradient });
+        let average = averaged.then(|| add(format!("{name}.average"), Bank::Average));
+        let half_average = (averaged && mixed).then(|| add(format!("{name}.half_average"), Bank::HalfAverage));
+        graph.parameters.push(TrainableTensor { name, shape, values, half, gradient, average, half_average });
         offset += elements.next_multiple_of(BANK_ALIGNMENT);
     }
 }

@@ -32,12 +32,24 @@ pub enum Bank {
     Moment1,
     /// Adam's mean of squared gradients.
     Moment2,
+    /// The running average of the weights over the steps, where there is one.
+    Average,
+    /// Its copy in f16.
+    HalfAverage,
 }
 
 impl Bank {
     /// All banks.
-    pub const ALL: [Self; 6] =
-        [Self::Parameters, Self::HalfParameters, Self::Gradients, Self::GradientSums, Self::Moment1, Self::Moment2];
+    pub const ALL: [Self; 8] = [
+        Self::Parameters,
+        Self::HalfParameters,
+        Self::Gradients,
+        Self::GradientSums,
+        Self::Moment1,
+        Self::Moment2,
+        Self::Average,
+        Self::HalfAverage,
+    ];
 
     /// Its name as a tensor and buffer.
     pub const fn name(self) -> &'static str {
@@ -48,12 +60,14 @@ impl Bank {
             Self::GradientSums => "gradient_sums",
             Self::Moment1 => "moment1",
             Self::Moment2 => "moment2",
+            Self::Average => "average",
+            Self::HalfAverage => "half_average",
         }
     }
 
     /// Type of its elements.
     pub fn element(self) -> Element {
-        if self == Self::HalfParameters { Element::F16 } else { Element::F32 }
+        if matches!(self, Self::HalfParameters | Self::HalfAverage) { Element::F16 } else { Element::F32 }
     }
 }
 
@@ -116,6 +130,17 @@ pub struct TrainableTensor {
     pub half: Option<TensorId>,
     /// Its gradient.
     pub gradient: TensorId,
+    /// Its running average, which inference uses where there is one.
+    pub average: Option<TensorId>,
+    /// The average's copy in f16, in mixed precision.
+    pub half_average: Option<TensorId>,
+}
+
+impl TrainableTensor {
+    /// All tensors that hold its values where nothing has been trained yet.
+    pub fn copies(&self) -> Vec<TensorId> {
+        [Some(self.values), self.half, self.average, self.half_average].into_iter().flatten().collect()
+    }
 }
 
 /// Tensors and the two programs over them.
@@ -221,6 +246,8 @@ pub struct Settings {
     pub fuse: bool,
     /// What activations and multiplied weights are stored in.
     pub precision: Precision,
+    /// Whether training keeps a running average of the weights, which inference then uses.
+    pub average: bool,
 }
 
 impl Graph {

@@ -11,6 +11,14 @@
 //! Stochastic Optimization", ICLR 2015, the form before section 2.1; decay: Loshchilov and Hutter, "Decoupled Weight Decay
 //! Regularization", ICLR 2019.
 //!
+//! ```text
+//! average = average + share * (p - average)
+//! ```
+//!
+//! `adam.average` follows an update where the weights' running average over the steps is wanted: `share` is the step's own, one
+//! less the decay. Reference: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control
+//! Optim. 30(4), 1992, here with exponential weights.
+//!
 //! Constants: `ELEMENTS`. Rates, decays and corrections are in [`StepParams`](super::StepParams).
 
 use super::reduce::LOSS_SCALE;
@@ -25,7 +33,7 @@ pub fn constants(elements: usize) -> Constants {
 }
 
 /// The contracts of this file.
-pub const CONTRACTS: &[&Contract] = &[&UPDATE, &UPDATE_MIXED];
+pub const CONTRACTS: &[&Contract] = &[&UPDATE, &UPDATE_MIXED, &AVERAGE, &AVERAGE_MIXED];
 
 /// `gradients, status (2), loss_scale (4) -> parameters, moment1, moment2`.
 pub static UPDATE: Contract = Contract {
@@ -102,6 +110,69 @@ pub static UPDATE_MIXED: Contract = Contract {
     ],
 };
 
+/// `parameters, status (2) -> average`.
+pub static AVERAGE: Contract = Contract {
+    name: "adam.average",
+    formula: "average += share * (p - average)",
+    bindings: &[
+        Binding::read("parameters"),
+        Binding::index("status", Fill::Ones),
+        Binding::update("average", Fill::Shuffled),
+    ],
+    constants: &["ELEMENTS"],
+    lengths: |c| vec![c.size("ELEMENTS"), 2, c.size("ELEMENTS")],
+    twin: twin!(average),
+    cost: |c| Cost { flops: 3.0 * c.float("ELEMENTS"), bytes: 12.0 * c.float("ELEMENTS") },
+    tolerance: |_| Tolerance::sum(2),
+    cases: average_cases,
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                let grid = Grid::elements(c.size("ELEMENTS") / 4, 64);
+                Launch::single(shader!("adam/average_vectors.wgsl"), 3, grid)
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("adam/average_direct.wgsl"), 3, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
+};
+
+/// `parameters, status (2) -> average, half_average`.
+pub static AVERAGE_MIXED: Contract = Contract {
+    name: "adam.average_mixed",
+    formula: "adam.average, and a copy of the average in f16",
+    bindings: &[
+        Binding::read("parameters"),
+        Binding::index("status", Fill::Ones),
+        Binding::update("average", Fill::Shuffled),
+        Binding::update("half_average", Fill::Shuffled).or_half(),
+    ],
+    constants: &["ELEMENTS"],
+    lengths: |c| vec![c.size("ELEMENTS"), 2, c.size("ELEMENTS"), c.size("ELEMENTS")],
+    twin: twin!(average_mixed),
+    cost: |c| Cost { flops: 3.0 * c.float("ELEMENTS"), bytes: 16.0 * c.float("ELEMENTS") },
+    tolerance: |_| Tolerance::sum(2),
+    cases: average_cases,
+    implementations: &[
+        Implementation {
+            name: "vectors",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
+            launch: |c| {
+                let grid = Grid::elements(c.size("ELEMENTS") / 4, 64);
+                Launch::single(shader!("adam/average_mixed_vectors.wgsl"), 4, grid)
+            },
+        },
+        Implementation::direct(|c| {
+            Launch::single(shader!("adam/average_mixed_direct.wgsl"), 4, Grid::elements(c.size("ELEMENTS"), 64))
+        }),
+    ],
+};
+
 /// Twin of `adam.update`.
 pub fn update<T: Real>(mut args: Args<T>) {
     if args.indices(1)[0] == 0 {
@@ -137,6 +208,27 @@ pub fn update_mixed<T: Real>(mut args: Args<T>) {
     }
 }
 
+/// Twin of `adam.average`.
+pub fn average<T: Real>(mut args: Args<T>) {
+    if args.indices(1)[0] == 0 {
+        return;
+    }
+    let share = T::of(f64::from(args.step.average));
+    for (average, &p) in args.floats_out(0).iter_mut().zip(args.floats(0)) {
+        *average = *average + share * (p - *average);
+    }
+}
+
+/// Twin of `adam.average_mixed`.
+pub fn average_mixed<T: Real>(mut args: Args<T>) {
+    let Some(mut values) = args.writes[0].take() else { return };
+    let writes = vec![Some(values.reborrow())];
+    average(Args { constants: args.constants, step: args.step, reads: args.reads.clone(), writes });
+    if let (ViewMut::Float(values), true) = (values, args.indices(1)[0] > 0) {
+        args.floats_out(1).copy_from_slice(values);
+    }
+}
+
 /// Keras's default settings at step `t`, counted from 1.
 fn keras(t: i32) -> super::StepParams {
     super::StepParams {
@@ -164,6 +256,20 @@ fn cases() -> Vec<Case> {
         Case::new("beyond 65535 workgroups", constants(4_200_001)).at(keras(7)),
         Case::new("beyond 65535 workgroups of vectors", constants(16_800_000)).at(keras(7)),
         Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(keras(50)).timed(),
+    ]
+}
+
+fn average_cases() -> Vec<Case> {
+    let share = |average| super::StepParams { average, ..Default::default() };
+    vec![
+        Case::new("smallest", constants(1)).at(share(0.9)),
+        Case::new("ragged", constants(1025)).at(share(0.001)),
+        Case::new("whole vectors", constants(1088)).at(share(0.25)),
+        Case::new("all of it", constants(320)).at(share(1.0)),
+        Case::new("skipped", constants(192)).at(share(0.5)).filled(&[("status", Fill::Zero)]),
+        Case::new("beyond 65535 workgroups", constants(4_200_001)).at(share(0.01)),
+        Case::new("beyond 65535 workgroups of vectors", constants(16_800_000)).at(share(0.01)),
+        Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(share(0.001)).timed(),
     ]
 }
 

@@ -5,7 +5,8 @@
 //!                     metrics[slot,3] = 0;  the first three plus what was there where before > 0
 //! reduce.accumulate   sums[i] = values[i],  plus what was there where before > 0
 //! reduce.sum_squares  partial[g] = sum_{i: (i / 256) mod GROUPS = g} values[i]^2
-//! reduce.gradient     metrics[slot,3] = sum_g partial[g] / scale^2,  loss_scale[1] = 1 / scale  where scale = loss_scale[0]
+//! reduce.gradient     metrics[slot,3] = sum_g partial[g] / scale^2,  loss_scale[1] = min(1, clip / norm) / scale
+//!                     where scale = loss_scale[0], norm = sqrt(metrics[slot,3]), and without the minimum where clip = 0
 //!                     status[0] = 1 where metrics[slot,3] and metrics[slot,0] are finite, else 0;  status[1] += 1 - status[0]
 //! ```
 //!
@@ -14,10 +15,14 @@
 //! `metrics` is a ring of `SLOTS` x 4, so that the host may read old steps while new ones run. Sums are fixed trees: the same
 //! order of additions on every adapter. A step whose loss or gradient is not finite is refused by `adam.update` and counted.
 //!
-//! `loss_scale` holds the factor on the loss, its inverse in the step being made, and the number of steps since it changed. Where
+//! `loss_scale` holds the factor on the loss, what gradients are multiplied with in the step being made, and the number of steps since it changed. Where
 //! `DYNAMIC` (mixed precision, whose small gradients would vanish in f16) a refused step halves the factor, and 1000 steps in
 //! a row double it, between 1 and 2^24: all powers of two, so scaling rounds nothing. It lives on the device, so that results do
 //! not depend on when the host looks. Reference: Micikevicius et al., "Mixed Precision Training", ICLR 2018, section 3.2.
+//!
+//! What gradients are multiplied with takes the scale off, and brings a gradient whose norm over all parameters is above the step's
+//! `clip` down to that norm. Reference: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks",
+//! ICML 2013, algorithm 1.
 //!
 //! Constants: `BATCH SLOTS`; `ELEMENTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS DYNAMIC`.
 
@@ -145,7 +150,7 @@ pub static SUM_SQUARES: Contract = Contract {
 /// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused), loss_scale (4)`.
 pub static GRADIENT: Contract = Contract {
     name: "reduce.gradient",
-    formula: "metrics[slot,3] = sum of partial / scale^2; status = whether it and the loss are finite, steps refused; loss_scale adapts",
+    formula: "metrics[slot,3] = sum of partial / scale^2; status = whether it and the loss are finite, steps refused; loss_scale clips and adapts",
     bindings: &[
         Binding::read("partial").filled(Fill::Positive),
         Binding::update("metrics", Fill::Shuffled),
@@ -210,7 +215,9 @@ pub fn gradient<T: Real>(mut args: Args<T>) {
     let finite = metrics[3].is_finite() && metrics[0].is_finite();
     status[0] = u32::from(finite);
     status[1] += u32::from(!finite);
-    loss_scale[1] = scale.recip();
+    let (norm, clip) = (metrics[3].sqrt(), T::of(f64::from(step.clip)));
+    let clips = finite && clip > T::zero() && norm > clip;
+    loss_scale[1] = (if clips { clip / norm } else { T::one() }) / scale;
     if !c.switch("DYNAMIC") {
         return;
     }
@@ -264,6 +271,7 @@ fn sum_squares_cases() -> Vec<Case> {
 
 fn gradient_cases() -> Vec<Case> {
     let at = |slot| StepParams { slot, ..Default::default() };
+    let clip = |clip| StepParams { slot: 1, clip, ..Default::default() };
     let dynamic = |groups| gradient_constants(groups, 4).with("DYNAMIC", 1.0);
     vec![
         Case::new("smallest", gradient_constants(1, 1)),
@@ -276,6 +284,16 @@ fn gradient_cases() -> Vec<Case> {
         Case::new("infinite loss of another slot", gradient_constants(300, 4))
             .at(at(2))
             .filled(&[("metrics", Fill::Infinite)]),
+        // 300 values of 0..1 have the sum 150 and the norm 12.2
+        Case::new("clipped", gradient_constants(300, 4)).at(clip(2.5)),
+        Case::new("clipped and scaled", dynamic(300))
+            .at(clip(0.5))
+            .filled(&[("loss_scale", Fill::These([16.0, 0.0, 3.0, 0.0]))]),
+        Case::new("not clipped", gradient_constants(300, 4)).at(clip(20.0)),
+        Case::new("no gradient to clip", gradient_constants(3, 4)).at(clip(1.0)).filled(&[("partial", Fill::Zero)]),
+        Case::new("infinite gradient is not clipped", gradient_constants(300, 4))
+            .at(clip(1.0))
+            .filled(&[("partial", Fill::Infinite)]),
         Case::new("scale stays", dynamic(5)).filled(&[("loss_scale", Fill::These([64.0, 0.5, 998.0, 0.0]))]),
         Case::new("scale doubles", dynamic(5)).filled(&[("loss_scale", Fill::These([64.0, 0.5, 999.0, 0.0]))]),
         Case::new("scale at its largest", dynamic(5))

@@ -32,8 +32,10 @@ pub struct StepParams {
     pub before: u32,
     /// Images of its optimizer step, whose mean gradient is wanted; zero where this is all of it.
     pub whole: u32,
-    /// Zero.
-    pub reserved: [u32; 2],
+    /// Largest norm of the gradient: a larger one is scaled down to it; zero where none is too large.
+    pub clip: f32,
+    /// Share of the new parameters in their running average.
+    pub average: f32,
 }
 
 impl Default for StepParams {

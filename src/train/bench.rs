@@ -1,8 +1,8 @@
 //! What a step costs: the steps timed here are those that training and evaluation run, by the same session, plan and
 //! kernels, on random images.
 
-use super::training::params;
-use super::{Adam, Session, Settings, Setup, default_per_submit};
+use super::pace::params;
+use super::{Session, Settings, Setup, default_per_submit};
 use crate::data::{Dataset, Pixels};
 use crate::engine::measure::{Samples, Sampling, sample};
 use crate::engine::{Engine, Metrics, Timeline};
@@ -105,7 +105,7 @@ impl<'a> Bench<'a> {
         })?;
         let mut preparation = planned.get();
         let per_submit = default_per_submit(&profile.kind);
-        let settings = Settings { epochs: 1, seed: 0, adam: Adam::default(), per_submit };
+        let settings = Settings { epochs: 1, per_submit, ..Settings::default() };
         let weights: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, 0)).collect();
         session.set_parameters(&weights)?;
         session.set_order(&(0..dataset.len() as u32).collect::<Vec<u32>>())?;

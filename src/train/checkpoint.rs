@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 /// The only key of the metadata.
 const KEY: &str = "galaxy-gpu checkpoint";
 /// Version of the layout that is written.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const TOTALS: &str = "totals";
 /// Before the names of the tensors of [`State::sound`].
 const SOUND: &str = "sound/";

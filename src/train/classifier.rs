@@ -8,7 +8,7 @@ use super::stream::{Window, images_at_a_time};
 use super::{Weights, default_per_submit};
 use crate::engine::{Engine, read_floats};
 use crate::error::{Error, Result};
-use crate::graph::TensorId;
+use crate::graph::{TensorId, TrainableTensor};
 use crate::kernels::{StepParams, reduce};
 use crate::model::Network;
 use crate::plan::{Plan, Profile, Program};
@@ -58,7 +58,7 @@ impl Classifier {
         make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
         let (plan, graph, shards) = plan_with(network, capacity, setup, profile, false)?;
-        let parameters: Vec<_> = graph.parameters.iter().map(|p| (p.values, p.half)).collect();
+        let parameters: Vec<_> = graph.parameters.iter().map(TrainableTensor::copies).collect();
         let mut engine = make_engine(plan)?;
         let tensor = |name: &str| engine.plan().tensor(name);
         let windows = shards.iter().enumerate().map(|(number, &part)| {

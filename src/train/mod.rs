@@ -15,7 +15,9 @@ pub mod history;
 pub mod metrics;
 mod micro_batch;
 mod optimizer;
+mod pace;
 mod run_folder;
+mod schedule;
 mod session;
 mod setup;
 mod state;
@@ -31,6 +33,7 @@ pub use fit::plan_for;
 pub use micro_batch::MicroBatch;
 pub use optimizer::Adam;
 pub use run_folder::{RunFolder, find_weights};
+pub use schedule::{Curve, Schedule};
 pub use session::{Session, Totals};
 pub use setup::Setup;
 pub use state::{DeviceTensor, Standing, State};
@@ -41,9 +44,10 @@ use crate::engine::Metrics;
 use crate::error::{Error, Result};
 use history::{EpochRecord, History};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What to train, beside the session's own setup.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Epochs.
     pub epochs: u32,
@@ -51,7 +55,16 @@ pub struct Settings {
     pub seed: u64,
     /// The optimizer.
     pub adam: Adam,
-    /// Steps handed to the device at once; changes no result.
+    /// How its rate changes.
+    pub schedule: Schedule,
+    /// Epochs without a better one (see [`History::best`]) after which training ends, where it may.
+    pub patience: Option<u32>,
+    /// How long this call may train: no epoch begins that would take longer if it took as long as the one before, and where one does
+    /// all the same, it ends after the submission in which time ran out, the first at the earliest.
+    pub time_budget: Option<Duration>,
+    /// Parameters to start from, in the model's order; seeded ones where absent.
+    pub start: Option<Arc<Vec<Vec<f32>>>>,
+    /// Steps handed to the device at once, one where zero; changes no result.
     pub per_submit: usize,
 }
 
@@ -144,11 +157,21 @@ pub trait Watch {
     fn stop(&self) -> bool;
 }
 
+/// Why a training ended by itself before its last epoch. What it has is as good as that of its last epoch: it is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Early {
+    /// No epoch was better than the best for as long as [`Settings::patience`] says.
+    Patience,
+    /// There was no more time, see [`Settings::time_budget`].
+    TimeBudget,
+}
+
 /// How a training ended.
 pub struct Outcome {
     /// Whole epochs.
     pub history: History,
-    /// Parameters at the end.
+    /// Parameters at the end; their running average, where there is one.
     pub parameters: Vec<Vec<f32>>,
     /// Optimizer steps behind these parameters, refused ones included.
     pub steps: u32,
@@ -158,6 +181,8 @@ pub struct Outcome {
     pub roll_backs: u32,
     /// Whether the watcher stopped it.
     pub stopped: bool,
+    /// Why it ended by itself before its last epoch, where it did.
+    pub early: Option<Early>,
     /// Why it could not go on; the rest is then the newest sound state.
     pub failure: Option<Error>,
 }
@@ -207,7 +232,7 @@ mod tests {
         let setup = Setup { training: true, ..Setup::inference(3) };
         let mut session = Session::new(&network, &dataset, &setup, &Profile::cpu(), make_engine).unwrap();
         let adam = Adam { learning_rate, ..Adam::default() };
-        let settings = Settings { epochs: 2, seed: 1, adam, per_submit: 1 };
+        let settings = Settings { epochs: 2, seed: 1, adam, per_submit: 1, ..Settings::default() };
         let mut watch = Stopper { asked: Cell::new(0), after, records: 0 };
         let outcome = train(&mut session, &network, &split, &settings, &mut watch).unwrap();
         (outcome, watch.records)

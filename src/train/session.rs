@@ -7,7 +7,7 @@ use super::stream::{Stream, Window, images_at_a_time};
 use crate::data::Dataset;
 use crate::engine::{Engine, Metrics, read_floats, write_floats};
 use crate::error::{Error, Result};
-use crate::graph::{METRICS_SLOTS, Storage, TensorId};
+use crate::graph::{Bank, METRICS_SLOTS, Storage, TensorId, TrainableTensor};
 use crate::kernels::{Precision, StepParams, reduce};
 use crate::model::Network;
 use crate::plan::{Plan, Profile, Program};
@@ -52,8 +52,8 @@ impl Totals {
 /// Everything on the device: data set (or a stream of its images), parameters, programs.
 pub struct Session<'a> {
     engine: Box<dyn Engine>,
-    /// Values of each parameter and their copy in f16, in the model's order.
-    parameters: Vec<(TensorId, Option<TensorId>)>,
+    /// The tensors that hold each parameter, its values first, in the model's order.
+    parameters: Vec<Vec<TensorId>>,
     batch: usize,
     rows: usize,
     precision: Precision,
@@ -137,7 +137,7 @@ impl<'a> Session<'a> {
         make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
         let (plan, graph, shards) = plan_with(network, dataset.len(), setup, profile, streamed)?;
-        let parameters = graph.parameters.iter().map(|parameter| (parameter.values, parameter.half)).collect();
+        let parameters = graph.parameters.iter().map(TrainableTensor::copies).collect();
         let engine = make_engine(plan)?;
         let windows = shards.iter().enumerate().map(|(number, &part)| {
             let tensor = |name: &str| engine.plan().tensor(&format!("{name}.{number}"));
@@ -216,7 +216,17 @@ impl<'a> Session<'a> {
         &mut *self.engine
     }
 
-    /// Writes every parameter, in the model's order.
+    /// Images in a step.
+    pub(super) fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Whether training keeps a running average of the weights.
+    pub(super) fn averages(&self) -> bool {
+        self.engine.plan().tensor(Bank::Average.name()).is_ok()
+    }
+
+    /// Writes every parameter, in the model's order, as if it had never been trained.
     ///
     /// # Errors
     /// A lost device.
@@ -224,14 +234,15 @@ impl<'a> Session<'a> {
         write_parameters(&mut *self.engine, &self.parameters, tensors)
     }
 
-    /// Reads every parameter, in the model's order.
+    /// Reads every parameter that is measured, in the model's order: their average, where there is one.
     ///
     /// # Errors
     /// A lost device.
     pub fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
         let engine = &mut *self.engine;
-        let Ok(bank) = engine.plan().tensor("parameters") else {
-            return self.parameters.iter().map(|&(id, _)| read_floats(engine, id)).collect();
+        let bank = |bank: Bank| engine.plan().tensor(bank.name());
+        let Ok(bank) = bank(Bank::Average).or_else(|_| bank(Bank::Parameters)) else {
+            return self.parameters.iter().map(|copies| read_floats(engine, copies[0])).collect();
         };
         // one copy instead of one for each tensor, each of which would wait for the device
         let values = read_floats(engine, bank)?;
@@ -240,7 +251,7 @@ impl<'a> Session<'a> {
 
     /// Each parameter out of their bank, in the model's order.
     pub(super) fn cut(&self, bank: &[f32]) -> Vec<Vec<f32>> {
-        let tensors = self.parameters.iter().map(|&(id, _)| &self.engine.plan().tensors[id]);
+        let tensors = self.parameters.iter().map(|copies| &self.engine.plan().tensors[copies[0]]);
         let values = tensors.filter_map(|tensor| match tensor.storage {
             Storage::Bank(_, first) => bank.get(first..first + tensor.elements).map(<[f32]>::to_vec),
             _ => None,
@@ -335,17 +346,18 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Writes every parameter, and its copy in f16 where there is one.
+/// Writes every parameter, and its copies where there are any: in f16, and the average that training begins with.
 pub(super) fn write_parameters(
     engine: &mut dyn Engine,
-    parameters: &[(TensorId, Option<TensorId>)],
+    parameters: &[Vec<TensorId>],
     tensors: &[Vec<f32>],
 ) -> Result<()> {
-    for (&(id, half), values) in parameters.iter().zip(tensors) {
-        // inference in mixed precision may use the copy alone, and then there is no room for the values
-        let placed = |id: &TensorId| engine.plan().places[*id].bytes > 0;
-        for id in [Some(id), half].into_iter().flatten().filter(placed).collect::<Vec<TensorId>>() {
-            write_floats(engine, id, values)?;
+    for (copies, values) in parameters.iter().zip(tensors) {
+        for &id in copies {
+            // inference in mixed precision may use the copy alone, and then there is no room for the values
+            if engine.plan().places[id].bytes > 0 {
+                write_floats(engine, id, values)?;
+            }
         }
     }
     Ok(())

@@ -30,6 +30,8 @@ pub struct Setup {
     pub precision: Precision,
     /// Implementations the user insists on.
     pub choices: Vec<Choice>,
+    /// Whether training keeps a running average of the weights, see [`Adam::average`](super::Adam::average).
+    pub average: bool,
     /// Bytes of device memory for images: a larger data set is streamed. Without it, what the device cannot allocate is.
     pub data_memory: Option<u64>,
 }
@@ -47,6 +49,7 @@ impl Setup {
             fuse: true,
             precision: Precision::F32,
             choices: Vec::new(),
+            average: false,
             data_memory: None,
         }
     }
@@ -86,6 +89,7 @@ pub(super) fn plan_with(
         label_smoothing: setup.label_smoothing,
         fuse: setup.fuse,
         precision: setup.precision,
+        average: setup.average,
     };
     let graph = graph::lower(network, &settings)?;
     let options = Options { choices: setup.choices.clone(), guards: false };

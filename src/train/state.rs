@@ -15,11 +15,13 @@ const LOSS_SCALE: &str = "loss_scale";
 
 /// What a device holds that training changes. The copy of the parameters in f16 is taken as it is, since a device need not
 /// round as the host does.
-const KEPT: [&str; 6] = [
+const KEPT: [&str; 8] = [
     Bank::Parameters.name(),
     Bank::HalfParameters.name(),
     Bank::Moment1.name(),
     Bank::Moment2.name(),
+    Bank::Average.name(),
+    Bank::HalfAverage.name(),
     LOSS_SCALE,
     "status",
 ];
@@ -93,7 +95,7 @@ impl Session<'_> {
     pub fn device_state(&mut self) -> Result<Vec<DeviceTensor>> {
         let mut tensors = Vec::new();
         for name in KEPT {
-            // f32 has no copy in f16
+            // f32 has no copy in f16, and not every training an average
             let Ok(tensor) = self.engine().plan().tensor(name) else { continue };
             let mut bytes = self.engine_mut().read(tensor)?;
             let about = &self.engine().plan().tensors[tensor];
@@ -103,9 +105,11 @@ impl Session<'_> {
         Ok(tensors)
     }
 
-    /// The parameters among the tensors of a state of this session, in the model's order.
+    /// The parameters that are measured among the tensors of a state of this session, in the model's order: their average, where there
+    /// is one.
     pub fn parameters_of(&self, tensors: &[DeviceTensor]) -> Vec<Vec<f32>> {
-        let bank = tensors.iter().find(|tensor| tensor.name == Bank::Parameters.name());
+        let find = |bank: Bank| tensors.iter().find(|tensor| tensor.name == bank.name());
+        let bank = find(Bank::Average).or_else(|| find(Bank::Parameters));
         let values = bank.map(|bank| bytemuck::pod_collect_to_vec::<u8, f32>(&bank.bytes)).unwrap_or_default();
         self.cut(&values)
     }

@@ -2,9 +2,10 @@
 
 use super::diagnose::origin;
 use super::history::EpochRecord;
+use super::pace::{self, Clock};
 use super::session::{Session, Totals};
 use super::state::{Standing, State};
-use super::{Moment, Outcome, Progress, Settings, StepRecord, Watch};
+use super::{Curve, Early, Moment, Outcome, Progress, Settings, StepRecord, Watch};
 use crate::data::{Split, epoch_order};
 use crate::engine::Metrics;
 use crate::error::{Error, Result};
@@ -21,8 +22,6 @@ const PATIENCE: u32 = 5;
 const HALVINGS: u32 = 24;
 /// How often a diverged training may go back to its last sound state.
 const MOST_ROLL_BACKS: u32 = 3;
-/// Factor on the learning rate each time it does; a power of two, so that rates stay as exact as they were given.
-const RATE_CUT: f32 = 0.25;
 
 /// Trains from seeded weights over the training side of a split, and measures the side that chooses the best epoch
 /// ([`Split::choosing`]) after each. Where the
@@ -41,7 +40,9 @@ pub fn train(
     settings: &Settings,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    let start: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, settings.seed)).collect();
+    check_average(session, settings)?;
+    let seeded = || network.parameters().enumerate().map(|(i, p)| initialise(p, i, settings.seed)).collect();
+    let start = settings.start.clone().unwrap_or_else(|| Arc::new(seeded()));
     session.set_parameters(&start)?;
     let state = State { standing: Standing::default(), tensors: session.device_state()?, sound: None };
     Training::at(Arc::new(state), session, split, settings, watch).run()
@@ -60,8 +61,18 @@ pub fn resume(
     state: &Arc<State>,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
+    check_average(session, settings)?;
     session.set_device_state(&state.tensors)?;
     Training::at(state.clone(), session, split, settings, watch).run()
+}
+
+/// Refuses a session that keeps an average nobody wants, or none that is wanted.
+fn check_average(session: &Session, settings: &Settings) -> Result<()> {
+    let (kept, wanted) = (session.averages(), settings.adam.average.is_some());
+    match kept == wanted {
+        true => Ok(()),
+        false => Err(Error::setting("the setup's average", kept, format!("{wanted}, as the optimizer has it"))),
+    }
 }
 
 struct Training<'t, 's> {
@@ -80,12 +91,16 @@ struct Training<'t, 's> {
     renewed: Option<usize>,
     /// When the running epoch began, or went on.
     clock: Instant,
+    /// How long this call has trained.
+    time: Clock,
 }
 
 /// Why an epoch does not go on.
 enum Halt {
     /// The watcher stopped it.
     Stopped,
+    /// Training has come to its end.
+    Early(Early),
     /// Nothing is learnt any more since this step.
     Diverged(StepParams),
     Failed(Error),
@@ -107,20 +122,32 @@ impl<'t, 's> Training<'t, 's> {
         watch: &'t mut dyn Watch,
     ) -> Self {
         let (standing, sound) = (state.standing.clone(), state.sound.as_ref().unwrap_or(&state).clone());
-        let (queued, newest, clock) = (VecDeque::new(), state, Instant::now());
-        Self { session, split, settings, watch, standing, queued, newest, sound, renewed: None, clock }
+        Self {
+            session,
+            split,
+            settings,
+            watch,
+            standing,
+            queued: VecDeque::new(),
+            newest: state,
+            sound,
+            renewed: None,
+            clock: Instant::now(),
+            time: Clock::start(),
+        }
     }
 
     fn run(mut self) -> Result<Outcome> {
         let mut reached = self.epochs();
-        let (stopped, failure) = loop {
+        let (stopped, early, failure) = loop {
             reached = match reached {
-                Ok(()) => break (false, None),
-                Err(Halt::Stopped) => break (true, None),
+                Ok(()) => break (false, None, None),
+                Err(Halt::Stopped) => break (true, None, None),
+                Err(Halt::Early(why)) => break (false, Some(why), None),
                 Err(Halt::Diverged(step)) => self.roll_back(&step).and_then(|()| self.epochs()),
                 Err(Halt::Failed(error)) => match self.renew(error) {
                     Ok(()) => self.epochs(),
-                    Err(error) => break (false, Some(error)),
+                    Err(error) => break (false, None, Some(error)),
                 },
             };
         };
@@ -130,7 +157,7 @@ impl<'t, 's> Training<'t, 's> {
         let parameters = self.session.parameters_of(&self.newest.tensors);
         let Standing { history, steps, .. } = self.newest.standing.clone();
         let Standing { refused, roll_backs, .. } = self.standing;
-        Ok(Outcome { history, parameters, steps, refused, roll_backs, stopped, failure })
+        Ok(Outcome { history, parameters, steps, refused, roll_backs, stopped, early, failure })
     }
 
     /// Number of the running epoch, from 1.
@@ -140,8 +167,11 @@ impl<'t, 's> Training<'t, 's> {
 
     fn epochs(&mut self) -> Result<(), Halt> {
         while self.epoch_number() <= self.settings.epochs {
+            if let Some(why) = self.early() {
+                return Err(Halt::Early(why));
+            }
             self.epoch()?;
-            let goes_on = self.epoch_number() <= self.settings.epochs;
+            let goes_on = self.epoch_number() <= self.settings.epochs && self.early().is_none();
             if goes_on && self.watch.due(Moment::Epoch, self.standing.steps) {
                 self.watch.keep(self.newest.clone());
             }
@@ -149,9 +179,16 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
+    /// Why no further epoch begins, between two of them.
+    fn early(&self) -> Option<Early> {
+        let patience = pace::is_out_of_patience(self.settings, &self.standing.history).then_some(Early::Patience);
+        patience.or_else(|| self.time.has_no_epoch_left(self.settings.time_budget).then_some(Early::TimeBudget))
+    }
+
     /// The rest of an epoch.
     fn epoch(&mut self) -> Result<(), Halt> {
         self.clock = Instant::now();
+        let began_now = self.standing.position == 0;
         let (train, test) = (&self.split.train, self.split.choosing());
         let epoch = self.epoch_number();
         self.session.set_order(&[&epoch_order(train, self.settings.seed, epoch)[..], test].concat())?;
@@ -170,13 +207,27 @@ impl<'t, 's> Training<'t, 's> {
             seconds: (seconds + self.clock.elapsed().as_secs_f64()) as f32,
         };
         self.standing = Standing { position: 0, totals: Totals::default(), seconds: 0.0, ..self.standing.clone() };
+        let rate = self.rate(self.standing.steps);
         self.standing.history.epochs.push(record.clone());
+        if began_now {
+            self.time.epoch(self.clock.elapsed());
+        }
         self.clock = Instant::now();
         // before the record is told of, so that an epoch whose end is lost with the device has none yet
         self.read_state()?;
         self.watch.rest(&self.newest);
         self.watch.epoch(&record, self.session.parameters_of(&self.newest.tensors))?;
+        self.tell_of_plateau(rate);
         Ok(())
+    }
+
+    /// Says so where the epoch that has ended has changed the rate of the next step.
+    fn tell_of_plateau(&mut self, before: f32) {
+        let after = self.rate(self.standing.steps);
+        if let (Curve::Plateau { epochs, .. }, true) = (self.settings.schedule.curve, after < before) {
+            self.watch
+                .note(format!("val_loss has not fallen for {epochs} epochs; the learning rate is {after} from now on"));
+        }
     }
 
     /// The rest of a pass over the training images.
@@ -191,14 +242,22 @@ impl<'t, 's> Training<'t, 's> {
                 self.watch.keep(self.newest.clone());
             }
             let first = self.standing.steps;
-            let queue: Vec<StepParams> =
-                batches.iter().zip(first..).map(|(batch, step)| self.params(batch, step)).collect();
+            let params = |(batch, step)| StepParams {
+                learning_rate: self.rate(step),
+                ..pace::params(self.settings, batch, step)
+            };
+            let queue: Vec<StepParams> = batches.iter().zip(first..).map(params).collect();
             self.queued.extend(&queue);
             let arrived = self.session.run(Program::Train, &queue)?;
             self.standing.steps += queue.len() as u32;
             self.standing.position += queue.iter().map(|step| step.count as usize).sum::<usize>();
             self.count(&arrived)?;
             self.watch.progress(self.progress());
+            let more = self.standing.position < self.split.train.len();
+            if more && self.time.is_over(self.settings.time_budget) {
+                self.read_state()?;
+                return Err(Halt::Early(Early::TimeBudget));
+            }
         }
         self.settle()?;
         self.watch.progress(self.progress());
@@ -277,7 +336,10 @@ impl<'t, 's> Training<'t, 's> {
                 "in step {} its loss or gradient is not finite, as it was before the {MOST_ROLL_BACKS} times it went back{place}",
                 failing.step + 1
             );
-            let remedy = format!("train anew with a --learning-rate below {}", self.rate());
+            let remedy = format!(
+                "train anew with a --learning-rate below {}",
+                self.settings.adam.learning_rate * pace::cut(&self.standing)
+            );
             return Err(Error::data("training", problem, remedy).into());
         }
         let sound = self.sound.clone();
@@ -290,7 +352,7 @@ impl<'t, 's> Training<'t, 's> {
             "loss or gradient not finite in {streak} steps up to step {}; training goes back to step {} with the learning rate {}",
             failing.step + 1,
             self.standing.steps,
-            self.rate()
+            self.rate(self.standing.steps)
         ));
         Ok(())
     }
@@ -318,14 +380,10 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// The learning rate of this moment.
-    fn rate(&self) -> f32 {
-        self.settings.adam.learning_rate * RATE_CUT.powi(self.standing.roll_backs as i32)
-    }
-
-    /// The optimizer's numbers for a step of this moment, on a batch.
-    fn params(&self, batch: &StepParams, step: u32) -> StepParams {
-        StepParams { learning_rate: self.rate(), ..params(self.settings, batch, step) }
+    /// The learning rate of a step of the running epoch.
+    fn rate(&self, step: u32) -> f32 {
+        let steps_per_epoch = self.split.train.len().div_ceil(self.session.batch().max(1));
+        pace::rate(self.settings, &self.standing, steps_per_epoch as u32, step)
     }
 
     fn progress(&self) -> Progress {
@@ -333,10 +391,4 @@ impl<'t, 's> Training<'t, 's> {
         let (epoch, of) = (self.epoch_number(), self.split.train.len());
         Progress { epoch, images: totals.count(), of, loss: totals.loss(), accuracy: totals.accuracy() }
     }
-}
-
-/// The optimizer's numbers for a step, on a batch.
-pub(super) fn params(settings: &Settings, batch: &StepParams, step: u32) -> StepParams {
-    let seed = (settings.seed ^ (settings.seed >> 32)) as u32;
-    StepParams { first: batch.first, count: batch.count, slot: batch.slot, seed, ..settings.adam.params(step) }
 }

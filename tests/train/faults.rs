@@ -148,7 +148,7 @@ fn run(script: Script, manner: &Manner, gpu: Option<&Arc<Gpu>>) -> (Outcome, Arc
     let profile = gpu.map_or_else(Profile::cpu, |gpu| gpu.profile().clone());
     let mut session = Session::new(&stage.network, &stage.dataset, &setup, &profile, make_engine).unwrap();
     let adam = Adam { learning_rate: RATE, ..Adam::default() };
-    let settings = Settings { epochs: 2, seed: 4, adam, per_submit: manner.per_submit.max(1) };
+    let settings = Settings { epochs: 2, seed: 4, adam, per_submit: manner.per_submit.max(1), ..Settings::default() };
     let mut archive = Archive::default();
     // what happens before the first step is an error of its own
     let begun = session.parameters().is_ok();

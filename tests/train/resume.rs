@@ -78,7 +78,7 @@ impl Stage {
         let make_engine = |plan: Plan| Ok(open(setup, plan));
         let mut session = Session::new(&self.network, &self.dataset, setup, profile, make_engine).unwrap();
         let adam = Adam { learning_rate: 0.01, ..Adam::default() };
-        let settings = Settings { epochs: 2, seed: 4, adam, per_submit };
+        let settings = Settings { epochs: 2, seed: 4, adam, per_submit, ..Settings::default() };
         let mut archive = Archive::default();
         let outcome = match state {
             Some(state) => resume(&mut session, &self.split, &settings, state, &mut archive),

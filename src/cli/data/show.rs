@@ -108,6 +108,7 @@ fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> R
         label_smoothing: 0.0,
         fuse: true,
         precision: Precision::F32,
+        average: false,
     };
     let graph: Graph = lower(&network, &settings)?;
     let plan = Plan::new(&graph, &Profile::cpu(), &Options::default())?;
