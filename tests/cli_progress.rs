@@ -1,38 +1,20 @@
 //! What a running training shows: to a terminal, to a pipe, to a program, and to TensorBoard's folder.
 
+#[path = "common/desk.rs"]
+mod desk;
+
+use desk::{Desk, TINY};
 use galaxy_gpu::train::history::History;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use tempfile::TempDir;
 
-/// A network small enough for the twins, and a folder to train it in.
-struct Desk {
-    folder: TempDir,
-}
-
-const TINY: &str = "name = 'tiny'\n[[layer]]\ntype = 'max_pool2d'\nsize = 4\n[[layer]]\ntype = 'flatten'\n\
-                    [[layer]]\ntype = 'dense'\n";
 const TRAIN: &str = "train --device cpu --model tiny.toml --size 16 --images 60 --batch 17 --out run";
 
 impl Desk {
-    fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(desk.path("tiny.toml"), TINY).unwrap();
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
-        command
-            .current_dir(self.folder.path())
-            .args(line.split_whitespace())
-            .env("XDG_CACHE_HOME", self.path(".cache"));
+        let mut command = self.program(line);
         command.env_remove("NO_COLOR").env_remove("CLICOLOR").env("TERM", "xterm");
         command
     }
@@ -147,7 +129,7 @@ fn a_training_that_diverges_tells_it_in_events() {
     for note in named(&events, "note") {
         assert!(notes.contains(note["text"].as_str().unwrap()), "{note} is not in {notes}");
     }
-    assert!(named(&events, "end")[0]["failure"].is_string() == !output.status.success(), "{text}");
+    assert!(named(&events, "end")[0]["failure"].is_string() != output.status.success(), "{text}");
 }
 
 #[test]
