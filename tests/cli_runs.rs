@@ -1,37 +1,21 @@
 //! Runs as a user meets them: what is refused before work begins, and what survives an early end.
 
+#[path = "common/desk.rs"]
+mod desk;
+
 use assert_cmd::Command;
+use desk::{Desk, TINY};
 use galaxy_gpu::data::{Dataset, write_hdf5};
 use galaxy_gpu::train::Weights;
 use predicates::str::contains;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
-/// Six simulated galaxies of each class, and a network small enough for the twins.
-struct Desk {
-    folder: TempDir,
-}
-
-const TINY: &str = "name = 'tiny'\n[[layer]]\ntype = 'max_pool2d'\nsize = 4\n[[layer]]\ntype = 'flatten'\n\
-                    [[layer]]\ntype = 'dense'\n";
+/// Six simulated galaxies of each class.
 const TRAIN: &str = "train --device cpu --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17";
 
 impl Desk {
-    fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(desk.path("tiny.toml"), TINY).unwrap();
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
-        command.current_dir(self.folder.path()).args(line.split_whitespace());
-        command.env("XDG_CACHE_HOME", self.path(".cache"));
-        command
+        Command::from_std(self.program(line))
     }
 
     /// Standard output and standard error of a command that succeeds.

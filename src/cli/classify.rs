@@ -254,12 +254,12 @@ impl Watch for Console {
         if summary.failed > 0 {
             message += &format!("  {} failed", grouped(summary.failed));
         }
-        let mut template = "{msg}";
+        let mut template = "{wide_msg}";
         if let Some(total) = total {
             let seconds = (total - self.rows) as f64 / rate.max(1e-9);
             message += &format!("  {} left", HumanDuration(Duration::from_secs_f64(seconds.min(1e9))));
             self.bar.set_length(total);
-            template = "[{bar:30}] {msg}";
+            template = "[{bar:20}] {wide_msg}";
         }
         let of = total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
         self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// Options that may be given with `--resume`. They change no result, or only its rounding, or what they name is compared by
 /// content.
-const FREE: [&str; 15] = [
+const FREE: [&str; 16] = [
     "model",
     "data",
     "split",
@@ -25,6 +25,7 @@ const FREE: [&str; 15] = [
     "steps_per_submit",
     "checkpoint_every",
     "checkpoint_minutes",
+    "tensorboard",
 ];
 
 /// An option that stands on the command line.

@@ -1,6 +1,6 @@
 //! `completions` and `man`: what a shell and its manual know of the commands, made of their own definitions.
 
-use super::print_text;
+use super::voice::{print_data, print_text};
 use crate::error::Error;
 use clap::Command;
 use clap_complete::Shell;
@@ -36,7 +36,7 @@ pub struct ManArgs {
 pub fn completions(args: &CompletionsArgs, mut program: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, "galaxy-gpu", &mut script);
-    print_text(String::from_utf8_lossy(&script))?;
+    print_data(String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }
 

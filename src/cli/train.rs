@@ -40,7 +40,8 @@ pub enum Json {
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
   galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
   galaxy-gpu train --resume runs/decals
-  galaxy-gpu train --json events | jq -r 'select(.event == \"epoch\") | .val_accuracy'
+  galaxy-gpu train --tensorboard --out runs/a && tensorboard --logdir runs
+  galaxy-gpu train --json events --quiet > events.jsonl
 
 Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
 cut off goes on with --resume and ends as if nothing had happened, to the bit.")]
@@ -116,6 +117,10 @@ pub struct Args {
     /// Steps handed to the device at once; changes no result
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     steps_per_submit: Option<u32>,
+    /// Write what is measured for TensorBoard, too, into RUN/tensorboard
+    #[arg(long)]
+    #[serde(default)]
+    pub tensorboard: bool,
     /// Print JSON instead of a line an epoch: one object at the end, or, with events, an object a line as things happen
     /// (docs/events.md), the last of which says what the one object says
     #[arg(long, value_enum, value_name = "object|events", num_args = 0..=1, default_missing_value = "object",

@@ -3,7 +3,6 @@
 //!
 //! It knows streams and lines. It knows nothing of what they say.
 
-use crate::error::Result as Heard;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::fmt::Display;
@@ -24,7 +23,7 @@ pub enum Kind {
 
 /// Hears everything that is said, whether it is printed or not: one or more lines without the last line's end and without
 /// colours. One that fails is not told anything more, and its failure is a note.
-pub type Listener = Box<dyn FnMut(Kind, &str) -> Heard<()> + Send>;
+pub type Listener = Box<dyn FnMut(Kind, &str) -> crate::Result<()> + Send>;
 
 struct Voice {
     /// The bar that steps aside.

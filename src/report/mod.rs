@@ -9,6 +9,7 @@ pub mod curves;
 mod font;
 pub mod grid;
 pub mod table;
+pub mod tensorboard;
 mod ticks;
 pub mod trace;
 

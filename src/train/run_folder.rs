@@ -192,14 +192,16 @@ fn lock(folder: &Path) -> Result<Option<File>> {
 fn remove_earlier_run(folder: &Path) -> Result<()> {
     let failed = |path: &Path, error| Error::file(path, format!("it cannot be removed ({error})"), ANOTHER);
     remove_unfinished(folder);
-    for below in ["checkpoint", "weights"].map(|name| folder.join(name)) {
+    for below in ["checkpoint", "weights", "tensorboard"].map(|name| folder.join(name)) {
         remove_unfinished(&below);
-        if !below.exists() {
+        if !below.is_dir() {
             continue;
         }
         for entry in std::fs::read_dir(&below).map_err(|e| failed(&below, e))? {
-            let path = entry.map_err(|e| failed(&below, e))?.path();
-            if path.extension().is_some_and(|ending| ending == "safetensors") {
+            let entry = entry.map_err(|e| failed(&below, e))?;
+            let path = entry.path();
+            let name = entry.file_name();
+            if [".safetensors", ".galaxy-gpu"].iter().any(|ending| name.to_string_lossy().ends_with(ending)) {
                 std::fs::remove_file(&path).map_err(|e| failed(&path, e))?;
             }
         }

@@ -2,12 +2,13 @@
 //!
 //! It knows numbers as they come; it knows no files.
 
+use super::board::Board;
 use super::events::{self, Event, Events};
 use crate::cli::memory::DeviceMemory;
 use crate::cli::progress::{Bar, Pace, Sight, Work, print_epoch};
 use crate::cli::voice::print_json;
 use crate::train::history::{EpochRecord, History};
-use crate::train::{Progress, StepRecord};
+use crate::train::{Assessment, Outcome, Progress, StepRecord};
 use std::time::Instant;
 
 /// Who is to see it.
@@ -32,10 +33,15 @@ pub(super) struct Display {
     work: Work,
     batch: usize,
     memory: DeviceMemory,
+    /// Bytes of the plan's buffers, where nothing counts what is in use.
+    planned: Option<u64>,
     newest: Option<Progress>,
     step: Option<StepRecord>,
     /// The first step's size, and whether another one followed.
     learning_rate: (Option<f32>, bool),
+    /// The factor on the loss at the end of the newest epoch, in mixed precision.
+    loss_scale: Option<f32>,
+    board: Option<Board>,
 }
 
 impl Display {
@@ -50,9 +56,12 @@ impl Display {
             work,
             batch,
             memory,
+            planned: None,
             newest: None,
             step: None,
             learning_rate: (None, false),
+            loss_scale: None,
+            board: None,
         }
     }
 
@@ -63,8 +72,19 @@ impl Display {
 
     /// Tells a program that it begins. Notes, also those before, are events from now on.
     pub(super) fn start(&mut self, start: events::Start) {
+        self.planned = Some(start.bytes);
         self.events.say(&Event::Start(start));
         self.events.listen();
+    }
+
+    /// From now on this is told as well.
+    pub(super) fn set_board(&mut self, board: Board) {
+        self.board = Some(board);
+    }
+
+    /// The factor on the loss at the end of an epoch, in mixed precision.
+    pub(super) fn loss_scale(&mut self, factor: Option<f32>) {
+        self.loss_scale = factor;
     }
 
     /// Something else has happened.
@@ -77,6 +97,9 @@ impl Display {
         let (first, varies) = &mut self.learning_rate;
         *varies |= *first.get_or_insert(step.learning_rate) != step.learning_rate;
         self.step = Some(*step);
+        if let Some(board) = &mut self.board {
+            board.step(step, self.pace.rate());
+        }
     }
 
     /// Some steps have ended.
@@ -100,13 +123,26 @@ impl Display {
             print_epoch(record, self.work.epochs, varying);
         }
         let (steps, learning_rate) = (self.steps(), self.step.map(|step| step.learning_rate));
-        let images_per_second = self.pace.rate();
-        self.say(&Event::Epoch(events::Epoch { record, steps, learning_rate, images_per_second, best }));
+        let (images_per_second, loss_scale) = (self.pace.rate(), self.loss_scale);
+        if let Some(board) = &mut self.board {
+            let rate = images_per_second.map(|rate| rate as f32);
+            let more = [
+                ("epoch/learning_rate", learning_rate),
+                ("epoch/images_per_second", rate),
+                ("epoch/loss_scale", loss_scale),
+            ];
+            board.epoch(record, steps, &more);
+        }
+        self.say(&Event::Epoch(events::Epoch { record, steps, learning_rate, loss_scale, images_per_second, best }));
     }
 
     /// Training went back.
     pub(super) fn undo(&mut self, history: &History) {
-        self.say(&Event::Undo { epochs: history.epochs.len() as u32 });
+        let epochs = history.epochs.len() as u32;
+        self.say(&Event::Undo { epochs });
+        if let Some(board) = &mut self.board {
+            board.undo(epochs);
+        }
     }
 
     /// Tells a program how it went.
@@ -126,6 +162,13 @@ impl Display {
         self.memory.found()
     }
 
+    /// Writes down how it went, where TensorBoard is to show it.
+    pub(super) fn conclude(&mut self, outcome: &Outcome, classes: &[String], measured: Option<&Assessment>) {
+        if let Some(board) = &mut self.board {
+            board.end(outcome.steps, classes, measured, outcome.failure.is_some());
+        }
+    }
+
     fn now(&self) -> f64 {
         self.clock.elapsed().as_secs_f64()
     }
@@ -141,7 +184,8 @@ impl Display {
 
     fn show(&mut self, validated: Option<f64>) {
         let Some(Progress { epoch, images, of, loss, accuracy }) = self.newest else { return };
-        let (rate, left, memory) = (self.pace.rate(), self.pace.left(self.now()), self.memory.in_use());
+        let (rate, left) = (self.pace.rate(), self.pace.left(self.now()));
+        let memory = self.memory.in_use().or(self.planned);
         // at the beginning of a later epoch, what the one before measured stays in sight until there is something new
         let is_new = images > 0 || self.step.is_none();
         if is_new && !self.bar.is_hidden() {

@@ -86,7 +86,7 @@ pub(super) struct Progress {
     pub images_per_second: Option<f64>,
     /// Until the end, validations counted.
     pub seconds_left: Option<f64>,
-    /// Bytes in use.
+    /// Bytes in use; those of the plan where the device does not say.
     pub device_memory: Option<u64>,
 }
 
@@ -99,6 +99,8 @@ pub(super) struct Epoch<'a> {
     pub steps: u32,
     /// Of its last step.
     pub learning_rate: Option<f32>,
+    /// The factor on the loss in mixed precision.
+    pub loss_scale: Option<f32>,
     pub images_per_second: Option<f64>,
     /// Whether it is the best so far.
     pub best: bool,
@@ -176,11 +178,12 @@ mod tests {
     fn a_line_is_one_object_whose_numbers_are_short_or_null() {
         let loss = f32::NAN;
         let record = EpochRecord { epoch: 2, loss, accuracy: 0.1, val_loss: 0.5, val_accuracy: 0.25, seconds: 1.5 };
-        let epoch = Epoch { record: &record, steps: 6, learning_rate: Some(1e-3), images_per_second: None, best: true };
+        let (learning_rate, loss_scale) = (Some(1e-3), None);
+        let epoch = Epoch { record: &record, steps: 6, learning_rate, loss_scale, images_per_second: None, best: true };
         assert_eq!(
             line(&Event::Epoch(epoch), 7.25).unwrap(),
             "{\"event\":\"epoch\",\"epoch\":2,\"loss\":null,\"accuracy\":0.1,\"val_loss\":0.5,\"val_accuracy\":0.25,\
-             \"seconds\":1.5,\"steps\":6,\"learning_rate\":0.001,\"images_per_second\":null,\"best\":true,\"time\":7.25}\n"
+             \"seconds\":1.5,\"steps\":6,\"learning_rate\":0.001,\"loss_scale\":null,\"images_per_second\":null,\"best\":true,\"time\":7.25}\n"
         );
         let end = serde_json::json!({"run": "a\nb", "steps": 6});
         assert_eq!(

@@ -1,5 +1,6 @@
 //! A training as its user sees it: a bar and lines on the terminal, and the files of the run folder.
 
+mod board;
 mod display;
 mod events;
 mod rhythm;
@@ -21,6 +22,7 @@ use crate::train::{
     StepRecord, Watch, Weights, assess, find_weights, resume, train,
 };
 use anyhow::Context;
+use board::{Board, Subject};
 use display::{Audience, Display};
 use events::Event;
 use rhythm::Rhythm;
@@ -130,6 +132,11 @@ impl Console {
             image_bytes,
             options: &self.identity.options,
         });
+        if args.tensorboard {
+            let (options, steps_per_epoch) = (&self.identity.options, self.steps_per_epoch);
+            let subject = Subject { network, dataset, split, options, steps_per_epoch };
+            self.display.set_board(Board::open(self.folder.path(), self.rhythm.newest.0, &subject));
+        }
     }
 
     /// Trains to the end, and says how it went.
@@ -157,6 +164,7 @@ impl Console {
         } else {
             self.measure(session, split, settings.per_submit)
         };
+        self.display.conclude(&outcome, &weights.card.classes, measured.as_ref());
         self.conclude(&outcome, &weights, split, (measured, memory))
     }
 
@@ -290,6 +298,12 @@ impl Watch for Console {
 
     fn validation(&mut self, images: usize, of: usize) {
         self.display.validation(images, of);
+    }
+
+    fn rest(&mut self, state: &State) {
+        if self.card.precision == Precision::Mixed {
+            self.display.loss_scale(state.loss_scale());
+        }
     }
 
     fn epoch(&mut self, record: &EpochRecord, parameters: Vec<Vec<f32>>) -> Result<()> {

@@ -25,6 +25,8 @@ pub struct Pace {
     work: Work,
     /// Images and seconds of the recent past, older ones fading.
     recent: (f64, f64),
+    /// Whether `recent` is the first steps alone, which wait for the device to get ready and count only until others are known.
+    is_first: bool,
     /// When how many images of the whole training were done; `None` before the first, and between epochs.
     newest: Option<(f64, usize)>,
     /// Images of the whole training that are done.
@@ -38,7 +40,7 @@ pub struct Pace {
 impl Pace {
     /// Before the first image of this process.
     pub fn new(work: Work) -> Self {
-        Self { work, recent: (0.0, 0.0), newest: None, done: 0, between: None, pause: None }
+        Self { work, recent: (0.0, 0.0), is_first: false, newest: None, done: 0, between: None, pause: None }
     }
 
     /// At this time, so many images of the epoch of this number (from 1) are done.
@@ -49,7 +51,11 @@ impl Pace {
         }
         // a training that goes back begins anew
         if let Some((then, before)) = self.newest.filter(|(_, before)| *before <= done) {
-            let fading = (-(now - then) / MEMORY).exp();
+            let mut fading = (-(now - then) / MEMORY).exp();
+            if done > before {
+                fading = if self.is_first { 0.0 } else { fading };
+                self.is_first = self.recent.0 == 0.0;
+            }
             self.recent.0 = self.recent.0 * fading + (done - before) as f64;
             self.recent.1 = self.recent.1 * fading + (now - then);
         }
@@ -130,7 +136,11 @@ mod tests {
         pace.trained(0.0, 1, 0);
         // a first step that builds pipelines, then 100 a second in bursts of two arrivals
         pace.trained(20.0, 1, 10);
-        for second in 0..100 {
+        pace.trained(20.0, 1, 10);
+        assert_relative_eq!(pace.rate().unwrap(), 0.5);
+        pace.trained(21.0, 1, 110);
+        assert_relative_eq!(pace.rate().unwrap(), 100.0);
+        for second in 1..100 {
             pace.trained(21.0 + f64::from(second), 1, 60 + 100 * second as usize);
             pace.trained(21.0 + f64::from(second), 1, 110 + 100 * second as usize);
         }
