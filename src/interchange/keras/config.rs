@@ -29,6 +29,9 @@ pub struct Chain {
     pub layers: Vec<KerasLayer>,
 }
 
+/// Longest name of a model that is kept, in characters.
+const LONGEST_NAME: usize = 100;
+/// What to do about a model that is no chain.
 const REMEDY: &str = "rebuild it as a Sequential model of supported layers, and save that";
 
 impl Chain {
@@ -39,7 +42,10 @@ impl Chain {
     pub fn read(text: &str) -> Result<Self, Refusal> {
         let damaged = |error| refusal(format!("its description is damaged ({error})"), "save it again with Keras");
         let model: Value = serde_json::from_str(text).map_err(damaged)?;
-        let mut chain = Self { name: model["config"]["name"].as_str().unwrap_or("keras").into(), ..Self::default() };
+        let name = model["config"]["name"].as_str().unwrap_or("keras");
+        // It is shown on terminals.
+        let name = name.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
+        let mut chain = Self { name, ..Self::default() };
         chain.add_model(&model, "layers")?;
         if chain.image.is_none() {
             let built = [&model["config"]["build_input_shape"], &model["build_config"]["input_shape"]];
@@ -183,6 +189,14 @@ mod tests {
             let message = read(&layers, output).err().unwrap();
             assert!(message.contains(problem), "{message}");
         }
+    }
+
+    #[test]
+    fn names_are_fit_for_a_terminal() {
+        let name = format!("a\u{1b}[2J{}", "b".repeat(5000));
+        let text = json!({"class_name": "Sequential", "config": {"name": name, "layers": []}}).to_string();
+        let kept = Chain::read(&text).ok().unwrap().name;
+        assert!(kept.starts_with("a[2Jbbb") && kept.len() == 100, "{kept}");
     }
 
     #[test]

@@ -251,7 +251,9 @@ fn named(
     mut notes: Vec<String>,
 ) -> Result<Imported> {
     let mut stored = None;
-    if let Some(Origin { hash, card }) = origin.filter(|origin| origin.card.classes.len() == classes) {
+    let sound =
+        |card: &Card| card.classes.len() == classes && !card.classes.iter().any(|name| name.contains(char::is_control));
+    if let Some(Origin { hash, card }) = origin.filter(|origin| sound(&origin.card)) {
         stored = Some(card.classes.clone());
         if hash == weights.hash() && (card.height, card.width) == (weights.card.height, weights.card.width) {
             let model = std::mem::replace(&mut weights.card.model, Model { name: String::new(), layers: Vec::new() });
