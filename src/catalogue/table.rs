@@ -311,8 +311,8 @@ impl Table {
         self.format.kind().is_some() && self.out == self.path
     }
 
-    /// Makes the table of its rows, which are removed then, where it is no lines of text, and returns the file that holds the rows now. A
-    /// job that was stopped before all earlier rows were seen leaves them, and an earlier table, as they are.
+    /// Makes the table of its rows, which are removed then, where it is no lines of text, and returns the file that holds the
+    /// rows now. A job that was stopped before all earlier rows were seen leaves them, and an earlier table, as they are.
     ///
     /// # Errors
     /// A file that cannot be written; the rows stay.

@@ -1,7 +1,7 @@
 //! The job itself, with devices that fail as none here would.
 
-use super::{BYTES, Desk, SIDE, rows};
-use galaxy_gpu::catalogue::{Columns, Made, Mode, Scorer, Summary, Table, Task, Watch, run};
+use super::{BYTES, Desk, SIDE, made, rows};
+use galaxy_gpu::catalogue::{Columns, Mode, Scorer, Summary, Table, Task, Watch, run};
 use galaxy_gpu::data::{GALAXY10_CLASSES, Items, LoadOptions};
 use galaxy_gpu::{Error, Result};
 
@@ -46,19 +46,6 @@ impl Watch for Silent {
 
     fn stop(&self) -> bool {
         false
-    }
-}
-
-fn made() -> Made {
-    Made {
-        program: "0".into(),
-        weights_hash: "0".into(),
-        data: "none".into(),
-        network: serde_json::Value::Null,
-        precision: "f32".into(),
-        views: 1,
-        batch: 4,
-        device: "none".into(),
     }
 }
 

@@ -11,6 +11,7 @@ mod scale;
 mod tables;
 
 use assert_cmd::Command;
+use galaxy_gpu::catalogue::Made;
 use galaxy_gpu::data::{Dataset, Pixels, Sky};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -147,6 +148,20 @@ pub(crate) fn dataset(count: usize) -> Dataset {
         classes: ["a", "b"].map(String::from).to_vec(),
         sky: Some((0..count).map(position).collect()),
         notes: Vec::new(),
+    }
+}
+
+/// What rows of no network were made with.
+pub(crate) fn made() -> Made {
+    Made {
+        program: "0".into(),
+        weights_hash: "0".into(),
+        data: "none".into(),
+        network: serde_json::Value::Null,
+        precision: "f32".into(),
+        views: 1,
+        batch: 4,
+        device: "none".into(),
     }
 }
 

@@ -1,8 +1,8 @@
-//! More rows than a row group holds. `GALAXY_GPU_ROWS=10000000` makes it a measurement: it prints how long each format takes, and the
-//! most memory the process has held.
+//! More rows than a row group holds. `GALAXY_GPU_ROWS=10000000` makes it a measurement: it prints how long each format takes,
+//! and the most memory the process has held.
 
-use super::Desk;
-use galaxy_gpu::catalogue::{Columns, Made, Mode, Row, Table};
+use super::{Desk, made};
+use galaxy_gpu::catalogue::{Columns, Mode, Row, Table};
 use galaxy_gpu::data::tables::{Cell, Kind, TableReader, Wanted};
 use galaxy_gpu::data::{About, GALAXY10_CLASSES, Items, LoadOptions};
 use std::time::Instant;
@@ -36,16 +36,7 @@ fn tables_of_many_rows() {
     let desk = Desk::new();
     let rows: u64 = std::env::var("GALAXY_GPU_ROWS").ok().map_or(140_000, |rows| rows.parse().unwrap());
     let columns = Columns { classes: GALAXY10_CLASSES.map(String::from).to_vec(), min_confidence: 0.0 };
-    let made = Made {
-        program: "0".into(),
-        weights_hash: "0".into(),
-        data: "none".into(),
-        network: serde_json::Value::Null,
-        precision: "f32".into(),
-        views: 1,
-        batch: 4,
-        device: "none".into(),
-    };
+    let made = made();
     for (name, kind) in [("t.parquet", Kind::Parquet), ("t.fits", Kind::Fits), ("t.vot", Kind::VoTable)] {
         let path = desk.path(name);
         let mut items = Items::new(&[], LoadOptions::default());

@@ -177,6 +177,7 @@ fn an_interrupt_leaves_a_table_of_the_rows_so_far() {
 fn tables_are_not_overwritten_and_damage_is_told() {
     let desk = Desk::new();
     desk.pictures("in", 3);
+    desk.classify(0, "RUN0 in --out t.csv");
     for (ending, _) in FORMATS {
         let table = format!("t.{ending}");
         desk.classify(0, &format!("RUN0 in --out {table}"));
@@ -188,6 +189,12 @@ fn tables_are_not_overwritten_and_damage_is_told() {
         let said = desk.classify(0, &format!("RUN0 in --out {table} --continue"));
         assert_eq!(said, format!("3 classified, 0 failed, 3 of these rows kept; see {table}"));
         assert!(std::fs::read(desk.path(&table)).unwrap() == before);
+        // killed after the table was there, and before its rows were removed; half a table is written over
+        std::fs::copy(desk.path("t.csv"), desk.path(&format!("{table}.rows.csv"))).unwrap();
+        std::fs::write(desk.path(&format!("{table}.unfinished")), "half").unwrap();
+        assert_eq!(desk.classify(0, &format!("RUN0 in --out {table} --continue")), said);
+        assert!(std::fs::read(desk.path(&table)).unwrap() == before);
+        assert!(!desk.path(&format!("{table}.unfinished")).exists());
         std::fs::write(desk.path(&table), &before[..before.len() / 3]).unwrap();
         desk.refuses(&format!("RUN0 in --out {table} --continue"), &[&table, "cannot be gone on with", "--force"]);
         let left = |name: &str| desk.path(&format!("{table}{name}")).exists();

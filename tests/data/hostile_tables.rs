@@ -1,4 +1,5 @@
-//! Damaged tables of each format but CSV, which takes nearly anything, made from sound ones with fixed seeds: each is read or refused in one sentence, and ends.
+//! Damaged tables of each format but CSV, which takes nearly anything, made from sound ones with fixed seeds: each is read or
+//! refused in one sentence, and ends.
 
 use std::fs;
 use std::path::Path;

@@ -20,9 +20,8 @@ pub(super) struct VoTable<W> {
 pub(super) fn head(out: &mut dyn Write, fields: &[Field], facts: &[Fact]) -> io::Result<()> {
     let mut xml = Writer::new_with_indent(&mut *out, b' ', 1);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    out.write_all(
-        b"\n<VOTABLE version=\"1.4\" xmlns=\"http://www.ivoa.net/xml/VOTable/v1.3\">\n<RESOURCE type=\"results\">\n<TABLE name=\"classification\">\n",
-    )?;
+    out.write_all(b"\n<VOTABLE version=\"1.4\" xmlns=\"http://www.ivoa.net/xml/VOTable/v1.3\">\n")?;
+    out.write_all(b"<RESOURCE type=\"results\">\n<TABLE name=\"classification\">\n")?;
     let mut xml = Writer::new(&mut *out);
     let described = |xml: &mut Writer<&mut dyn Write>, element: &str, attributes: &[(&str, &str)], about: &str| {
         let attributes: Vec<(&str, Cow<str>)> = attributes
