@@ -85,7 +85,8 @@ mod tests {
         // bright light saturates to white, what is below -m is black
         assert_eq!(stretch.rgb([100.0; 3]), [255; 3]);
         assert_eq!(stretch.rgb([-1.0; 3]), [0; 3]);
-        assert_eq!(stretch.rgb([-1.0, 0.1, 0.1]), [203, 255, 0]);
+        // x = -5.97, 0.37, 0.25; I = 0.20667; asinh(4.1333) = 2.1270; factor = 2.3013
+        assert_eq!(stretch.rgb([-1.0, 0.1, 0.1]), [146, 217, 0]);
         for hole in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert_eq!(stretch.rgb([0.1, hole, 0.1]), [0; 3]);
         }
