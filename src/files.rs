@@ -79,6 +79,15 @@ pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// [`sync_folder`] of the folder that a file is in.
+///
+/// # Errors
+/// What the disk says.
+pub fn sync_folder_of(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
 /// Removes what killed processes left unfinished in a folder that no other process writes to. What cannot be removed stays
 /// and does no harm.
 pub fn remove_unfinished(folder: &Path) {

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod error;
 pub mod files;
 pub mod graph;
+pub mod interchange;
 pub mod kernels;
 pub mod model;
 pub mod plan;

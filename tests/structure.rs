@@ -24,8 +24,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("report", &["error", "files", "train"]),
     // rows of what a trained network says
     ("catalogue", &["error", "files", "data", "train"]),
+    ("interchange", &["error", "shape", "files", "model", "data", "train"]), // from and for other programs
     ("cli", &["error", "shape", "rng", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report",
-              "catalogue"]),
+              "catalogue", "interchange"]),
 ];
 
 /// What the engine may know of the graph.

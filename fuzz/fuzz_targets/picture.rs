@@ -3,10 +3,10 @@
 
 mod common;
 
-use galaxy_gpu::data::{picture, read_picture};
+use galaxy_gpu::data::{FitsOptions, picture, read_picture};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let path = common::file(data, "png");
-    common::check(&path, picture::picture_size(&path));
+    common::check(&path, picture::picture_facts(&path, &FitsOptions::default()));
     common::check(&path, read_picture(&path, 16, 16));
 });

@@ -1,7 +1,7 @@
 //! Rows of an earlier job, matched with the items of this one as both go by.
 
 use super::Row;
-use super::format::Lines;
+use super::formats::Lines;
 use crate::data::About;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -70,7 +70,7 @@ impl Earlier {
                 let row = self.next()?;
                 self.window.push_back(row);
             }
-            if self.window[place].about == *about {
+            if about.stands_for(&self.window[place].about) {
                 self.window.drain(..place);
                 return self.window.pop_front();
             }

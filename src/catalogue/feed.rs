@@ -5,6 +5,7 @@
 
 use super::earlier::Earlier;
 use super::{Row, views};
+use crate::data::items::Seen;
 use crate::data::{Item, Items};
 use rayon::prelude::*;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -111,14 +112,18 @@ impl Feed {
 }
 
 fn decode(item: Item, (height, width): (usize, usize), views: usize) -> Entry {
-    match item.pixels(height, width) {
+    match item.read(height, width) {
         Err(reason) => Entry::Done { row: Row { about: item.about, outcome: Err(reason) }, kept: false },
-        Ok(pixels) => {
+        Ok(Seen { pixels, sky }) => {
+            let mut about = item.about;
+            if let (Some(sky), None, None) = (sky, about.ra, about.dec) {
+                (about.ra, about.dec) = (Some(sky.ra), Some(sky.dec));
+            }
             let turned = match views {
                 1 => vec![pixels],
                 _ => (0..views).map(|number| views::view(&pixels, height, number)).collect(),
             };
-            Entry::Views(Row { about: item.about, outcome: Ok(Vec::new()) }, turned)
+            Entry::Views(Row { about, outcome: Ok(Vec::new()) }, turned)
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Catalogues of what a trained network says of many items: rows, the files they are kept in, and the job that fills them.
 //!
 //! A job survives its items (a bad one is a row with its reason), its device and its own end at any moment: rows are appended
-//! in whole lines, in the order of the items, and the same job goes on where they end. This room knows nothing of the terminal.
+//! in whole lines, in the order of the items, and the same job goes on where they end. Tables that are no lines of text are made
+//! of them at the end. This room knows nothing of the terminal.
 
 mod earlier;
 mod feed;
-mod format;
+mod finish;
+mod formats;
 mod job;
 mod table;
 pub mod views;
 
-pub use format::Format;
+pub use formats::Format;
 pub use job::{Scorer, Summary, Task, Watch, run};
 pub use table::{Made, Mode, Table};
 

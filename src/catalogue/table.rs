@@ -4,13 +4,18 @@
 //! job that goes on writes `F.csv.part`: rows of `F.csv` that are sound are taken over in order, others are made again. Once
 //! no earlier rows are left it becomes `F.csv`, and is appended to. So at any moment there is one file, or an old one and
 //! the front of its successor, which the next job takes over as it is.
+//!
+//! A table that is no lines of text has its rows in `F.rows.csv`, in the same way, while a job runs. At the job's end they become
+//! `F`, whole and at once, and are removed; a job that goes on and finds no `F.rows.csv` makes it of `F`. So `F` is never half
+//! a table, and rows that are newer than `F` are never lost.
 
 use super::earlier::{Earlier, WholeLines};
-use super::format::Lines;
+use super::finish::{self, another_process};
+use super::formats::Lines;
 use super::{Columns, Format, Row, Summary};
 use crate::data::Items;
 use crate::error::{Error, Result};
-use crate::files::{read_text, sync_folder, write_whole};
+use crate::files::{read_text, sync_folder_of, write_whole};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -26,6 +31,9 @@ pub struct Made {
     pub program: String,
     /// Hash of the weights' values.
     pub weights_hash: String,
+    /// What the network was trained on; unknown of tables before it was said.
+    #[serde(default)]
+    pub data: String,
     /// The network, with its classes, size and preprocessing.
     pub network: serde_json::Value,
     /// What it was stored in.
@@ -81,27 +89,36 @@ pub enum Mode {
 
 /// An open table, which no other process may open.
 pub struct Table {
+    /// What the user has asked for.
+    target: PathBuf,
+    format: Format,
+    /// Its rows: the table itself, or the lines that it is made of.
     path: PathBuf,
     /// Where rows go: to `path` itself, or to its successor.
     out: PathBuf,
     file: File,
     /// Held with `file`: the file that is being succeeded.
     earlier: Option<File>,
-    format: Box<dyn Lines>,
+    lines: Box<dyn Lines>,
     /// Bytes of whole lines.
     length: u64,
     /// What was taken over unseen.
     pub adopted: Summary,
 }
 
+/// Where the rows of a table are while a job runs.
+fn rows_of(path: &Path, format: Format) -> PathBuf {
+    if format.kind().is_none() { path.to_owned() } else { beside(path, ".rows.csv") }
+}
+
 /// A file's name with something behind it.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-fn unwritable(path: &Path, error: impl std::fmt::Display) -> Error {
+pub(super) fn unwritable(path: &Path, error: impl std::fmt::Display) -> Error {
     let remedy = "check that its folder may be written to and has space left, then go on with --continue";
     Error::file(path, format!("cannot be written ({error})"), remedy)
 }
@@ -112,13 +129,14 @@ impl Table {
     /// # Errors
     /// A table that exists (in [`Mode::New`]), or whose rows were made with something else, or nobody knows with what.
     pub fn check(path: &Path, mode: Mode, made: &Made) -> Result<Vec<String>> {
-        let exists = path.symlink_metadata().is_ok();
-        match mode {
-            Mode::New if exists => {
+        let files = [path.to_owned(), rows_of(path, Format::of(path)?)];
+        let found = files.iter().find(|file| file.symlink_metadata().is_ok());
+        match (mode, found) {
+            (Mode::New, Some(found)) => {
                 let remedy = "do what is missing with --continue, replace it with --force, or name another --out";
-                Err(Error::file(path, "exists already", remedy))
+                Err(Error::file(found, "exists already", remedy))
             }
-            Mode::Continue if exists => {
+            (Mode::Continue, Some(_)) => {
                 let meta = beside(path, ".meta.json");
                 let unknown = |problem: String| {
                     let problem = format!("it is not known what its rows were made with ({problem})");
@@ -146,13 +164,19 @@ impl Table {
     ) -> Result<(Self, Option<Earlier>)> {
         Self::check(path, mode, made)?;
         let format = Format::of(path)?;
-        let part = beside(path, ".part");
-        if mode == Mode::Continue && path.exists() {
-            return Self::reopen(path, &part, format, columns, items);
+        let rows = rows_of(path, format);
+        if mode == Mode::Continue {
+            if path.exists() && !rows.exists() {
+                finish::restore(path, format, &rows, columns)?;
+            }
+            if rows.exists() {
+                return Self::reopen((path, format), &rows, columns, items);
+            }
         }
         // Never rows without a description, and never another's: first the rows go, then theirs is replaced.
-        let lock = if path.exists() { Some(lock(path)?) } else { None };
-        for old in [&part, path] {
+        let lock = if rows.exists() { Some(lock(&rows)?) } else { None };
+        let part = beside(&rows, ".part");
+        for old in [&part, &rows, path] {
             match std::fs::remove_file(old) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(unwritable(old, error)),
                 _ => {}
@@ -162,30 +186,32 @@ impl Table {
         let failed = |error: &dyn std::fmt::Display| unwritable(path, error);
         let text = serde_json::to_string_pretty(made).map_err(|error| failed(&error))?;
         write_whole(&beside(path, ".meta.json"), text.as_bytes())?;
-        let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|error| failed(&error))?;
-        claim(path, &file)?;
-        let format = format.lines(columns.clone());
+        let file = OpenOptions::new().append(true).create_new(true).open(&rows).map_err(|error| failed(&error))?;
+        claim(&rows, &file)?;
         let mut table = Self {
-            path: path.into(),
-            out: path.into(),
+            target: path.into(),
+            format,
+            path: rows.clone(),
+            out: rows,
             file,
             earlier: None,
-            format,
+            lines: format.lines(columns.clone()),
             length: 0,
             adopted: Summary::default(),
         };
-        table.append(&table.format.head())?;
+        table.append(&table.lines.head())?;
         Ok((table, None))
     }
 
+    /// Goes on with the rows in `path`, of a table at `target`.
     fn reopen(
+        (target, format): (&Path, Format),
         path: &Path,
-        part: &Path,
-        format: Format,
         columns: &Columns,
         items: &mut Items,
     ) -> Result<(Self, Option<Earlier>)> {
         let own = lock(path)?;
+        let part = &beside(path, ".part");
         let mut lines = WholeLines::open(path).map_err(|error| unwritable(path, error))?;
         let mut format_of_rows = format.lines(columns.clone());
         let head = format_of_rows.head();
@@ -205,7 +231,7 @@ impl Table {
             length = front.end;
             while let Some(line) = front.next().map_err(unreadable)? {
                 let (Some(row), Some(item)) = (format_of_rows.row(&line), items.peek()) else { break };
-                if row.about != item.about {
+                if !item.about.stands_for(&row.about) {
                     break;
                 }
                 earlier.take(&item.about);
@@ -215,8 +241,17 @@ impl Table {
             }
         }
         file.set_len(length).map_err(unreadable)?;
-        let (path, out) = (path.to_owned(), part.to_owned());
-        let mut table = Self { path, out, file, earlier: Some(own), format: format_of_rows, length, adopted };
+        let mut table = Self {
+            target: target.into(),
+            format,
+            path: path.into(),
+            out: part.into(),
+            file,
+            earlier: Some(own),
+            lines: format_of_rows,
+            length,
+            adopted,
+        };
         if length == 0 {
             table.append(&head)?;
         }
@@ -228,7 +263,7 @@ impl Table {
     /// # Errors
     /// A file that cannot be written; whole lines are left.
     pub fn write(&mut self, rows: &[Row]) -> Result<()> {
-        self.append(&self.format.lines(rows))
+        self.append(&self.lines.lines(rows))
     }
 
     fn append(&mut self, lines: &[u8]) -> Result<()> {
@@ -253,8 +288,7 @@ impl Table {
         std::fs::rename(&self.out, &self.path).map_err(|error| unwritable(&self.path, error))?;
         self.out.clone_from(&self.path);
         self.earlier = None;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        sync_folder(folder.unwrap_or(Path::new("."))).map_err(|error| unwritable(&self.path, error))
+        sync_folder_of(&self.path).map_err(|error| unwritable(&self.path, error))
     }
 
     /// Makes the rows outlast a power cut.
@@ -266,6 +300,35 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The file that rows are in while the job runs.
+    pub fn rows(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether [`Table::finish`] has something to do that takes its time.
+    pub fn is_to_be_made(&self) -> bool {
+        self.format.kind().is_some() && self.out == self.path
+    }
+
+    /// Makes the table of its rows, which are removed then, where it is no lines of text, and returns the file that holds the rows now. A
+    /// job that was stopped before all earlier rows were seen leaves them, and an earlier table, as they are.
+    ///
+    /// # Errors
+    /// A file that cannot be written; the rows stay.
+    pub fn finish(self, columns: &Columns, made: &Made) -> Result<PathBuf> {
+        if !self.is_to_be_made() {
+            return Ok(self.path);
+        }
+        finish::write(&self.target, self.format, &self.path, columns, made)?;
+        // in this order: rows that have become a table may be there twice, but never not at all
+        std::fs::remove_file(&self.path)
+            .and_then(|()| sync_folder_of(&self.path))
+            .map_err(|error| unwritable(&self.path, error))?;
+        Ok(self.target)
+    }
+}
+
 /// Opens a table that is to be replaced, so that no other process is appending to it.
 fn lock(path: &Path) -> Result<File> {
     let file = OpenOptions::new().append(true).open(path).map_err(|error| unwritable(path, error))?;
@@ -274,11 +337,9 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// Keeps other processes from writing to a file, where the file system can.
-fn claim(path: &Path, file: &File) -> Result<()> {
+pub(super) fn claim(path: &Path, file: &File) -> Result<()> {
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            Err(Error::file(path, "another process is writing it", "wait for its end, or name another --out"))
-        }
+        Err(TryLockError::WouldBlock) => Err(another_process(path)),
         _ => Ok(()),
     }
 }

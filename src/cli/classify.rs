@@ -1,6 +1,7 @@
 //! `galaxy-gpu classify`: a catalogue of what a network says of any number of pictures.
 
 use super::console::listen_for_interrupts;
+use super::fits::{FitsArgs, arcseconds};
 use super::options::{DeviceOptions, check_output};
 use super::{print_note, print_text, voice};
 use crate::catalogue::{Columns, Format, Made, Mode, Summary, Table, Task, Watch, run as run_job, views};
@@ -19,28 +20,42 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu classify runs/a pictures/ --out galaxies.csv
-  galaxy-gpu classify runs/a catalogue.csv --out galaxies.jsonl --views 8 --min-confidence 0.7
+  galaxy-gpu classify runs/a catalogue.vot --out galaxies.fits --views 8 --min-confidence 0.7
+  galaxy-gpu classify runs/a catalogue.parquet --out galaxies.parquet
   galaxy-gpu classify runs/a Galaxy10_DECals.h5 'more/**/*.png' --out galaxies.csv --continue
+  galaxy-gpu classify runs/a bricks.csv --crop-arcsec 67 --out galaxies.csv
 
 Columns: id, path, index (the row of an HDF5 file), ra, dec, p_<class> for each class, class, confidence (the largest
 probability), entropy (of the probabilities, in nats, from 0 to the logarithm of the number of classes), status (ok, or why the
-item could not be classified). One row an item, in the order of the inputs; folders and globs are sorted by name. A catalogue is
-a CSV file with a column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees). Beside F, F.meta.json
-says what its rows were made with.
+item could not be classified). One row an item, in the order of the inputs; folders and globs are sorted by name.
+
+A catalogue is a table (.csv, .parquet, .vot, .votable, .xml, or .fits whose first data are a binary table) with a column path
+(relative to the catalogue's folder) and perhaps id, ra and dec (degrees); capitals do not matter. In VOTables and FITS, id, ra
+and dec are also found by their UCDs (meta.id, pos.eq.ra, pos.eq.dec; each with ;meta.main).
+
+FITS images are cubes of the planes g, r and z, or three files NAME-g.fits, NAME-r.fits and NAME-z.fits, which are one item, or in a
+catalogue the columns path_g, path_r and path_z. They are stretched as the Legacy Survey's viewer does it; an image with
+coordinates gives an item its ra and dec where it has none. With --crop-arcsec a row's path may name a larger image.
+
+The table's format follows from its ending: .csv, .jsonl (JSON Lines), .parquet, .fits, .vot, .votable or .xml (VOTable 1.4). In
+the last five the columns have units, UCDs and descriptions, names are p_ and the class with _ for blanks and the like, what is
+missing is null, and the header says which program, weights, network and settings made the rows. Beside F, F.meta.json says so.
 
 An item that cannot be classified is a row with its reason, and the job goes on. A job that was stopped or killed keeps all rows
-it has written; the same command with --continue makes those that are missing and tries the failed ones again.
+it has written; the same command with --continue makes those that are missing and tries the failed ones again. While a job
+runs, the rows of a Parquet file, FITS file or VOTable F are in F.rows.csv; F is written whole when the job ends or Ctrl-C stops it,
+and F.rows.csv is removed.
 
 Exit codes: 0 every item was classified, 1 some were not, Ctrl-C stopped the job, or the device or disk failed, 2 the command or
 the weights are at fault and nothing was done.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
-    /// PNG or JPEG pictures, folders (searched with all that is in them), globs, HDF5 files in Galaxy10's layout, CSV catalogues
+    /// PNG, JPEG or FITS pictures, folders (searched with all that is in them), globs, HDF5 files in Galaxy10's layout, catalogues
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Table to write, as CSV or JSON Lines by its ending
-    #[arg(long, value_name = "F.csv|F.jsonl")]
+    /// Table to write: .csv, .jsonl, .parquet, .fits, .vot, .votable or .xml
+    #[arg(long, value_name = "F")]
     out: PathBuf,
     /// Go on with the table: take over its sound rows, do what is missing or has failed; begin where there is none
     #[arg(long = "continue")]
@@ -60,6 +75,12 @@ pub struct Args {
     /// Leave class empty where the largest probability is below this
     #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
     min_confidence: f32,
+    /// Classify the piece of so many arcseconds around each row's ra and dec instead of all of its image, to the nearest pixel;
+    /// 67 is what a picture of Galaxy10 DECaLS shows
+    #[arg(long, value_name = "A", value_parser = arcseconds, help_heading = "FITS images")]
+    crop_arcsec: Option<f64>,
+    #[command(flatten)]
+    fits: FitsArgs,
     #[command(flatten)]
     device: DeviceOptions,
 }
@@ -80,6 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     check_output("--out", &args.out, &Format::endings())?;
     let weights = find_weights(&args.run, args.last)?;
     args.check(&weights)?;
+    let fits = args.fits.options()?;
     Items::check(&args.inputs)?;
     let mode = match (args.go_on, args.force) {
         (true, _) => Mode::Continue,
@@ -95,17 +117,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut classifier = Classifier::new(&weights, &setup, &profile, make_engine)?;
 
     let mut console = Console::new(args)?;
-    let mut items = Items::new(&args.inputs, LoadOptions { reader: Reader::own_child(), ..LoadOptions::default() });
+    let options = LoadOptions { reader: Reader::own_child(), fits, ..LoadOptions::default() };
+    let mut items = Items::new(&args.inputs, options).cropped(args.crop_arcsec);
     let columns = Columns { classes: weights.card.classes.clone(), min_confidence: args.min_confidence };
     let (mut table, earlier) = Table::open(&args.out, mode, &made, &columns, &mut items)?;
-    let task = Task { items, size: (weights.card.height, weights.card.width), views: args.views, columns };
+    let size = (weights.card.height, weights.card.width);
+    let task = Task { items, size, views: args.views, columns: columns.clone() };
     let outcome = run_job(&mut classifier, (&mut table, earlier), task, &mut console);
+    // not the input's fault any more, whatever the error
+    let rows = table.rows().to_owned();
+    let finished = outcome.and_then(|summary| {
+        console.finishing(&table, &args.out);
+        Ok((summary, table.finish(&columns, &made)?))
+    });
     console.bar.finish_and_clear();
     voice::set_bar(None);
-    // not the input's fault any more, whatever the error
-    let failed = |error| anyhow::anyhow!("{error}\n{} rows are in {}", grouped(console.rows), args.out.display());
-    let summary = outcome.map_err(failed)?;
-    print_text(in_words(&summary, &args.out))?;
+    let failed = |error| anyhow::anyhow!("{error}\n{} rows are in {}", grouped(console.rows), rows.display());
+    let (summary, place) = finished.map_err(failed)?;
+    print_text(in_words(&summary, &place))?;
     Ok(ExitCode::from(u8::from(summary.failed > 0 || summary.stopped)))
 }
 
@@ -113,6 +142,12 @@ impl Args {
     fn check(&self, weights: &Weights) -> Result<()> {
         if !(0.0..=1.0).contains(&self.min_confidence) {
             return Err(Error::setting("--min-confidence", self.min_confidence, "from 0 to 1"));
+        }
+        // --force would remove it before it is read
+        let same =
+            |input: &&PathBuf| matches!((input.canonicalize(), self.out.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if let Some(input) = self.inputs.iter().find(same) {
+            return Err(Error::setting("--out", format!("\"{}\"", input.display()), "a file that is no input as well"));
         }
         let (height, width) = (weights.card.height, weights.card.width);
         if self.views > 1 && height != width {
@@ -131,6 +166,7 @@ fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow
     Ok(Made {
         program: env!("CARGO_PKG_VERSION").into(),
         weights_hash: weights.hash(),
+        data: card.data.clone(),
         network: serde_json::json!({
             "model": serde_json::to_value(&card.model)?,
             "classes": card.classes,
@@ -196,6 +232,14 @@ impl Console {
         }
         voice::set_bar(Some(bar.clone()));
         Ok(Self { bar, interrupted, total, started: Instant::now(), rows: 0 })
+    }
+
+    /// Says what takes its time after the last item.
+    fn finishing(&self, table: &Table, out: &Path) {
+        if table.is_to_be_made() {
+            self.bar.set_message(format!("{} rows, writing {}", grouped(self.rows), out.display()));
+            self.bar.tick();
+        }
     }
 }
 

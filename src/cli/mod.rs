@@ -13,6 +13,7 @@ mod data;
 mod devices;
 mod doctor;
 mod evaluate;
+mod fits;
 mod kernels;
 mod memory;
 mod model;
@@ -60,7 +61,7 @@ enum Command {
     Predict(predict::Args),
     /// Classify any number of pictures into a table
     Classify(Box<classify::Args>),
-    /// Describe networks
+    /// Describe networks, take them from Keras, write them for Keras and ONNX
     #[command(subcommand)]
     Model(model::Command),
     /// Look at data sets and draw simulated ones

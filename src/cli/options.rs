@@ -1,5 +1,6 @@
 //! Options that several commands share, and their conversion into ready-to-use things.
 
+use super::fits::FitsArgs;
 use crate::data::hdf5::Reader;
 use crate::data::{Dataset, LoadOptions, Split, simulate};
 use crate::engine::gpu::{PATIENCE, PipelineStore};
@@ -34,6 +35,9 @@ pub struct DataOptions {
     /// Names of the classes, separated by commas, where the data has none
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     pub class_names: Option<Vec<String>>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub fits: FitsArgs,
 }
 
 /// The simulated galaxies that stand in where no data is given.
@@ -49,7 +53,7 @@ impl DataOptions {
     /// As [`Dataset::load`] and [`simulate::simulate`]; names of classes without data.
     pub fn load(&self) -> Result<Dataset> {
         match &self.data {
-            Some(path) => load_dataset(path, self.size, self.class_names.clone()),
+            Some(path) => load_dataset(path, self.size, self.class_names.clone(), &self.fits),
             None if self.class_names.is_some() => {
                 let allowed = "left out, as simulated galaxies have names";
                 Err(Error::setting("--class-names", "given without --data", allowed))
@@ -80,9 +84,15 @@ impl DataOptions {
 /// Loads a data set from a file or folder.
 ///
 /// # Errors
-/// As [`Dataset::load`].
-pub fn load_dataset(path: &Path, size: Option<usize>, class_names: Option<Vec<String>>) -> Result<Dataset> {
-    Dataset::load(path, &LoadOptions { size, class_names, cache_dir: None, reader: Reader::own_child() })
+/// As [`Dataset::load`] and [`FitsArgs::options`].
+pub fn load_dataset(
+    path: &Path,
+    size: Option<usize>,
+    class_names: Option<Vec<String>>,
+    fits: &FitsArgs,
+) -> Result<Dataset> {
+    let fits = fits.options()?;
+    Dataset::load(path, &LoadOptions { size, class_names, cache_dir: None, reader: Reader::own_child(), fits })
 }
 
 /// Prints what a data set's reader has to say.

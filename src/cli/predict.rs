@@ -1,21 +1,26 @@
 //! `galaxy-gpu predict`: "This galaxy is most likely to be a Barred Spiral Galaxy."
 
+use super::fits::{self, PictureArgs};
 use super::options::DeviceOptions;
-use super::{print_json, print_text};
-use crate::data::read_picture;
+use super::{print_json, print_note, print_text};
 use crate::train::{Classifier, Weights, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Which weights, which picture.
 #[derive(clap::Args)]
-#[command(after_help = "Example:
-  galaxy-gpu predict runs/a image.png --json")]
+#[command(after_help = "Examples:
+  galaxy-gpu predict runs/a image.png --json
+  galaxy-gpu predict runs/a cutout.fits
+  galaxy-gpu predict runs/a brick-g.fits.fz brick-r.fits.fz brick-z.fits.fz --at 150.1,2.2 --crop-arcsec 67
+
+A FITS image is a cube of the planes g, r and z in nanomaggies, or three files; one path that ends in -g or _g names all three.
+It becomes a picture by the Legacy Survey's arcsinh stretch, and where it lies is printed below the scores.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
-    /// PNG or JPEG of any size
-    image: PathBuf,
+    #[command(flatten)]
+    picture: PictureArgs,
     /// The last weights instead of the best
     #[arg(long)]
     last: bool,
@@ -33,25 +38,35 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let weights = find_weights(&args.run, args.last)?;
     let card = &weights.card;
-    let pixels = read_picture(&args.image, card.height, card.width)?;
-    let scores = classify(args, &weights, &pixels)?;
+    let seen = args.picture.read(Some((card.height, card.width)))?;
+    let scores = classify(args, &weights, &seen.pixels)?;
+    if let Some(Ok(place)) = &seen.place {
+        fits::warnings(place).into_iter().for_each(print_note);
+    }
     let index = (0..scores.len()).fold(0, |best, i| if scores[i] > scores[best] { i } else { best });
     let class = &card.classes[index];
     if args.json {
         let probabilities: serde_json::Map<_, _> =
             card.classes.iter().zip(&scores).map(|(class, score)| (class.clone(), (*score).into())).collect();
-        print_json(&serde_json::json!({
+        let mut said = serde_json::json!({
             "class": class,
             "index": index,
             "confidence": scores[index],
             "probabilities": probabilities,
-        }))?;
+        });
+        if let Some(Ok(place)) = &seen.place {
+            said["place"] = fits::in_json(place);
+        }
+        print_json(&said)?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = card.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
     let row = |(class, score): (&String, &f32)| format!("{class:<width$}  {:>7.2}%\n", score * 100.0);
     let table: String = card.classes.iter().zip(&scores).map(row).collect();
     print_text(format!("{table}\nThis galaxy is most likely to be {} {class}.\n", article(class)))?;
+    if let Some(place) = &seen.place {
+        print_text(format!("{}\n", fits::in_words(place)))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

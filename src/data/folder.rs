@@ -1,6 +1,7 @@
-//! A folder with a folder of PNG or JPEG pictures for each class.
+//! A folder with a folder of PNG, JPEG or FITS pictures for each class.
 //!
-//! Classes are the folders, sorted by name; images are the pictures, sorted by name within their class. Hidden entries
+//! Classes are the folders, sorted by name; images are the pictures, sorted by name within their class; three FITS files
+//! `NAME-g`, `NAME-r` and `NAME-z` are one picture, and coordinates of FITS images are the pictures' positions. Hidden entries
 //! and other files are passed over. This file knows nothing of the cache's format.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use rayon::prelude::*;
 
 use super::cache::{self, Stamp};
 use super::source::{self, LONGEST_SIDE, Loaded, Meta, Receiver, Source, Stop};
-use super::{picture, read_picture};
+use super::{FitsOptions, LoadOptions, Sky, fits, picture};
 use crate::{Error, Result};
 
 /// Side of an image where the pictures differ in size and the user names none, in pixels: that of Galaxy10 DECaLS.
@@ -20,6 +21,7 @@ const BATCH_BYTES: usize = 64 << 20;
 /// A listed folder whose pictures have not been decoded.
 struct Folder {
     pictures: Vec<PathBuf>,
+    options: FitsOptions,
     meta: Meta,
 }
 
@@ -28,14 +30,16 @@ struct Folder {
 ///
 /// # Errors
 /// [`Error::File`] naming the class or picture at fault, [`Error::Setting`] for a `size` of 0 or above 16384.
-pub(crate) fn load(path: &Path, size: Option<usize>, cache_dir: Option<&Path>) -> Result<Loaded> {
+pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Loaded> {
+    let size = options.size;
     if let Some(size) = size.filter(|size| !(1..=LONGEST_SIDE).contains(size)) {
         return Err(Error::setting("size", size, format!("1 to {LONGEST_SIDE} pixels")));
     }
     let classes = list(path)?;
-    let key = fingerprint(path, &classes, size)?;
+    let key = fingerprint(path, &classes, options)?;
     let variant = format!("size {size:?}");
-    cache::load_with_key(path, cache_dir, key, &variant, &|| Ok(Box::new(open(path, &classes, size)?)))
+    let cache_dir = options.cache_dir.as_deref();
+    cache::load_with_key(path, cache_dir, key, &variant, &|| Ok(Box::new(open(path, &classes, options)?)))
 }
 
 /// Name and pictures of a class.
@@ -54,12 +58,12 @@ fn list(path: &Path) -> Result<Vec<Class>> {
         let pictures = entries(&folder)?.into_iter().map(|(_, file)| file);
         let pictures: Vec<PathBuf> = pictures.filter(|file| is_picture(file)).collect();
         if pictures.is_empty() {
-            let problem = "this class has no PNG or JPEG pictures";
+            let problem = "this class has no PNG, JPEG or FITS pictures";
             return Err(Error::file(&folder, problem, "fill or remove its folder"));
         }
         classes.push(Class { name, pictures });
     }
-    let remedy = "give it one folder of PNG or JPEG pictures per class";
+    let remedy = "give it one folder of PNG, JPEG or FITS pictures per class";
     match classes.len() {
         0 => Err(Error::file(path, "has no class folders", remedy)),
         1 => Err(Error::file(path, format!("has only one class folder, {}", classes[0].name), remedy)),
@@ -85,11 +89,12 @@ fn entries(path: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg")) && path.is_file()
+    let picture = matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg"));
+    (picture || (fits::is_named(path) && !fits::is_later(path))) && path.is_file()
 }
 
 /// Names the content of the folder without reading the pictures.
-fn fingerprint(path: &Path, classes: &[Class], size: Option<usize>) -> Result<String> {
+fn fingerprint(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
         // The length first: otherwise "a" + "bc" and "ab" + "c" would be the same.
@@ -97,42 +102,59 @@ fn fingerprint(path: &Path, classes: &[Class], size: Option<usize>) -> Result<St
         hasher.update(bytes);
     };
     add(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).as_os_str().as_encoded_bytes());
-    add(&size.unwrap_or(0).to_le_bytes());
+    add(&options.size.unwrap_or(0).to_le_bytes());
+    let mut fits = false;
     for class in classes {
         add(class.name.as_bytes());
         add(&class.pictures.len().to_le_bytes());
-        for file in &class.pictures {
-            let stamp = Stamp::of(file)?;
+        fits |= class.pictures.iter().any(|file| fits::is_named(file));
+        for file in class.pictures.iter().flat_map(|file| fits::files_of(file)) {
+            let stamp = Stamp::of(&file)?;
             add(file.file_name().unwrap_or_default().as_encoded_bytes());
             add(&stamp.size.to_le_bytes());
             add(&stamp.changed.to_le_bytes());
         }
     }
+    if fits {
+        add(format!("{:?}", options.fits).as_bytes());
+    }
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Settles the size of the images and lays out the labels.
-fn open(path: &Path, classes: &[Class], size: Option<usize>) -> Result<Folder> {
+/// Settles the size of the images and lays out labels and positions.
+fn open(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<Folder> {
     let pictures: Vec<PathBuf> = classes.iter().flat_map(|class| class.pictures.iter().cloned()).collect();
-    let (height, width) = match size {
-        Some(size) => (size, size),
-        None => common_size(&pictures)?,
-    };
+    let fits = pictures.iter().any(|file| fits::is_named(file));
+    // headers are read where something depends on them
+    let facts = if fits || options.size.is_none() { facts(&pictures, &options.fits)? } else { Vec::new() };
+    let (height, width) = options.size.map_or_else(|| common_size(&facts), |size| (size, size));
     source::check_size(path, pictures.len(), height, width)?;
     let labels = (0u32..).zip(classes).flat_map(|(label, class)| vec![label; class.pictures.len()]).collect();
     let class_names = Some(classes.iter().map(|class| class.name.clone()).collect());
-    let meta = Meta { height, width, labels, class_count: classes.len(), class_names, sky: None };
-    Ok(Folder { pictures, meta })
+    let known = facts.iter().any(|(.., sky)| sky.is_known());
+    let sky = known.then(|| facts.iter().map(|(.., sky)| *sky).collect());
+    let meta = Meta { height, width, labels, class_count: classes.len(), class_names, sky };
+    Ok(Folder { pictures, options: options.fits.clone(), meta })
+}
+
+/// What headers say of a picture: height, width and position.
+type Facts = (usize, usize, Sky);
+
+fn facts(pictures: &[PathBuf], options: &FitsOptions) -> Result<Vec<Facts>> {
+    let read = |file: &PathBuf| {
+        let (height, width, place) = picture::picture_facts(file, options)?;
+        Ok((height, width, place.map_or(Sky { ra: f64::NAN, dec: f64::NAN }, |place| place.centre)))
+    };
+    // Collected as results in order, so that the first picture at fault is named on every run.
+    let facts: Vec<Result<Facts>> = pictures.par_iter().map(read).collect();
+    facts.into_iter().collect()
 }
 
 /// Height and width of all pictures, or the default where they differ.
-fn common_size(pictures: &[PathBuf]) -> Result<(usize, usize)> {
-    // Collected as results in order, so that the first picture at fault is named on every run.
-    let sizes: Vec<Result<(usize, usize)>> = pictures.par_iter().map(|file| picture::picture_size(file)).collect();
-    let sizes: Vec<(usize, usize)> = sizes.into_iter().collect::<Result<_>>()?;
-    match sizes.first() {
-        Some(&first) if sizes.iter().all(|&size| size == first) => Ok(first),
-        _ => Ok((DEFAULT_SIDE, DEFAULT_SIDE)),
+fn common_size(facts: &[Facts]) -> (usize, usize) {
+    match facts.first() {
+        Some(&(height, width, _)) if facts.iter().all(|other| (other.0, other.1) == (height, width)) => (height, width),
+        _ => (DEFAULT_SIDE, DEFAULT_SIDE),
     }
 }
 
@@ -145,7 +167,8 @@ impl Source for Folder {
         let (height, width) = (self.meta.height, self.meta.width);
         let batch = (BATCH_BYTES / (height * width * 3)).clamp(1, self.pictures.len().max(1));
         for files in self.pictures.chunks(batch) {
-            let images: Vec<Result<Vec<u8>>> = files.par_iter().map(|file| read_picture(file, height, width)).collect();
+            let read = |file: &PathBuf| picture::read_picture_with(file, height, width, &self.options);
+            let images: Vec<Result<Vec<u8>>> = files.par_iter().map(read).collect();
             for image in images {
                 receive(&image?).map_err(Stop::Receiver)?;
             }

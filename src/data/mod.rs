@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod conflicts;
+pub mod fits;
 pub mod folder;
 pub mod hdf5;
 pub mod inspect;
@@ -15,15 +16,17 @@ pub mod simulate;
 pub mod sky;
 pub mod source;
 pub mod split;
+pub mod tables;
 
 use std::path::{Path, PathBuf};
 
 pub use self::conflicts::{Conflict, DUPLICATE_ARCSEC, conflicts};
+pub use self::fits::{Crop, FitsOptions};
 pub use self::hdf5::write_hdf5;
 pub use self::inspect::{Inspection, inspect};
 pub use self::items::{About, Item, Items};
 pub use self::order::epoch_order;
-pub use self::picture::read_picture;
+pub use self::picture::{read_picture, read_picture_with};
 pub use self::sky::Sky;
 pub use self::split::{ChosenBy, Split};
 use crate::{Error, Result};
@@ -73,6 +76,8 @@ pub struct LoadOptions {
     pub cache_dir: Option<PathBuf>,
     /// Who gives an HDF5 file to libhdf5, which damaged files can crash; by default this process.
     pub reader: hdf5::Reader,
+    /// How FITS images become pictures.
+    pub fits: FitsOptions,
 }
 
 /// Labelled RGB images of one size.
@@ -110,7 +115,11 @@ impl Dataset {
             _ => Error::file(source, format!("cannot be read ({error})"), "check its permissions"),
         })?;
         let loaded = if about.is_dir() {
-            folder::load(source, options.size, options.cache_dir.as_deref())?
+            folder::load(source, options)?
+        } else if fits::is_named(source) {
+            let remedy =
+                "give a folder with a folder of pictures per class; `galaxy-gpu data picture` shows one picture";
+            return Err(Error::file(source, "is one FITS file, and no data set", remedy));
         } else {
             hdf5::load(source, &options.reader, options.cache_dir.as_deref())?
         };
@@ -161,7 +170,10 @@ impl Dataset {
 }
 
 /// The names of `count` classes: what the user gave, else what the source says, else Galaxy10's, else numbers.
-fn name_classes(stored: Option<Vec<String>>, count: usize, given: Option<&[String]>) -> Result<Vec<String>> {
+///
+/// # Errors
+/// [`Error::Setting`] where the user gave another number of names, or two that are equal.
+pub(crate) fn name_classes(stored: Option<Vec<String>>, count: usize, given: Option<&[String]>) -> Result<Vec<String>> {
     if let Some(names) = given {
         if names.len() != count {
             let got = format!("a list of {}", names.len());

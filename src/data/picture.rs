@@ -1,17 +1,17 @@
-//! One picture file to RGB bytes of a given size.
+//! One picture file to RGB bytes of a given size: PNG, JPEG, or FITS (see [`super::fits`]).
 //!
 //! Pictures come from strangers, so sizes and memory are bounded before anything is decoded: a picture has at most 2^26
 //! pixels (8192 x 8192), its file at most 512 MiB and its decoded form as much; of those above 32 MiB one is decoded at a time, whatever
 //! the number of threads. **Memory**: 2 GiB for the one (the file, the decoder's coefficients, two forms of the pixels), 256 MiB
-//! a thread for all others. This file knows nothing of data sets.
+//! a thread for all others. FITS images are held to the same pixels and take turns likewise. This file knows nothing of data sets.
 
 use std::path::Path;
-
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
+use super::fits::{self, FitsOptions, Place};
 use super::source::LONGEST_SIDE;
 use crate::{Error, Result};
 
@@ -19,13 +19,19 @@ use crate::{Error, Result};
 const MOST_MEMORY: u64 = 512 << 20;
 
 /// Most pixels of a picture.
-const MOST_PIXELS: u64 = 1 << 26;
+pub(super) const MOST_PIXELS: u64 = 1 << 26;
 /// Largest file of a picture, in bytes.
-const LARGEST_FILE: u64 = 512 << 20;
+pub(super) const LARGEST_FILE: u64 = 512 << 20;
 /// Decoded pictures above this size take turns, in bytes.
 const LARGE: u64 = 32 << 20;
 /// Held while a large picture is decoded.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits for the turn of a picture of so many bytes, where it needs one; to be held while it is decoded.
+pub(super) fn turn(bytes: u64) -> Option<MutexGuard<'static, ()>> {
+    // Poisoned: a decoder has panicked, which spoils nothing that is kept.
+    (bytes > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// Opens a picture by its content, whatever its name ends with.
 fn open(path: &Path) -> Result<impl ImageDecoder> {
@@ -61,25 +67,41 @@ fn undecodable(path: &Path, error: &image::ImageError) -> Error {
     Error::file(path, format!("is not a picture that can be decoded ({error})"), remedy)
 }
 
-/// Height and width of the picture at `path`, in pixels, from its header alone.
+/// Height and width of the picture at `path`, in pixels, and its place on the sky where it says so, from its header alone.
 ///
 /// # Errors
-/// [`Error::File`] where it is no PNG or JPEG, has no pixels, or more than 16384 a side or 2^26 in all.
-pub fn picture_size(path: &Path) -> Result<(usize, usize)> {
+/// [`Error::File`] where it is no PNG, JPEG or FITS image, has no pixels, or more than 16384 a side or 2^26 in all.
+pub fn picture_facts(path: &Path, options: &FitsOptions) -> Result<(usize, usize, Option<Place>)> {
+    if fits::is_fits(path) {
+        let (height, width, place) = fits::facts(&fits::files_of(path), options)?;
+        return Ok((height, width, place.ok()));
+    }
     let (width, height) = open(path)?.dimensions();
-    Ok((height as usize, width as usize))
+    Ok((height as usize, width as usize, None))
 }
 
-/// Reads the PNG or JPEG at `path` as RGB, 8 bits a channel, `height x width x 3`, rows from the top. Grey becomes
-/// three equal channels, transparency is dropped, 16 bits are rounded to 8. A picture of another size is resized to
+/// [`read_picture_with`] of the default options.
+///
+/// # Errors
+/// As [`read_picture_with`].
+pub fn read_picture(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
+    read_picture_with(path, height, width, &FitsOptions::default())
+}
+
+/// Reads the PNG, JPEG or FITS image at `path` as RGB, 8 bits a channel, `height x width x 3`, rows from the top. Grey becomes
+/// three equal channels, transparency is dropped, 16 bits are rounded to 8; FITS images are stretched with `options`, and one
+/// of three files that are one picture ([`fits::bands_of`]) stands for all. A picture of another size is resized to
 /// fill it (Catmull-Rom, which averages when it shrinks), without regard to its aspect.
 ///
 /// # Errors
 /// [`Error::File`] where it cannot be read or decoded, has no pixels, or more than 16384 a side, 2^26 in all or 512 MiB.
-pub fn read_picture(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
+pub fn read_picture_with(path: &Path, height: usize, width: usize, options: &FitsOptions) -> Result<Vec<u8>> {
+    if fits::is_fits(path) {
+        let picture = fits::read(&fits::files_of(path), None, options)?;
+        return fit(picture.pixels, (picture.height, picture.width), (height, width));
+    }
     let decoder = open(path)?;
-    // Poisoned: a decoder has panicked, which spoils nothing that is kept.
-    let _turn = (decoder.total_bytes() > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    let _turn = turn(decoder.total_bytes());
     let picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(path, &error))?;
     let picture = picture.into_rgb8();
     let found = (picture.height() as usize, picture.width() as usize);
@@ -90,11 +112,12 @@ pub fn read_picture(path: &Path, height: usize, width: usize) -> Result<Vec<u8>>
 ///
 /// # Errors
 /// [`Error::Setting`] for sizes that are not those of the pixels, or beyond any picture.
-pub(crate) fn resize(pixels: &[u8], found: (usize, usize), wanted: (usize, usize)) -> Result<Vec<u8>> {
+pub fn resize(pixels: &[u8], found: (usize, usize), wanted: (usize, usize)) -> Result<Vec<u8>> {
     fit(pixels.to_vec(), found, wanted)
 }
 
-fn fit(pixels: Vec<u8>, found: (usize, usize), wanted: (usize, usize)) -> Result<Vec<u8>> {
+/// [`resize`] of pixels that are not needed any more.
+pub(crate) fn fit(pixels: Vec<u8>, found: (usize, usize), wanted: (usize, usize)) -> Result<Vec<u8>> {
     if found == wanted {
         return Ok(pixels);
     }

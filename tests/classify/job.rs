@@ -53,6 +53,7 @@ fn made() -> Made {
     Made {
         program: "0".into(),
         weights_hash: "0".into(),
+        data: "none".into(),
         network: serde_json::Value::Null,
         precision: "f32".into(),
         views: 1,

@@ -1,11 +1,14 @@
 //! `classify` as a user meets it: what becomes of good and bad items, of options, of jobs that end early and go on, and how it
 //! refuses.
 
+mod catalogues;
 mod inputs;
 mod job;
 mod options;
 mod refusals;
 mod resume;
+mod scale;
+mod tables;
 
 use assert_cmd::Command;
 use galaxy_gpu::data::{Dataset, Pixels, Sky};
@@ -72,6 +75,8 @@ impl Desk {
         });
         command.current_dir(self.folder.path()).args(words);
         command.env("XDG_CACHE_HOME", self.path(".cache")).env("XDG_RUNTIME_DIR", self.folder.path());
+        // tables that carry a date are the same to the byte
+        command.env("SOURCE_DATE_EPOCH", "86400");
         command
     }
 

@@ -9,7 +9,7 @@ fn what_cannot_work_is_refused_and_leaves_nothing() {
     desk.pictures("in", 1);
     std::fs::create_dir(desk.path("empty")).unwrap();
     std::fs::write(desk.path("cat.csv"), "file,ra\na.png,1\n").unwrap();
-    desk.refuses("RUN0 in --out t.fits", &["--out is \"t.fits\"", ".csv or .jsonl"]);
+    desk.refuses("RUN0 in --out t.txt", &["--out is \"t.txt\"", ".csv or .jsonl or .parquet"]);
     desk.refuses("RUN0 in --out none/t.csv", &["its folder does not exist"]);
     desk.refuses("RUN0 none --out t.csv", &["none: there is no such file or folder"]);
     desk.refuses("RUN0 in empty --out t.csv", &["empty: has nothing to classify"]);

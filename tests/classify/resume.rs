@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Waits until a file is longer than `length`, or the program has ended; whether it is.
-fn grows(child: &mut Child, path: &Path, length: u64) -> bool {
+pub(super) fn grows(child: &mut Child, path: &Path, length: u64) -> bool {
     let started = Instant::now();
     loop {
         if std::fs::metadata(path).is_ok_and(|about| about.len() > length) {
@@ -22,7 +22,7 @@ fn grows(child: &mut Child, path: &Path, length: u64) -> bool {
 }
 
 /// Starts a job and kills it as soon as `name` is longer than `length`.
-fn kill_at(desk: &Desk, line: &str, name: &str, length: u64) -> bool {
+pub(super) fn kill_at(desk: &Desk, line: &str, name: &str, length: u64) -> bool {
     let mut child = desk.program(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let grown = grows(&mut child, &desk.path(name), length);
     let _ = child.kill();
@@ -30,14 +30,22 @@ fn kill_at(desk: &Desk, line: &str, name: &str, length: u64) -> bool {
     grown
 }
 
-fn length(desk: &Desk, name: &str) -> u64 {
+/// What Ctrl-C does.
+#[cfg(unix)]
+pub(super) fn interrupt(child: &Child) {
+    // at once: a shell's `kill` may come after the job's end
+    let child = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(child, rustix::process::Signal::INT).unwrap();
+}
+
+pub(super) fn length(desk: &Desk, name: &str) -> u64 {
     std::fs::metadata(desk.path(name)).map_or(0, |about| about.len())
 }
 
-const MANY: usize = 600;
+pub(super) const MANY: usize = 600;
 
 /// A catalogue, a folder with bad pictures and an HDF5 file.
-fn many(desk: &Desk) -> &'static str {
+pub(super) fn many(desk: &Desk) -> &'static str {
     desk.pictures("in", MANY);
     for number in [0, 7, 99, MANY - 1] {
         std::fs::write(desk.path(&format!("in/{number:04}.png")), "broken").unwrap();
@@ -156,9 +164,7 @@ fn the_first_interrupt_leaves_whole_rows_and_says_how_to_go_on() {
     let mut command = desk.program(&format!("{line} t.csv"));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     assert!(grows(&mut child, &desk.path("t.csv"), 4000));
-    // the shell's own kill: a small system has no program of that name
-    let interrupt = format!("kill -INT {}", child.id());
-    assert!(std::process::Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -149,10 +149,13 @@ fn folders_that_are_no_data_set_are_named() {
     let scratch = Scratch::new();
     let root = scratch.path("galaxies");
     fs::create_dir(&root).unwrap();
-    assert_says(&scratch.refusal(&root), &["has no class folders", "one folder of PNG or JPEG pictures per class"]);
+    assert_says(
+        &scratch.refusal(&root),
+        &["has no class folders", "one folder of PNG, JPEG or FITS pictures per class"],
+    );
     save(&root.join("spiral/a.png"), GrayImage::new(4, 4).into());
     assert_says(&scratch.refusal(&root), &["only one class folder, spiral"]);
     fs::create_dir(root.join("empty")).unwrap();
     fs::write(root.join("empty/notes.txt"), "").unwrap();
-    assert_says(&scratch.refusal(&root), &["galaxies/empty", "no PNG or JPEG pictures", "fill or remove"]);
+    assert_says(&scratch.refusal(&root), &["galaxies/empty", "no PNG, JPEG or FITS pictures", "fill or remove"]);
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use galaxy_gpu::data::hdf5::Reader;
+use galaxy_gpu::data::hdf5::tree::{Tree, Values, write_tree};
 use galaxy_gpu::data::{Dataset, LoadOptions, Sky, write_hdf5};
 
 use super::{Scratch, assert_says, dataset};
@@ -33,11 +34,17 @@ fn a_child_reads_what_the_process_itself_reads() {
     }
 }
 
-/// What loading `path` with the reader tests/data/readers/`name`.sh ends with.
+/// The reader tests/data/readers/`name`.
+#[cfg(unix)]
+fn failing(name: &str) -> Reader {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/readers").join(name);
+    Reader::Child { program, patience: Duration::from_millis(500) }
+}
+
+/// What loading `path` with a failing reader ends with.
 #[cfg(unix)]
 fn refusal(scratch: &Scratch, path: &Path, name: &str) -> String {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/readers").join(name);
-    let reader = Reader::Child { program, patience: Duration::from_millis(500) };
+    let reader = failing(name);
     let error = Dataset::load(path, &LoadOptions { reader, ..scratch.options() }).err().unwrap().to_string();
     assert!(!error.contains('\n') && scratch.cached().is_empty(), "{error}");
     error
@@ -56,6 +63,28 @@ fn a_failed_reader_is_one_sentence() {
     assert_says(&refusal("endless.sh"), &["chunks.h5: reading it confused the HDF5 library", again]);
     assert_says(&refusal("empty.sh"), &["chunks.h5: reading it confused the HDF5 library", again]);
     assert_says(&refusal("none.sh"), &["chunks.h5: the process that reads it cannot be started"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn weights_have_the_same_reader() {
+    let scratch = Scratch::new();
+    let path = scratch.path("weights.h5");
+    let mut tree = Tree::default();
+    let array = Values { shape: vec![600, 500], values: (0..300_000).map(|i| i as f32).collect() };
+    tree.arrays.insert("layers/dense/vars/0".into(), array);
+    write_tree(&path, &tree).unwrap();
+    assert!(Tree::read(&path, &super::child()).unwrap() == tree, "more than one piece");
+    for (name, words) in [
+        ("crash.sh", "crashed the HDF5 library"),
+        ("hang.sh", "kept the HDF5 library busy"),
+        ("cut.sh", "crashed the HDF5 library"),
+        ("empty.sh", "confused the HDF5 library"),
+        ("none.sh", "cannot be started"),
+    ] {
+        let message = Tree::read(&path, &failing(name)).unwrap_err().to_string();
+        assert!(message.contains("weights.h5: ") && message.contains(words) && !message.contains('\n'), "{message}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use galaxy_gpu::data::{Sky, Split, picture, read_picture, write_hdf5};
+use galaxy_gpu::data::{FitsOptions, Sky, Split, picture, read_picture, write_hdf5};
 use galaxy_gpu::kernels::Precision;
 use galaxy_gpu::model::{Layer, Model, initialise};
 use galaxy_gpu::train::history::{EpochRecord, History};
@@ -74,7 +74,7 @@ impl Damage {
 }
 
 /// Gives `read` `count` damaged copies of the file at `path` and returns how many it refused.
-fn survive(path: &Path, count: usize, read: impl Fn(&Path) -> galaxy_gpu::Result<()>) -> usize {
+pub(crate) fn survive(path: &Path, count: usize, read: impl Fn(&Path) -> galaxy_gpu::Result<()>) -> usize {
     read(path).unwrap();
     let sound = fs::read(path).unwrap();
     if let Some(folder) = std::env::var_os("GALAXY_GPU_SEEDS") {
@@ -184,7 +184,29 @@ fn pictures() {
         save("grey.jpg", DynamicImage::from(colours).into_luma8().into()),
     ] {
         survive(&path, 40, |path| {
-            picture::picture_size(path)?;
+            picture::picture_facts(path, &FitsOptions::default())?;
+            read_picture(path, 8, 8).map(|pixels| assert_eq!(pixels.len(), 192))
+        });
+    }
+}
+
+#[test]
+fn fits_images() {
+    let scratch = Scratch::new();
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(scratch.path(name), bytes).unwrap();
+        scratch.path(name)
+    };
+    let plain = super::fits::cube(20, 24).bytes();
+    for (path, count) in [
+        (write("plain.fits", &plain), 150),
+        (write("packed.gz", &super::fits::gzip(&plain)), 40),
+        (write("rice.fz", &super::fits::tiles(20, 24, fitskit::CompressionType::Rice1)), 150),
+        (write("gzip.fz", &super::fits::tiles(20, 24, fitskit::CompressionType::Gzip2)), 60),
+        (write("wavelets.fz", &super::fits::h_compressed()), 100),
+    ] {
+        survive(&path, count, |path| {
+            picture::picture_facts(path, &FitsOptions::default())?;
             read_picture(path, 8, 8).map(|pixels| assert_eq!(pixels.len(), 192))
         });
     }

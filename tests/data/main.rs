@@ -1,11 +1,15 @@
 //! The data room from outside: files that users have, good and bad, and what becomes of them.
 
 mod cache;
+mod fits;
+mod fits_items;
 mod folder;
 mod hdf5_child;
 mod hdf5_chunks;
 mod hdf5_layout;
 mod hostile;
+mod hostile_keras;
+mod hostile_tables;
 mod inspect;
 mod split;
 

@@ -41,7 +41,7 @@ fn data_that_cannot_be_trained_on() {
     refused("gap.h5", &["gap.h5: class 1 has no images"]);
     refused("single.h5", &["single.h5: all images have the same class"]);
     refused("few.h5", &["the test side has no images"]);
-    refused("folder", &["folder/empty: this class has no PNG or JPEG pictures"]);
+    refused("folder", &["folder/empty: this class has no PNG, JPEG or FITS pictures"]);
     refused("few.h5 --class-names one", &["class names is a list of 1"]);
 }
 

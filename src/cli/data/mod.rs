@@ -1,10 +1,12 @@
 //! `data`: looking at data sets before anything is trained on them, and writing simulated ones. It trains nothing.
 
 mod inspect;
+mod picture;
 mod show;
 mod simulate;
 mod split;
 
+use super::fits::FitsArgs;
 use super::options::{load_dataset, print_notes};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -17,6 +19,8 @@ use std::process::ExitCode;
 pub enum Command {
     /// Draw 16 random images with their class names, or nine augmentations of one image
     Show(show::Args),
+    /// Write one picture as a network sees it: FITS images stretched to RGB, cut out and resized
+    Picture(picture::Args),
     /// Count classes, images of the same piece of sky, galaxies with two labels, and brightness
     Inspect(inspect::Args),
     /// Draw the split that a training would draw, and write it down
@@ -32,6 +36,7 @@ pub enum Command {
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show(args) => show::run(args)?,
+        Command::Picture(args) => picture::run(args)?,
         Command::Inspect(args) => inspect::run(args)?,
         Command::Split(args) => split::run(args)?,
         Command::Simulate(args) => simulate::run(args)?,
@@ -51,6 +56,8 @@ struct Source {
     /// Names of the classes, separated by commas, in the order of the labels
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     class_names: Option<Vec<String>>,
+    #[command(flatten)]
+    fits: FitsArgs,
 }
 
 impl Source {
@@ -60,7 +67,7 @@ impl Source {
     /// As [`Dataset::load`] and [`simulate`](crate::data::simulate::simulate).
     fn load(&self, simulated: crate::data::simulate::Settings) -> Result<Dataset> {
         let dataset = match &self.data {
-            Some(path) => load_dataset(path, self.size, self.class_names.clone())?,
+            Some(path) => load_dataset(path, self.size, self.class_names.clone(), &self.fits)?,
             None if self.class_names.is_some() => {
                 let problem = "given without a file or folder";
                 return Err(Error::setting("--class-names", problem, "left out, as simulated galaxies have names"));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::chunks::Layout;
 use super::places::Place;
 use super::serve::{COMMAND, END, Header, MOST_FRAME, PIECE, REFUSAL, Refusal, Request};
+use super::tree::{LONGEST_TREE, Tree, hear};
 use super::{Description, MOST_ROWS, checked_meta};
 use crate::data::Sky;
 use crate::data::source::{Receiver, Stop};
@@ -29,13 +30,27 @@ const AGAIN: &str = "the file is damaged: download or copy it again";
 /// # Errors
 /// Those of the file; [`Error::File`] too where the child crashed, said nothing for as long as `patience`, or spoke nonsense.
 pub(super) fn describe(program: &Path, patience: Duration, path: &Path) -> Result<Description> {
+    parse(path, &answered(program, patience, (Request::Describe, LONGEST_DESCRIPTION), path)?)
+}
+
+/// The arrays and attributes of the file at `path`, as a child of `program` says.
+///
+/// # Errors
+/// As [`describe`].
+pub(super) fn tree(program: &Path, patience: Duration, path: &Path) -> Result<Tree> {
+    let bytes = answered(program, patience, (Request::Tree, LONGEST_TREE), path)?;
+    hear(path, &bytes)?.ok_or_else(|| nonsense(path))
+}
+
+/// The whole answer to a request, of at most so many bytes.
+fn answered(program: &Path, patience: Duration, (request, most): (Request, usize), path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let outcome = ask(program, patience, Request::Describe, path, &mut |piece| {
+    let outcome = ask(program, patience, request, path, &mut |piece| {
         bytes.extend_from_slice(piece);
-        if bytes.len() > LONGEST_DESCRIPTION { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+        if bytes.len() > most { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
     });
     match outcome {
-        Ok(()) => parse(path, &bytes),
+        Ok(()) => Ok(bytes),
         Err(Stop::Source(error)) => Err(error),
         Err(Stop::Receiver(_)) => Err(nonsense(path)),
     }

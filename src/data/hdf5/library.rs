@@ -25,6 +25,9 @@ const LARGEST_SLAB: usize = 512 << 20;
 /// Most chunks that libhdf5 is asked for one by one: a tenth of a second.
 const FEW: usize = 4096;
 
+/// Longest string of fixed size, in bytes: libhdf5 keeps no larger attribute in a file's tables.
+const LARGEST_FIXED: usize = 1 << 16;
+
 /// What libhdf5 says of a file that another process has locked.
 const LOCKED: &str = "unable to lock file";
 /// How often a locked file is tried, in all a second.
@@ -40,20 +43,12 @@ pub(super) struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Opens the file at `path` and checks its `images`; libhdf5's own printing is switched off.
+    /// Opens the file at `path` and checks its `images`.
     ///
     /// # Errors
     /// [`Error::File`] where it is no HDF5 file or `images` is missing, or of another type or shape.
     pub fn new(path: &'a Path) -> Result<Self> {
-        h5::silence_errors(true);
-        let file = open(path, LOCK_TRIES).map_err(|cause| {
-            if cause.contains(LOCKED) {
-                let problem = format!("cannot be locked ({cause})");
-                return Error::file(path, problem, "set HDF5_USE_FILE_LOCKING=FALSE in the environment");
-            }
-            let problem = format!("is a damaged or incomplete HDF5 file ({cause})");
-            Error::file(path, problem, "download or copy it again")
-        })?;
+        let file = open_file(path)?;
         let images = member(path, &file, "images")?;
         let shape = images.shape();
         let &[count, height, width, 3] = shape.as_slice() else {
@@ -159,6 +154,22 @@ pub(super) fn cells(found: Vec<Found>, grid: [usize; 4], chunk: [usize; 4]) -> O
     Some(places)
 }
 
+/// Opens a user's file; libhdf5's own printing is switched off.
+///
+/// # Errors
+/// [`Error::File`] where it is locked, damaged or no HDF5 file.
+pub(super) fn open_file(path: &Path) -> Result<h5::File> {
+    h5::silence_errors(true);
+    open(path, LOCK_TRIES).map_err(|cause| {
+        if cause.contains(LOCKED) {
+            let problem = format!("cannot be locked ({cause})");
+            return Error::file(path, problem, "set HDF5_USE_FILE_LOCKING=FALSE in the environment");
+        }
+        let problem = format!("is a damaged or incomplete HDF5 file ({cause})");
+        Error::file(path, problem, "download or copy it again")
+    })
+}
+
 /// Opens a file. One that is locked is tried again: a process that has just closed it may have handed its lock to a child that
 /// is about to end.
 fn open(path: &Path, tries: usize) -> Result<h5::File, String> {
@@ -201,7 +212,7 @@ fn member(path: &Path, file: &h5::File, name: &str) -> Result<h5::Dataset> {
 }
 
 /// The type of a data set or attribute, and its name for people.
-fn type_name(container: &h5::Container) -> (Option<TypeDescriptor>, String) {
+pub(super) fn type_name(container: &h5::Container) -> (Option<TypeDescriptor>, String) {
     match container.dtype().and_then(|dtype| dtype.to_descriptor()) {
         Ok(descriptor) => (Some(descriptor.clone()), descriptor.to_string()),
         Err(_) => (None, "an unknown type".to_owned()),
@@ -290,7 +301,7 @@ fn read_class_names(path: &Path, file: &h5::File, answers: &h5::Dataset) -> Resu
         Error::file(path, format!("`class_names` {problem}"), "store one string per class, or one string with commas")
     };
     let attribute = place.attr("class_names").map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    let strings = read_strings(&attribute).map_err(wrong)?;
+    let strings = read_strings(&attribute, source::MOST_CLASSES).map_err(wrong)?;
     let names: Vec<String> = match strings.as_slice() {
         [one] if one.contains(',') => one.split(',').map(|name| name.trim().to_owned()).collect(),
         _ => strings,
@@ -298,18 +309,21 @@ fn read_class_names(path: &Path, file: &h5::File, answers: &h5::Dataset) -> Resu
     Ok(Some(names))
 }
 
-/// Reads an attribute of strings of any kind.
-fn read_strings(attribute: &h5::Attribute) -> Result<Vec<String>, String> {
+/// Reads an attribute of strings of any kind: several of up to [`LONGEST_NAME`] bytes, or one of any length.
+pub(super) fn read_strings(attribute: &h5::Attribute, most: usize) -> Result<Vec<String>, String> {
     fn read<T: h5::H5Type + ToString>(attribute: &h5::Attribute) -> Result<Vec<String>, String> {
         let strings: Vec<T> = attribute.read_raw().map_err(|error| format!("cannot be read ({error})"))?;
         Ok(strings.iter().map(ToString::to_string).collect())
     }
-    if attribute.size() > source::MOST_CLASSES {
-        return Err(format!("has {} names", attribute.size()));
+    let count = attribute.size();
+    if count > most {
+        return Err(format!("has {count} names"));
     }
     match type_name(attribute) {
         (Some(TypeDescriptor::VarLenUnicode), _) => read::<VarLenUnicode>(attribute),
         (Some(TypeDescriptor::VarLenAscii), _) => read::<VarLenAscii>(attribute),
+        (Some(TypeDescriptor::FixedUnicode(_)), _) if count == 1 => read::<FixedUnicode<LARGEST_FIXED>>(attribute),
+        (Some(TypeDescriptor::FixedAscii(_)), _) if count == 1 => read::<FixedAscii<LARGEST_FIXED>>(attribute),
         (Some(TypeDescriptor::FixedUnicode(_)), _) => read::<FixedUnicode<LONGEST_NAME>>(attribute),
         (Some(TypeDescriptor::FixedAscii(_)), _) => read::<FixedAscii<LONGEST_NAME>>(attribute),
         (_, found) => Err(format!("holds {found}, not strings")),

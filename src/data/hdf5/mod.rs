@@ -13,7 +13,7 @@
 //! file holds and where its chunks lie. Nothing it says is believed before it is checked here. Pixels in gzip-compressed
 //! chunks are then unpacked by the parent on all cores (`chunks.rs`, no C), all others by libhdf5 in the child, in one
 //! thread, with the same result. A file that is cut off or damaged, or that crashes, hangs or fills the child, is refused with one
-//! sentence. This file knows nothing of the cache's format.
+//! sentence. Weights of other programs go the same way (`tree/`). This file knows nothing of the cache's format.
 //!
 //! **Memory**, whatever the file says: the child 4 GiB, where the system can bound a process; the parent labels and positions of
 //! `MOST_ROWS` images (about 1.3 GB, 20 bytes an image and as much again while they arrive), 20 MB of places, and what `chunks.rs`
@@ -24,6 +24,7 @@ mod chunks;
 mod library;
 mod places;
 mod serve;
+pub mod tree;
 mod write;
 
 use std::io::{Read, Seek, SeekFrom};
@@ -91,12 +92,12 @@ pub fn library_version() -> (u8, u8, u8) {
 /// [`Error::File`] where the file is no HDF5 file or has another layout, [`Error::Data`] where a class has no image.
 pub(crate) fn load(path: &Path, reader: &Reader, cache_dir: Option<&Path>) -> Result<Loaded> {
     // Before the file is hashed, so that a wrong one is refused at once.
-    check_signature(path)?;
+    check_signature(path, "give an HDF5 file or a folder with a folder of pictures per class")?;
     cache::load_file(path, cache_dir, &|| Ok(Box::new(Images::open(path, reader)?)))
 }
 
 /// Refuses a file that is none of HDF5's, without libhdf5.
-fn check_signature(path: &Path) -> Result<()> {
+fn check_signature(path: &Path, remedy: &str) -> Result<()> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -107,7 +108,6 @@ fn check_signature(path: &Path) -> Result<()> {
             return Ok(());
         }
     }
-    let remedy = "give an HDF5 file or a folder with a folder of pictures per class";
     Err(Error::file(path, "is not an HDF5 file", remedy))
 }
 

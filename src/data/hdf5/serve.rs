@@ -3,7 +3,8 @@
 //! It says frames on its standard output: a tag (1 byte), a length (u32, little-endian, at most [`MOST_FRAME`]), content.
 //! `+` is a piece of the answer, `.` its end, `!` a refusal (JSON). To [`Request::Describe`] the answer is the length of a header
 //! (u32), the header (JSON), labels (1 byte each), positions (right ascension and declination, f64 each, where known), places of
-//! chunks (address u64, length u64, mask u32, where known); to [`Request::Pixels`] it is the pixels.
+//! chunks (address u64, length u64, mask u32, where known); to [`Request::Pixels`] it is the pixels, to [`Request::Tree`] what
+//! `tree/` says.
 //!
 //! Before it opens the file it gives up, where the system knows such limits, the right to more than [`MOST_MEMORY`], to writing into
 //! any file, and to leaving a core file. It ends when its parent does.
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 
 use super::library::Opened;
-use super::{Description, MOST_ROWS};
+use super::{Description, MOST_ROWS, tree};
 use crate::data::source::{MOST_CLASSES, Stop};
 use crate::{Error, Result};
 
@@ -39,6 +40,8 @@ pub enum Request {
     Describe,
     /// All pixels in order.
     Pixels,
+    /// Arrays of floats and attributes of text, of any names.
+    Tree,
 }
 
 impl Request {
@@ -47,6 +50,7 @@ impl Request {
         match self {
             Self::Describe => "describe",
             Self::Pixels => "pixels",
+            Self::Tree => "tree",
         }
     }
 }
@@ -55,7 +59,7 @@ impl std::str::FromStr for Request {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = [Self::Describe, Self::Pixels].into_iter().find(|request| request.name() == text);
+        let known = [Self::Describe, Self::Pixels, Self::Tree].into_iter().find(|request| request.name() == text);
         known.ok_or_else(|| format!("{text} is no request"))
     }
 }
@@ -120,11 +124,17 @@ fn bind() {
 }
 
 fn answer(request: Request, path: &Path, out: &mut dyn Write) -> io::Result<()> {
-    let outcome = match (Opened::new(path), request) {
-        (Err(error), _) => Err(error.into()),
-        (Ok(file), Request::Pixels) => file.stream(&mut |pixels| pieces(out, pixels)),
-        (Ok(file), Request::Describe) => match file.describe() {
-            Ok(description) => describe(&description, out).map_err(Stop::Receiver),
+    let outcome = match request {
+        Request::Describe => Opened::new(path)
+            .and_then(|file| file.describe())
+            .map_err(Stop::from)
+            .and_then(|found| describe(&found, out).map_err(Stop::Receiver)),
+        Request::Pixels => match Opened::new(path) {
+            Ok(file) => file.stream(&mut |pixels| pieces(out, pixels)),
+            Err(error) => Err(error.into()),
+        },
+        Request::Tree => match tree::walk(path) {
+            Ok(found) => tree::say(&found, &mut |bytes| pieces(out, bytes)).map_err(Stop::Receiver),
             Err(error) => Err(error.into()),
         },
     };

@@ -22,6 +22,14 @@ const GZIP_LEVEL: u8 = 4;
 pub fn write_hdf5(path: &Path, dataset: &Dataset) -> Result<()> {
     h5::silence_errors(true);
     let labels = check_writable(dataset)?;
+    write_file(path, |temporary| fill(temporary, dataset, &labels))
+}
+
+/// Writes a file whole: `fill` writes it under another name in the same folder.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be written; nothing is left behind.
+pub(super) fn write_file(path: &Path, fill: impl FnOnce(&Path) -> Result<(), h5::Error>) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::file(path, format!("cannot be written ({error})"), "check that its folder exists and has room")
     };
@@ -32,7 +40,7 @@ pub fn write_hdf5(path: &Path, dataset: &Dataset) -> Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let temporary = builder.tempfile_in(folder).map_err(|error| failed(&error))?.into_temp_path();
-    fill(&temporary, dataset, &labels).map_err(|error| failed(&error))?;
+    fill(&temporary).map_err(|error| failed(&error))?;
     std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| failed(&error))?;
     temporary.persist(path).map_err(|error| failed(&error))
 }

@@ -1,104 +1,23 @@
 //! Things to classify, one after the other: pictures, folders of them, globs, HDF5 files and catalogues.
 //!
 //! Nothing is listed before its turn, so that ten million items take no more memory than ten: of a folder the names in it and
-//! in the folders above are held, of a catalogue one row (at most 1 MiB), of an HDF5 file what [`Dataset::load`] holds: its
+//! in the folders above are held, of a catalogue a few rows ([`tables`](super::tables)), of an HDF5 file what [`Dataset::load`] holds: its
 //! pixels are in the mapped cache file, its labels and positions take 20 bytes an image. What cannot be read is an item too,
 //! with the reason. This file knows nothing of networks.
 
 mod catalogue;
+mod item;
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use walkdir::{DirEntry, FilterEntry, WalkDir};
 
 use self::catalogue::Catalogue;
-use super::picture::{self, read_picture};
-use super::{Dataset, LoadOptions};
+pub use self::item::{About, FitsReading, Item, Origin, Seen};
+use super::{Dataset, LoadOptions, fits, tables};
 use crate::{Error, Result};
-
-/// What is said of an item beside its class.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct About {
-    /// Its name in the catalogue; empty where there is none.
-    pub id: String,
-    /// Its file: as found, or as the catalogue writes it.
-    pub path: String,
-    /// Its number in an HDF5 file, from 0.
-    pub index: Option<u64>,
-    /// Right ascension, degrees.
-    pub ra: Option<f64>,
-    /// Declination, degrees.
-    pub dec: Option<f64>,
-}
-
-/// Where an item's pixels are.
-#[derive(Clone)]
-pub enum Origin {
-    /// In a PNG or JPEG file.
-    Picture(PathBuf),
-    /// In a data set, as image of this number.
-    Image(Arc<Dataset>, usize),
-    /// Nowhere, for this reason.
-    Nowhere(String),
-}
-
-/// Something to classify.
-#[derive(Clone)]
-pub struct Item {
-    /// What is said of it.
-    pub about: About,
-    /// Its pixels.
-    pub origin: Origin,
-}
-
-impl Item {
-    /// An item; one whose name holds control characters is nowhere, since rows are lines.
-    fn new(mut about: About, origin: Origin) -> Self {
-        let hostile = |text: &str| text.contains(char::is_control);
-        if !hostile(&about.id) && !hostile(&about.path) {
-            return Self { about, origin };
-        }
-        for text in [&mut about.id, &mut about.path] {
-            *text = text.replace(char::is_control, "\u{fffd}");
-        }
-        let reason = "its id or path holds control characters, which no row can carry; rename it";
-        Self { about, origin: Origin::Nowhere(reason.into()) }
-    }
-
-    fn picture(path: PathBuf) -> Self {
-        let about = About { path: path.display().to_string(), ..About::default() };
-        Self::new(about, Origin::Picture(path))
-    }
-
-    fn failed(path: &Path, reason: impl ToString) -> Self {
-        let about = About { path: path.display().to_string(), ..About::default() };
-        Self::new(about, Origin::Nowhere(reason.to_string()))
-    }
-
-    /// Its pixels, resized to `height x width x 3` as [`read_picture`] does it, or one sentence on why there are none.
-    pub fn pixels(&self, height: usize, width: usize) -> Result<Vec<u8>, String> {
-        let read = || match &self.origin {
-            Origin::Nowhere(reason) => Err(reason.clone()),
-            Origin::Image(dataset, index) => {
-                picture::resize(dataset.image(*index), (dataset.height, dataset.width), (height, width))
-                    .map_err(|error| error.to_string())
-            }
-            Origin::Picture(path) => {
-                // a pipe would be waited for without end
-                if path.metadata().is_ok_and(|about| !about.is_file()) {
-                    return Err(Error::file(path, "is no file", "name a PNG or JPEG picture").to_string());
-                }
-                read_picture(path, height, width).map_err(|error| error.to_string())
-            }
-        };
-        // A decoder's mistake costs one item, not the job.
-        let broken = |_| Err(format!("{}: its decoder broke down; convert it to PNG or JPEG anew", self.about.path));
-        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(broken)
-    }
-}
 
 /// What a path is, by its ending.
 #[derive(Clone, Copy, PartialEq)]
@@ -106,6 +25,7 @@ enum Kind {
     Picture,
     Catalogue,
     Hdf5,
+    Fits,
     Other,
 }
 
@@ -113,10 +33,27 @@ fn kind(path: &Path) -> Kind {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.as_deref() {
         Some("png" | "jpg" | "jpeg") => Kind::Picture,
-        Some("csv") => Kind::Catalogue,
         Some("h5" | "hdf5" | "hdf") => Kind::Hdf5,
+        // it may as well be a table: what it holds decides, where it is opened
+        _ if fits::is_named(path) => Kind::Fits,
+        _ if tables::Kind::of(path).is_some() => Kind::Catalogue,
         _ => Kind::Other,
     }
+}
+
+/// Whether a file is a table of items; a FITS file is one where its first data are a table.
+fn is_catalogue(path: &Path) -> bool {
+    match kind(path) {
+        Kind::Catalogue => true,
+        Kind::Fits => tables::holds_table(path),
+        _ => false,
+    }
+}
+
+/// Whether a file found in a folder is an item by itself.
+fn is_picture(path: &Path) -> bool {
+    // of images in three files, that of g stands for all
+    matches!(kind(path), Kind::Picture | Kind::Fits) && !fits::is_later(path)
 }
 
 /// Whether an input stands for the paths that match it.
@@ -159,7 +96,7 @@ impl Open {
             Self::Catalogue(catalogue) => catalogue.next().map_or(Next::End, Next::Item),
             Self::Walk(walk) => match walk.next() {
                 None => Next::End,
-                Some(Ok(entry)) if entry.file_type().is_dir() || kind(entry.path()) != Kind::Picture => Next::Nothing,
+                Some(Ok(entry)) if entry.file_type().is_dir() || !is_picture(entry.path()) => Next::Nothing,
                 Some(Ok(entry)) => Next::Item(Item::picture(entry.into_path())),
                 Some(Err(error)) => {
                     let path = error.path().unwrap_or(Path::new("")).to_owned();
@@ -169,6 +106,7 @@ impl Open {
             },
             Self::Glob(paths) => match paths.next() {
                 None => Next::End,
+                Some(Ok(path)) if fits::is_later(&path) => Next::Nothing,
                 Some(Ok(path)) if path.is_dir() || kind(&path) != Kind::Other => Next::Input(path),
                 Some(Ok(_)) => Next::Nothing,
                 Some(Err(error)) => {
@@ -199,16 +137,30 @@ pub struct Items {
     open: Vec<Open>,
     peeked: Option<Item>,
     options: LoadOptions,
+    reading: Arc<FitsReading>,
     notes: Vec<String>,
     /// Only to be counted: HDF5 files are not opened.
     counting: bool,
 }
 
 impl Items {
-    /// The items of `inputs`; HDF5 files are loaded with `options` when their turn comes.
+    /// The items of `inputs`; HDF5 files are loaded and FITS images read with `options` when their turn comes.
     pub fn new(inputs: &[PathBuf], options: LoadOptions) -> Self {
-        let inputs = inputs.iter().cloned().collect();
-        Self { inputs, open: Vec::new(), peeked: None, options, notes: Vec::new(), counting: false }
+        // of three files that are one picture, and that a shell has listed, the g file stands for all
+        let listed: HashSet<&PathBuf> = inputs.iter().collect();
+        let stands_elsewhere = |path: &Path| match fits::bands_of(path) {
+            Some((files, place)) => place > 0 && listed.contains(&files[0]),
+            None => false,
+        };
+        let inputs = inputs.iter().filter(|path| !stands_elsewhere(path)).cloned().collect();
+        let reading = Arc::new(FitsReading { options: options.fits.clone(), crop_arcsec: None });
+        Self { inputs, open: Vec::new(), peeked: None, options, reading, notes: Vec::new(), counting: false }
+    }
+
+    /// The same, but of each FITS image the piece of so many arcseconds around the item's position, where a side is given.
+    pub fn cropped(mut self, arcsec: Option<f64>) -> Self {
+        self.reading = Arc::new(FitsReading { options: self.options.fits.clone(), crop_arcsec: arcsec });
+        self
     }
 
     /// Refuses inputs that are certainly a mistake, before any work is done.
@@ -223,12 +175,12 @@ impl Items {
                     Self { counting: true, ..Self::new(std::slice::from_ref(input), LoadOptions::default()) };
                 if let (None, false) = (items.next(), items.saw_hdf5()) {
                     let problem = "has nothing to classify";
-                    let remedy = "name PNG or JPEG pictures, folders of them, HDF5 files or CSV catalogues";
+                    let remedy = "name PNG, JPEG or FITS pictures, folders of them, HDF5 files or catalogues";
                     return Err(Error::file(input, problem, remedy));
                 }
             } else if !input.exists() {
                 return Err(Error::file(input, "there is no such file or folder", "check the spelling of the path"));
-            } else if kind(input) == Kind::Catalogue {
+            } else if is_catalogue(input) {
                 Catalogue::open(input)?;
             }
         }
@@ -283,11 +235,13 @@ impl Items {
             return Open::walk(input);
         }
         match kind(input) {
-            Kind::Picture | Kind::Other => Open::One(Some(Item::picture(input.to_owned()))),
-            Kind::Catalogue => match Catalogue::open(input) {
+            _ if is_catalogue(input) => match Catalogue::open(input) {
                 Ok(catalogue) => Open::Catalogue(Box::new(catalogue)),
                 Err(error) => self.unopened(input, &error),
             },
+            Kind::Picture | Kind::Other | Kind::Fits | Kind::Catalogue => {
+                Open::One(Some(Item::picture(input.to_owned())))
+            }
             Kind::Hdf5 if self.counting => {
                 self.notes.push("an HDF5 file".into());
                 Open::One(None)
@@ -318,7 +272,7 @@ impl Iterator for Items {
         }
         loop {
             let input = match self.open.last_mut().map(Open::next) {
-                Some(Next::Item(item)) => return Some(item),
+                Some(Next::Item(item)) => return Some(item.read_as(&self.reading)),
                 Some(Next::Nothing) => continue,
                 Some(Next::End) => {
                     self.open.pop();

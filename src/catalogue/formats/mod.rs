@@ -1,14 +1,27 @@
-//! Rows as lines of text and back. Both formats write numbers with as few digits as name them exactly, so that a row that is
-//! read and written again is the same line.
+//! What tables are written as: one file a format.
 //!
-//! A format that is no lines of text (Parquet, FITS, VOTable) can be made of the finished rows.
+//! CSV and JSON Lines are lines of text, to which rows are appended as they are made. Both write numbers with as few digits as
+//! name them exactly, so that a row that is read and written again is the same line. Parquet, FITS and VOTable are made of the
+//! finished rows (`finish.rs`), which are kept as lines of CSV until then.
 
-use super::{Columns, Row, Verdict};
+mod csv;
+mod fields;
+mod fits;
+mod json_lines;
+mod parquet;
+mod provenance;
+mod votable;
+
+pub(super) use fields::fields;
+pub(super) use fits::{Extent, decoded};
+pub(super) use provenance::{Fact, facts};
+
+use super::{Columns, Row};
 use crate::data::About;
+use crate::data::tables::Kind;
 use crate::error::{Error, Result};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -19,10 +32,24 @@ pub enum Format {
     Csv,
     /// One JSON object a line; what is missing is null.
     JsonLines,
+    /// Apache Parquet; what is missing is null.
+    Parquet,
+    /// A binary table of FITS; missing text is empty, a missing index TNULL, another missing number NaN.
+    Fits,
+    /// A VOTable 1.4; what is missing is an empty cell.
+    VoTable,
 }
 
 /// Endings of files and their formats.
-const ENDINGS: &[(&str, Format)] = &[("csv", Format::Csv), ("jsonl", Format::JsonLines)];
+const ENDINGS: &[(&str, Format)] = &[
+    ("csv", Format::Csv),
+    ("jsonl", Format::JsonLines),
+    ("parquet", Format::Parquet),
+    ("fits", Format::Fits),
+    ("vot", Format::VoTable),
+    ("votable", Format::VoTable),
+    ("xml", Format::VoTable),
+];
 
 /// Writes and reads the lines of a format.
 pub(super) trait Lines: Send {
@@ -34,6 +61,15 @@ pub(super) trait Lines: Send {
 
     /// A line, without its end, as a row; `None` where it is none that [`Lines::lines`] would write.
     fn row(&mut self, line: &[u8]) -> Option<Row>;
+}
+
+/// Writes the rows of a format that is no lines of text, one after the other.
+pub(super) trait Sink {
+    /// Writes a row.
+    fn write(&mut self, row: &Row) -> io::Result<()>;
+
+    /// Writes what stands behind the last row.
+    fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
 impl Format {
@@ -55,11 +91,38 @@ impl Format {
         })
     }
 
+    /// What reads a table of this format, where rows are not appended to it; `None` for lines of text.
+    pub(super) fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Csv | Self::JsonLines => None,
+            Self::Parquet => Some(Kind::Parquet),
+            Self::Fits => Some(Kind::Fits),
+            Self::VoTable => Some(Kind::VoTable),
+        }
+    }
+
+    /// The lines that rows are kept in while a job runs.
     pub(super) fn lines(self, columns: Columns) -> Box<dyn Lines> {
         match self {
-            Self::Csv => Box::new(Csv { columns, reader: csv_core::Reader::new() }),
-            Self::JsonLines => Box::new(JsonLines { names: columns.names(), columns }),
+            Self::JsonLines => Box::new(json_lines::JsonLines::new(columns)),
+            _ => Box::new(csv::Csv::new(columns)),
         }
+    }
+
+    /// What writes a table of this format; `None` for lines of text.
+    pub(super) fn sink<'a, W: Write + Send>(
+        self,
+        out: &'a mut W,
+        columns: &Columns,
+        facts: &[Fact],
+        extent: &Extent,
+    ) -> io::Result<Option<Box<dyn Sink + 'a>>> {
+        Ok(match self {
+            Self::Csv | Self::JsonLines => None,
+            Self::Parquet => Some(Box::new(parquet::Parquet::new(out, columns, facts)?)),
+            Self::Fits => Some(Box::new(fits::Fits::new(out, columns, facts, extent)?)),
+            Self::VoTable => Some(Box::new(votable::VoTable::new(out, columns, facts)?)),
+        })
     }
 }
 
@@ -69,22 +132,22 @@ fn digits<T: std::fmt::Debug>(number: T) -> String {
 }
 
 /// A row of these texts, as [`Columns::names`] orders them; `None` in an absent one.
-fn parse(columns: &Columns, text: impl Fn(usize) -> Option<String>) -> Option<Row> {
+pub(super) fn parse<'a>(columns: &Columns, text: impl Fn(usize) -> Option<Cow<'a, str>>) -> Option<Row> {
     let classes = columns.classes.len();
     /// The number in a text; the outer `None` where it is no number.
-    fn number<T: FromStr>(text: Option<String>) -> Option<Option<T>> {
+    fn number<T: FromStr>(text: Option<Cow<str>>) -> Option<Option<T>> {
         text.map(|text| text.parse().ok()).map_or(Some(None), |number| number.map(Some))
     }
     let about = About {
-        id: text(0).unwrap_or_default(),
-        path: text(1).unwrap_or_default(),
+        id: text(0).unwrap_or_default().into_owned(),
+        path: text(1).unwrap_or_default().into_owned(),
         index: number(text(2))?,
         ra: number(text(3))?,
         dec: number(text(4))?,
     };
     let status = text(5 + classes + 3)?;
     if status != OK {
-        return Some(Row { about, outcome: Err(status) });
+        return Some(Row { about, outcome: Err(status.into_owned()) });
     }
     let probabilities: Option<Vec<f32>> = (0..classes).map(|class| number(text(5 + class))?).collect();
     let probabilities = probabilities.filter(|all| all.iter().all(|p| (0.0..=1.0).contains(p)))?;
@@ -93,131 +156,6 @@ fn parse(columns: &Columns, text: impl Fn(usize) -> Option<String>) -> Option<Ro
 
 /// The status of a row with probabilities.
 const OK: &str = "ok";
-
-struct Csv {
-    columns: Columns,
-    reader: csv_core::Reader,
-}
-
-impl Csv {
-    fn line(writer: &mut csv::Writer<Vec<u8>>, fields: &[String]) {
-        // memory takes every write, and all records have the columns' length
-        let _ = writer.write_record(fields);
-    }
-
-    fn fields(&self, row: &Row) -> Vec<String> {
-        let About { id, path, index, ra, dec } = &row.about;
-        let number = |number: &Option<f64>| number.map(digits).unwrap_or_default();
-        let index = index.map(|index| index.to_string()).unwrap_or_default();
-        let mut fields = vec![id.clone(), path.clone(), index, number(ra), number(dec)];
-        match &row.outcome {
-            Ok(probabilities) => {
-                let verdict = Verdict::of(probabilities);
-                fields.extend(probabilities.iter().copied().map(digits));
-                fields.push(self.columns.class(verdict).unwrap_or_default().to_owned());
-                fields.extend([digits(verdict.confidence), digits(verdict.entropy), OK.into()]);
-            }
-            Err(reason) => {
-                fields.resize(fields.len() + self.columns.classes.len() + 3, String::new());
-                fields.push(reason.clone());
-            }
-        }
-        fields
-    }
-}
-
-fn writer() -> csv::Writer<Vec<u8>> {
-    csv::Writer::from_writer(Vec::new())
-}
-
-impl Lines for Csv {
-    fn head(&self) -> Vec<u8> {
-        let mut writer = writer();
-        Self::line(&mut writer, &self.columns.names());
-        writer.into_inner().unwrap_or_default()
-    }
-
-    fn lines(&self, rows: &[Row]) -> Vec<u8> {
-        let mut writer = writer();
-        rows.iter().for_each(|row| Self::line(&mut writer, &self.fields(row)));
-        writer.into_inner().unwrap_or_default()
-    }
-
-    fn row(&mut self, line: &[u8]) -> Option<Row> {
-        let width = self.columns.classes.len() + 9;
-        let (mut text, mut ends) = (vec![0; line.len()], vec![0; width + 1]);
-        self.reader.reset();
-        let (_, _, written, fields) = self.reader.read_record(line, &mut text, &mut ends);
-        // the end of the input ends the last field
-        let (_, _, _, rest) = self.reader.read_record(&[], &mut text[written..], &mut ends[fields..]);
-        if fields + rest != width {
-            return None;
-        }
-        let field = |number: usize| {
-            let start = if number == 0 { 0 } else { ends[number - 1] };
-            text.get(start..ends[number]).and_then(|bytes| std::str::from_utf8(bytes).ok())
-        };
-        (0..width).all(|number| field(number).is_some()).then_some(())?;
-        parse(&self.columns, |number| field(number).filter(|text| !text.is_empty()).map(str::to_owned))
-    }
-}
-
-struct JsonLines {
-    columns: Columns,
-    names: Vec<String>,
-}
-
-impl JsonLines {
-    fn values(&self, row: &Row) -> Vec<serde_json::Value> {
-        use serde_json::Value;
-        let About { id, path, index, ra, dec } = &row.about;
-        // as text first: an f32 in as few digits as name it, which are more as f64
-        let float = |number: f32| serde_json::from_str(&digits(number)).unwrap_or(Value::Null);
-        let id = if id.is_empty() { Value::Null } else { id.as_str().into() };
-        let mut values = vec![id, path.as_str().into(), (*index).into(), (*ra).into(), (*dec).into()];
-        match &row.outcome {
-            Ok(probabilities) => {
-                let verdict = Verdict::of(probabilities);
-                values.extend(probabilities.iter().copied().map(float));
-                values.push(self.columns.class(verdict).into());
-                values.extend([float(verdict.confidence), float(verdict.entropy), OK.into()]);
-            }
-            Err(reason) => {
-                values.resize(values.len() + self.columns.classes.len() + 3, Value::Null);
-                values.push(reason.as_str().into());
-            }
-        }
-        values
-    }
-}
-
-impl Lines for JsonLines {
-    fn head(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn lines(&self, rows: &[Row]) -> Vec<u8> {
-        let mut text = Vec::new();
-        for row in rows {
-            let object: serde_json::Map<_, _> = self.names.iter().cloned().zip(self.values(row)).collect();
-            text.extend(serde_json::Value::Object(object).to_string().into_bytes());
-            text.push(b'\n');
-        }
-        text
-    }
-
-    fn row(&mut self, line: &[u8]) -> Option<Row> {
-        let fields: HashMap<Cow<str>, &RawValue> = serde_json::from_slice(line).ok()?;
-        let field = |number: usize| fields.get(&self.names[number][..]).map(|value| value.get());
-        (0..self.names.len()).all(|number| field(number).is_some()).then_some(())?;
-        // Numbers by their digits, as a detour by f64 may round twice.
-        parse(&self.columns, |number| match field(number)? {
-            "null" => None,
-            text if text.starts_with('"') => serde_json::from_str(text).ok(),
-            text => Some(text.to_owned()),
-        })
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,31 +1,24 @@
-//! `model`: what a network looks like and what it needs, without any device.
+//! `model summary`: what a network looks like and what it needs, without any device.
 
-use super::{print_json, print_text, voice};
-use crate::error::{Error, Result};
+use super::super::{print_json, print_text, voice};
+use super::Sizes;
+use crate::error::Result;
 use crate::graph::{Augment, Graph, Settings, Shard, lower};
 use crate::kernels::Precision;
 use crate::model::{Model, Network};
 use crate::plan::{Options, Plan, Profile, Program, bytes_in_words};
 use crate::report::Table;
-use clap::Subcommand;
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// What to do with networks.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Show layers, shapes, parameters, memory and arithmetic of a network
-    Summary(SummaryArgs),
-}
-
-/// Arguments of `model summary`.
+/// Which network, for which sizes.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu model summary
   galaxy-gpu model summary conv3 --size 128 --batch 100
   galaxy-gpu model summary conv4 --toml > mine.toml
   galaxy-gpu model summary mine.toml")]
-pub struct SummaryArgs {
+pub struct Args {
     /// Built-in network (conv3, conv4) or the path of a TOML file
     #[arg(default_value = "conv4", value_name = "NAME|FILE.toml")]
     model: String,
@@ -39,50 +32,11 @@ pub struct SummaryArgs {
     toml: bool,
 }
 
-/// Sizes that a network is built for.
-#[derive(clap::Args, Clone, Copy)]
-pub struct Sizes {
-    /// Side of an image in pixels
-    #[arg(long, default_value_t = 256, value_name = "PIXELS")]
-    pub size: usize,
-    /// Number of classes
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub classes: usize,
-    /// Images in a training step
-    #[arg(long, default_value_t = 50, value_name = "N")]
-    pub batch: usize,
-}
-
-impl Sizes {
-    /// Loads a model and builds it for these sizes.
-    ///
-    /// # Errors
-    /// A size out of range, an unknown model, a layer its input does not fit.
-    pub fn network(&self, model: &str) -> Result<Network> {
-        check_range("--size", self.size, 8192)?;
-        check_range("--classes", self.classes, 256)?;
-        check_range("--batch", self.batch, 65_536)?;
-        Model::load(model)?.build(self.size, self.size, self.classes)
-    }
-}
-
-/// Refuses what is not from 1 to `most`.
-///
-/// # Errors
-/// [`Error::Setting`].
-pub fn check_range(name: &str, value: usize, most: usize) -> Result<()> {
-    match (1..=most).contains(&value) {
-        true => Ok(()),
-        false => Err(Error::setting(name, value, format!("from 1 to {most}"))),
-    }
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// A network that cannot be loaded or built.
-pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    let Command::Summary(args) = command;
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.toml {
         voice::print_data(Model::load(&args.model)?.to_toml())?;
         return Ok(ExitCode::SUCCESS);

@@ -1,0 +1,124 @@
+//! Turns finished rows into a file of a format that is no lines of text, and back into lines for a job that goes on.
+//!
+//! Rows stream by: memory is that of one row group. Files are written beside their place and renamed when they are whole.
+
+use super::earlier::WholeLines;
+use super::formats::{Extent, Format, decoded, facts, fields, parse};
+use super::table::{beside, claim, unwritable};
+use super::{Columns, Made, Row};
+use crate::data::tables::{Cell, TableReader, Wanted};
+use crate::error::{Error, Result};
+use crate::files::sync_folder_of;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Writes the rows of `lines` as a table of `format` to `path`.
+///
+/// # Errors
+/// Lines that are no rows; a file that cannot be written. An earlier file at `path` stays then.
+pub(super) fn write(path: &Path, format: Format, lines: &Path, columns: &Columns, made: &Made) -> Result<()> {
+    let mut extent = Extent::default();
+    if format == Format::Fits {
+        each_row(lines, columns, |row| {
+            extent.add(columns, &row);
+            Ok(())
+        })?;
+    }
+    let facts = facts(made, columns);
+    whole(path, |out| {
+        let failed = |error| unwritable(path, error);
+        let Some(mut sink) = format.sink(out, columns, &facts, &extent).map_err(failed)? else { return Ok(()) };
+        each_row(lines, columns, |row| sink.write(&row).map_err(failed))?;
+        sink.finish().map_err(failed)
+    })
+}
+
+/// Gives each row of a file of lines to `take`.
+fn each_row(path: &Path, columns: &Columns, mut take: impl FnMut(Row) -> Result<()>) -> Result<()> {
+    let failed = |problem: String| Error::file(path, problem, "go on with --continue, which makes damaged rows anew");
+    let unreadable = |error: io::Error| failed(format!("cannot be read ({error})"));
+    let mut format = Format::Csv.lines(columns.clone());
+    let mut lines = WholeLines::open(path).map_err(unreadable)?;
+    if !lines.pass(&format.head()).map_err(unreadable)? {
+        return Err(failed("its columns are not those of this job".into()));
+    }
+    while let Some(line) = lines.next().map_err(unreadable)? {
+        match format.row(&line) {
+            Some(row) => take(row)?,
+            None => return Err(failed(format!("the line that ends at byte {} is no row", lines.end))),
+        }
+    }
+    Ok(())
+}
+
+/// Writes the rows of the table at `path`, of `format`, as lines to `lines`, where there is no such file. Rows that this program
+/// would not have written are left out: they are made anew.
+///
+/// # Errors
+/// A table that cannot be read or has other columns; a file that cannot be written; another process that does the same.
+pub(super) fn restore(path: &Path, format: Format, lines: &Path, columns: &Columns) -> Result<()> {
+    let Some(kind) = format.kind() else { return Ok(()) };
+    let unreadable = |error: Error| {
+        let problem = match error {
+            Error::File { problem, .. } => format!("cannot be gone on with: it {problem}"),
+            other => other.to_string(),
+        };
+        Error::file(path, problem, "name another --out, or replace it with --force")
+    };
+    let wanted: Vec<Wanted> =
+        fields(columns).into_iter().map(|field| Wanted { name: field.name, ucd: None, needed: true }).collect();
+    let rows = TableReader::open(path, kind, &wanted).map_err(unreadable)?;
+    let csv = Format::Csv.lines(columns.clone());
+    whole(lines, |out| {
+        let failed = |error| unwritable(lines, error);
+        if lines.exists() {
+            return Err(another_process(lines));
+        }
+        out.write_all(&csv.head()).map_err(failed)?;
+        for cells in rows {
+            let cells = cells.map_err(unreadable)?;
+            if let Some(row) = parse(columns, |place| text(&cells[place], format).map(Into::into)) {
+                out.write_all(&csv.lines(&[row])).map_err(failed)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// That another process writes to a file.
+pub(super) fn another_process(path: &Path) -> Error {
+    Error::file(path, "another process is writing it", "wait for its end, or name another --out")
+}
+
+/// A value in as few digits as name it.
+fn text(cell: &Cell, format: Format) -> Option<String> {
+    match cell {
+        Cell::Null => None,
+        Cell::Text(text) if format == Format::Fits => Some(decoded(std::str::from_utf8(text).ok()?)),
+        Cell::Text(text) => String::from_utf8(text.clone()).ok(),
+        Cell::Whole(number) => Some(number.to_string()),
+        Cell::Single(number) => Some(format!("{number:?}")),
+        Cell::Double(number) => Some(format!("{number:?}")),
+    }
+}
+
+/// Writes a file whole and for good, however long: to `path.unfinished`, which is synced and renamed. What a killed process
+/// has left of it is written over; no two processes write it at once.
+fn whole(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
+    let unfinished = beside(path, ".unfinished");
+    let failed = |error: io::Error| unwritable(path, error);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&unfinished).map_err(failed)?;
+    claim(&unfinished, &file)?;
+    let write = || {
+        file.set_len(0).map_err(failed)?;
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        fill(&mut out)?;
+        let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.sync_all().and_then(|()| std::fs::rename(&unfinished, path)).map_err(failed)?;
+        sync_folder_of(path).map_err(failed)
+    };
+    write().inspect_err(|_| {
+        let _ = std::fs::remove_file(&unfinished);
+    })
+}

@@ -1,0 +1,81 @@
+//! What a table's rows were made with, as tables carry it in their headers.
+
+use crate::catalogue::{Columns, Made};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A fact on a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::catalogue) struct Fact {
+    /// Its name.
+    pub name: &'static str,
+    /// Its name in a FITS header: at most eight characters.
+    pub keyword: &'static str,
+    /// The fact.
+    pub value: String,
+    /// What it says, in words.
+    pub about: &'static str,
+}
+
+/// All facts on a table.
+pub(in crate::catalogue) fn facts(made: &Made, columns: &Columns) -> Vec<Fact> {
+    let network = |name: &str| made.network[name].to_string();
+    let model = made.network["model"]["name"].as_str().unwrap_or_default().to_owned();
+    let classes = serde_json::Value::from(columns.classes.clone()).to_string();
+    [
+        ("program", "PROGRAM", format!("galaxy-gpu {}", made.program), "what classified the items"),
+        ("date", "DATE", now(), "when this table was written, UTC"),
+        ("weights_hash", "WEIGHTS", made.weights_hash.clone(), "hash of the weights' values"),
+        ("model", "MODEL", model, "the network"),
+        ("image_size", "IMGSIZE", format!("{} x {}", network("height"), network("width")), "rows x columns, pixels"),
+        ("data", "TRAINSET", made.data.clone(), "what the network was trained on"),
+        ("classes", "CLASSES", classes, "as a JSON list"),
+        ("precision", "PRECISN", made.precision.clone(), "of weights and activations"),
+        ("views", "VIEWS", made.views.to_string(), "turns and mirror images averaged"),
+        ("min_confidence", "MINCONF", columns.min_confidence.to_string(), "below it no class is named"),
+        ("batch", "BATCH", made.batch.to_string(), "images in a step"),
+        ("device", "DEVICE", made.device.clone(), "where it ran"),
+    ]
+    .map(|(name, keyword, value, about)| Fact { name, keyword, value, about })
+    .into()
+}
+
+/// This moment, or that of `SOURCE_DATE_EPOCH` (reproducible-builds.org), for tables that are the same to the byte.
+fn now() -> String {
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let since = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    date(given.unwrap_or_else(since))
+}
+
+/// A date of ISO 8601 from seconds since 1970 (Hinnant, "chrono-compatible low-level date algorithms").
+fn date(seconds: u64) -> String {
+    // beyond the year 9999 there is no such date
+    let seconds = seconds.min(253_402_300_799);
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let year = era * 400 + year + u64::from(month <= 2);
+    let time = seconds % 86_400;
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", time / 3600, time / 60 % 60, time % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, wanted) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_399, "2000-02-28T23:59:59"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (1_709_251_200, "2024-03-01T00:00:00"),
+            (u64::MAX, "9999-12-31T23:59:59"),
+        ] {
+            assert_eq!(date(seconds), wanted);
+        }
+    }
+}
