@@ -17,6 +17,7 @@ pub mod plan;
 pub mod report;
 pub mod rng;
 pub mod shape;
+pub mod suggest;
 pub mod train;
 
 pub use error::{Error, Result};

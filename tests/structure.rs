@@ -11,22 +11,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("shape", &[]),
     ("rng", &[]),
+    ("suggest", &[]),
     ("files", &["error"]),
     ("kernels", &["error", "shape", "rng"]),
-    ("model", &["error", "shape", "rng", "files"]),
-    ("data", &["error", "shape", "rng", "files"]),
+    ("model", &["error", "shape", "rng", "suggest", "files"]),
+    ("data", &["error", "shape", "rng", "suggest", "files"]),
     ("graph", &["error", "shape", "rng", "kernels", "model"]),
-    ("plan", &["error", "shape", "rng", "kernels", "graph"]),
+    ("plan", &["error", "shape", "rng", "suggest", "kernels", "graph"]),
     // of the graph only what names a tensor: see `the_engine_knows_no_layers`
-    ("engine", &["error", "shape", "rng", "kernels", "graph", "plan"]),
-    ("train", &["error", "shape", "rng", "files", "kernels", "model", "data", "graph", "plan", "engine"]),
+    ("engine", &["error", "shape", "rng", "suggest", "kernels", "graph", "plan"]),
+    ("train", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine"]),
     // draws the numbers that training kept
     ("report", &["error", "files", "train"]),
     // rows of what a trained network says
-    ("catalogue", &["error", "files", "data", "train"]),
+    ("catalogue", &["error", "suggest", "files", "data", "train"]),
     ("interchange", &["error", "shape", "files", "model", "data", "train"]), // from and for other programs
-    ("cli", &["error", "shape", "rng", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report",
-              "catalogue", "interchange"]),
+    ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train",
+              "report", "catalogue", "interchange"]),
 ];
 
 /// What the engine may know of the graph.

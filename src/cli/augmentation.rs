@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Augment, FillMode};
+use crate::suggest::did_you_mean;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ enum Switch {
 }
 
 /// Random affine maps while training, as one composed map with bilinear sampling.
-#[derive(clap::Args, Serialize, Deserialize)]
+#[derive(Clone, clap::Args, Serialize, Deserialize)]
 pub struct AugmentOptions {
     /// Augment the training images (flips, rotation, zoom, shift)
     #[arg(long, value_enum, default_value = "on", value_name = "on|off", hide_possible_values = true)]
@@ -42,7 +43,10 @@ fn fill_mode(text: &str) -> std::result::Result<FillMode, String> {
         "wrap" => Ok(FillMode::Wrap),
         "nearest" => Ok(FillMode::Nearest),
         "constant" => Ok(FillMode::Constant),
-        _ => Err("choose reflect, wrap, nearest or constant".into()),
+        _ => {
+            let near = did_you_mean(text, ["reflect", "wrap", "nearest", "constant"]);
+            Err(format!("choose reflect, wrap, nearest or constant{near}"))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::{print_json, print_note, print_text};
 use crate::data::{ChosenBy, Dataset, Split};
 use crate::error::Error;
 use crate::report::{self, Table};
+use crate::suggest::did_you_mean;
 use crate::train::{Assessment, Measured, Session, Weights, assess, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,7 +87,10 @@ fn labels_by_name(dataset: &Dataset, classes: &[String]) -> crate::Result<Option
     let place = |name: &String| classes.iter().position(|class| class == name).map(|place| place as u32);
     let Some(places) = dataset.classes.iter().map(place).collect::<Option<Vec<u32>>>() else {
         let (data, network) = (dataset.classes.join(", "), classes.join(", "));
-        let problem = format!("its classes are {data}, but the network was trained on {network}");
+        let unknown = dataset.classes.iter().find(|name| place(name).is_none()).map_or("", String::as_str);
+        let near = did_you_mean(unknown, classes.iter().map(String::as_str));
+        let near = near.strip_prefix(';').map_or(String::new(), |near| format!("; for `{unknown}`,{near}"));
+        let problem = format!("its classes are {data}, but the network was trained on {network}{near}");
         let remedy = "use data of these classes, or name them in the data's order with --class-names";
         return Err(Error::data(&dataset.name, problem, remedy));
     };

@@ -8,11 +8,13 @@ mod assessment;
 mod augmentation;
 mod bench;
 mod classify;
+mod compare;
 mod console;
 mod data;
 mod devices;
 mod doctor;
 mod evaluate;
+mod find_rate;
 mod fits;
 mod kernels;
 mod memory;
@@ -22,6 +24,7 @@ mod options;
 mod plan;
 mod predict;
 mod progress;
+mod repeat;
 mod resume;
 mod shell;
 mod train;
@@ -55,8 +58,12 @@ struct Cli {
 enum Command {
     /// Train a network; on simulated galaxies unless --data names real ones
     Train(Box<train::Args>),
+    /// Find a learning rate: one short training whose rate grows from step to step
+    FindRate(Box<find_rate::Args>),
     /// Measure a trained network on the test side of a split
     Evaluate(evaluate::Args),
+    /// Set runs side by side, with their curves
+    Compare(compare::Args),
     /// Classify one picture
     Predict(predict::Args),
     /// Classify any number of pictures into a table
@@ -105,8 +112,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
         voice::be_quiet();
     }
     match cli.command {
-        Command::Train(args) => train::run(*args, &resume::given(&matches)),
+        Command::Train(args) => repeat::run(*args, &resume::given(&matches)),
+        Command::FindRate(args) => find_rate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Model(command) => model::run(&command),

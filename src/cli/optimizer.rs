@@ -24,7 +24,7 @@ enum Shape {
 }
 
 /// How the optimizer steps.
-#[derive(clap::Args, Serialize, Deserialize)]
+#[derive(Clone, clap::Args, Serialize, Deserialize)]
 pub struct OptimizerOptions {
     /// Adam's step size, the largest of the schedule
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::{cache_folder, write_whole};
 use crate::kernels::Precision;
 use crate::plan::{Choice, Profile};
+use crate::suggest::did_you_mean;
 use crate::train::Setup;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,8 @@ pub fn check_output(option: &str, path: &Path, endings: &[&str]) -> Result<()> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
     if !endings.iter().any(|allowed| ending.as_deref() == Some(*allowed)) {
         let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
-        let allowed = format!("a file name that ends in {}", endings.join(" or "));
+        let near = did_you_mean(&format!(".{}", ending.unwrap_or_default()), endings.iter().map(String::as_str));
+        let allowed = format!("a file name that ends in {}{near}", endings.join(" or "));
         return Err(Error::setting(option, format!("\"{}\"", path.display()), allowed));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

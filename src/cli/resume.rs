@@ -78,12 +78,19 @@ fn as_map(args: &Args) -> serde_json::Result<Map<String, Value>> {
 /// # Errors
 /// [`Error::Setting`] for an option that contradicts the run, by its name; fewer epochs than have ended.
 pub fn merged(args: Args, given: &[Given], identity: &Identity, epochs: usize) -> Result<Args> {
+    merged_settings(args, given, &identity.options, &identity.program, epochs)
+}
+
+/// As [`merged`], from the settings as [`stored`] has made them in this version of the program.
+///
+/// # Errors
+/// As [`merged`].
+pub fn merged_settings(args: Args, given: &[Given], own: &Value, program: &str, epochs: usize) -> Result<Args> {
     let unreadable = |e: &dyn std::fmt::Display| {
-        let problem = format!("written by version {} and unreadable ({e})", identity.program);
+        let problem = format!("written by version {program} and unreadable ({e})");
         Error::setting("the run's settings", problem, "those of this version; go on with the program that wrote them")
     };
-    let mut settings: Map<String, Value> =
-        serde_json::from_value(identity.options.clone()).map_err(|e| unreadable(&e))?;
+    let mut settings: Map<String, Value> = serde_json::from_value(own.clone()).map_err(|e| unreadable(&e))?;
     let now = as_map(&args).map_err(|e| unreadable(&e))?;
     let names = |id: &str| given.iter().any(|other| other.id == id);
     for Given { id, option } in given {
@@ -107,7 +114,7 @@ pub fn merged(args: Args, given: &[Given], identity: &Identity, epochs: usize) -
             format!("at least {epochs}, which the run has behind it"),
         ));
     }
-    (merged.resume, merged.json) = (args.resume, args.json);
+    (merged.resume, merged.json, merged.part) = (args.resume, args.json, args.part);
     Ok(merged)
 }
 

@@ -6,6 +6,7 @@ use super::console::Console;
 use super::memory::DeviceMemory;
 use super::optimizer::{OptimizerOptions, Span};
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
+use super::repeat::Part;
 use super::resume::{self, Given};
 use super::{print_note, print_text};
 use crate::data::{Dataset, Split, conflicts};
@@ -33,12 +34,13 @@ pub enum Json {
 }
 
 /// What to train, on what, how and where.
-#[derive(clap::Args, Serialize, Deserialize)]
+#[derive(Clone, clap::Args, Serialize, Deserialize)]
 #[command(after_help = "Examples:
   galaxy-gpu train
   galaxy-gpu train --data Galaxy10_DECals.h5 --model conv4 --epochs 100 --out runs/decals
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
   galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
+  galaxy-gpu train --repeat 5 --validation 0.1 --out runs/five
   galaxy-gpu train --resume runs/decals
   galaxy-gpu train --json events | jq -r 'select(.event == \"epoch\") | .val_accuracy'
 
@@ -93,7 +95,17 @@ pub struct Args {
     weights: Option<PathBuf>,
     /// Seed of weights, split, order, dropout and augmentation
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
+    /// Train N times, with the seeds SEED, SEED + 1, ..., each in a folder of its own below that of the run, and say what
+    /// the scores vary by: weights, split, order, dropout and augmentation vary, with --split all but the split; with
+    /// --resume, a series may be longer than it was
+    #[arg(long, value_name = "N")]
+    #[serde(skip)]
+    pub repeat: Option<u32>,
+    /// The series it belongs to.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub part: Option<Part>,
     /// Folder of the run; runs/1, runs/2, ... where absent
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip)]
@@ -184,6 +196,9 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         }
         None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
     };
+    if let Some(part) = &args.part {
+        part.begins(args.seed, args.json.is_some())?;
+    }
     let memory = DeviceMemory::of(&device);
     let mut console = Console::new(&args, folder, identity, state.as_ref(), memory, &split)?;
     console.start(&args, &session, &dataset, &network, &split);

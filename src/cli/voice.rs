@@ -73,6 +73,13 @@ pub fn listen(mut listener: Listener) {
     }
 }
 
+/// From now on nobody listens; who comes next hears nothing of what was said until now.
+pub fn forget_listeners() {
+    let mut voice = voice();
+    voice.listeners.clear();
+    voice.early.clear();
+}
+
 /// Prints text for people on standard output. A reader that has seen enough (`| head`) is no failure, which `println!`
 /// would make of it.
 ///

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::order::{generator, shuffle};
 use super::{Dataset, sky};
 use crate::files::{open_bounded, write_whole};
+use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
 /// Images whose centres are at most this many arcseconds apart are kept on one side.
@@ -271,7 +272,10 @@ fn read_row(dataset: &Dataset, index: &str, answer: &str, word: &str) -> Result<
         "train" | "training" => Ok((index, Side::Train)),
         "test" => Ok((index, Side::Test)),
         "val" | "validation" => Ok((index, Side::Validation)),
-        _ => Err((format!("split is {word:?}"), "write train or test, or validation")),
+        other => {
+            let near = did_you_mean(other, ["train", "test", "validation"]);
+            Err((format!("split is {word:?}{near}"), "write train or test, or validation"))
+        }
     }
 }
 

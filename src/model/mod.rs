@@ -9,6 +9,7 @@ pub use layer::{Initialiser, Layer, Parameter};
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::shape::Shape;
+use crate::suggest::{did_serde_mean, did_you_mean};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -97,7 +98,8 @@ impl Model {
         }
         let path = Path::new(name_or_path);
         if path.extension().is_none_or(|ending| ending != "toml") {
-            let allowed = format!("one of {}, or the path of a .toml file", PRESETS.join(", "));
+            let near = did_you_mean(name_or_path, PRESETS);
+            let allowed = format!("one of {}, or the path of a .toml file{near}", PRESETS.join(", "));
             return Err(Error::setting("the model", format!("\"{name_or_path}\""), allowed));
         }
         Self::from_toml(path, &read_text(path, LARGEST_FILE)?)
@@ -114,7 +116,8 @@ impl Model {
                 format!("line {}, column {column}: ", before.matches('\n').count() + 1)
             });
             let remedy = "`galaxy-gpu model summary conv4 --toml` prints an example";
-            Error::file(path, format!("{place}{}", error.message()), remedy)
+            let near = did_serde_mean(error.message());
+            Error::file(path, format!("{place}{}{near}", error.message().trim_end()), remedy)
         })
     }
 

@@ -4,6 +4,7 @@ use super::Profile;
 use crate::error::{Error, Result};
 use crate::graph::Call;
 use crate::kernels::{Constants, Implementation, Needs, Precision};
+use crate::suggest::did_you_mean;
 
 /// A user's choice: `conv2d.forward=direct`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -36,11 +37,13 @@ impl std::str::FromStr for Choice {
             text.split_once('=').ok_or_else(|| refuse("written as conv2d.forward=direct".into()))?;
         let Some(found) = crate::kernels::find(contract) else {
             let names: Vec<&str> = crate::kernels::registry().iter().map(|c| c.name).collect();
-            return Err(refuse(format!("for one of the contracts {}", names.join(", "))));
+            let near = did_you_mean(contract, names.iter().copied());
+            return Err(refuse(format!("for one of the contracts {}{near}", names.join(", "))));
         };
         if found.implementation(implementation).is_none() {
             let names: Vec<&str> = found.implementations.iter().map(|i| i.name).collect();
-            return Err(refuse(format!("one of {contract}'s implementations: {}", names.join(", "))));
+            let near = did_you_mean(implementation, names.iter().copied());
+            return Err(refuse(format!("one of {contract}'s implementations: {}{near}", names.join(", "))));
         }
         Ok(Self { contract: contract.to_owned(), implementation: implementation.to_owned() })
     }

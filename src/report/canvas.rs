@@ -25,7 +25,7 @@ pub(super) type Area<'a> = DrawingArea<Paper<'a>, Shift>;
 type Fault = <BitMapBackend<'static> as DrawingBackend>::ErrorType;
 
 /// What drawing returns.
-pub(super) type Drawn = std::result::Result<(), DrawingAreaErrorKind<Fault>>;
+pub(super) type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<Fault>>;
 
 /// Text and axes.
 pub(super) const INK: RGBColor = RGBColor(24, 24, 27);

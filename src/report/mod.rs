@@ -4,15 +4,20 @@
 //! is part of the program. This room knows nothing of engines, models, adapters or data sets, and it never prints.
 
 mod canvas;
+mod chart;
+pub mod comparison;
 pub mod confusion;
 pub mod curves;
 mod font;
 pub mod grid;
+pub mod rates;
 pub mod table;
 mod ticks;
 pub mod trace;
 
+pub use comparison::comparison;
 pub use confusion::{confusion_matrix, confusion_table};
 pub use curves::curves;
 pub use grid::{Tile, grid};
+pub use rates::rates;
 pub use table::Table;

@@ -8,6 +8,7 @@
 
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
+use crate::suggest::did_you_mean;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -67,8 +68,9 @@ impl FromStr for ClassWeights {
         let weights = text.split(',').map(weight).collect::<Option<Vec<f32>>>();
         let weights = weights.filter(|weights| weights.iter().any(|weight| *weight > 0.0));
         weights.map(Self::Given).ok_or_else(|| {
+            let near = did_you_mean(text, ["none", "balanced"]);
             format!(
-                "write none, balanced, or a number from 0 to {LARGEST} for each class, W1,W2,..., not all of them 0"
+                "write none, balanced, or a number from 0 to {LARGEST} for each class, W1,W2,..., not all of them 0{near}"
             )
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::suggest::did_you_mean;
 use serde::{Deserialize, Serialize};
 
 /// How many images of a step are computed at a time. Their gradients are added up, so that the result is the whole batch's
@@ -41,7 +42,10 @@ impl std::str::FromStr for MicroBatch {
             ("off", _) => Ok(Self::Whole),
             ("auto", _) => Ok(Self::Auto),
             (_, Ok(images)) if images > 0 => Ok(Self::Images(images)),
-            _ => Err(Error::setting("--micro-batch", format!("\"{text}\""), "off, auto, or a number of images from 1")),
+            _ => {
+                let allowed = format!("off, auto, or a number of images from 1{}", did_you_mean(text, ["off", "auto"]));
+                Err(Error::setting("--micro-batch", format!("\"{text}\""), allowed))
+            }
         }
     }
 }

@@ -16,12 +16,15 @@ pub mod metrics;
 mod micro_batch;
 mod optimizer;
 mod pace;
+pub mod rate_finder;
 mod run_folder;
 mod schedule;
+pub mod series;
 mod session;
 mod setup;
 mod state;
 mod stream;
+pub mod summary;
 mod training;
 mod weights;
 

@@ -3,6 +3,7 @@
 use super::assess::Assessment;
 use super::checkpoint::{Checkpoint, places};
 use super::history::{EpochRecord, History};
+use super::series::SERIES;
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::files::{remove_unfinished, write_whole};
@@ -26,7 +27,7 @@ impl RunFolder {
     /// # Errors
     /// As [`RunFolder::check`]; another process that writes to it; files of an earlier run that cannot be removed.
     pub fn create(path: Option<&Path>, force: bool) -> Result<Self> {
-        let path = path.map_or_else(next_free, Path::to_owned);
+        let path = path.map_or_else(Self::next_free, Path::to_owned);
         Self::check(Some(&path), force)?;
         std::fs::create_dir_all(path.join("weights")).map_err(|e| Error::file(&path, e, ANOTHER))?;
         let lock = lock(&path)?;
@@ -83,16 +84,41 @@ impl RunFolder {
     /// A folder that already holds a run (without `force`), a path that is a file, a folder that cannot be made or
     /// written to.
     pub fn check(path: Option<&Path>, force: bool) -> Result<()> {
-        let path = path.map_or_else(next_free, Path::to_owned);
+        let path = path.map_or_else(Self::next_free, Path::to_owned);
         let [current, previous] = places(&path);
         let weights = ["best", "last"].map(|name| path.join(format!("weights/{name}.safetensors")));
-        let mut taken = weights.into_iter().chain([path.join("history.csv"), current, previous]);
+        let mut taken = weights.into_iter().chain([path.join("history.csv"), path.join(SERIES), current, previous]);
         if !force && taken.any(|file| file.exists()) {
             let remedy = format!("{ANOTHER}, go on with it (--resume), or give --force");
             return Err(Error::file(&path, "it already holds a run", remedy));
         }
         writable(&path)?;
         writable(&path.join("weights"))
+    }
+
+    /// Removes all that a run or series has left in a folder, and the folder where nothing else is in it.
+    ///
+    /// # Errors
+    /// Another process that writes to it; files that cannot be removed.
+    pub fn clear(path: &Path) -> Result<()> {
+        if !path.is_dir() {
+            return Ok(());
+        }
+        let lock = lock(path)?;
+        remove_earlier_run(path)?;
+        drop(lock);
+        // what is not empty holds something of the user's
+        let _ = std::fs::remove_file(path.join(".lock"));
+        for folder in ["weights", "checkpoint", ""].map(|name| path.join(name)) {
+            let _ = std::fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+
+    /// The folder of a run whose user names none: `runs/1`, `runs/2`, ..., the first that is not there.
+    pub fn next_free() -> PathBuf {
+        let mut numbered = (1..).map(|number| Path::new("runs").join(number.to_string()));
+        numbered.find(|path| !path.exists()).unwrap_or_else(|| PathBuf::from("runs/1"))
     }
 
     /// Its path.
@@ -204,7 +230,7 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
             }
         }
     }
-    for name in ["curves.png", "confusion_matrix.png", METRICS, "history.csv"] {
+    for name in ["curves.png", "confusion_matrix.png", METRICS, SERIES, "history.csv"] {
         let path = folder.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),
@@ -212,11 +238,6 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn next_free() -> PathBuf {
-    let mut numbered = (1..).map(|number| Path::new("runs").join(number.to_string()));
-    numbered.find(|path| !path.exists()).unwrap_or_else(|| PathBuf::from("runs/1"))
 }
 
 /// The weights of a run folder (`best`, or `last` where asked for or where there is no best), or of a file.

@@ -201,6 +201,11 @@ impl<'a> Session<'a> {
         self.precision
     }
 
+    /// Images in a step.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
     /// Class of each image of the data set.
     pub fn labels(&self) -> &'a [u32] {
         &self.dataset.labels

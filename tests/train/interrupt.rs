@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// Starts a command, sends SIGINT after the first line that begins with `line`, and returns all it printed.
-fn interrupt(desk: &Desk, command: &str, line: &str) -> String {
+pub(crate) fn interrupt(desk: &Desk, command: &str, line: &str) -> String {
     let mut child = desk.program(command).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 #[cfg(target_os = "linux")]
 mod disk;
 mod faults;
@@ -10,7 +11,9 @@ mod faults;
 mod interrupt;
 mod learning;
 mod micro;
+mod rates;
 mod refusals;
+mod repeat;
 mod resume;
 mod runs;
 mod science;

@@ -20,6 +20,7 @@ use super::{Columns, Row};
 use crate::data::About;
 use crate::data::tables::Kind;
 use crate::error::{Error, Result};
+use crate::suggest::did_you_mean;
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
@@ -86,7 +87,8 @@ impl Format {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         let found = ENDINGS.iter().find(|(name, _)| ending.as_deref() == Some(*name));
         found.map(|(_, format)| *format).ok_or_else(|| {
-            let allowed = format!("a file name that ends in .{}", Self::endings().join(" or ."));
+            let near = did_you_mean(ending.as_deref().unwrap_or_default(), Self::endings());
+            let allowed = format!("a file name that ends in .{}{near}", Self::endings().join(" or ."));
             Error::setting("--out", format!("\"{}\"", path.display()), allowed)
         })
     }

@@ -19,6 +19,8 @@ pub(super) enum Audience {
     Object,
     /// A program that reads events.
     Events,
+    /// A program that reads something else.
+    Nobody,
 }
 
 /// Shows a running training.
@@ -116,6 +118,7 @@ impl Display {
     pub(super) fn end(&self, end: &serde_json::Value) -> anyhow::Result<()> {
         match self.audience {
             Audience::Object => print_json(end),
+            Audience::Nobody => Ok(()),
             _ => Ok(events::print(&Event::End(end))?),
         }
     }

@@ -31,6 +31,8 @@ pub(super) enum Event<'a> {
     Note { text: &'a str },
     /// Why it ends without an `end`; the same text as on standard error.
     Error { text: &'a str },
+    /// The end of a series: the fields of `--json`'s one object for it.
+    Series(&'a Value),
     /// The end: the fields of `--json`'s one object.
     End(&'a Value),
 }

@@ -24,12 +24,13 @@ use anyhow::Context;
 use display::{Audience, Display};
 use events::Event;
 use rhythm::Rhythm;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// What the first Ctrl-C says.
-const INTERRUPTED: &str = "Ctrl-C: the running step ends and everything is saved; Ctrl-C again ends at once, without";
+pub(super) const INTERRUPTED: &str =
+    "Ctrl-C: the running step ends and everything is saved; Ctrl-C again ends at once, without";
 
 /// Shows the training on the terminal and writes it to the run folder.
 pub struct Console {
@@ -50,6 +51,11 @@ pub struct Console {
 /// A flag that the first Ctrl-C sets, with this said. The second one ends the program at once, with the exit code that a shell gives to
 /// what SIGINT has ended.
 pub(super) fn listen_for_interrupts(said: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
+    // the trainings of a series listen with one handler
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(interrupted) = FLAG.get() {
+        return Ok(interrupted.clone());
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     let listen = move || {
@@ -59,7 +65,18 @@ pub(super) fn listen_for_interrupts(said: &'static str) -> anyhow::Result<Arc<At
         print_note(said);
     };
     ctrlc::set_handler(listen).context("cannot listen for Ctrl-C")?;
-    Ok(interrupted)
+    Ok(FLAG.get_or_init(|| interrupted).clone())
+}
+
+/// Tells a program how a series of trainings has gone.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn end_series(json: Json, end: &serde_json::Value) -> anyhow::Result<()> {
+    match json {
+        Json::Object => print_json(end),
+        Json::Events => Ok(events::print(&Event::Series(end))?),
+    }
 }
 
 impl Console {
@@ -88,6 +105,8 @@ impl Console {
         }
         let audience = match args.json {
             None => Audience::People,
+            // the series prints one object for all
+            Some(Json::Object) if args.part.is_some() => Audience::Nobody,
             Some(Json::Object) => Audience::Object,
             Some(Json::Events) => Audience::Events,
         };

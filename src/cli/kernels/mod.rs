@@ -12,6 +12,7 @@ use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::kernels::{Case, Contract, Implementation, Precision, registry};
 use crate::report::Table;
+use crate::suggest::did_you_mean;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -96,7 +97,10 @@ impl Selection {
             }
         }
         if tasks.is_empty() {
-            let allowed = format!("part of the name of an operation with cases to run: {}", operations().join(", "));
+            let (operations, names) = (operations(), names());
+            let near = did_you_mean(filter, operations.iter().copied().chain(names.iter().map(String::as_str)));
+            let operations = operations.join(", ");
+            let allowed = format!("part of the name of an operation with cases to run: {operations}{near}");
             return Err(Error::setting("the filter", format!("\"{filter}\""), allowed));
         }
         Ok(tasks)
@@ -117,6 +121,21 @@ fn operations() -> Vec<&'static str> {
         registry().iter().map(|contract| contract.name.split('.').next().unwrap_or(contract.name)).collect();
     operations.dedup();
     operations
+}
+
+/// What a filter can name in full: contracts, implementations, and cases with `::`.
+fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    for contract in registry() {
+        names.push(contract.name.to_owned());
+        for (implementation, precision) in contract.variants() {
+            let label = implementation.label(precision);
+            let whole = format!("{}::{label}", contract.name);
+            names.extend((contract.cases)().iter().map(|case| format!("{whole}::{}", case.name)));
+            names.extend([label, whole]);
+        }
+    }
+    names
 }
 
 fn list() -> String {

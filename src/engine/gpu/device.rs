@@ -5,6 +5,7 @@ use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
 use crate::kernels::Matrix;
 use crate::plan::Profile;
+use crate::suggest::did_you_mean;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,8 +143,11 @@ impl Gpu {
         };
         let Some(index) = index else {
             let listed: Vec<String> = names.iter().enumerate().map(|(i, name)| format!("{i} = {name}")).collect();
-            let wanted = format!("\"{}\"", wanted.unwrap_or_default());
-            return Err(Error::setting("--adapter", wanted, format!("one of {}", listed.join(", "))));
+            let wanted = wanted.unwrap_or_default();
+            let words = names.iter().flat_map(|name| name.split_whitespace());
+            let near = did_you_mean(wanted, words.chain(names.iter().map(String::as_str)));
+            let allowed = format!("one of {}{near}", listed.join(", "));
+            return Err(Error::setting("--adapter", format!("\"{wanted}\""), allowed));
         };
         Self::open_adapter(&adapters[index], index).map(Arc::new)
     }
