@@ -34,7 +34,7 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
             found.push(other);
         }
     }
-    let misspelt = found.len() <= MOST && !found.iter().any(|other| *other == name);
+    let misspelt = found.len() <= MOST && !found.contains(&name);
     if misspelt { found } else { Vec::new() }
 }
 

@@ -11,6 +11,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::canvas::{Area, Drawn, INK, px, text_style};
 use super::ticks::Axis;
 
+/// Writes a tick's value.
+pub(super) type Label<'a> = &'a dyn Fn(&f64) -> String;
+
 /// Words and axes of a chart.
 pub(super) struct Axes<'a> {
     /// Above the chart.
@@ -20,7 +23,7 @@ pub(super) struct Axes<'a> {
     /// Name and axis, from bottom to top.
     pub y: (&'a str, Axis),
     /// How a tick of either axis is written.
-    pub labels: (&'a dyn Fn(&f64) -> String, &'a dyn Fn(&f64) -> String),
+    pub labels: (Label<'a>, Label<'a>),
 }
 
 /// How a line is drawn.

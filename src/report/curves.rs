@@ -6,10 +6,9 @@
 use std::path::Path;
 
 use plotters::prelude::*;
-use plotters::style::FontStyle;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::canvas::{self, Area, Drawn, INK, px, text_style};
+use super::canvas::{self, Area, Drawn};
+use super::chart::{self, Axes, Plot, Sample, Stroke};
 use super::ticks::{self, Axis};
 use crate::error::Result;
 use crate::train::history::{EpochRecord, History};
@@ -78,134 +77,34 @@ fn best(points: &[(f64, f64)], better: impl Fn(f64, f64) -> bool) -> Option<(f64
 }
 
 fn panel(area: &Area, panel: &Panel) -> Drawn {
-    let (x, y) = ranges(panel);
-    let middle = (area.dim_in_pixel().0 as i32 + px(50.0)) / 2;
-    let title = text_style(26.0, FontStyle::Bold, INK).pos(Pos::new(HPos::Center, VPos::Bottom));
-    area.draw(&Text::new(panel.title, (middle, px(46.0)), title))?;
-
+    let points = [&panel.training[..], &panel.validation].concat();
+    let x = chart::range(points.iter().map(|point| point.0), 0.02, 0.2);
+    // A flat curve still shows a range that its ticks can name.
+    let y = chart::range(points.iter().map(|point| point.1), 0.06, 0.02);
     let x = Axis { ticks: ticks::whole(x.start.max(0.5), x.end, 8), range: x };
     let y = Axis { ticks: ticks::round(y.start, y.end, 8), range: y };
-    let y_label = |value: &f64| ticks::label(*value, &y.ticks);
-    let mut chart = ChartBuilder::on(area)
-        .margin_top(px(62.0))
-        .margin_right(px(30.0))
-        .margin_bottom(px(14.0))
-        .margin_left(px(14.0))
-        .x_label_area_size(px(66.0))
-        .y_label_area_size(px(94.0))
-        .build_cartesian_2d(x.clone(), y.clone())?;
-    chart
-        .configure_mesh()
-        .x_desc("Epoch")
-        .y_desc(panel.quantity)
-        .axis_desc_style(text_style(22.0, FontStyle::Normal, INK))
-        .label_style(text_style(19.0, FontStyle::Normal, INK))
-        .x_label_formatter(&|epoch| format!("{epoch:.0}"))
-        .y_label_formatter(&y_label)
-        .axis_style(INK.stroke_width(px(1.4) as u32))
-        .bold_line_style(RGBColor(222, 224, 228).stroke_width(px(1.0) as u32))
-        .light_line_style(TRANSPARENT)
-        .set_all_tick_mark_size(px(6.0))
-        .draw()?;
-
-    let plot = chart.plotting_area();
-    let screen = plot.use_screen_coord();
-    let at = |point: &(f64, f64)| plot.map_coordinate(point);
-    line(&screen, &panel.training, TRAINING, at)?;
-    line(&screen, &panel.validation, VALIDATION, at)?;
-    let (right, low) = at(&(x.range.end, y.range.start));
-    let (left, high) = at(&(x.range.start, y.range.end));
-    screen.draw(&Rectangle::new([(left, high), (right, low)], INK.stroke_width(px(1.0) as u32)))?;
-    if let Some(best) = &panel.best {
-        ring(&screen, at(best))?;
-    }
-    let shown = panel.training.iter().chain(&panel.validation).filter(|point| point.1.is_finite());
-    let pixels: Vec<(i32, i32)> = shown.map(at).collect();
-    legend(&screen, panel, [(left, high), (right, low)], &pixels)
-}
-
-/// Ranges of epochs and values with a margin, never empty.
-fn ranges(panel: &Panel) -> (std::ops::Range<f64>, std::ops::Range<f64>) {
-    let points = || panel.training.iter().chain(&panel.validation);
-    let span = |values: &mut dyn Iterator<Item = f64>, share: f64, least: f64| {
-        let (low, high) = values
-            .filter(|value| value.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        if low > high {
-            return 0.0..1.0;
-        }
-        let margin = ((high - low) * share).max(least).max(high.abs() * 1e-6);
-        low - margin..high + margin
+    let y_ticks = y.ticks.clone();
+    let axes = Axes {
+        title: panel.title,
+        x: ("Epoch", x),
+        y: (panel.quantity, y),
+        labels: (&|epoch| format!("{epoch:.0}"), &|value| ticks::label(*value, &y_ticks)),
     };
-    let epochs = span(&mut points().map(|point| point.0), 0.02, 0.2);
-    // A flat curve still shows a range that its ticks can name.
-    (epochs, span(&mut points().map(|point| point.1), 0.06, 0.02))
-}
-
-/// A curve with round joins. A missing value breaks it; a value without neighbours is a marker.
-fn line(screen: &Area, points: &[(f64, f64)], color: RGBColor, at: impl Fn(&(f64, f64)) -> (i32, i32)) -> Drawn {
-    let stroke = px(2.6);
-    for run in points.split(|point| !point.1.is_finite()) {
-        let pixels: Vec<(i32, i32)> = run.iter().map(&at).collect();
-        for pair in pixels.windows(2).filter(|pair| pair[0] != pair[1]) {
-            screen.draw(&PathElement::new(pair, color.stroke_width(stroke as u32)))?;
-        }
-        // Discs round off the joins between segments, or mark the values where there are few.
-        let radius = if run.len() == 1 || points.len() <= MARKED_EPOCHS { px(4.5) } else { stroke / 2 };
-        for &pixel in &pixels {
-            screen.draw(&Circle::new(pixel, radius, color.filled()))?;
-        }
+    let plot = Plot::new(area, &axes)?;
+    let mut names = Vec::new();
+    for (name, color, points) in
+        [("Training", TRAINING, &panel.training), ("Validation", VALIDATION, &panel.validation)]
+    {
+        plot.curve(points, Stroke { color, width: 2.6, dashed: false })?;
+        let marked = points.iter().filter(|_| points.len() <= MARKED_EPOCHS);
+        marked.into_iter().try_for_each(|&point| plot.dot(point, color, 4.5))?;
+        names.push((name.to_owned(), Sample::Line(Stroke { color, width: 3.4, dashed: false })));
     }
-    Ok(())
-}
-
-/// The mark of the best value: a black ring with a white rim.
-fn ring(screen: &Area, at: (i32, i32)) -> Drawn {
-    for (radius, color) in [(9.0, WHITE), (8.0, INK), (5.6, WHITE), (4.6, VALIDATION)] {
-        screen.draw(&Circle::new(at, px(radius), color.filled()))?;
+    if let Some((epoch, value)) = panel.best {
+        plot.ring((epoch, value), VALIDATION)?;
+        names.push((format!("Best: {value:.4} (epoch {epoch:.0})"), Sample::Ring(VALIDATION)));
     }
-    Ok(())
-}
-
-/// The legend, in the corner of the panel's `frame` where it hides the fewest `pixels`; the notebook's own place where
-/// several are as good.
-fn legend(screen: &Area, panel: &Panel, frame: [(i32, i32); 2], pixels: &[(i32, i32)]) -> Drawn {
-    let style = text_style(19.0, FontStyle::Normal, INK).pos(Pos::new(HPos::Left, VPos::Center));
-    let mut names = vec!["Training".to_string(), "Validation".to_string()];
-    names.extend(panel.best.map(|(epoch, value)| format!("Best: {value:.4} (epoch {epoch:.0})")));
-    let mut widest = 0;
-    for name in &names {
-        widest = widest.max(screen.estimate_text_size(name, &style)?.0 as i32);
-    }
-    let (row, margin, sample) = (px(29.0), px(12.0), px(34.0));
-    let (width, height) = (widest + sample + 3 * margin, row * names.len() as i32 + margin);
-    let [(far_left, high), (right, low)] = frame;
-    let tops = [low - height - margin, high + margin];
-    let (near, far) = if panel.legend_below { (tops[0], tops[1]) } else { (tops[1], tops[0]) };
-    let lefts = [right - width - margin, far_left + margin];
-    let corners = [(lefts[0], near), (lefts[1], far), (lefts[0], far), (lefts[1], near)];
-    let hidden = |&(left, top): &(i32, i32)| {
-        let inside = |&&(x, y): &&(i32, i32)| (left..left + width).contains(&x) && (top..top + height).contains(&y);
-        pixels.iter().filter(inside).count()
-    };
-    // min_by_key returns the first of equals.
-    let (left, top) = corners.into_iter().min_by_key(hidden).unwrap_or(corners[0]);
-    let frame = [(left, top), (left + width, top + height)];
-    screen.draw(&Rectangle::new(frame, WHITE.mix(0.86).filled()))?;
-    screen.draw(&Rectangle::new(frame, RGBColor(190, 193, 199).stroke_width(px(1.0) as u32)))?;
-    for (index, name) in names.iter().enumerate() {
-        let middle = top + margin / 2 + row * index as i32 + row / 2;
-        let (start, end) = (left + margin, left + margin + sample);
-        match index {
-            0 | 1 => {
-                let color = [TRAINING, VALIDATION][index];
-                screen.draw(&PathElement::new([(start, middle), (end, middle)], color.stroke_width(px(3.4) as u32)))?;
-            }
-            _ => ring(screen, ((start + end) / 2, middle))?,
-        }
-        screen.draw(&Text::new(name.as_str(), (end + margin, middle), style.clone()))?;
-    }
-    Ok(())
+    plot.legend(&names, &points, !panel.legend_below)
 }
 
 #[cfg(test)]

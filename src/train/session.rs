@@ -221,11 +221,6 @@ impl<'a> Session<'a> {
         &mut *self.engine
     }
 
-    /// Images in a step.
-    pub(super) fn batch(&self) -> usize {
-        self.batch
-    }
-
     /// Whether training keeps a running average of the weights.
     pub(super) fn averages(&self) -> bool {
         self.engine.plan().tensor(Bank::Average.name()).is_ok()

@@ -14,7 +14,7 @@ pub fn warnings(rows: &[Row]) -> Vec<String> {
             "part of what their scores differ by is that; --split, or the same seed and --validation, makes them one";
         warnings.push(format!("{what}: {how}"));
     }
-    if different(rows, |row| classes(row)) {
+    if different(rows, classes) {
         warnings.push("these runs know different classes: their scores cannot be compared".to_owned());
     }
     let by_test: Vec<&str> =

@@ -8,7 +8,7 @@ use super::assessment;
 use super::memory::{DeviceMemory, Found};
 use super::progress::Work;
 use super::train::{Args, Json};
-use super::{print_note, print_text};
+use super::{print_json, print_note, print_text};
 use crate::data::{ChosenBy, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
