@@ -23,11 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("train", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine"]),
     // draws the numbers that training kept
     ("report", &["error", "files", "train"]),
-    // rows of what a trained network says
-    ("catalogue", &["error", "suggest", "files", "data", "train"]),
+    ("catalogue", &["error", "suggest", "files", "data", "train"]), // rows of what a trained network says
     ("interchange", &["error", "shape", "files", "model", "data", "train"]), // from and for other programs
-    ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report",
-              "catalogue", "interchange"]),
+    ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train",
+              "report", "catalogue", "interchange"]),
 ];
 
 /// What the engine may know of the graph.
