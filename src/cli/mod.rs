@@ -8,6 +8,7 @@ mod assessment;
 mod augmentation;
 mod bench;
 mod classify;
+mod config;
 mod console;
 mod data;
 mod devices;
@@ -99,7 +100,7 @@ enum Command {
 /// Whatever the command could not do, with the context of what was being done.
 pub fn run() -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let matches = Cli::command().get_matches();
+    let matches = config::expanded(Cli::command().get_matches())?;
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if cli.quiet {
         voice::be_quiet();

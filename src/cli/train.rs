@@ -7,7 +7,7 @@ use super::memory::DeviceMemory;
 use super::optimizer::{OptimizerOptions, Span};
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
 use super::resume::{self, Given};
-use super::{print_note, print_text};
+use super::{config, print_note, print_text};
 use crate::data::{Dataset, Split, conflicts};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
@@ -39,7 +39,9 @@ pub enum Json {
   galaxy-gpu train --data Galaxy10_DECals.h5 --model conv4 --epochs 100 --out runs/decals
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
   galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
+  galaxy-gpu train --data F.h5 --epochs 100 --schedule cosine --warm-up 3 --weight-decay 0.01 --ema 0.999 --patience 15
   galaxy-gpu train --resume runs/decals
+  galaxy-gpu train --config runs/decals/config.toml --seed 1 --out runs/again
   galaxy-gpu train --json events | jq -r 'select(.event == \"epoch\") | .val_accuracy'
 
 Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
@@ -94,6 +96,10 @@ pub struct Args {
     /// Seed of weights, split, order, dropout and augmentation
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Take settings from a file, such as the config.toml of a run; options on the command line go before it
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "resume")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
     /// Folder of the run; runs/1, runs/2, ... where absent
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip)]
@@ -184,6 +190,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         }
         None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
     };
+    folder.settings(&config::of_run(&identity.options), &identity.card.model.to_toml())?;
     let memory = DeviceMemory::of(&device);
     let mut console = Console::new(&args, folder, identity, state.as_ref(), memory, &split)?;
     console.start(&args, &session, &dataset, &network, &split);

@@ -268,7 +268,6 @@ fn average_cases() -> Vec<Case> {
         Case::new("all of it", constants(320)).at(share(1.0)),
         Case::new("skipped", constants(192)).at(share(0.5)).filled(&[("status", Fill::Zero)]),
         Case::new("beyond 65535 workgroups", constants(4_200_001)).at(share(0.01)),
-        Case::new("beyond 65535 workgroups of vectors", constants(16_800_000)).at(share(0.01)),
         Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(share(0.001)).timed(),
     ]
 }

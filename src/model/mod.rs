@@ -7,7 +7,7 @@ pub use initialise::initialise;
 pub use layer::{Initialiser, Layer, Parameter};
 
 use crate::error::{Error, Result};
-use crate::files::read_text;
+use crate::files::{line_and_column, read_text};
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -109,10 +109,7 @@ impl Model {
     /// [`Error::File`] naming line and column.
     pub fn from_toml(path: &Path, text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
-            let place = error.span().and_then(|span| text.get(..span.start)).map_or(String::new(), |before| {
-                let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-                format!("line {}, column {column}: ", before.matches('\n').count() + 1)
-            });
+            let place = error.span().map_or(String::new(), |span| line_and_column(text, span.start));
             let remedy = "`galaxy-gpu model summary conv4 --toml` prints an example";
             Error::file(path, format!("{place}{}", error.message()), remedy)
         })
