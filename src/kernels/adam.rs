@@ -308,6 +308,22 @@ mod tests {
     }
 
     #[test]
+    fn an_average_approaches_what_stays_as_powers_of_its_decay() {
+        let step = StepParams { average: 0.25, ..Default::default() };
+        let mut value = [3.0];
+        let mut run = |status: u32, times: usize| {
+            for _ in 0..times {
+                let reads = vec![View::Float(&[1.0][..]), View::Index(if status > 0 { &[1, 0] } else { &[0, 1] })];
+                let writes = vec![Some(ViewMut::Float(&mut value[..]))];
+                average(Args { constants: &constants(1), step: &step, reads, writes });
+            }
+            value[0]
+        };
+        assert_eq!(run(1, 4), 1.0 + 2.0 * 0.75f64.powi(4));
+        assert_eq!(run(0, 4), 1.0 + 2.0 * 0.75f64.powi(4), "a refused step changes nothing");
+    }
+
+    #[test]
     fn scale_is_taken_off_and_decay_is_decoupled() {
         let scaled = run_scaled(keras(3), 4.0, 1, 8.0);
         assert_eq!(scaled, run(keras(3), 0.5, 1));

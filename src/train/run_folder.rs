@@ -181,6 +181,7 @@ const ANOTHER: &str = "name another folder with --out";
 struct Finished<'a> {
     #[serde(flatten)]
     assessment: &'a Assessment,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ended_early: Option<Early>,
 }
 

@@ -157,6 +157,10 @@ mod tests {
             // a handful of roundings of f64 each
             assert!((rate - keras).abs() < 1e-16, "step {step}: {rate} and {keras}");
         }
+        // Keras's own numbers at steps 0, 7, 17 and 30 of 35, which it computes in f32
+        for (step, keras) in [(0, 0.100_000_001), (7, 0.090_546_34), (17, 0.052_720_804), (30, 0.005_902_039)] {
+            assert!((found[5 + step] - keras).abs() < 1e-8, "step {step}: {} and {keras}", found[5 + step]);
+        }
         // 0.1 * (t + 1) / 5, and whole in the last step of the warm-up and in the one after it
         assert_eq!(found[..5], [0.1 * (1.0 / 5.0), 0.1 * (2.0 / 5.0), 0.1 * (3.0 / 5.0), 0.1 * (4.0 / 5.0), 0.1]);
         assert_eq!(found[5], 0.1);

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod config;
 #[cfg(target_os = "linux")]
 mod disk;
 mod faults;
@@ -10,6 +11,7 @@ mod faults;
 mod interrupt;
 mod learning;
 mod micro;
+mod optimizer;
 mod refusals;
 mod resume;
 mod runs;
