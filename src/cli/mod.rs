@@ -137,7 +137,8 @@ mod tests {
     /// The words of a command line, up to what only a shell understands.
     fn words(line: &str) -> Vec<String> {
         let (mut words, mut quote) = (vec![String::new()], None);
-        for letter in line.split(" > ").next().unwrap_or(line).split(" && ").next().unwrap_or(line).chars() {
+        let end = [" > ", " && ", " | "].iter().filter_map(|sign| line.find(sign)).min().unwrap_or(line.len());
+        for letter in line[..end].chars() {
             match (letter, quote) {
                 ('\'' | '"', None) => quote = Some(letter),
                 (letter, Some(open)) if letter == open => quote = None,

@@ -173,7 +173,8 @@ mod tests {
         for i in 0..=1000 {
             let x = f64::from(i) / 1000.0;
             let want = 0.5 * (1.0 + (std::f64::consts::PI * x).cos());
-            assert!((falling_cosine(x) - want).abs() < 3e-16, "{x}");
+            // some roundings of numbers up to 1, of 1.1e-16 each
+            assert!((falling_cosine(x) - want).abs() < 1e-15, "{x}");
         }
         assert_eq!(falling_cosine(0.0), 1.0);
         assert!(falling_cosine(1.0) < 1e-31);
