@@ -45,7 +45,8 @@ pub enum Json {
   galaxy-gpu train --json events | jq -r 'select(.event == \"epoch\") | .val_accuracy'
 
 Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
-cut off goes on with --resume and ends as if nothing had happened, to the bit.")]
+cut off goes on with --resume and ends as if nothing had happened, to the bit. A run's folder holds its settings as config.toml;
+paths in such a file are relative to its folder.")]
 pub struct Args {
     #[command(flatten)]
     #[serde(flatten)]
