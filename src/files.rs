@@ -42,6 +42,14 @@ pub fn read_text(path: &Path, most: u64) -> Result<String> {
     Ok(text)
 }
 
+/// Where in a text a byte stands, to begin a message with: `line 3, column 7: `.
+pub fn line_and_column(text: &str, byte: usize) -> String {
+    text.get(..byte).map_or(String::new(), |before| {
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+    })
+}
+
 /// How the names of files begin that are being written; a process that was killed leaves them behind.
 const UNFINISHED: &str = ".unfinished";
 

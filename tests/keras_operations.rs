@@ -5,6 +5,7 @@ mod npz;
 
 use galaxy_gpu::engine::validate::{Values, run_twin};
 use galaxy_gpu::kernels::{Case, Precision, StepParams, adam, reduce, softmax_cross_entropy};
+use galaxy_gpu::train::Adam;
 use npz::Npz;
 
 /// An array of the fixture.
@@ -70,4 +71,45 @@ fn the_first_step_of_adam_is_kerass() {
         }
     }
     assert!(moved > 5_000, "only {moved} parameters moved");
+}
+
+/// Keras 3.15.1: `AdamW(learning_rate=0.01, weight_decay=0.1, global_clipnorm=1.0)` on `[0.5, -1, 2]`, by `optimizer.apply` of the three
+/// gradients below, whose norms are 1.3, 0.3 and 13: the first and the last are clipped.
+#[test]
+fn steps_of_adamw_with_a_clipped_norm_are_kerass() {
+    let gradients = [[0.3, -0.4, 1.2], [0.1, 0.2, -0.2], [-3.0, 4.0, 12.0]];
+    let wanted = [
+        [0.489_500_22, -0.989_000_2, 1.988_000_2],
+        [0.479_903_28, -0.986_450_85, 1.981_040_1],
+        [0.478_559_17, -0.988_646_8, 1.971_844_6],
+    ];
+    let optimizer = Adam { learning_rate: 0.01, decay: 0.1, clip_norm: Some(1.0), ..Adam::default() };
+    let zeros = || Values::Float(vec![0.0; 3]);
+    let (mut parameters, mut moments) = (Values::Float(vec![0.5, -1.0, 2.0]), [zeros(), zeros()]);
+    for (step, (gradient, want)) in gradients.into_iter().zip(wanted).enumerate() {
+        let params = optimizer.params(step as u32);
+        let run = |contract, constants, start: &[Values]| {
+            run_twin(contract, &Case::new("keras", constants).at(params), Precision::F32, start)
+        };
+        // as mixed precision has it: the loss was scaled by 8
+        let gradient = Values::Float(gradient.map(|g: f32| 8.0 * g).to_vec());
+        let sums = run(&reduce::SUM_SQUARES, reduce::sum_squares_constants(3), &[gradient.clone(), zeros()]);
+        let start = [
+            sums[1].clone(),
+            Values::Float(vec![0.0; 4]),
+            Values::Index(vec![0, 0]),
+            Values::Float(reduce::loss_scale(8.0).to_vec()),
+        ];
+        let norm = run(&reduce::GRADIENT, reduce::gradient_constants(1, 1), &start);
+        let [first, second] = moments;
+        let start = [gradient, norm[2].clone(), norm[3].clone(), parameters, first, second];
+        let mut end = run(&adam::UPDATE, adam::constants(3), &start);
+        let second = end.pop().unwrap();
+        let first = end.pop().unwrap();
+        (parameters, moments) = (end.pop().unwrap(), [first, second]);
+        for (got, want) in floats(&parameters).iter().zip(want) {
+            // a dozen roundings of numbers up to 2 in each of three steps
+            assert!((got - want).abs() < 1e-6, "step {step}: {got} is not {want}");
+        }
+    }
 }

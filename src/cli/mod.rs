@@ -9,6 +9,7 @@ mod augmentation;
 mod bench;
 mod classify;
 mod compare;
+mod config;
 mod console;
 mod data;
 mod devices;
@@ -106,7 +107,7 @@ enum Command {
 /// Whatever the command could not do, with the context of what was being done.
 pub fn run() -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let matches = Cli::command().get_matches();
+    let matches = config::expanded(Cli::command().get_matches())?;
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if cli.quiet {
         voice::be_quiet();
@@ -145,7 +146,8 @@ mod tests {
     /// The words of a command line, up to what only a shell understands.
     fn words(line: &str) -> Vec<String> {
         let (mut words, mut quote) = (vec![String::new()], None);
-        for letter in line.split(" > ").next().unwrap_or(line).split(" && ").next().unwrap_or(line).chars() {
+        let end = [" > ", " && ", " | "].iter().filter_map(|sign| line.find(sign)).min().unwrap_or(line.len());
+        for letter in line[..end].chars() {
             match (letter, quote) {
                 ('\'' | '"', None) => quote = Some(letter),
                 (letter, Some(open)) if letter == open => quote = None,

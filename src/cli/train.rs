@@ -8,7 +8,7 @@ use super::optimizer::{OptimizerOptions, Span};
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
 use super::repeat::Part;
 use super::resume::{self, Given};
-use super::{print_note, print_text};
+use super::{config, print_note, print_text};
 use crate::data::{Dataset, Split, conflicts};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
@@ -40,13 +40,16 @@ pub enum Json {
   galaxy-gpu train --data Galaxy10_DECals.h5 --model conv4 --epochs 100 --out runs/decals
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
   galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
+  galaxy-gpu train --data F.h5 --epochs 100 --schedule cosine --warm-up 3 --weight-decay 0.01 --ema 0.999 --patience 15
   galaxy-gpu train --repeat 5 --validation 0.1 --out runs/five
   galaxy-gpu train --resume runs/decals
+  galaxy-gpu train --config runs/decals/config.toml --seed 1 --out runs/again
   galaxy-gpu train --tensorboard --out runs/a && tensorboard --logdir runs
   galaxy-gpu train --json events --quiet > events.jsonl
 
 Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
-cut off goes on with --resume and ends as if nothing had happened, to the bit.")]
+cut off goes on with --resume and ends as if nothing had happened, to the bit. A run's folder holds its settings as config.toml;
+paths in such a file are relative to its folder.")]
 pub struct Args {
     #[command(flatten)]
     #[serde(flatten)]
@@ -107,6 +110,10 @@ pub struct Args {
     #[arg(skip)]
     #[serde(skip)]
     pub part: Option<Part>,
+    /// Take settings from a file, such as the config.toml of a run; options on the command line go before it
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "resume")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
     /// Folder of the run; runs/1, runs/2, ... where absent
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip)]
@@ -201,6 +208,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         }
         None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
     };
+    folder.settings(&config::of_run(&identity.options), &identity.card.model.to_toml())?;
     if let Some(part) = &args.part {
         part.begins(args.seed, args.json.is_some())?;
     }

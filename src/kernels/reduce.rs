@@ -331,6 +331,26 @@ mod tests {
         assert_eq!(run_gradient(&[1.0], f32::NAN, 1.0).1, [0, 5]);
     }
 
+    /// PyTorch's `clip_grad_norm_` and optax's `clip_by_global_norm`: gradients times `clip / norm` where the norm is larger.
+    #[test]
+    fn a_gradient_beyond_the_largest_norm_is_scaled_down_to_it() {
+        let factor = |partial: [f64; 2], clip| {
+            let (mut metrics, mut status, mut scale) = ([0.0; 4], [0, 0], [8.0, 0.0, 0.0, 0.0]);
+            let (c, step) = (gradient_constants(2, 1), StepParams { clip, ..Default::default() });
+            let metrics_out = Some(ViewMut::Float(&mut metrics[..]));
+            let writes = vec![metrics_out, Some(ViewMut::Index(&mut status[..])), Some(ViewMut::Float(&mut scale[..]))];
+            gradient(Args { constants: &c, step: &step, reads: vec![View::Float(&partial[..])], writes });
+            // the norm that is told is that before clipping
+            assert_eq!(metrics[3], partial.iter().sum::<f64>() / 64.0);
+            scale[1]
+        };
+        // squares of gradients that are eight times too large: a norm of 5
+        let partial = [9.0 * 64.0, 16.0 * 64.0];
+        assert_eq!(factor(partial, 2.5), 0.5 / 8.0);
+        assert_eq!([factor(partial, 5.0), factor(partial, 0.0), factor([0.0, 0.0], 1.0)], [1.0 / 8.0; 3]);
+        assert_eq!(factor([f64::INFINITY, 0.0], 2.5), 1.0 / 8.0, "the step is refused all the same");
+    }
+
     #[test]
     fn losses_and_hits_of_the_images_there_are() {
         let (c, step) = (loss_constants(4, 2), StepParams { slot: 1, count: 3, ..Default::default() });

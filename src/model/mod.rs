@@ -7,7 +7,7 @@ pub use initialise::initialise;
 pub use layer::{Initialiser, Layer, Parameter};
 
 use crate::error::{Error, Result};
-use crate::files::read_text;
+use crate::files::{line_and_column, read_text};
 use crate::shape::Shape;
 use crate::suggest::{did_serde_mean, did_you_mean};
 use serde::{Deserialize, Serialize};
@@ -111,10 +111,7 @@ impl Model {
     /// [`Error::File`] naming line and column.
     pub fn from_toml(path: &Path, text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
-            let place = error.span().and_then(|span| text.get(..span.start)).map_or(String::new(), |before| {
-                let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-                format!("line {}, column {column}: ", before.matches('\n').count() + 1)
-            });
+            let place = error.span().map_or(String::new(), |span| line_and_column(text, span.start));
             let remedy = "`galaxy-gpu model summary conv4 --toml` prints an example";
             let near = did_serde_mean(error.message());
             Error::file(path, format!("{place}{}{near}", error.message().trim_end()), remedy)

@@ -36,7 +36,7 @@ pub(super) fn is_out_of_patience(settings: &Settings, history: &History) -> bool
 /// How long a training has gone on in this process.
 pub(super) struct Clock {
     begun: Instant,
-    /// How long the last whole epoch took.
+    /// How long the last epoch that ended took, an earlier process's share included.
     epoch: Option<Duration>,
 }
 
@@ -46,9 +46,9 @@ impl Clock {
         Self { begun: Instant::now(), epoch: None }
     }
 
-    /// A whole epoch has ended, which took so long.
-    pub fn epoch(&mut self, took: Duration) {
-        self.epoch = Some(took);
+    /// An epoch has ended, which took so many seconds.
+    pub fn epoch(&mut self, seconds: f32) {
+        self.epoch = Duration::try_from_secs_f32(seconds).ok();
     }
 
     /// Whether a budget is spent.
@@ -93,9 +93,9 @@ mod tests {
         let hour = Some(Duration::from_secs(3600));
         assert!(!clock.is_over(hour) && !clock.is_over(None) && clock.is_over(Some(Duration::ZERO)));
         assert!(!clock.has_no_epoch_left(Some(Duration::ZERO)), "the first is tried");
-        clock.epoch(Duration::from_secs(60));
+        clock.epoch(60.0);
         assert!(!clock.has_no_epoch_left(hour) && !clock.has_no_epoch_left(None));
-        clock.epoch(Duration::from_secs(3600));
+        clock.epoch(3600.0);
         assert!(clock.has_no_epoch_left(hour));
     }
 }

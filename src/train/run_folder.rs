@@ -1,5 +1,6 @@
 //! The folder of a run: history, curves' numbers and weights. It knows the names of a run's files, not who draws them.
 
+use super::Early;
 use super::assess::Assessment;
 use super::checkpoint::{Checkpoint, places};
 use super::history::{EpochRecord, History};
@@ -87,7 +88,8 @@ impl RunFolder {
         let path = path.map_or_else(Self::next_free, Path::to_owned);
         let [current, previous] = places(&path);
         let weights = ["best", "last"].map(|name| path.join(format!("weights/{name}.safetensors")));
-        let mut taken = weights.into_iter().chain([path.join("history.csv"), path.join(SERIES), current, previous]);
+        let names = ["history.csv", SETTINGS[0], SERIES].map(|name| path.join(name));
+        let mut taken = weights.into_iter().chain(names).chain([current, previous]);
         if !force && taken.any(|file| file.exists()) {
             let remedy = format!("{ANOTHER}, go on with it (--resume), or give --force");
             return Err(Error::file(&path, "it already holds a run", remedy));
@@ -119,6 +121,15 @@ impl RunFolder {
     pub fn next_free() -> PathBuf {
         let mut numbered = (1..).map(|number| Path::new("runs").join(number.to_string()));
         numbered.find(|path| !path.exists()).unwrap_or_else(|| PathBuf::from("runs/1"))
+    }
+
+    /// Writes down the settings of the run and its model, from which it can be trained again.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn settings(&self, settings: &str, model: &str) -> Result<()> {
+        let texts = SETTINGS.iter().zip([settings, model]);
+        texts.into_iter().try_for_each(|(name, text)| write_whole(&self.path.join(name), text.as_bytes()))
     }
 
     /// Its path.
@@ -172,21 +183,33 @@ impl RunFolder {
         history.and(last.save(&folder.join("last.safetensors"))).and(best)
     }
 
-    /// Writes down what the finished run measured.
+    /// Writes down what the finished run measured, and why it ended before its last epoch, where it did.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn metrics(&self, assessment: &Assessment) -> Result<()> {
+    pub fn metrics(&self, assessment: &Assessment, ended_early: Option<Early>) -> Result<()> {
         let path = self.path.join(METRICS);
-        let text = serde_json::to_string_pretty(assessment).map_err(|e| Error::file(&path, e, "please report this"))?;
+        let text = serde_json::to_string_pretty(&Finished { assessment, ended_early })
+            .map_err(|e| Error::file(&path, e, "please report this"))?;
         write_whole(&path, (text + "\n").as_bytes())
     }
 }
 
+/// The settings of a run, and its model, which those name.
+const SETTINGS: [&str; 2] = ["config.toml", "model.toml"];
 /// What a finished run has measured at its end.
 const METRICS: &str = "metrics.json";
 /// What to do about a folder that will not do.
 const ANOTHER: &str = "name another folder with --out";
+
+/// What a run that has come to its end leaves to be read.
+#[derive(serde::Serialize)]
+struct Finished<'a> {
+    #[serde(flatten)]
+    assessment: &'a Assessment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_early: Option<Early>,
+}
 
 /// Refuses a folder that is not there and cannot be made, or that files cannot be written to.
 fn writable(folder: &Path) -> Result<()> {
@@ -232,7 +255,7 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
             }
         }
     }
-    for name in ["curves.png", "confusion_matrix.png", METRICS, SERIES, "history.csv"] {
+    for name in ["curves.png", "confusion_matrix.png", METRICS, SERIES, SETTINGS[0], SETTINGS[1], "history.csv"] {
         let path = folder.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),

@@ -188,7 +188,6 @@ impl<'t, 's> Training<'t, 's> {
     /// The rest of an epoch.
     fn epoch(&mut self) -> Result<(), Halt> {
         self.clock = Instant::now();
-        let began_now = self.standing.position == 0;
         let (train, test) = (&self.split.train, self.split.choosing());
         let epoch = self.epoch_number();
         self.session.set_order(&[&epoch_order(train, self.settings.seed, epoch)[..], test].concat())?;
@@ -209,9 +208,7 @@ impl<'t, 's> Training<'t, 's> {
         self.standing = Standing { position: 0, totals: Totals::default(), seconds: 0.0, ..self.standing.clone() };
         let rate = self.rate(self.standing.steps);
         self.standing.history.epochs.push(record.clone());
-        if began_now {
-            self.time.epoch(self.clock.elapsed());
-        }
+        self.time.epoch(record.seconds);
         self.clock = Instant::now();
         // before the record is told of, so that an epoch whose end is lost with the device has none yet
         self.read_state()?;

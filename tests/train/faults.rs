@@ -10,7 +10,9 @@ use galaxy_gpu::kernels::StepParams;
 use galaxy_gpu::plan::{Plan, Profile, Program};
 use galaxy_gpu::train::checkpoint::Keeper;
 use galaxy_gpu::train::history::History;
-use galaxy_gpu::train::{Adam, Checkpoint, Outcome, Session, Settings, Setup, State, Weights, resume, train};
+use galaxy_gpu::train::{
+    Adam, Checkpoint, Curve, Outcome, Schedule, Session, Settings, Setup, State, Weights, resume, train,
+};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -131,6 +133,8 @@ struct Manner {
     per_submit: usize,
     data_memory: Option<u64>,
     state: Option<Arc<State>>,
+    schedule: Schedule,
+    average: Option<f64>,
 }
 
 /// Two epochs of six steps on the twins, or on an adapter.
@@ -144,11 +148,20 @@ fn run(script: Script, manner: &Manner, gpu: Option<&Arc<Gpu>>) -> (Outcome, Arc
         Ok(Box::new(Faulty { engine, script: script.clone() }) as Box<dyn Engine>)
     };
     let data_memory = manner.data_memory;
-    let setup = Setup { training: true, augment: Some(Augment::default()), data_memory, ..Setup::inference(4) };
+    let average = manner.average;
+    let augment = Some(Augment::default());
+    let setup = Setup { training: true, augment, data_memory, average: average.is_some(), ..Setup::inference(4) };
     let profile = gpu.map_or_else(Profile::cpu, |gpu| gpu.profile().clone());
     let mut session = Session::new(&stage.network, &stage.dataset, &setup, &profile, make_engine).unwrap();
-    let adam = Adam { learning_rate: RATE, ..Adam::default() };
-    let settings = Settings { epochs: 2, seed: 4, adam, per_submit: manner.per_submit.max(1), ..Settings::default() };
+    let adam = Adam { learning_rate: RATE, average, ..Adam::default() };
+    let settings = Settings {
+        epochs: 2,
+        seed: 4,
+        adam,
+        per_submit: manner.per_submit.max(1),
+        schedule: manner.schedule,
+        ..Settings::default()
+    };
     let mut archive = Archive::default();
     // what happens before the first step is an error of its own
     let begun = session.parameters().is_ok();
@@ -211,7 +224,7 @@ fn a_training_that_diverges_goes_back_with_a_lower_rate() {
     assert!(archive.notes.len() == 1 && archive.notes[0].contains("learning rate 0.0025"), "{:?}", archive.notes);
     let manners = [(2, None), (8, None), (3, Some(0))];
     for (per_submit, data_memory) in manners {
-        let (found, ..) = run(script(), &Manner { per_submit, data_memory, state: None }, None);
+        let (found, ..) = run(script(), &Manner { per_submit, data_memory, ..Manner::default() }, None);
         assert_eq!(bits(&found), bits(&whole), "{per_submit} a submission");
         assert_eq!((found.roll_backs, found.refused), (whole.roll_backs, whole.refused));
     }
@@ -222,6 +235,22 @@ fn a_training_that_diverges_goes_back_with_a_lower_rate() {
         assert_eq!(bits(&found), bits(&whole), "from state {number}");
         assert_eq!((found.roll_backs, found.refused), (whole.roll_backs, whole.refused), "from state {number}");
         assert_eq!(measured(&found.history), measured(&whole.history), "from state {number}");
+    }
+}
+
+#[test]
+fn a_roll_back_cuts_what_the_schedule_says_and_takes_the_average_back() {
+    let schedule = Schedule { curve: Curve::Step { epochs: 1, factor: 0.5 }, ..Schedule::default() };
+    let manner = |state| Manner { schedule, average: Some(0.9), state, ..Manner::default() };
+    let script = || Script { diverges: Some((7, RATE / 4.0)), ..Script::default() };
+    let (whole, archive, saw) = run(script(), &manner(None), None);
+    assert_eq!((whole.roll_backs, whole.refused, whole.steps), (1, 5, 12), "{:?}", whole.failure);
+    let rates = saw.rates.borrow();
+    assert_eq!((rates[5], rates[6], rates[rates.len() - 1]), (RATE, RATE / 2.0, RATE / 8.0));
+    assert!(archive.notes.len() == 1 && archive.notes[0].contains("learning rate 0.00125"), "{:?}", archive.notes);
+    for (number, state) in archive.states.iter().enumerate() {
+        let (found, ..) = run(script(), &manner(Some(state.clone())), None);
+        assert_eq!(bits(&found), bits(&whole), "from state {number}");
     }
 }
 

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
+mod config;
 #[cfg(target_os = "linux")]
 mod disk;
 mod faults;
@@ -11,6 +12,7 @@ mod faults;
 mod interrupt;
 mod learning;
 mod micro;
+mod optimizer;
 mod rates;
 mod refusals;
 mod repeat;

@@ -224,7 +224,7 @@ fn options_that_contradict_the_run_are_refused_by_name() {
         ("--batch 5", &["--batch is 5", "10", "--resume"]),
         ("--learning-rate 0.01", &["--learning-rate is 0.01", "0.003"]),
         ("--seed 8", &["--seed is 8", "the run's own, 7"]),
-        ("--augment off", &["--augment is Off", "On"]),
+        ("--augment off", &["--augment is off", "on"]),
         ("--zoom -0.3 0.08", &["--zoom is -0.3 0.08", "-0.3 0.07"]),
         ("--label-smoothing 0", &["--label-smoothing is 0"]),
         ("--images 50", &["--images is 50", "40"]),
@@ -291,11 +291,11 @@ fn foreign_and_newer_checkpoints_are_refused() {
     let good = std::fs::read(&current).unwrap();
     std::fs::copy(desk.path("run/weights/last.safetensors"), &current).unwrap();
     desk.refuses("train --resume run", &["current.safetensors: it is no checkpoint of this program"]);
-    let place = good.windows(12).position(|bytes| bytes == b"version\\\":2,").unwrap() + 10;
+    let place = good.windows(12).position(|bytes| bytes == b"version\\\":3,").unwrap() + 10;
     let mut newer = good.clone();
-    newer[place] = b'3';
+    newer[place] = b'4';
     std::fs::write(&current, newer).unwrap();
-    desk.refuses("train --resume run", &["version 3 of the layout, this program knows 2", "the program that wrote it"]);
+    desk.refuses("train --resume run", &["version 4 of the layout, this program knows 3", "the program that wrote it"]);
     std::fs::write(&current, good).unwrap();
     let (checkpoint, note) = Checkpoint::load(&desk.path("run")).unwrap();
     assert!(note.is_none() && checkpoint.state.standing.steps == 6);

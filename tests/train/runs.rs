@@ -77,6 +77,7 @@ fn json_is_one_object_with_everything() {
     let all = [
         "run",
         "stopped",
+        "ended_early",
         "epochs",
         "steps",
         "refused_steps",

@@ -18,8 +18,8 @@ use crate::report;
 use crate::train::checkpoint::Keeper;
 use crate::train::history::{EpochRecord, History};
 use crate::train::{
-    Assessment, Card, Checkpoint, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings, State,
-    StepRecord, Watch, Weights, assess, find_weights, resume, train,
+    Assessment, Card, Checkpoint, Early, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings,
+    State, StepRecord, Watch, Weights, assess, find_weights, resume, train,
 };
 use anyhow::Context;
 use board::{Board, Subject};
@@ -181,10 +181,10 @@ impl Console {
         let measured = if outcome.stopped || outcome.failure.is_some() {
             None
         } else {
-            self.measure(session, split, settings.per_submit)
+            self.measure(session, split, settings.per_submit, outcome.early)
         };
         self.display.conclude(&outcome, &weights.card.classes, measured.as_ref());
-        self.conclude(&outcome, &weights, split, (measured, memory))
+        self.conclude(&outcome, &weights, (split, settings), (measured, memory))
     }
 
     /// Waits for the checkpoint that is being written, and says how that went.
@@ -199,7 +199,13 @@ impl Console {
     }
 
     /// Measures the test side with the best weights: the one look at it of a run whose validation side has chosen them.
-    fn measure(&self, session: &mut Session, split: &Split, per_submit: usize) -> Option<Assessment> {
+    fn measure(
+        &self,
+        session: &mut Session,
+        split: &Split,
+        per_submit: usize,
+        early: Option<Early>,
+    ) -> Option<Assessment> {
         let folder = self.folder.path();
         let have_chosen = split.chosen_by() == ChosenBy::Test;
         let measured = Measured { name: "test", images: &split.test, validation: &split.validation, have_chosen };
@@ -207,7 +213,7 @@ impl Console {
         let failed =
             |error| print_note(format!("the test side is not measured: {error}; `galaxy-gpu evaluate` does it"));
         let found = found.map_err(failed).ok()?;
-        self.folder.metrics(&found).unwrap_or_else(print_note);
+        self.folder.metrics(&found, early).unwrap_or_else(print_note);
         Some(found)
     }
 
@@ -235,7 +241,7 @@ impl Console {
         self,
         outcome: &Outcome,
         weights: &Weights,
-        split: &Split,
+        (split, settings): (&Split, &Settings),
         (measured, memory): (Option<Assessment>, Option<Found>),
     ) -> anyhow::Result<()> {
         let folder = self.folder.path();
@@ -261,6 +267,7 @@ impl Console {
             let end = serde_json::json!({
                 "run": folder,
                 "stopped": outcome.stopped,
+                "ended_early": outcome.early,
                 "epochs": outcome.history.epochs,
                 "steps": outcome.steps,
                 "refused_steps": outcome.refused,
@@ -279,6 +286,7 @@ impl Console {
         if outcome.stopped {
             text += "stopped by Ctrl-C; the weights of this moment are saved\n";
         }
+        text += &outcome.early.map_or(String::new(), |early| ended_early(early, outcome, settings));
         if let Some(best) = best {
             let side = if split.chosen_by() == ChosenBy::Test { "test" } else { "validation" };
             let (epoch, accuracy) = (best.epoch, best.val_accuracy);
@@ -301,6 +309,16 @@ fn card_after(card: &Card, epoch: Option<&EpochRecord>, steps_per_epoch: u32) ->
         Some(last) => card.after(last.epoch, last.epoch * steps_per_epoch, Some(last.val_accuracy)),
         None => card.after(0, 0, None),
     }
+}
+
+/// Why a training ended before its last epoch.
+fn ended_early(early: Early, outcome: &Outcome, settings: &Settings) -> String {
+    let (ended, epochs) = (outcome.history.epochs.len(), settings.epochs);
+    let why = match early {
+        Early::Patience => format!("none was better than the best for {}", settings.patience.unwrap_or_default()),
+        Early::TimeBudget => "its time is over; train --resume goes on".to_owned(),
+    };
+    format!("ended    after {ended} of {epochs} epochs: {why}\n")
 }
 
 impl Watch for Console {
