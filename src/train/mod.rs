@@ -25,7 +25,7 @@ mod stream;
 mod training;
 mod weights;
 
-pub use assess::{Assessment, Measured, assess};
+pub use assess::{Assessment, Measured, Prediction, Scored, assess, assess_each};
 pub use checkpoint::{Checkpoint, Identity};
 pub use class_weights::ClassWeights;
 pub use classifier::Classifier;

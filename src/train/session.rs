@@ -201,6 +201,16 @@ impl<'a> Session<'a> {
         self.precision
     }
 
+    /// The data set.
+    pub fn dataset(&self) -> &'a Dataset {
+        self.dataset
+    }
+
+    /// Images in a step.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
     /// Class of each image of the data set.
     pub fn labels(&self) -> &'a [u32] {
         &self.dataset.labels
@@ -214,11 +224,6 @@ impl<'a> Session<'a> {
     /// The engine, to measure it.
     pub fn engine_mut(&mut self) -> &mut dyn Engine {
         &mut *self.engine
-    }
-
-    /// Images in a step.
-    pub(super) fn batch(&self) -> usize {
-        self.batch
     }
 
     /// Whether training keeps a running average of the weights.
