@@ -15,6 +15,7 @@ mod doctor;
 mod evaluate;
 mod fits;
 mod kernels;
+mod log;
 mod memory;
 mod model;
 mod optimizer;
@@ -23,6 +24,7 @@ mod plan;
 mod predict;
 mod progress;
 mod resume;
+mod run_report;
 mod shell;
 mod train;
 pub mod voice;
@@ -57,6 +59,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Measure a trained network on the test side of a split
     Evaluate(evaluate::Args),
+    /// Make report.html and the pictures of a trained run anew
+    Report(run_report::Args),
     /// Classify one picture
     Predict(predict::Args),
     /// Classify any number of pictures into a table
@@ -107,6 +111,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Train(args) => train::run(*args, &resume::given(&matches)),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Report(args) => run_report::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Model(command) => model::run(&command),
