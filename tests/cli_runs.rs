@@ -43,13 +43,40 @@ fn a_run_says_what_its_weights_are_and_force_replaces_all_of_it() {
     let last = card(&desk.path("run/weights/last.safetensors"));
     assert_eq!((last.epochs, last.step), (2, 6));
     assert!(last.val_accuracy.is_some());
-    desk.run("evaluate run --device cpu --size 16 --images 60");
-    assert!(desk.path("run/confusion_matrix.png").exists());
+    let made =
+        ["confusion_matrix.png", "reliability.png", "mistakes.png", "samples.png", "augmented.png", "report.html"];
+    for name in made.iter().chain(&["curves.png", "log.txt", "history.csv", "metrics.json"]) {
+        assert!(desk.path("run").join(name).exists(), "{name}");
+    }
+    let page = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
+    let command = "galaxy-gpu train --images 60 --size 16 --model tiny.toml --epochs 2 --batch 17 --device cpu";
+    assert!(page.replace("<span>", "").replace("</span>", "").contains(command), "how to make it again");
+    assert!(page.contains("has no clock that tells kernels apart"), "the twins have none");
 
     desk.refuses(&format!("{TRAIN} --out run"), &["run: it already holds a run", "--force"]);
-    desk.run(&format!("{TRAIN} --out run --force --seed 5"));
-    assert!(!desk.path("run/confusion_matrix.png").exists(), "a picture of another run's weights");
+    desk.run(&format!("{TRAIN} --out run --force --seed 5 --no-report"));
+    for name in made {
+        assert!(!desk.path("run").join(name).exists(), "{name} of another run's weights");
+    }
+    let log = std::fs::read_to_string(desk.path("run/log.txt")).unwrap();
+    assert_eq!(log.matches("epoch 1/2 ").count(), 1, "the log of this run alone: {log}");
+    let [said, _] = desk.run("report run --device cpu");
+    assert!(said.contains("run/report.html") && desk.path("run/report.html").exists(), "{said}");
     assert_eq!(card(&desk.path("run/weights/best.safetensors")).seed, 5);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_fails_no_training() {
+    let desk = Desk::new();
+    for name in ["report.html", "mistakes.png", "log.txt"] {
+        std::fs::create_dir_all(desk.path("run").join(name)).unwrap();
+    }
+    let [said, noted] = desk.run(&format!("{TRAIN} --out run"));
+    assert!(said.contains("test     accuracy") && desk.path("run/metrics.json").exists(), "{said}");
+    for part in ["there is no report: ", "mistakes.png is not drawn: ", "log.txt: it cannot be written"] {
+        assert!(noted.contains(part), "{part} in {noted}");
+    }
+    assert!(desk.path("run/samples.png").exists(), "the other pictures are there");
 }
 
 #[test]
@@ -107,7 +134,7 @@ fn evaluation_matches_classes_by_name() {
 #[test]
 fn a_picture_that_cannot_be_drawn_costs_no_numbers() {
     let desk = Desk::new();
-    desk.run(&format!("{TRAIN} --out run"));
+    desk.run(&format!("{TRAIN} --out run --no-report"));
     std::fs::create_dir_all(desk.path("run/confusion_matrix.png")).unwrap();
     let [numbers, notes] = desk.run("evaluate run --device cpu --size 16 --images 60 --json");
     assert!(serde_json::from_str::<serde_json::Value>(&numbers).unwrap()["accuracy"].is_number());

@@ -18,6 +18,7 @@ mod evaluate;
 mod find_rate;
 mod fits;
 mod kernels;
+mod log;
 mod memory;
 mod model;
 mod optimizer;
@@ -27,6 +28,7 @@ mod predict;
 mod progress;
 mod repeat;
 mod resume;
+mod run_report;
 mod shell;
 mod train;
 pub mod voice;
@@ -65,6 +67,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Set runs side by side, with their curves
     Compare(compare::Args),
+    /// Make report.html and the pictures of a trained run anew
+    Report(run_report::Args),
     /// Classify one picture
     Predict(predict::Args),
     /// Classify any number of pictures into a table
@@ -117,6 +121,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::FindRate(args) => find_rate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => run_report::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Model(command) => model::run(&command),

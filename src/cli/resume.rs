@@ -69,8 +69,11 @@ pub fn stored(args: &Args) -> Result<Value> {
     Ok(Value::Object(settings))
 }
 
-/// By way of text, in which an f32 is as short as its user wrote it.
-fn as_map(args: &Args) -> serde_json::Result<Map<String, Value>> {
+/// Every setting as JSON, by way of text, in which an f32 is as short as its user wrote it.
+///
+/// # Errors
+/// None that is known.
+pub(super) fn as_map(args: &Args) -> serde_json::Result<Map<String, Value>> {
     serde_json::from_str(&serde_json::to_string(args)?)
 }
 
@@ -115,7 +118,8 @@ pub fn merged_settings(args: Args, given: &[Given], own: &Value, program: &str, 
             format!("at least {epochs}, which the run has behind it"),
         ));
     }
-    (merged.resume, merged.json, merged.part) = (args.resume, args.json, args.part);
+    (merged.resume, merged.json) = (args.resume, args.json);
+    (merged.part, merged.no_report) = (args.part, args.no_report);
     Ok(merged)
 }
 

@@ -3,6 +3,7 @@
 use super::assessment;
 use super::augmentation::AugmentOptions;
 use super::console::Console;
+use super::log;
 use super::memory::DeviceMemory;
 use super::optimizer::{OptimizerOptions, Span};
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
@@ -85,7 +86,7 @@ pub struct Args {
     /// or a number for each class in the order of the labels
     #[arg(long, default_value = "none", value_name = "none|balanced|W1,W2,...", allow_hyphen_values = true)]
     #[serde(default)]
-    class_weights: ClassWeights,
+    pub class_weights: ClassWeights,
     /// Share of the training side that is set aside to choose the best epoch and to fit the temperature, so that the test
     /// side is measured once, at the end; with 0 the test side chooses, and accuracy on it is optimistic
     #[arg(long, default_value_t = 0.0, value_name = "FRACTION", allow_negative_numbers = true)]
@@ -93,7 +94,7 @@ pub struct Args {
     validation: f64,
     #[command(flatten)]
     #[serde(flatten)]
-    augment: AugmentOptions,
+    pub augment: AugmentOptions,
     /// Start from trained weights of the same network, of a run (its best epoch) or a file, instead of seeded ones
     #[arg(long, value_name = "RUN|FILE")]
     weights: Option<PathBuf>,
@@ -146,6 +147,10 @@ pub struct Args {
           hide_possible_values = true)]
     #[serde(skip)]
     pub json: Option<Json>,
+    /// Leave report.html and its pictures out; `galaxy-gpu report` makes them later
+    #[arg(long)]
+    #[serde(skip)]
+    pub no_report: bool,
     #[command(flatten)]
     #[serde(flatten)]
     pub device: DeviceOptions,
@@ -208,6 +213,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
         }
         None => (RunFolder::create(args.out.as_deref(), args.force)?, identity, None),
     };
+    log::keep_in(folder.path());
     folder.settings(&config::of_run(&identity.options), &identity.card.model.to_toml())?;
     if let Some(part) = &args.part {
         part.begins(args.seed, args.json.is_some())?;
@@ -321,7 +327,11 @@ impl Args {
         })
     }
 
-    fn setup(&self) -> Result<Setup> {
+    /// How the session of these settings computes, but for precision and class weights, which need a device and data.
+    ///
+    /// # Errors
+    /// A setting out of bounds.
+    pub fn setup(&self) -> Result<Setup> {
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return Err(Error::setting("--label-smoothing", self.label_smoothing, "at least 0 and below 1"));
         }

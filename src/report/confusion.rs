@@ -40,6 +40,8 @@ struct Layout {
 }
 
 const MARGIN: f64 = 18.0;
+/// Narrowest cell, which has room for a count and whole percents.
+const NARROWEST: f64 = 40.0;
 const AXIS_TITLE: f64 = 40.0;
 const BAR: f64 = 22.0;
 const RIGHT: f64 = 150.0;
@@ -49,7 +51,7 @@ const ROW_NAMES: f64 = 280.0;
 impl Layout {
     fn new(classes: &[String]) -> Self {
         let count = classes.len() as f64;
-        let cell = (1000.0 / count).clamp(30.0, 132.0);
+        let cell = (1000.0 / count).clamp(NARROWEST, 132.0);
         let labels = (cell * 0.2).clamp(13.0, 19.0);
         let names = short_names(classes);
         let font = Type::plain(labels as f32);
@@ -86,7 +88,7 @@ impl Layout {
 }
 
 /// Draws a heat map as PNG: rows are true classes, columns predicted ones; the colour is the share of the row, cells show
-/// counts and, where there is room, percent of the row. `counts` is `C x C`; the picture's size grows with `C`.
+/// counts and percent of the row, without decimals where there is little room. `counts` is `C x C`; the picture's size grows with `C`.
 /// The ending " Galaxy" is left out where the names stay distinct without it; names longer than about 280 pixels are
 /// wrapped or shortened.
 ///
@@ -144,7 +146,7 @@ fn check(classes: &[String], counts: &[Vec<u64>]) -> Result<()> {
 }
 
 /// Names without the ending " Galaxy", unless two names would become one.
-fn short_names(classes: &[String]) -> Vec<String> {
+pub(super) fn short_names(classes: &[String]) -> Vec<String> {
     let short: Vec<String> =
         classes.iter().map(|name| name.strip_suffix(" Galaxy").unwrap_or(name).to_string()).collect();
     let distinct: std::collections::BTreeSet<&String> = short.iter().collect();
@@ -176,8 +178,8 @@ fn cell(area: &Area, layout: &Layout, line: &[u64], (row, column): (usize, usize
     } else {
         INK
     };
-    let both = layout.cell >= 56.0 && line[column] > 0;
-    let largest = (layout.cell * 0.24).clamp(13.0, 26.0);
+    let both = line[column] > 0;
+    let largest = (layout.cell * 0.24).clamp(12.0, 26.0);
     // Five digits in the narrowest cell are smaller than two.
     let natural = f64::from(Type::plain(largest as f32).width(&count));
     let size = largest * ((layout.cell - 6.0) / natural).min(1.0);
@@ -187,8 +189,9 @@ fn cell(area: &Area, layout: &Layout, line: &[u64], (row, column): (usize, usize
     let count_y = if both { middle_y - layout.cell * 0.1 } else { middle_y };
     area.draw(&Text::new(count, (px(middle_x), px(count_y)), text_style(size, style, color).pos(centered)))?;
     if both {
-        let percent = text_style((largest * 0.66).max(11.5), FontStyle::Normal, color).pos(centered);
-        let text = format!("{:.1} %", 100.0 * share);
+        let percent = text_style((largest * 0.66).max(11.0), FontStyle::Normal, color).pos(centered);
+        let decimals = usize::from(layout.cell >= 56.0);
+        let text = format!("{:.decimals$} %", 100.0 * share);
         area.draw(&Text::new(text, (px(middle_x), px(middle_y + layout.cell * 0.18)), percent))?;
     }
     Ok(())

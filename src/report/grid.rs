@@ -68,6 +68,19 @@ pub fn grid(tiles: &[Tile], columns: usize, path: &Path) -> Result<()> {
     save_png(&picture, path)
 }
 
+/// Draws a sentence where there are no images to draw.
+///
+/// # Errors
+/// [`Error::File`] when the picture cannot be saved.
+pub fn sentence(text: &str, path: &Path) -> Result<()> {
+    let (width, height) = (2 * SIDE + 3 * GAP, SIDE / 2);
+    let mut picture = RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
+    let (font, lines) = Type::plain(TITLE.0).fit(text, (width - 2 * GAP) as f32, TITLE.2, TITLE.1);
+    let below = height / 2 + (lines.len() as f32 * font.size * LINE / 2.0) as u32;
+    write_above(&mut picture, font, &lines, (width / 2, below));
+    save_png(&picture, path)
+}
+
 /// Tiles side by side.
 struct Row<'a> {
     images: &'a [RgbImage],
@@ -161,6 +174,21 @@ mod tests {
         grid(&[tile(&strip, 20, 300, &title), tile(&strip, 300, 20, "")], 5, &path).unwrap();
         let picture = image::open(&path).unwrap().to_rgb8();
         assert_eq!(picture.width(), 2 * 256 + 3 * GAP);
+    }
+
+    #[test]
+    fn a_sentence_is_written_in_the_middle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.png");
+        for text in ["None of 60 images is mistaken.", &"word ".repeat(300), ""] {
+            sentence(text, &path).unwrap();
+            let picture = image::open(&path).unwrap().to_rgb8();
+            assert_eq!(picture.dimensions(), (2 * 256 + 3 * GAP, 128));
+            let dark = picture.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] < 128);
+            let rows: Vec<u32> = dark.map(|(_, y, _)| y).collect();
+            assert_eq!(rows.is_empty(), text.is_empty());
+            assert!(rows.iter().all(|row| (8..120).contains(row)), "{rows:?}");
+        }
     }
 
     #[test]

@@ -1,24 +1,31 @@
-//! Pictures and tables of what a run found: curves, confusion matrices, grids of images, aligned text, traces.
+//! Pictures, tables and pages of what a run found: curves, confusion matrices, reliability diagrams, grids of images, aligned
+//! text, traces, and the report that holds a run.
 //!
 //! Pure functions over plain numbers and bytes: the same input gives the same picture on every machine, because the font
 //! is part of the program. This room knows nothing of engines, models, adapters or data sets, and it never prints.
 
 mod canvas;
 mod chart;
+pub mod chosen;
 pub mod comparison;
 pub mod confusion;
 pub mod curves;
 mod font;
 pub mod grid;
+pub mod html;
 pub mod rates;
+pub mod reliability;
 pub mod table;
 pub mod tensorboard;
+mod thumbnail;
 mod ticks;
 pub mod trace;
 
 pub use comparison::comparison;
 pub use confusion::{confusion_matrix, confusion_table};
 pub use curves::curves;
-pub use grid::{Tile, grid};
+pub use grid::{Tile, grid, sentence};
+pub use html::Report;
 pub use rates::rates;
+pub use reliability::reliability;
 pub use table::Table;

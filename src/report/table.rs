@@ -60,6 +60,14 @@ impl fmt::Display for Table {
     }
 }
 
+/// `8520490` as `8,520,490`.
+pub fn with_separators(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +90,11 @@ a               b  c
     fn an_empty_table_is_its_header() {
         assert_eq!(Table::new(&["one", "two"]).to_string(), "one  two\n---  ---\n");
         assert_eq!(Table::new::<&str>(&[]).to_string(), "\n\n");
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let numbers = [0, 12, 999, 1000, 8_520_490, 1_000_000_007].map(with_separators);
+        assert_eq!(numbers, ["0", "12", "999", "1,000", "8,520,490", "1,000,000,007"]);
     }
 }

@@ -1,7 +1,7 @@
 //! What is said of trained weights in the end: scores on images that are measured once, and how far they may be believed.
 
 use super::calibration::{Calibration, Scores};
-use super::metrics::Evaluation;
+use super::metrics::{Evaluation, most_probable};
 use super::session::Session;
 use super::weights::Weights;
 use crate::data::ChosenBy;
@@ -41,47 +41,124 @@ pub struct Assessment {
     pub calibration: Option<Calibration>,
 }
 
+/// What a network says of single images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// Number of classes `C`.
+    pub classes: usize,
+    /// Places of the `N` images in the data set.
+    pub images: Vec<u32>,
+    /// Their true classes.
+    pub labels: Vec<u32>,
+    /// Their probabilities, `N x C`, row by row.
+    pub probabilities: Vec<f32>,
+}
+
+/// What a network takes an image for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Place of the image in the data set.
+    pub image: u32,
+    /// The true class.
+    pub label: usize,
+    /// The most probable class, as [`Evaluation::new`] counts it.
+    pub predicted: usize,
+    /// Its probability; NaN where a probability of the image is not finite.
+    pub confidence: f32,
+}
+
+impl Scored {
+    /// The same, to be calibrated.
+    pub fn scores(&self) -> Scores<'_> {
+        Scores { classes: self.classes, labels: &self.labels, probabilities: &self.probabilities }
+    }
+
+    /// A prediction for each image.
+    pub fn predictions(&self) -> Vec<Prediction> {
+        let rows = self.probabilities.chunks_exact(self.classes).zip(&self.labels).zip(&self.images);
+        let prediction = |((row, &label), &image): ((&[f32], &u32), &u32)| {
+            let (label, finite) = (label as usize, row.iter().all(|p| p.is_finite()));
+            let predicted = most_probable(row, if finite { None } else { Some(label) });
+            Prediction { image, label, predicted, confidence: if finite { row[predicted] } else { f32::NAN } }
+        };
+        rows.map(prediction).collect()
+    }
+}
+
 /// Puts weights into a session, and measures them: one pass over the measured images and those the temperature is fitted on.
 ///
 /// # Errors
 /// A lost device; no images, or fewer than two classes.
 pub fn assess(session: &mut Session, weights: &Weights, measured: Measured, per_submit: usize) -> Result<Assessment> {
-    let Measured { name, images, validation, have_chosen } = measured;
+    assess_each(session, weights, measured, per_submit).map(|(assessment, _)| assessment)
+}
+
+/// As [`assess`], with what the network says of each measured image.
+///
+/// # Errors
+/// As [`assess`].
+pub fn assess_each(
+    session: &mut Session,
+    weights: &Weights,
+    measured: Measured,
+    per_submit: usize,
+) -> Result<(Assessment, Scored)> {
+    let Measured { name, images, validation, .. } = measured;
     session.set_parameters(&weights.tensors)?;
     let order = [images, validation].concat();
     session.set_order(&order)?;
     session.infer(0, order.len(), per_submit)?;
-    let probabilities = session.probabilities()?;
-    let labels: Vec<u32> = order.iter().map(|&image| session.labels()[image as usize]).collect();
+    let mut probabilities = session.probabilities()?;
+    let mut labels: Vec<u32> = order.iter().map(|&image| session.labels()[image as usize]).collect();
 
     let classes = weights.card.classes.len();
-    let (own, rest) = probabilities.split_at(images.len() * classes);
-    let (own_labels, rest_labels) = labels.split_at(images.len());
-    let measured = Scores { classes, labels: own_labels, probabilities: own };
+    probabilities.truncate(order.len() * classes);
+    let rest = probabilities.split_off(images.len() * classes);
+    let rest_labels = labels.split_off(images.len());
+    let own = Scored { classes, images: images.to_vec(), labels, probabilities };
     let (fitted, fitted_on) = match validation.is_empty() {
-        true => (measured, name),
-        false => {
-            let probabilities = &rest[..validation.len() * classes];
-            (Scores { classes, labels: rest_labels, probabilities }, "validation")
-        }
+        true => (own.scores(), name),
+        false => (Scores { classes, labels: &rest_labels, probabilities: &rest }, "validation"),
     };
-    let mut caveats = Vec::new();
-    if have_chosen {
-        caveats.push("these very images chose the best epoch, so that their accuracy is optimistic".to_owned());
-    }
-    if name == "all" {
-        caveats.push("every image is measured: if some of them trained the network, accuracy is optimistic".to_owned());
-    }
-    if validation.is_empty() {
-        caveats.push("the temperature was fitted on these very images, so that what it gives is optimistic".to_owned());
-    }
-    Ok(Assessment {
+    let assessment = Assessment {
         images: name,
         count: images.len(),
         epochs: weights.card.epochs,
         chosen_by: weights.card.chosen_by,
-        caveats,
-        evaluation: Evaluation::new(&weights.card.classes, own_labels, own)?,
-        calibration: Calibration::new(measured, fitted, fitted_on),
-    })
+        caveats: caveats(&measured),
+        evaluation: Evaluation::new(&weights.card.classes, &own.labels, &own.probabilities)?,
+        calibration: Calibration::new(own.scores(), fitted, fitted_on),
+    };
+    Ok((assessment, own))
+}
+
+/// Why the numbers flatter.
+fn caveats(measured: &Measured) -> Vec<String> {
+    let mut caveats = Vec::new();
+    if measured.have_chosen {
+        caveats.push("these very images chose the best epoch, so that their accuracy is optimistic".to_owned());
+    }
+    if measured.name == "all" {
+        caveats.push("every image is measured: if some of them trained the network, accuracy is optimistic".to_owned());
+    }
+    if measured.validation.is_empty() {
+        caveats.push("the temperature was fitted on these very images, so that what it gives is optimistic".to_owned());
+    }
+    caveats
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predictions_are_the_most_probable_classes_and_what_is_no_number_is_wrong() {
+        let probabilities = vec![0.2, 0.8, 0.6, 0.4, f32::NAN, 0.9];
+        let scored = Scored { classes: 2, images: vec![7, 3, 5], labels: vec![1, 1, 1], probabilities };
+        let [right, wrong, lost] = scored.predictions()[..] else { panic!("three images") };
+        assert_eq!(right, Prediction { image: 7, label: 1, predicted: 1, confidence: 0.8 });
+        assert_eq!(wrong, Prediction { image: 3, label: 1, predicted: 0, confidence: 0.6 });
+        assert_eq!((lost.image, lost.predicted), (5, 0), "the other class, though its score is no number");
+        assert!(lost.confidence.is_nan());
+    }
 }

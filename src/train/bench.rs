@@ -104,8 +104,7 @@ impl<'a> Bench<'a> {
             engine
         })?;
         let mut preparation = planned.get();
-        let per_submit = default_per_submit(&profile.kind);
-        let settings = Settings { epochs: 1, per_submit, ..Settings::default() };
+        let settings = settings(default_per_submit(&profile.kind));
         let weights: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, 0)).collect();
         session.set_parameters(&weights)?;
         session.set_order(&(0..dataset.len() as u32).collect::<Vec<u32>>())?;
@@ -200,22 +199,46 @@ impl<'a> Bench<'a> {
     /// A lost device.
     pub fn dispatches(&mut self) -> Result<Dispatches> {
         let step = self.next();
-        let mut run = || self.session.engine_mut().timeline(self.program, &step);
-        let total = |timeline: &Timeline| timeline.steps.iter().flatten().map(|span| span.seconds).sum::<f64>();
-        let timeline = run()?;
-        let count = (SAMPLING.budget / total(&timeline).max(1e-9)).clamp(3.0, 15.0) as usize;
-        let runs = (0..count).map(|_| run()).collect::<Result<Vec<Timeline>>>()?;
-        let median =
-            |i: usize, j: usize| Samples::new(runs.iter().map(|run| run.steps[i][j].seconds).collect()).median();
-        let spans = timeline.steps.iter().enumerate();
-        let seconds = spans.map(|(i, spans)| (0..spans.len()).map(|j| median(i, j)).collect()).collect();
-        let typical = runs.into_iter().min_by(|a, b| total(a).total_cmp(&total(b)));
-        Ok(Dispatches { seconds, timeline: typical.unwrap_or(timeline) })
+        dispatches(self.session.engine_mut(), self.program, &step, SAMPLING.budget)
     }
 
     fn next(&self) -> StepParams {
         params(&self.settings, &self.batches[0], self.queued)
     }
+}
+
+/// Settings of steps that are only timed.
+fn settings(per_submit: usize) -> Settings {
+    Settings { epochs: 1, per_submit, ..Settings::default() }
+}
+
+/// Medians of several runs of a step, which take about `budget` seconds where three do not take longer.
+fn dispatches(engine: &mut dyn Engine, program: Program, step: &StepParams, budget: f64) -> Result<Dispatches> {
+    let mut run = || engine.timeline(program, step);
+    let total = |timeline: &Timeline| timeline.steps.iter().flatten().map(|span| span.seconds).sum::<f64>();
+    let timeline = run()?;
+    let count = (budget / total(&timeline).max(1e-9)).clamp(3.0, 15.0) as usize;
+    let runs = (0..count).map(|_| run()).collect::<Result<Vec<Timeline>>>()?;
+    let median = |i: usize, j: usize| Samples::new(runs.iter().map(|run| run.steps[i][j].seconds).collect()).median();
+    let spans = timeline.steps.iter().enumerate();
+    let seconds = spans.map(|(i, spans)| (0..spans.len()).map(|j| median(i, j)).collect()).collect();
+    let typical = runs.into_iter().min_by(|a, b| total(a).total_cmp(&total(b)));
+    Ok(Dispatches { seconds, timeline: typical.unwrap_or(timeline) })
+}
+
+/// Times each dispatch of one step of a session alone: a training step where the session trains, on the first images of its
+/// order. It trains, so that whatever is to be kept of the session has to be read before.
+///
+/// # Errors
+/// A lost device.
+pub fn session_dispatches(session: &mut Session, budget: f64) -> Result<(Program, Dispatches)> {
+    // where images are streamed, this brings those of the step onto the device
+    let first = session.batch().min(session.dataset().len());
+    session.infer(0, first, 1)?;
+    let training = !session.engine().plan().steps(Program::Train).is_empty();
+    let program = if training { Program::Train } else { Program::Infer };
+    let step = params(&settings(1), &StepParams { count: first as u32, ..StepParams::default() }, 0);
+    Ok((program, dispatches(session.engine_mut(), program, &step, budget)?))
 }
 
 /// Number of steps that ended; a step that was refused has not done a step's work.
@@ -259,6 +282,21 @@ mod tests {
         let dispatches = bench.dispatches().unwrap();
         assert_eq!(dispatches.seconds.len(), bench.engine().plan().steps(Program::Train).len());
         assert!(dispatches.seconds.iter().all(|seconds| seconds.len() == 1), "a twin is one dispatch");
+    }
+
+    #[test]
+    fn a_session_times_a_step_of_what_it_was_set_up_for() {
+        let network = Model::preset("conv3").unwrap().build(16, 16, 4).unwrap();
+        let dataset = noise(3, 16, 4);
+        for (training, wanted) in [(true, Program::Train), (false, Program::Infer)] {
+            // streamed, and fewer images than a batch
+            let setup = Setup { training, data_memory: Some(0), ..Setup::inference(4) };
+            let make_engine = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
+            let mut session = Session::new(&network, &dataset, &setup, &Profile::cpu(), make_engine).unwrap();
+            session.set_order(&[2, 1, 0]).unwrap();
+            let (program, found) = session_dispatches(&mut session, 0.0).unwrap();
+            assert_eq!((program, found.seconds.len()), (wanted, session.engine().plan().steps(wanted).len()));
+        }
     }
 
     #[test]

@@ -28,6 +28,25 @@ pub struct Scores<'a> {
     pub probabilities: &'a [f32],
 }
 
+/// Images of about one confidence: sums over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Bin {
+    /// Images.
+    pub count: usize,
+    /// Sum of the probabilities of their most probable classes.
+    pub confidence: f64,
+    /// Images whose most probable class is the true one.
+    pub hits: f64,
+}
+
+impl Bin {
+    /// Mean probability of the most probable class, and share of images that are right; `None` without images.
+    pub fn means(self) -> Option<(f64, f64)> {
+        let count = self.count as f64;
+        (self.count > 0).then(|| (self.confidence / count, self.hits / count))
+    }
+}
+
 impl<'a> Scores<'a> {
     /// Probabilities and true class of each image.
     fn rows(self) -> impl Iterator<Item = (&'a [f32], usize)> {
@@ -44,15 +63,23 @@ impl<'a> Scores<'a> {
     /// their most probable class, bin `m` from above `m / BINS` to `(m + 1) / BINS`, and the distances of each bin's mean
     /// probability and accuracy are averaged, weighted by images. From 0, which is good, to 1. 0 without images.
     pub fn expected_calibration_error(self, temperature: f64) -> f64 {
-        // sums of confidence minus hits
-        let mut gaps = [0.0; BINS];
+        let gaps = self.bins(temperature).map(|bin| (bin.confidence - bin.hits).abs());
+        gaps.iter().sum::<f64>() / self.count().max(1) as f64
+    }
+
+    /// The bins of [`Scores::expected_calibration_error`], least confident first.
+    pub fn bins(self, temperature: f64) -> [Bin; BINS] {
+        let mut bins = [Bin::default(); BINS];
         for (row, label) in self.rows() {
             let winner = most_probable(row, None);
             let confidence = probability(row, winner, 1.0 / temperature);
-            let bin = (confidence * BINS as f64).ceil() as usize;
-            gaps[bin.clamp(1, BINS) - 1] += confidence - f64::from(u8::from(winner == label));
+            let place = (confidence * BINS as f64).ceil() as usize;
+            let bin = &mut bins[place.clamp(1, BINS) - 1];
+            bin.count += 1;
+            bin.confidence += confidence;
+            bin.hits += f64::from(u8::from(winner == label));
         }
-        gaps.iter().map(|gap| gap.abs()).sum::<f64>() / self.count().max(1) as f64
+        bins
     }
 
     /// Mean negative log-likelihood of the true class under `softmax(ln p / temperature)`, in nats. 0 without images.
@@ -206,6 +233,14 @@ mod tests {
         assert_relative_eq!(pair(0.7, 0.72), (0.42 - 0.0) / 2.0, epsilon = 1e-6);
         assert_relative_eq!(pair(0.7, 0.8), (0.3 + 0.8) / 2.0, epsilon = 1e-6);
         assert_eq!(scores(2, &[], &[]).expected_calibration_error(1.0), 0.0);
+        // bins 8, 10, 12 and 15, counted from 1
+        let bins = scores(2, &[0, 1, 0, 1, 0, 1, 0], &probabilities).bins(1.0);
+        let counts = bins.map(|bin| bin.count);
+        assert_eq!([counts[7], counts[9], counts[11], counts[14]], [1, 1, 4, 1]);
+        assert_eq!((counts.iter().sum::<usize>(), bins[0].means()), (7, None));
+        let (confidence, accuracy) = bins[11].means().unwrap();
+        assert_relative_eq!(confidence, 0.75, epsilon = 1e-12);
+        assert_eq!(accuracy, 0.75);
     }
 
     /// Three classes whose logits are drawn, and whose labels are as frequent as softmax(logits / true temperature) says: each

@@ -28,7 +28,7 @@ pub mod summary;
 mod training;
 mod weights;
 
-pub use assess::{Assessment, Measured, assess};
+pub use assess::{Assessment, Measured, Prediction, Scored, assess, assess_each};
 pub use checkpoint::{Checkpoint, Identity};
 pub use class_weights::ClassWeights;
 pub use classifier::Classifier;

@@ -55,6 +55,22 @@ impl RunFolder {
         Ok((Self { path: path.to_owned(), history, unsaved_best: None, lock }, checkpoint, note))
     }
 
+    /// Opens the folder of a run that has ended, to make something of it anew; no one may train into it meanwhile.
+    ///
+    /// # Errors
+    /// No readable history; another process that writes to it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let place = path.join("history.csv");
+        History::read(&place)?;
+        let lock = lock(path)?;
+        Ok(Self { path: path.to_owned(), history: History::read(&place)?, unsaved_best: None, lock })
+    }
+
+    /// The epochs of the run.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// Brings the files of a reopened folder to where its checkpoint stands; says what is dropped.
     ///
     /// # Errors
@@ -68,7 +84,9 @@ impl RunFolder {
         let kept = self.history.epochs.len();
         self.history.write(&place)?;
         // it is measured again at the end
-        let _ = std::fs::remove_file(self.path.join(METRICS));
+        for name in MEASURED {
+            let _ = std::fs::remove_file(self.path.join(name));
+        }
         let lines = found.iter().filter(|&&byte| byte == b'\n').count().saturating_sub(1);
         let torn = if found.last().is_some_and(|&byte| byte != b'\n') { ", and half a line" } else { "" };
         Ok((lines > kept || !torn.is_empty()).then(|| {
@@ -199,6 +217,11 @@ impl RunFolder {
 const SETTINGS: [&str; 2] = ["config.toml", "model.toml"];
 /// What a finished run has measured at its end.
 const METRICS: &str = "metrics.json";
+/// What is made of those measurements, and of the data.
+const MEASURED: [&str; 7] =
+    [METRICS, "confusion_matrix.png", "reliability.png", "mistakes.png", "samples.png", "augmented.png", "report.html"];
+/// What else a run leaves behind beside checkpoints and weights; the history last.
+const ALONG_THE_WAY: [&str; 6] = ["curves.png", "log.txt", SERIES, SETTINGS[0], SETTINGS[1], "history.csv"];
 /// What to do about a folder that will not do.
 const ANOTHER: &str = "name another folder with --out";
 
@@ -255,7 +278,7 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
             }
         }
     }
-    for name in ["curves.png", "confusion_matrix.png", METRICS, SERIES, SETTINGS[0], SETTINGS[1], "history.csv"] {
+    for name in MEASURED.into_iter().chain(ALONG_THE_WAY) {
         let path = folder.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, error)),
@@ -292,7 +315,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         RunFolder::create(Some(&run), false).unwrap();
-        for name in ["weights/best.safetensors", "weights/last.safetensors", "curves.png", "confusion_matrix.png"] {
+        let weights = ["weights/best.safetensors", "weights/last.safetensors"];
+        for name in weights.into_iter().chain(MEASURED).chain(ALONG_THE_WAY) {
             fs::write(run.join(name), "old").unwrap();
         }
         fs::write(run.join("notes.txt"), "mine").unwrap();

@@ -201,6 +201,11 @@ impl<'a> Session<'a> {
         self.precision
     }
 
+    /// The data set.
+    pub fn dataset(&self) -> &'a Dataset {
+        self.dataset
+    }
+
     /// Images in a step.
     pub fn batch(&self) -> usize {
         self.batch

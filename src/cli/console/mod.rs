@@ -8,6 +8,7 @@ mod rhythm;
 use super::assessment;
 use super::memory::{DeviceMemory, Found};
 use super::progress::Work;
+use super::run_report::{self, Finished};
 use super::train::{Args, Json};
 use super::{print_json, print_note, print_text};
 use crate::data::{ChosenBy, Dataset, Split};
@@ -18,8 +19,8 @@ use crate::report;
 use crate::train::checkpoint::Keeper;
 use crate::train::history::{EpochRecord, History};
 use crate::train::{
-    Assessment, Card, Checkpoint, Early, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings,
-    State, StepRecord, Watch, Weights, assess, find_weights, resume, train,
+    Assessment, Card, Checkpoint, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings, State,
+    StepRecord, Watch, Weights, assess_each, find_weights, resume, train,
 };
 use anyhow::Context;
 use board::{Board, Subject};
@@ -45,6 +46,8 @@ pub struct Console {
     keeping: Option<(u32, u32)>,
     display: Display,
     steps_per_epoch: u32,
+    /// Whether to leave a report.
+    report: bool,
     /// Images of the running epoch that earlier processes have done.
     position: usize,
     interrupted: Arc<AtomicBool>,
@@ -123,6 +126,7 @@ impl Console {
             card,
             identity,
             steps_per_epoch,
+            report: !args.no_report,
             position,
         })
     }
@@ -181,7 +185,7 @@ impl Console {
         let measured = if outcome.stopped || outcome.failure.is_some() {
             None
         } else {
-            self.measure(session, split, settings.per_submit, outcome.early)
+            self.measure(session, network, split, &outcome, settings.per_submit)
         };
         self.display.conclude(&outcome, &weights.card.classes, measured.as_ref());
         self.conclude(&outcome, &weights, (split, settings), (measured, memory))
@@ -198,22 +202,33 @@ impl Console {
         }
     }
 
-    /// Measures the test side with the best weights: the one look at it of a run whose validation side has chosen them.
+    /// Measures the test side with the best weights: the one look at it of a run whose validation side has chosen them. Then leaves
+    /// the report, which fails no training.
     fn measure(
         &self,
         session: &mut Session,
+        network: &Network,
         split: &Split,
+        outcome: &Outcome,
         per_submit: usize,
-        early: Option<Early>,
     ) -> Option<Assessment> {
         let folder = self.folder.path();
         let have_chosen = split.chosen_by() == ChosenBy::Test;
         let measured = Measured { name: "test", images: &split.test, validation: &split.validation, have_chosen };
-        let found = find_weights(folder, false).and_then(|best| assess(session, &best, measured, per_submit));
+        let found = find_weights(folder, false).and_then(|best| {
+            let (found, scored) = assess_each(session, &best, measured, per_submit)?;
+            Ok((best, found, scored))
+        });
         let failed =
             |error| print_note(format!("the test side is not measured: {error}; `galaxy-gpu evaluate` does it"));
-        let found = found.map_err(failed).ok()?;
-        self.folder.metrics(&found, early).unwrap_or_else(print_note);
+        let (weights, found, scored) = found.map_err(failed).ok()?;
+        self.folder.metrics(&found, outcome.early).unwrap_or_else(print_note);
+        if self.report {
+            let (identity, weights, assessment, scored) = (&self.identity, &weights, &found, &scored);
+            let history = &outcome.history;
+            let run = Finished { folder, identity, weights, network, split, history, assessment, scored };
+            run_report::leave(&run, session).unwrap_or_else(|e| print_note(format!("there is no report: {e}")));
+        }
         Some(found)
     }
 
@@ -297,7 +312,8 @@ impl Console {
         }
         text += &format!("weights  hash {}\n", weights.hash());
         let metrics = if measured.is_some() { "metrics.json, " } else { "" };
-        text += &format!("run      {} (history.csv, {metrics}curves.png, weights/)\n", folder.display());
+        let report = if measured.is_some() && self.report { "report.html, " } else { "" };
+        text += &format!("run      {} ({report}history.csv, {metrics}curves.png, weights/)\n", folder.display());
         print_text(text)?;
         Ok(failure?)
     }

@@ -2,7 +2,7 @@
 
 mod inspect;
 mod picture;
-mod show;
+pub(super) mod show;
 mod simulate;
 mod split;
 

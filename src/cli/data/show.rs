@@ -82,7 +82,7 @@ fn show_augmentations(dataset: &Dataset, index: usize, args: &Args) -> Result<St
         return Err(Error::setting("--augment", index, allowed));
     }
     let (height, width) = (dataset.height, dataset.width);
-    let images = augmentations(dataset.image(index), (height, width), args.seed)?;
+    let images = augmentations(dataset.image(index), (height, width), AUGMENTED, (Augment::default(), args.seed))?;
     let tile = |pixels| Tile { pixels, height, width, title: String::new() };
     let tiles: Vec<Tile> = images.chunks(dataset.image_bytes()).map(tile).collect();
     grid(&tiles, 3, &args.out)?;
@@ -90,21 +90,29 @@ fn show_augmentations(dataset: &Dataset, index: usize, args: &Args) -> Result<St
     Ok(format!("{AUGMENTED} augmentations of image {index} ({class})"))
 }
 
-/// Nine augmented copies of an image, `9 x height x width x 3` bytes: the first calls of the training step of the
+/// Augmented copies of an image, `copies x height x width x 3` bytes: the first calls of the training step of the
 /// smallest network that takes such images.
-fn augmentations(pixels: &[u8], (height, width): (usize, usize), seed: u64) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// An image that is too large to be planned for.
+pub fn augmentations(
+    pixels: &[u8],
+    (height, width): (usize, usize),
+    copies: usize,
+    (augment, seed): (Augment, u64),
+) -> Result<Vec<u8>> {
     let pool = Layer::MaxPool2d { size: height.min(width), stride: None };
     let layers = vec![pool, Layer::Flatten {}, Layer::Dense { units: None, bias: true }];
     let network = Model { name: "augmentation".into(), layers }.build(height, width, 1)?;
     let settings = Settings {
         training: true,
-        batch: AUGMENTED,
+        batch: copies,
         micro_batch: None,
         images: 1,
-        rows: AUGMENTED,
+        rows: copies,
         shards: vec![Shard { first: 0, count: 1 }],
         streamed: false,
-        augment: Some(Augment::default()),
+        augment: Some(augment),
         label_smoothing: 0.0,
         fuse: true,
         precision: Precision::F32,
@@ -133,14 +141,14 @@ mod tests {
     #[test]
     fn augmentations_are_nine_different_images_that_the_seed_decides() {
         let pixels: Vec<u8> = (0..7 * 5 * 3).map(|i| (i * 37 % 251) as u8).collect();
-        let images = augmentations(&pixels, (7, 5), 3).unwrap();
+        let images = augmentations(&pixels, (7, 5), 9, (Augment::default(), 3)).unwrap();
         assert_eq!(images.len(), 9 * pixels.len());
         let copies: Vec<&[u8]> = images.chunks(pixels.len()).collect();
         for (i, copy) in copies.iter().enumerate() {
             assert!(copy.iter().any(|&byte| byte > 0), "copy {i} is black");
             assert!(copies[..i].iter().all(|other| other != copy), "copy {i} is there twice");
         }
-        assert_eq!(images, augmentations(&pixels, (7, 5), 3).unwrap());
-        assert_ne!(images, augmentations(&pixels, (7, 5), 4).unwrap());
+        assert_eq!(images, augmentations(&pixels, (7, 5), 9, (Augment::default(), 3)).unwrap());
+        assert_ne!(images, augmentations(&pixels, (7, 5), 9, (Augment::default(), 4)).unwrap());
     }
 }

@@ -8,6 +8,7 @@ use crate::kernels::Precision;
 use crate::model::{Model, Network};
 use crate::plan::{Options, Plan, Profile, Program, bytes_in_words};
 use crate::report::Table;
+use crate::report::table::with_separators;
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -145,14 +146,6 @@ fn graph(network: &Network, batch: usize) -> Result<Graph> {
     lower(network, &settings)
 }
 
-/// `8520490` as `8,520,490`.
-fn with_separators(number: usize) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
-}
-
 /// Additions and multiplications as people write them.
 fn flops_in_words(flops: f64) -> String {
     match flops {
@@ -165,12 +158,6 @@ fn flops_in_words(flops: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let numbers = [0, 12, 999, 1000, 8_520_490, 1_000_000_007].map(with_separators);
-        assert_eq!(numbers, ["0", "12", "999", "1,000", "8,520,490", "1,000,000,007"]);
-    }
 
     #[test]
     fn conv4_needs_what_its_layers_add_up_to() {

@@ -1,0 +1,90 @@
+//! `log.txt` in a run folder: what the program said, a line each, with the time.
+//!
+//! It appends whole lines to a file and knows nothing of what they say.
+
+use super::voice::{self, Kind};
+use crate::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Writes everything that was said so far, and everything from now on, behind what the folder's log holds already. A log that
+/// cannot be written is a note.
+pub fn keep_in(folder: &Path) {
+    let path = folder.join("log.txt");
+    let failed = {
+        let path = path.clone();
+        move |error| {
+            Error::file(&path, format!("it cannot be written ({error}); what follows is not in it"), "make room")
+        }
+    };
+    match File::options().create(true).append(true).open(&path) {
+        Ok(mut file) => voice::listen(Box::new(move |kind, text| write(&mut file, kind, text).map_err(&failed))),
+        Err(error) => voice::print_note(failed(error)),
+    }
+}
+
+/// Appends the lines of a text, all in one write, so that no line is torn.
+fn write(file: &mut impl Write, kind: Kind, text: &str) -> std::io::Result<()> {
+    let word = match kind {
+        Kind::Text => "",
+        Kind::Note => "note: ",
+        Kind::Error => "error: ",
+    };
+    let time = utc(SystemTime::now());
+    let line = |(number, line): (usize, &str)| {
+        let word = if number == 0 { word } else { "" };
+        format!("{time}  {word}{line}").trim_end().to_owned() + "\n"
+    };
+    file.write_all(text.lines().enumerate().map(line).collect::<String>().as_bytes())
+}
+
+/// A moment as `2026-03-01 09:05:00Z` (ISO 8601, with a space for its T), in universal time.
+pub fn utc(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (year, month, day) = date(seconds / 86_400);
+    let [hour, minute, second] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of a number of days after 1970-01-01 in the Gregorian calendar. Hinnant, "chrono-compatible low-level date
+/// algorithms", `civil_from_days`: years begin in March, so that the leap day is their last.
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (400 * era + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn moments_are_written_in_universal_time() {
+        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01 00:00:00Z");
+        assert_eq!(at(951_782_400 + 86_399), "2000-02-29 23:59:59Z");
+        assert_eq!(at(951_868_800), "2000-03-01 00:00:00Z");
+        assert_eq!(at(1_709_164_800), "2024-02-29 00:00:00Z");
+        assert_eq!(at(4_107_542_400), "2100-03-01 00:00:00Z", "2100 has no leap day");
+        assert_eq!(at(1_798_761_599), "2026-12-31 23:59:59Z");
+    }
+
+    #[test]
+    fn every_line_has_its_time_and_notes_are_told_apart() {
+        let mut log = Vec::new();
+        write(&mut log, Kind::Text, "one\n\ntwo").unwrap();
+        write(&mut log, Kind::Note, "three\nfour").unwrap();
+        let log = String::from_utf8(log).unwrap();
+        let rest: Vec<&str> = log.lines().map(|line| line[20..].trim_start()).collect();
+        assert_eq!(rest, ["one", "", "two", "note: three", "four"]);
+        assert!(log.lines().all(|line| line.starts_with("20") && line.as_bytes()[19] == b'Z') && log.ends_with('\n'));
+    }
+}

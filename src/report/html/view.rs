@@ -1,0 +1,349 @@
+//! What the template and the script read: every number already as text, every place already computed.
+//!
+//! It knows the words of the page; how they look is the template's.
+
+use super::chart::{Chart, Line};
+use super::diagram::Diagram;
+use super::{Fact, Kernels, Layer, Report};
+use crate::report::chosen::{IN_ALL, PER_CELL};
+use crate::report::confusion::short_names;
+use crate::report::table::with_separators;
+use crate::train::history::{EpochRecord, History};
+use crate::train::{Assessment, Prediction};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Most epochs that stand in the page's table.
+const MOST_ROWS: usize = 500;
+
+/// A number in large letters.
+#[derive(Serialize)]
+struct Headline {
+    name: &'static str,
+    value: String,
+    note: String,
+}
+
+/// A cell of the confusion matrix.
+#[derive(Serialize)]
+struct Cell {
+    label: usize,
+    predicted: usize,
+    count: u64,
+    /// Of the row, 0 to 1.
+    share: String,
+    /// The same in percent, without its sign.
+    percent: String,
+    /// In words, with the names of both classes.
+    words: String,
+}
+
+/// A class with its row of the confusion matrix and its scores.
+#[derive(Serialize)]
+struct Class {
+    number: usize,
+    name: String,
+    /// The name without an ending that all can do without.
+    short: String,
+    support: u64,
+    precision: String,
+    recall: String,
+    f1: String,
+    cells: Vec<Cell>,
+}
+
+/// A picture and words.
+#[derive(Serialize)]
+struct Picture {
+    src: String,
+    caption: String,
+}
+
+/// A mistake.
+#[derive(Serialize)]
+struct Mistake {
+    src: String,
+    image: u32,
+    label: String,
+    predicted: String,
+    confidence: String,
+}
+
+/// A row of the table of layers.
+#[derive(Serialize)]
+struct LayerRow {
+    name: String,
+    kind: String,
+    output: String,
+    parameters: String,
+}
+
+impl LayerRow {
+    fn new(layer: &Layer) -> Self {
+        let sizes: Vec<String> = layer.output.iter().map(usize::to_string).collect();
+        let (name, kind) = (layer.name.clone(), layer.kind.clone());
+        Self { name, kind, output: sizes.join(" × "), parameters: with_separators(layer.parameters) }
+    }
+}
+
+/// A row of the table of kernels.
+#[derive(Serialize)]
+struct KernelRow {
+    layer: String,
+    contract: String,
+    implementation: String,
+    ms: String,
+    percent: String,
+    /// Of the slowest kernel's time, 0 to 1.
+    share: String,
+    gflops: String,
+    gigabytes: String,
+}
+
+/// Everything that the template reads.
+#[derive(Serialize)]
+pub struct Page {
+    title: String,
+    made: String,
+    headlines: Vec<Headline>,
+    summary: Vec<Fact>,
+    caveats: Vec<String>,
+    charts: Vec<Chart>,
+    /// Epoch, loss, accuracy, the same of the other side, seconds.
+    epochs: Vec<[String; 6]>,
+    /// Which side chose the epoch.
+    side: &'static str,
+    /// How the measured images are called: `test images`, or `images`.
+    measured: String,
+    classes: Vec<Class>,
+    count: usize,
+    behind: usize,
+    per_cell: usize,
+    in_all: usize,
+    diagrams: Vec<Diagram>,
+    calibration: Vec<String>,
+    wrong: u64,
+    mistakes: Vec<Mistake>,
+    samples: Vec<Picture>,
+    augmented: Vec<Vec<Picture>>,
+    layers: Vec<LayerRow>,
+    parameters: String,
+    kernels: Vec<KernelRow>,
+    kernels_about: String,
+    kernels_ms: String,
+    provenance: Vec<Fact>,
+    command: Vec<String>,
+}
+
+/// A share as percent.
+fn percent(share: f64) -> String {
+    // the number and its sign stay together
+    format!("{:.1}\u{a0}%", 100.0 * share)
+}
+
+/// A probability as percent, as long as it is one.
+fn confidence(probability: f32) -> String {
+    if probability.is_finite() { percent(f64::from(probability)) } else { "not a number".into() }
+}
+
+impl Page {
+    /// Of a report whose pictures are ready: those of mistakes, and of samples and augmented rows; `behind` more are for the script.
+    pub fn new<'p>(
+        report: &Report,
+        charts: Vec<Chart>,
+        mistakes: impl Iterator<Item = (&'p Prediction, &'p String)>,
+        fixed: Vec<Vec<String>>,
+        behind: usize,
+    ) -> Self {
+        let Report { classes, assessment, .. } = *report;
+        let name = |class: usize| classes.get(class).cloned().unwrap_or_default();
+        let mistake = |(prediction, src): (&Prediction, &String)| Mistake {
+            src: src.clone(),
+            image: prediction.image,
+            label: name(prediction.label),
+            predicted: name(prediction.predicted),
+            confidence: confidence(prediction.confidence),
+        };
+        let shown = std::iter::once(&report.samples).chain(&report.augmented);
+        let mut pictures = shown.zip(fixed).map(|(row, addresses)| {
+            let picture = |(shown, src): (&super::Shown, String)| Picture { src, caption: shown.caption.clone() };
+            row.iter().zip(addresses).map(picture).collect::<Vec<Picture>>()
+        });
+        let samples = pictures.next().unwrap_or_default();
+        let right: u64 = (0..classes.len()).map(|class| assessment.evaluation.confusion[class][class]).sum();
+        let (kernels, kernels_about, kernels_ms) = kernels(&report.kernels);
+        Self {
+            title: report.title.clone(),
+            made: report.made.clone(),
+            headlines: headlines(report),
+            summary: report.summary.clone(),
+            caveats: assessment.caveats.iter().map(|caveat| capital(caveat)).collect(),
+            charts,
+            epochs: epochs(report.history),
+            side: report.side,
+            measured: if assessment.images == "all" {
+                "images".into()
+            } else {
+                format!("{} images", assessment.images)
+            },
+            classes: self::classes(classes, assessment),
+            count: assessment.count,
+            behind,
+            per_cell: PER_CELL,
+            in_all: IN_ALL,
+            diagrams: diagrams(report),
+            calibration: calibration(assessment),
+            wrong: assessment.count as u64 - right,
+            mistakes: mistakes.map(mistake).collect(),
+            samples,
+            augmented: pictures.collect(),
+            parameters: with_separators(report.layers.iter().map(|layer| layer.parameters).sum()),
+            layers: report.layers.iter().map(LayerRow::new).collect(),
+            kernels,
+            kernels_about,
+            kernels_ms,
+            provenance: report.provenance.clone(),
+            command: report.command.clone(),
+        }
+    }
+}
+
+/// A sentence with a capital and a full stop.
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+fn headlines(report: &Report) -> Vec<Headline> {
+    let scores = &report.assessment.evaluation;
+    let (low, high) = scores.accuracy_95;
+    let interval = format!("{:.1} to {} with 95\u{a0}% confidence", 100.0 * low, percent(high));
+    let mut headlines = vec![
+        Headline { name: "Accuracy", value: percent(scores.accuracy), note: interval },
+        Headline {
+            name: "Balanced accuracy",
+            value: percent(scores.balanced_accuracy),
+            note: "as if all classes were equally frequent".into(),
+        },
+        Headline { name: "Macro F1", value: format!("{:.3}", scores.macro_f1), note: "mean over the classes".into() },
+    ];
+    if let Some(found) = &report.assessment.calibration {
+        let note = format!("{} with temperature {:.3}", percent(found.ece_after), found.temperature);
+        headlines.push(Headline { name: "Calibration error", value: percent(found.ece), note });
+    }
+    if let Some(best) = report.history.best() {
+        let note = format!("of {}, chosen by the {} side", report.history.epochs.len(), report.side);
+        headlines.push(Headline { name: "Best epoch", value: best.epoch.to_string(), note });
+    }
+    headlines
+}
+
+/// The plots of accuracy and loss.
+pub fn charts(history: &History, side: &'static str) -> Vec<Chart> {
+    let epochs: Vec<u32> = history.epochs.iter().map(|record| record.epoch).collect();
+    let values = |of: fn(&EpochRecord) -> f32| -> Vec<f32> { history.epochs.iter().map(of).collect() };
+    let best = history.best().map(|best| best.epoch);
+    let chart = |key, title, own: fn(&EpochRecord) -> f32, other: fn(&EpochRecord) -> f32| {
+        let train = Line { key: "train", name: "training".into(), values: values(own), best: None };
+        let val = Line { key: "val", name: side.into(), values: values(other), best };
+        Chart::new(key, title, epochs.clone(), vec![train, val])
+    };
+    vec![
+        chart("accuracy", "Accuracy", |record| record.accuracy, |record| record.val_accuracy),
+        chart("loss", "Loss (cross-entropy, nats)", |record| record.loss, |record| record.val_loss),
+    ]
+}
+
+fn epochs(history: &History) -> Vec<[String; 6]> {
+    let row = |record: &EpochRecord| {
+        let [loss, accuracy, val_loss, val_accuracy] =
+            [record.loss, record.accuracy, record.val_loss, record.val_accuracy].map(|value| format!("{value:.4}"));
+        [record.epoch.to_string(), loss, accuracy, val_loss, val_accuracy, format!("{:.1}", record.seconds)]
+    };
+    let rows = if history.epochs.len() <= MOST_ROWS { &history.epochs[..] } else { &[] };
+    rows.iter().map(row).collect()
+}
+
+fn classes(names: &[String], assessment: &Assessment) -> Vec<Class> {
+    let shorter = short_names(names);
+    let class = |(label, name): (usize, &String)| {
+        let scores = &assessment.evaluation.per_class[label];
+        let cell = |(predicted, &count): (usize, &u64)| {
+            let share = count as f64 / scores.support.max(1) as f64;
+            let (images, of_row) = (if count == 1 { "image" } else { "images" }, percent(share));
+            let words = format!("True {name}, predicted {}: {count} {images}, {of_row} of the row", names[predicted]);
+            let percent = format!("{:.0}", 100.0 * share);
+            Cell { label, predicted, count, share: format!("{share:.4}"), percent, words }
+        };
+        let [precision, recall, f1] = [scores.precision, scores.recall, scores.f1].map(|score| format!("{score:.3}"));
+        let cells = assessment.evaluation.confusion[label].iter().enumerate().map(cell).collect();
+        let short = shorter[label].clone();
+        Class { number: label, name: name.clone(), short, support: scores.support, precision, recall, f1, cells }
+    };
+    names.iter().enumerate().map(class).collect()
+}
+
+fn diagrams(report: &Report) -> Vec<Diagram> {
+    let (Some(bins), Some(found)) = (report.bins(), &report.assessment.calibration) else { return Vec::new() };
+    let titles = [
+        format!("As it is: calibration error {}", percent(found.ece)),
+        format!("With temperature {:.3}: {}", found.temperature, percent(found.ece_after)),
+    ];
+    titles.into_iter().zip(&bins).map(|(title, bins)| Diagram::new(title, bins)).collect()
+}
+
+fn calibration(assessment: &Assessment) -> Vec<String> {
+    let Some(found) = &assessment.calibration else {
+        return vec!["No image has finite scores, so that nothing can be said of its confidence.".into()];
+    };
+    let on = if found.fitted_on == "all" { "these" } else { found.fitted_on };
+    vec![
+        format!(
+            "Expected calibration error over {} bins: {} as the network is, {} with the temperature.",
+            found.bins,
+            percent(found.ece),
+            percent(found.ece_after)
+        ),
+        format!(
+            "Temperature {:.3}, fitted on {} {on} images; it changes no decision. Negative log-likelihood {:.4} before, {:.4} after.",
+            found.temperature, found.fitted_images, found.nll, found.nll_after
+        ),
+    ]
+}
+
+fn kernels(timed: &Result<Kernels, String>) -> (Vec<KernelRow>, String, String) {
+    let timed = match timed {
+        Ok(timed) => timed,
+        Err(why) => return (Vec::new(), capital(why), String::new()),
+    };
+    let sum: f64 = timed.calls.iter().map(|call| call.seconds).sum();
+    let most = timed.calls.iter().map(|call| call.seconds).fold(0.0, f64::max);
+    let row = |call: &super::Kernel| KernelRow {
+        layer: call.layer.clone(),
+        contract: call.contract.clone(),
+        implementation: call.implementation.clone(),
+        ms: format!("{:.3}", 1e3 * call.seconds),
+        percent: format!("{:.1}", 1e2 * call.seconds / sum.max(1e-12)),
+        share: format!("{:.3}", call.seconds / most.max(1e-12)),
+        gflops: format!("{:.1}", call.flops / call.seconds.max(1e-12) / 1e9),
+        gigabytes: format!("{:.1}", call.bytes / call.seconds.max(1e-12) / 1e9),
+    };
+    (timed.calls.iter().map(row).collect(), capital(&timed.about), format!("{:.3}", 1e3 * sum))
+}
+
+/// What the script reads, as JSON that may stand in a script element.
+///
+/// # Errors
+/// None that is known.
+pub fn script_data(charts: &[Chart], classes: &[String], behind: &[(Prediction, &str)]) -> serde_json::Result<String> {
+    let mut cells: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+    for (prediction, src) in behind {
+        let cell = cells.entry(format!("{}-{}", prediction.label, prediction.predicted)).or_default();
+        cell.push(json!([prediction.image, confidence(prediction.confidence), src]));
+    }
+    let text = serde_json::to_string(&json!({ "charts": charts, "classes": classes, "cells": cells }))?;
+    // neither `</script>` nor `<!--` may end the element or hide its end (HTML, 4.12.1.3), wherever a name brings them along
+    Ok(text.replace('<', "\\u003c"))
+}
