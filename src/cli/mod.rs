@@ -14,6 +14,7 @@ mod devices;
 mod doctor;
 mod evaluate;
 mod fits;
+mod inspect;
 mod kernels;
 mod memory;
 mod model;
@@ -23,6 +24,7 @@ mod plan;
 mod predict;
 mod progress;
 mod resume;
+mod shaders;
 mod shell;
 mod train;
 pub mod voice;
@@ -61,6 +63,8 @@ enum Command {
     Predict(predict::Args),
     /// Classify any number of pictures into a table
     Classify(Box<classify::Args>),
+    /// Show what each block of a network sees in a picture, and which pixels its answer depends on
+    Inspect(inspect::Args),
     /// Describe networks, take them from Keras, write them for Keras and ONNX
     #[command(subcommand)]
     Model(model::Command),
@@ -109,6 +113,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Classify(args) => classify::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Data(command) => data::run(&command),
         Command::Kernels(command) => kernels::run(&command),
