@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use galaxy_gpu::engine::peak::Roof;
-use galaxy_gpu::engine::validate::prepared_engine;
+use galaxy_gpu::engine::validate::{Compile, prepared_engine};
 use galaxy_gpu::engine::{Engine, Gpu};
 use galaxy_gpu::kernels::{peak::F32_FMA, registry};
 use galaxy_gpu::plan::{Program, obstacle};
@@ -26,7 +26,7 @@ fn kernels(criterion: &mut Criterion) {
                 if obstacle(implementation, &case.constants, precision, gpu.profile()).is_some() {
                     continue;
                 }
-                let engine = prepared_engine(&gpu, contract, implementation, case, precision, false);
+                let engine = prepared_engine(&gpu, contract, implementation, case, precision, &Compile::own(false));
                 let mut engine = engine.expect("a case within the adapter's limits");
                 group.bench_function(BenchmarkId::new(implementation.label(precision), case.name), |bencher| {
                     bencher.iter_custom(|repeats| {

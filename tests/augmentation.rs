@@ -5,7 +5,7 @@ mod common;
 #[path = "common/npz.rs"]
 mod npz;
 
-use galaxy_gpu::engine::validate::{Values, prepared_engine, run_twin};
+use galaxy_gpu::engine::validate::{Compile, Values, prepared_engine, run_twin};
 use galaxy_gpu::engine::{Engine, read_floats};
 use galaxy_gpu::kernels::{Case, Contract, Precision, StepParams, augment};
 use galaxy_gpu::plan::Program;
@@ -142,7 +142,8 @@ fn the_adapter_warps_like_keras() {
     let Some(gpu) = common::gpu() else { return };
     let run = |contract: &'static Contract, case: &Case, start: &[Values]| {
         let direct = contract.implementation("direct").expect("every contract has one");
-        let mut engine = prepared_engine(&gpu, contract, direct, case, Precision::F32, true).expect("an engine");
+        let mut engine =
+            prepared_engine(&gpu, contract, direct, case, Precision::F32, &Compile::own(true)).expect("an engine");
         for (tensor, values) in start.iter().enumerate() {
             let bytes: &[u8] = match values {
                 Values::Float(values) => bytemuck::cast_slice(values),

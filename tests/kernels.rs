@@ -6,7 +6,7 @@
 
 mod common;
 
-use galaxy_gpu::engine::validate::validate;
+use galaxy_gpu::engine::validate::{Compile, validate};
 use galaxy_gpu::kernels::registry;
 use galaxy_gpu::plan::obstacle;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -27,7 +27,7 @@ fn main() {
                         eprintln!("SKIPPED {}::{}: {why}", contract.name, implementation.label(precision));
                         return Ok(());
                     }
-                    let verdict = validate(&gpu, contract, implementation, &case, precision, true)?;
+                    let verdict = validate(&gpu, contract, implementation, &case, precision, &Compile::own(true))?;
                     if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
                 }));
             }

@@ -356,7 +356,7 @@ fn graphs_call_contracts_as_they_are_declared() {
 fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
     let rig = Rig::new(&Model::preset("conv4").unwrap(), (32, 32), 10, 7, 4);
     let plan = |choice: &str, profile: &Profile| {
-        let options = Options { choices: vec![choice.parse().unwrap()], guards: false };
+        let options = Options { choices: vec![choice.parse().unwrap()], ..Options::default() };
         Plan::new(&rig.graph(), profile, &options)
     };
     let chosen = plan("conv_block.backward_weights=split", &Profile::webgpu()).unwrap();

@@ -21,8 +21,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // of the graph only what names a tensor: see `the_engine_knows_no_layers`
     ("engine", &["error", "shape", "rng", "suggest", "kernels", "graph", "plan"]),
     ("train", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine"]),
-    // draws the numbers that training kept
-    ("report", &["error", "files", "train"]),
+    // draws the numbers that training kept, and feature maps by their sizes
+    ("report", &["error", "shape", "files", "train"]),
     ("catalogue", &["error", "suggest", "files", "data", "train"]), // rows of what a trained network says
     ("interchange", &["error", "shape", "files", "model", "data", "train"]), // from and for other programs
     ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train",

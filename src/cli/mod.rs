@@ -17,6 +17,7 @@ mod doctor;
 mod evaluate;
 mod find_rate;
 mod fits;
+mod inspect;
 mod kernels;
 mod log;
 mod memory;
@@ -29,6 +30,7 @@ mod progress;
 mod repeat;
 mod resume;
 mod run_report;
+mod shaders;
 mod shell;
 mod train;
 pub mod voice;
@@ -73,6 +75,8 @@ enum Command {
     Predict(predict::Args),
     /// Classify any number of pictures into a table
     Classify(Box<classify::Args>),
+    /// Show what each block of a network sees in a picture, and which pixels its answer depends on
+    Inspect(inspect::Args),
     /// Describe networks, take them from Keras, write them for Keras and ONNX
     #[command(subcommand)]
     Model(model::Command),
@@ -124,6 +128,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Report(args) => run_report::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Classify(args) => classify::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Data(command) => data::run(&command),
         Command::Kernels(command) => kernels::run(&command),

@@ -1,6 +1,7 @@
 //! Options that several commands share, and their conversion into ready-to-use things.
 
 use super::fits::FitsArgs;
+use super::shaders::ShaderOptions;
 use crate::data::hdf5::Reader;
 use crate::data::{Dataset, LoadOptions, Split, simulate};
 use crate::engine::gpu::{PATIENCE, PipelineStore};
@@ -8,7 +9,7 @@ use crate::engine::validate::test_matrices;
 use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
 use crate::files::{cache_folder, write_whole};
-use crate::kernels::Precision;
+use crate::kernels::{Precision, Shaders};
 use crate::plan::{Choice, Profile};
 use crate::suggest::did_you_mean;
 use crate::train::Setup;
@@ -178,6 +179,9 @@ pub struct DeviceOptions {
     /// Let the driver check every access of every kernel (slower)
     #[arg(long)]
     pub checked: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub foreign: ShaderOptions,
 }
 
 fn default_timeout() -> u32 {
@@ -228,6 +232,23 @@ pub enum OpenDevice {
 }
 
 impl DeviceOptions {
+    /// The shaders to run, once the implementations of `--use` are known to exist among them.
+    ///
+    /// # Errors
+    /// As [`ShaderOptions::load`]; shaders for the twins, which run none; a choice of what does not exist.
+    pub fn shaders(&self) -> Result<Shaders> {
+        if self.device == Device::Cpu && self.foreign.shaders.is_some() {
+            return Err(Error::setting(
+                "--shaders",
+                "given with --device cpu",
+                "left out, as the twins run no shaders",
+            ));
+        }
+        let shaders = self.foreign.load()?;
+        self.choices.iter().try_for_each(|choice| choice.check(&shaders))?;
+        Ok(shaders)
+    }
+
     /// Opens the device.
     ///
     /// # Errors
@@ -324,8 +345,9 @@ impl OpenDevice {
     /// As [`OpenDevice::precision`].
     pub fn inference(&self, options: &DeviceOptions, trained: Precision, batch: usize) -> Result<(Setup, Profile)> {
         let (precision, profile) = self.precision_of_run(options.precision, trained)?;
-        let (fuse, choices) = (!options.no_fuse, options.choices.clone());
-        let setup = Setup { fuse, precision, choices, data_memory: options.data_memory.0, ..Setup::inference(batch) };
+        let (fuse, choices, shaders) = (!options.no_fuse, options.choices.clone(), options.shaders()?);
+        let setup =
+            Setup { fuse, precision, choices, shaders, data_memory: options.data_memory.0, ..Setup::inference(batch) };
         Ok((setup, profile))
     }
 

@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         fuse: !args.device.no_fuse,
         precision,
         choices: args.device.choices.clone(),
+        shaders: args.device.shaders()?,
         data_memory: args.device.data_memory.0,
         ..Setup::inference(batch)
     };
@@ -80,6 +81,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 #[derive(Serialize)]
 struct DispatchReport {
     shader: &'static str,
+    /// Whether it is of a user's folder.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    foreign: bool,
     /// Workgroups along x and y.
     grid: (u32, u32),
 }
@@ -132,7 +136,11 @@ impl<'a> Report<'a> {
 impl<'a> StepReport<'a> {
     fn new(step: &'a Step) -> Self {
         let dispatches = step.dispatches.iter();
-        let dispatches = dispatches.map(|d| DispatchReport { shader: d.shader.path, grid: (d.grid.x, d.grid.y) });
+        let dispatches = dispatches.map(|d| DispatchReport {
+            shader: d.shader.path,
+            foreign: !d.source().is_own(),
+            grid: (d.grid.x, d.grid.y),
+        });
         Self {
             layer: &step.layer,
             contract: step.contract,

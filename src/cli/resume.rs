@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// Options that may be given with `--resume`. They change no result, or only its rounding, or what they name is compared by
 /// content.
-const FREE: [&str; 16] = [
+const FREE: [&str; 18] = [
     "model",
     "data",
     "split",
@@ -21,6 +21,8 @@ const FREE: [&str; 16] = [
     "data_memory",
     "micro_batch",
     "checked",
+    "shaders",
+    "trust_shaders",
     "timeout",
     "steps_per_submit",
     "checkpoint_every",
@@ -59,7 +61,7 @@ pub fn given(matches: &ArgMatches) -> Vec<Given> {
 pub fn stored(args: &Args) -> Result<Value> {
     let failed = |e: serde_json::Error| Error::setting("the settings", e, "such that they can be stored");
     let mut settings = as_map(args).map_err(failed)?;
-    for name in ["data", "split", "weights"] {
+    for name in ["data", "split", "weights", "shaders"] {
         if let Some(Value::String(path)) = settings.get_mut(name)
             && let Ok(absolute) = std::path::absolute(&*path)
         {

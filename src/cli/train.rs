@@ -205,7 +205,8 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
 
     let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
     let settings = Settings { per_submit, start, ..settings };
-    let identity = identity(&args, &profile, &dataset, Card { precision, ..card(&args, model, &dataset, &split) })?;
+    let card = Card { precision, shaders: setup.shaders.hash(), ..card(&args, model, &dataset, &split) };
+    let identity = identity(&args, &profile, &dataset, card)?;
     let (folder, identity, state) = match resumed {
         Some(Resumed { folder, checkpoint: Checkpoint { identity: own, state } }) => {
             folder.rewind()?.into_iter().for_each(print_note);
@@ -300,9 +301,11 @@ fn same_run(own: Identity, now: Identity) -> Identity {
 }
 
 fn identity(args: &Args, profile: &Profile, dataset: &Dataset, card: Card) -> Result<Identity> {
+    // shaders of a user's compute as another device would
+    let shaders = card.shaders.as_ref().map_or(String::new(), |hash| format!(", with shaders {hash}"));
     Ok(Identity {
         program: env!("CARGO_PKG_VERSION").into(),
-        device: format!("{}, {}, {}", profile.name, profile.backend, profile.driver),
+        device: format!("{}, {}, {}{shaders}", profile.name, profile.backend, profile.driver),
         card,
         images: dataset.len(),
         data_hash: data_hash(dataset),
@@ -346,6 +349,7 @@ impl Args {
             precision: Precision::F32,
             choices: self.device.choices.clone(),
             average: self.optimizer.adam()?.average.is_some(),
+            shaders: self.device.shaders()?,
             data_memory: self.device.data_memory.0,
         })
     }
@@ -364,6 +368,7 @@ fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
         validation: args.validation,
         chosen_by: split.chosen_by(),
         precision: Precision::F32,
+        shaders: None,
         epochs: 0,
         step: 0,
         val_accuracy: None,

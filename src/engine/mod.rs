@@ -4,6 +4,7 @@
 
 pub mod cpu;
 pub mod gpu;
+pub mod lockstep;
 pub mod measure;
 pub mod peak;
 pub mod validate;

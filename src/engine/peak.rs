@@ -3,7 +3,7 @@
 //! A micro-kernel runs as any other kernel: as a plan of one call, on the engine that trains.
 
 use super::measure::{Sampling, sample};
-use super::validate::{Values, fill, run_twin, single_engine};
+use super::validate::{Compile, Values, fill, run_twin, single_engine};
 use super::{Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
 use crate::kernels::peak::{COPY_BANDWIDTH, Ceiling};
@@ -80,7 +80,7 @@ impl Run {
         let tile = Case::new(ceiling.about, (ceiling.tile)(case.constants.clone()));
         let Ceiling { contract, implementation, precision, .. } = *ceiling;
         let start = fill(contract, &tile, precision);
-        let mut engine = single_engine(gpu, (contract, implementation, precision), &case, (false, false))?;
+        let mut engine = single_engine(gpu, (contract, implementation, precision), &case, false, &Compile::own(false))?;
         let lengths = (ceiling.contract.lengths)(&case.constants);
         for (id, (values, length)) in start.iter().zip(lengths).enumerate() {
             let element = contract.bindings[id].element_in(precision);

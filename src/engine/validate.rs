@@ -8,11 +8,28 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernels::compare::Deviation;
 use crate::kernels::{
-    Access, Args, Binding, Case, Contract, Element, Implementation, Precision, Tolerance, View, ViewMut, matrix,
+    Access, Args, Binding, Case, Contract, Element, Implementation, Precision, Shaders, Tolerance, View, ViewMut,
+    matrix,
 };
 use crate::plan::{ALIGNMENT, Choice, Options, Place, Plan, Program};
 use half::f16;
 use std::sync::Arc;
+
+/// How kernels are compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Compile {
+    /// Let the driver check every access of the crate's own kernels, too.
+    pub checked: bool,
+    /// The crate's shaders, or a user's in their place.
+    pub shaders: Shaders,
+}
+
+impl Compile {
+    /// The crate's own kernels, checked or trusted.
+    pub fn own(checked: bool) -> Self {
+        Self { checked, shaders: Shaders::default() }
+    }
+}
 
 /// Contents of a binding.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,10 +102,10 @@ pub fn validate(
     implementation: &'static Implementation,
     case: &Case,
     precision: Precision,
-    checked: bool,
+    compile: &Compile,
 ) -> Result<Verdict> {
     let start = fill(contract, case, precision);
-    let mut engine = prepared_engine(gpu, contract, implementation, case, precision, checked)?;
+    let mut engine = prepared_engine(gpu, contract, implementation, case, precision, compile)?;
     engine.run(Program::Train, &[case.step])?;
     engine.wait()?;
     let want = run_twin(contract, case, precision, &start);
@@ -123,7 +140,7 @@ pub fn test_matrices(gpu: &Arc<Gpu>) -> Result<Option<&'static str>> {
     let contract = &matrix::PRODUCT;
     let case = Case::new("start-up test", matrix::constants(32, 48, 80));
     let Some(implementation) = contract.implementation("matrix") else { return Ok(None) };
-    match validate(gpu, contract, implementation, &case, Precision::Mixed, false) {
+    match validate(gpu, contract, implementation, &case, Precision::Mixed, &Compile::own(false)) {
         Ok(verdict) if verdict.passed() => Ok(None),
         Ok(_) => Ok(Some("a product of two is wrong")),
         Err(Error::Shader { .. }) => Ok(Some("the driver does not compile their shader")),
@@ -141,10 +158,10 @@ pub fn prepared_engine(
     implementation: &'static Implementation,
     case: &Case,
     precision: Precision,
-    checked: bool,
+    compile: &Compile,
 ) -> Result<GpuEngine> {
     let variant = (contract, implementation.name, precision);
-    let mut engine = single_engine(gpu, variant, case, (true, checked))?;
+    let mut engine = single_engine(gpu, variant, case, true, compile)?;
     for (id, values) in fill(contract, case, precision).iter().enumerate() {
         write_guarded(&mut engine, id, values, contract.bindings[id].element_in(precision))?;
     }
@@ -152,7 +169,7 @@ pub fn prepared_engine(
 }
 
 /// An engine for one call by a contract's implementation of this name, its buffers still empty; with guards around them
-/// and with the driver's checks where wanted.
+/// where wanted.
 ///
 /// # Errors
 /// As [`GpuEngine::new`].
@@ -160,11 +177,13 @@ pub fn single_engine(
     gpu: &Arc<Gpu>,
     (contract, implementation, precision): (&'static Contract, &str, Precision),
     case: &Case,
-    (guards, checked): (bool, bool),
+    guards: bool,
+    compile: &Compile,
 ) -> Result<GpuEngine> {
     let choice: Choice = format!("{}={implementation}", contract.name).parse()?;
-    let options = Options { choices: vec![choice], guards };
-    GpuEngine::new(gpu, Plan::new(&Graph::single(contract, case, precision), gpu.profile(), &options)?, checked)
+    let options = Options { choices: vec![choice], guards, shaders: compile.shaders.clone() };
+    let plan = Plan::new(&Graph::single(contract, case, precision), gpu.profile(), &options)?;
+    GpuEngine::new(gpu, plan, compile.checked)
 }
 
 /// Contents of all bindings before the call, as the precision stores them: outputs hold NaN (or a number no kernel
@@ -210,12 +229,16 @@ fn exact(got: &Values, want: &Values) -> Deviation {
         Values::Float(values) => values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>(),
         Values::Index(values) => values.clone(),
     };
-    let (got, want) = (words(got), words(want));
+    exact_words(&words(got), &words(want))
+}
+
+/// Words that must agree to the bit.
+pub(super) fn exact_words(got: &[u32], want: &[u32]) -> Deviation {
     let index = (0..want.len()).find(|&i| got.get(i) != want.get(i));
     let at = index.unwrap_or(0);
     let value = |words: &[u32]| words.get(at).copied().map_or(f64::NAN, f64::from);
     let error = if index.is_some() { f64::INFINITY } else { 0.0 };
-    Deviation { index: at, got: value(&got), want: value(&want), error, nmse: 0.0, passed: index.is_none() }
+    Deviation { index: at, got: value(got), want: value(want), error, nmse: 0.0, passed: index.is_none() }
 }
 
 const GUARD: u8 = 0xA5;

@@ -53,7 +53,8 @@ impl<'a> Lowering<'a> {
 
     /// Backward calls of a block. Returns the gradient of its input (of its output, where the input's is not wanted).
     pub(super) fn block_backward(&mut self, done: &Done, output: TensorId, input_wanted: bool) -> Result<TensorId> {
-        if done.block == Block::Flatten {
+        // no call: flatten, and dropout in a program that does not train
+        if done.output == done.input {
             return Ok(output);
         }
         let node = &done.nodes[0];
@@ -172,9 +173,11 @@ impl<'a> Lowering<'a> {
         input: Option<TensorId>,
     ) {
         let node = &done.nodes[0];
-        let gradients = self.kernel_and_bias(node, |parameter| parameter.gradient);
-        let tensors = [&[done.input], output, &gradients].concat();
-        self.call(&format!("{operation}.backward_weights"), &node.name, constants.clone(), &tensors);
+        if self.weights_wanted {
+            let gradients = self.kernel_and_bias(node, |parameter| parameter.gradient);
+            let tensors = [&[done.input], output, &gradients].concat();
+            self.call(&format!("{operation}.backward_weights"), &node.name, constants.clone(), &tensors);
+        }
         if let (Some(input), Some(kernel)) = (input, self.kernel(node)) {
             let tensors = [output, &[kernel, input]].concat();
             self.call(&format!("{operation}.backward_input"), &node.name, constants, &tensors);

@@ -82,7 +82,7 @@ impl<'a> Lowering<'a> {
         transforms
     }
 
-    fn forward(&mut self, images: TensorId, training: bool) -> Result<Vec<Done<'a>>> {
+    pub(super) fn forward(&mut self, images: TensorId, training: bool) -> Result<Vec<Done<'a>>> {
         let mut done: Vec<Done<'a>> = Vec::new();
         for (block, nodes) in group(&self.network.nodes, self.settings.fuse) {
             let input = done.last().map_or(images, |last| last.output);

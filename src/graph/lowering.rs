@@ -42,6 +42,8 @@ pub(super) struct Lowering<'a> {
     pub calls: Vec<Call>,
     /// Prefix of passing tensors: each program has its own.
     pub program: &'static str,
+    /// Whether backward calls compute the gradients of weights, and not only those of inputs.
+    pub weights_wanted: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -52,7 +54,7 @@ impl<'a> Lowering<'a> {
         let images = settings.micro_batch.filter(|&images| (1..settings.batch).contains(&images));
         graph.micro_batches = images.map(|images| MicroBatches { images, batch: settings.batch });
         let batch = images.unwrap_or(settings.batch);
-        Self { network, settings, batch, graph, shared, calls: Vec::new(), program: "train" }
+        Self { network, settings, batch, graph, shared, calls: Vec::new(), program: "train", weights_wanted: true }
     }
 
     pub fn bank(&mut self, bank: Bank, elements: usize) -> TensorId {

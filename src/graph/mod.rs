@@ -4,11 +4,13 @@
 //! implementation runs is the plan's choice.
 
 mod blocks;
+mod explain;
 mod layers;
 mod lower;
 mod lowering;
 
 pub use blocks::{Block, group};
+pub use explain::{Explained, Features, explain};
 pub use lower::lower;
 
 use crate::kernels::{Access, Case, Constants, Contract, Element, Precision};

@@ -1,17 +1,21 @@
 //! Implementations: which WGSL runs a contract, what it needs, and how it is launched.
 
+use super::shaders::Folder;
+use super::source::COMMON_FILES;
 use super::{Constants, Precision};
 
 /// Workgroups that WebGPU takes along one axis.
 const AXIS: usize = 65_535;
 
-/// A WGSL file, embedded in the binary.
+/// A WGSL file, embedded in the binary or of a user's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shader {
-    /// Path below `shaders/`.
+    /// Path below `shaders/`, or below the folder.
     pub path: &'static str,
     /// Its text.
     pub text: &'static str,
+    /// The user's folder; none for the crate's own.
+    pub folder: Option<Folder>,
 }
 
 /// The shader at a path below `shaders/`.
@@ -21,11 +25,13 @@ macro_rules! shader {
         $crate::kernels::Shader {
             path: $path,
             text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
+            folder: None,
         }
     };
 }
 
-const COMMON: [Shader; 5] = [
+/// The files that stand before every kernel.
+pub(super) const COMMON: [Shader; COMMON_FILES] = [
     shader!("common/step.wgsl"),
     shader!("common/index.wgsl"),
     shader!("common/rng.wgsl"),
@@ -33,12 +39,12 @@ const COMMON: [Shader; 5] = [
     shader!("common/pixels.wgsl"),
 ];
 
-/// The files that stand before every kernel.
-pub fn common_source() -> String {
-    COMMON.map(|shader| shader.text).concat()
-}
-
 impl Shader {
+    /// Where the file lies, from the crate's root or as the user named the folder.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.folder.map_or("shaders", |folder| folder.path), self.path)
+    }
+
     /// Names of the `override` constants this file declares.
     pub fn overrides(&self) -> Vec<&'static str> {
         let declared = self.text.lines().filter_map(|line| line.strip_prefix("override "));
@@ -254,7 +260,8 @@ mod tests {
 
     #[test]
     fn overrides_are_read_from_the_text() {
-        let shader = Shader { path: "x", text: "override BATCH: u32;\noverride RATE : f32;\nconst N = 1;\n" };
+        let shader =
+            Shader { path: "x", text: "override BATCH: u32;\noverride RATE : f32;\nconst N = 1;\n", folder: None };
         assert_eq!(shader.overrides(), ["BATCH", "RATE"]);
     }
 }

@@ -81,6 +81,16 @@ pub static BACKWARD: Contract = Contract {
     cases,
     implementations: &[
         Implementation {
+            name: "windows",
+            needs: Needs::NOTHING,
+            accepts: |c| c.size("CHANNELS").is_multiple_of(4) && c.size("KERNEL") == c.size("STRIDE"),
+            launch: |c| {
+                let [rows, columns] = ["IN_H", "IN_W"].map(|side| c.size(side).div_ceil(c.size("KERNEL")));
+                let threads = c.product(&["BATCH", "CHANNELS"]) / 4 * rows * columns;
+                Launch::single(shader!("maxpool2d/backward_windows.wgsl"), 3, Grid::elements(threads, 64))
+            },
+        },
+        Implementation {
             name: "vectors",
             needs: Needs::NOTHING,
             accepts: |c| c.size("CHANNELS").is_multiple_of(4),

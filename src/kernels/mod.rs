@@ -9,6 +9,8 @@ pub mod compare;
 mod constants;
 mod launch;
 mod precision;
+mod shaders;
+mod source;
 mod step;
 mod twin;
 
@@ -30,11 +32,15 @@ pub use compare::Tolerance;
 pub use constants::Constants;
 pub use launch::{
     Grid, Implementation, LOOP_ITERATIONS, Launch, MATRIX_WORKGROUPS, MOST_LOOP_ITERATIONS, Needs, Shader, Split,
-    Stage, common_source, launch_split, subgroups_across,
+    Stage, launch_split, subgroups_across,
 };
 pub use precision::{Element, Matrix, Precision, Prelude};
+pub use shaders::{Folder, Shaders, embedded};
+pub use source::{COMMON_FILES, Source};
 pub use step::StepParams;
 pub use twin::{Args, Real, Twin, View, ViewMut};
+
+use launch::COMMON;
 
 /// Unit roundoff of f32.
 pub const UNIT_ROUNDOFF: f64 = 1.0 / 16_777_216.0;

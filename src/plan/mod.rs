@@ -14,7 +14,10 @@ pub use select::{Choice, obstacle};
 
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, MicroBatches, Tensor, TensorId};
-use crate::kernels::{Access, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, StepParams};
+use crate::kernels::{
+    Access, COMMON_FILES, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, Shaders, Source,
+    StepParams,
+};
 use memory::Memory;
 
 /// The two programs of a plan.
@@ -53,6 +56,8 @@ pub struct Dispatch {
     pub shader: Shader,
     /// What stands before it.
     pub prelude: Prelude,
+    /// Files that stand between the two.
+    pub common: [Shader; COMMON_FILES],
     /// Values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
     /// Ranges it sees, from binding 1 on.
@@ -106,6 +111,15 @@ pub struct Options {
     pub choices: Vec<Choice>,
     /// Guard bytes around every kept tensor, for tests.
     pub guards: bool,
+    /// The crate's shaders, or a user's in their place.
+    pub shaders: Shaders,
+}
+
+impl Dispatch {
+    /// All that it is compiled from.
+    pub fn source(&self) -> Source {
+        Source { prelude: self.prelude, common: self.common, shader: self.shader }
+    }
 }
 
 impl Plan {
@@ -116,7 +130,7 @@ impl Plan {
     /// cannot run.
     pub fn new(graph: &Graph, profile: &Profile, options: &Options) -> Result<Self> {
         let calls: Vec<&Call> = graph.train.iter().chain(&graph.infer).collect();
-        select::check_choices(&calls, profile, &options.choices)?;
+        select::check_choices(&calls, profile, options)?;
         let chosen = [&graph.train, &graph.infer].map(|calls| choose(calls, profile, options));
         let [train, infer] = chosen;
         let (train, infer) = (train?, infer?);
@@ -126,9 +140,11 @@ impl Plan {
         memory::check_need(graph, &memory, profile)?;
         let steps = |calls: &[Call], chosen: Vec<Chosen>, scratch: &[Option<Place>]| {
             let parts = calls.iter().zip(chosen).zip(scratch);
-            parts.map(|((call, chosen), scratch)| step(call, chosen, &memory.places, *scratch)).collect::<Vec<Step>>()
+            parts
+                .map(|((call, chosen), scratch)| step(call, chosen, &memory.places, *scratch, &options.shaders))
+                .collect::<Result<Vec<Step>>>()
         };
-        let programs = [steps(&graph.train, train, &scratch[0]), steps(&graph.infer, infer, &scratch[1])];
+        let programs = [steps(&graph.train, train, &scratch[0])?, steps(&graph.infer, infer, &scratch[1])?];
         for step in programs.iter().flatten() {
             check_bindings(step, profile)?;
             check_work(step, profile)?;
@@ -180,7 +196,7 @@ struct Chosen {
 
 fn choose(calls: &[Call], profile: &Profile, options: &Options) -> Result<Vec<Chosen>> {
     let choose_one = |call: &Call| {
-        let (implementation, reason) = select::select(call, profile, &options.choices)?;
+        let (implementation, reason) = select::select(call, profile, options)?;
         let launch = (implementation.launch)(&call.constants);
         check_iterations(call, implementation.name, &launch, profile)?;
         let matrix = profile.matrix.filter(|_| implementation.needs.matrix);
@@ -190,13 +206,14 @@ fn choose(calls: &[Call], profile: &Profile, options: &Options) -> Result<Vec<Ch
     calls.iter().map(choose_one).collect()
 }
 
-fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -> Step {
+fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>, shaders: &Shaders) -> Result<Step> {
     let Chosen { implementation, reason, prelude, launch } = chosen;
     let all = [call.constants.pairs(), launch.extra.pairs()].concat();
     let contract = call.contract;
     let mut scratch_written = false;
     let dispatches = launch.stages.iter().map(|stage| {
-        let declared = stage.shader.overrides();
+        let shader = shaders.shader(contract, implementation, stage.shader);
+        let declared = shader.overrides();
         let constants = all.iter().filter(|(name, _)| declared.contains(name)).copied().collect();
         let bindings = stage.bindings.iter().map(|&number| match contract.bindings.get(number) {
             Some(binding) => (places[call.tensors[number]], binding.access),
@@ -207,10 +224,11 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -
             }
         });
         let bindings = bindings.collect();
-        Dispatch { shader: stage.shader, prelude, constants, bindings, grid: stage.grid }
+        Dispatch { shader, prelude, common: shaders.common(), constants, bindings, grid: stage.grid }
     });
-    let dispatches = dispatches.collect();
-    Step {
+    let dispatches: Vec<Dispatch> = dispatches.collect();
+    dispatches.iter().try_for_each(|dispatch| check_overrides(dispatch, contract.name, &all))?;
+    Ok(Step {
         layer: call.layer.clone(),
         contract: contract.name,
         implementation,
@@ -219,7 +237,21 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>) -
         tensors: call.tensors.clone(),
         cost: contract.cost_in(&call.constants, call.precision),
         dispatches,
-    }
+    })
+}
+
+/// Refuses a user's shader that declares a constant which nobody has a value for.
+fn check_overrides(dispatch: &Dispatch, contract: &str, known: &[(&'static str, f64)]) -> Result<()> {
+    let shader = dispatch.shader;
+    let by_default = |name: &str| {
+        let mut lines = shader.text.lines().filter_map(|line| line.strip_prefix("override ")?.strip_prefix(name));
+        lines.any(|rest| rest.contains('='))
+    };
+    let unknown = |name: &&str| !known.iter().any(|(other, _)| other == name) && !by_default(name);
+    let Some(name) = shader.overrides().into_iter().find(unknown) else { return Ok(()) };
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    let message = format!("its override {name} has no value; a launch of {contract} has {}", names.join(" "));
+    Err(Error::Shader { file: shader.place(), message })
 }
 
 /// Software adapters leave loops that are too long without a word, so the plan does not start them.

@@ -1,9 +1,9 @@
 //! Which implementation runs a call, and why.
 
-use super::Profile;
+use super::{Options, Profile};
 use crate::error::{Error, Result};
 use crate::graph::Call;
-use crate::kernels::{Constants, Implementation, Needs, Precision};
+use crate::kernels::{Constants, Implementation, Needs, Precision, Shaders};
 use crate::suggest::did_you_mean;
 
 /// A user's choice: `conv2d.forward=direct`.
@@ -28,6 +28,26 @@ impl TryFrom<String> for Choice {
     }
 }
 
+impl Choice {
+    /// Refuses a choice of what does not exist; a user's shaders may hold implementations that the registry lacks.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the names that there are.
+    pub fn check(&self, shaders: &Shaders) -> Result<()> {
+        let Self { contract, implementation } = self;
+        let found =
+            crate::kernels::find(contract).map(|contract| shaders.implementations(contract)).unwrap_or_default();
+        let names: Vec<&str> = found.iter().map(|implementation| implementation.name).collect();
+        if names.contains(&&implementation[..]) {
+            return Ok(());
+        }
+        let near = did_you_mean(implementation, names.iter().copied());
+        let allowed = format!("one of {contract}'s implementations: {}{near}", names.join(", "));
+        Err(Error::setting("--use", format!("\"{contract}={implementation}\""), allowed))
+    }
+}
+
+/// The form of a choice is checked here, and whether there is such a contract; the implementation by [`Choice::check`].
 impl std::str::FromStr for Choice {
     type Err = Error;
 
@@ -35,15 +55,10 @@ impl std::str::FromStr for Choice {
         let refuse = |allowed: String| Error::setting("--use", format!("\"{text}\""), allowed);
         let (contract, implementation) =
             text.split_once('=').ok_or_else(|| refuse("written as conv2d.forward=direct".into()))?;
-        let Some(found) = crate::kernels::find(contract) else {
+        if crate::kernels::find(contract).is_none() {
             let names: Vec<&str> = crate::kernels::registry().iter().map(|c| c.name).collect();
             let near = did_you_mean(contract, names.iter().copied());
             return Err(refuse(format!("for one of the contracts {}{near}", names.join(", "))));
-        };
-        if found.implementation(implementation).is_none() {
-            let names: Vec<&str> = found.implementations.iter().map(|i| i.name).collect();
-            let near = did_you_mean(implementation, names.iter().copied());
-            return Err(refuse(format!("one of {contract}'s implementations: {}{near}", names.join(", "))));
         }
         Ok(Self { contract: contract.to_owned(), implementation: implementation.to_owned() })
     }
@@ -53,11 +68,11 @@ impl std::str::FromStr for Choice {
 ///
 /// # Errors
 /// No implementation can run.
-pub fn select(call: &Call, profile: &Profile, choices: &[Choice]) -> Result<(&'static Implementation, String)> {
-    let Some(choice) = choices.iter().find(|choice| choice.contract == call.contract.name) else {
+pub fn select(call: &Call, profile: &Profile, options: &Options) -> Result<(&'static Implementation, String)> {
+    let Some(choice) = options.choices.iter().find(|choice| choice.contract == call.contract.name) else {
         return first_that_runs(call, profile);
     };
-    match objection(choice, call, profile) {
+    match objection(choice, call, profile, &options.shaders) {
         Ok(implementation) => Ok((implementation, "chosen by --use".into())),
         Err(why) => {
             let (implementation, reason) = first_that_runs(call, profile)?;
@@ -67,20 +82,27 @@ pub fn select(call: &Call, profile: &Profile, choices: &[Choice]) -> Result<(&'s
 }
 
 /// The chosen implementation, or why it cannot run a call.
-fn objection(choice: &Choice, call: &Call, profile: &Profile) -> std::result::Result<&'static Implementation, String> {
-    let chosen = call.contract.implementation(&choice.implementation).ok_or("it does not exist")?;
+fn objection(
+    choice: &Choice,
+    call: &Call,
+    profile: &Profile,
+    shaders: &Shaders,
+) -> std::result::Result<&'static Implementation, String> {
+    let chosen = shaders.implementation(call.contract, &choice.implementation).ok_or("it does not exist")?;
     obstacle(chosen, &call.constants, call.precision, profile).map_or(Ok(chosen), Err)
 }
 
-/// Refuses choices that none of the calls of their contract can follow; some layers may be too small for a kernel.
+/// Refuses choices of what does not exist, and those that none of the calls of their contract can follow; some layers may be
+/// too small for a kernel.
 ///
 /// # Errors
 /// Such a choice, with the first call's reason.
-pub fn check_choices(calls: &[&Call], profile: &Profile, choices: &[Choice]) -> Result<()> {
-    for choice in choices {
+pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> Result<()> {
+    for choice in &options.choices {
+        choice.check(&options.shaders)?;
         let mut objections = Vec::new();
         let of_contract = calls.iter().filter(|call| call.contract.name == choice.contract);
-        let followed = of_contract.clone().any(|call| match objection(choice, call, profile) {
+        let followed = of_contract.clone().any(|call| match objection(choice, call, profile, &options.shaders) {
             Ok(_) => true,
             Err(why) => {
                 objections.push((call.layer.clone(), why));

@@ -12,6 +12,7 @@ mod classifier;
 mod diagnose;
 mod fit;
 pub mod history;
+pub mod inspect;
 pub mod metrics;
 mod micro_batch;
 mod optimizer;

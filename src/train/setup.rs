@@ -4,7 +4,7 @@ use super::micro_batch::MicroBatch;
 use super::stream::images_at_a_time;
 use crate::error::{Error, Result};
 use crate::graph::{self, Augment, Graph, Shard};
-use crate::kernels::Precision;
+use crate::kernels::{Precision, Shaders};
 use crate::model::Network;
 use crate::plan::{self, Choice, Options, Plan, Profile};
 
@@ -32,6 +32,8 @@ pub struct Setup {
     pub choices: Vec<Choice>,
     /// Whether training keeps a running average of the weights, see [`Adam::average`](super::Adam::average).
     pub average: bool,
+    /// The crate's shaders, or a user's in their place.
+    pub shaders: Shaders,
     /// Bytes of device memory for images: a larger data set is streamed. Without it, what the device cannot allocate is.
     pub data_memory: Option<u64>,
 }
@@ -50,6 +52,7 @@ impl Setup {
             precision: Precision::F32,
             choices: Vec::new(),
             average: false,
+            shaders: Shaders::default(),
             data_memory: None,
         }
     }
@@ -92,6 +95,6 @@ pub(super) fn plan_with(
         average: setup.average,
     };
     let graph = graph::lower(network, &settings)?;
-    let options = Options { choices: setup.choices.clone(), guards: false };
+    let options = Options { choices: setup.choices.clone(), guards: false, shaders: setup.shaders.clone() };
     Ok((Plan::new(&graph, profile, &options)?, graph, shards))
 }

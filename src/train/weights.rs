@@ -39,6 +39,9 @@ pub struct Card {
     /// What activations and multiplied weights were stored in.
     #[serde(default)]
     pub precision: Precision,
+    /// Hash of the user's shaders that took part in the training; none where the program's own were alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shaders: Option<String>,
     /// Whole epochs trained.
     pub epochs: u32,
     /// Optimizer steps trained, those of an epoch that was cut off included.
@@ -208,6 +211,7 @@ mod tests {
             validation: 0.1,
             chosen_by: ChosenBy::Validation,
             precision: Precision::Mixed,
+            shaders: None,
             epochs: 2,
             step: 34,
             val_accuracy: Some(0.5),

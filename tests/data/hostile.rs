@@ -231,6 +231,7 @@ fn weights() {
         validation: 0.0,
         chosen_by: Default::default(),
         precision: Precision::F32,
+        shaders: None,
         epochs: 2,
         step: 34,
         val_accuracy: Some(0.5),

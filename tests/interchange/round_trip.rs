@@ -47,6 +47,7 @@ fn weights() -> Weights {
         validation: 0.1,
         chosen_by: Default::default(),
         precision: Default::default(),
+        shaders: None,
         epochs: 4,
         step: 40,
         val_accuracy: Some(0.75),

@@ -139,6 +139,7 @@ struct Report {
 pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     args.trace.as_deref().map_or(Ok(()), |path| check_output("--trace", path, &["json"]))?;
     let network = args.sizes.network(&args.model)?;
+    let setup = args.setup()?;
     let Sizes { size, classes, batch } = args.sizes;
     let images = args.images.unwrap_or(8 * batch);
     check_range("--images", images, 10_000_000)?;
@@ -149,7 +150,7 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     let device = args.device.open()?;
     let open = opening.elapsed();
     let (precision, profile) = device.precision(args.device.precision)?;
-    let setup = Setup { precision, ..args.setup() };
+    let setup = Setup { precision, ..setup };
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let (mut bench, preparation) = Bench::new(&network, &dataset, &setup, &profile, make_engine)?;
     let setup_ms = SetUp::new(open, preparation, started.elapsed().saturating_sub(drawing));
@@ -177,14 +178,15 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    fn setup(&self) -> Setup {
-        Setup {
+    fn setup(&self) -> Result<Setup> {
+        Ok(Setup {
             training: !self.infer,
             augment: self.augment.then(Augment::default),
             fuse: !self.device.no_fuse,
             choices: self.device.choices.clone(),
+            shaders: self.device.shaders()?,
             ..Setup::inference(self.sizes.batch)
-        }
+        })
     }
 
     /// The ceilings that the report compares with: memory's is only measured for kernels.

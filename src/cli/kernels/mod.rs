@@ -1,16 +1,20 @@
 //! `kernels`: listing, checking and timing every implementation of every contract. The list comes from the registry, so
 //! a new kernel appears here without touching this folder.
 
+mod lockstep;
 mod quick;
+mod show;
 mod time;
 mod validate;
 
 pub use quick::quick;
 
 use super::print_text;
+use crate::cli::shaders::ShaderOptions;
 use crate::engine::Gpu;
+use crate::engine::validate::Compile;
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Contract, Implementation, Precision, registry};
+use crate::kernels::{Case, Contract, Implementation, Precision, Shaders, registry};
 use crate::report::Table;
 use crate::suggest::did_you_mean;
 use clap::{Args, Subcommand};
@@ -23,6 +27,8 @@ pub enum Command {
     /// List contracts, their implementations (best first) and their constants
     #[command(after_help = "Example:\n  galaxy-gpu kernels list")]
     List,
+    /// Show contracts in full: formula, bindings, work, cases, implementations and where everything lies
+    Show(show::Args),
     /// Check every implementation against its CPU twin on this machine's GPU; exit code 1 where one fails
     Validate(validate::Args),
     /// Time every implementation on real layers
@@ -36,6 +42,7 @@ pub enum Command {
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List => print_text(list())?,
+        Command::Show(args) => show::run(args)?,
         Command::Validate(args) => return validate::run(args),
         Command::Time(args) => return time::run(args),
     }
@@ -56,6 +63,8 @@ struct Selection {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    foreign: ShaderOptions,
 }
 
 /// An implementation in a precision and the cases it is to run.
@@ -78,7 +87,7 @@ impl Selection {
     ///
     /// # Errors
     /// A filter that matches nothing: the message lists the operations.
-    fn tasks(&self, wanted: fn(&Case) -> bool) -> Result<Vec<Task>> {
+    fn tasks(&self, shaders: &Shaders, wanted: fn(&Case) -> bool) -> Result<Vec<Task>> {
         let filter = self.filter.as_deref().unwrap_or_default();
         let matches = |contract: &Contract, label: &str, case: &Case| match filter.contains("::") {
             true => format!("{}::{label}::{}", contract.name, case.name).contains(filter),
@@ -86,7 +95,7 @@ impl Selection {
         };
         let mut tasks = Vec::new();
         for contract in registry() {
-            for (implementation, precision) in contract.variants() {
+            for (implementation, precision) in shaders.variants(contract) {
                 let label = implementation.label(precision);
                 let runs = |case: &Case| wanted(case) && (implementation.accepts)(&case.constants);
                 let picked = |case: &Case| runs(case) && matches(contract, &label, case);
@@ -112,6 +121,14 @@ impl Selection {
     /// As [`Gpu::open`].
     fn open(&self) -> Result<Arc<Gpu>> {
         Gpu::open(self.adapter.as_deref())
+    }
+
+    /// How its kernels are compiled.
+    ///
+    /// # Errors
+    /// As [`ShaderOptions::load`].
+    fn compile(&self) -> Result<Compile> {
+        Ok(Compile { checked: self.checked, shaders: self.foreign.load()? })
     }
 }
 
@@ -171,8 +188,9 @@ mod tests {
     use super::*;
 
     fn tasks(filter: &str) -> Result<Vec<Task>> {
-        let selection = Selection { filter: Some(filter.into()), adapter: None, checked: false, json: false };
-        selection.tasks(|_| true)
+        let foreign = ShaderOptions::default();
+        let selection = Selection { filter: Some(filter.into()), adapter: None, checked: false, json: false, foreign };
+        selection.tasks(&Shaders::default(), |_| true)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::validate::{Outcome, run_case};
 use super::{Task, registry};
 use crate::engine::Gpu;
+use crate::engine::validate::Compile;
 use crate::graph::Graph;
 use crate::kernels::{Case, Contract, Implementation, Precision};
 use crate::plan::{Options, Plan, Profile, Program};
@@ -59,7 +60,7 @@ fn run_all(gpu: &Arc<Gpu>, queue: &[Task]) -> Vec<Option<String>> {
 }
 
 fn fault(gpu: &Arc<Gpu>, task: &Task, case: &Case) -> Option<String> {
-    let result = run_case(gpu, task, case, false);
+    let result = run_case(gpu, task, case, &Compile::own(false));
     let name = || format!("{}::{}::{}", task.contract.name, task.label(), case.name);
     (result.verdict != Outcome::Passed).then(|| format!("{}: {}", name(), result.reasons.join("; ")))
 }

@@ -5,7 +5,7 @@ use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::engine::measure::{Sampling, sample};
 use crate::engine::peak::{Roof, absent, measure};
-use crate::engine::validate::prepared_engine;
+use crate::engine::validate::{Compile, prepared_engine};
 use crate::error::Result;
 use crate::kernels::Case;
 use crate::kernels::peak::{F16_MATRIX, F32_FMA};
@@ -18,7 +18,8 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu kernels time conv_block
-  galaxy-gpu kernels time dense.forward --json")]
+  galaxy-gpu kernels time dense.forward --json
+  galaxy-gpu kernels time relu.forward --shaders my-shaders --trust-shaders")]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
@@ -61,7 +62,8 @@ struct Report<'a> {
 /// No adapter, a filter that matches nothing to time.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Selection { checked, json, .. } = args.selection;
-    let tasks = args.selection.tasks(|case| case.bench)?;
+    let compile = args.selection.compile()?;
+    let tasks = args.selection.tasks(&compile.shaders, |case| case.bench)?;
     let gpu = args.selection.open()?;
     let profile = gpu.profile();
     let clock = gpu.clock();
@@ -85,7 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 continue;
             }
             let flops = if task.implementation.needs.matrix { of_matrices } else { roof.flops };
-            match time_case(&gpu, task, case, checked, Roof { flops, ..roof }) {
+            match time_case(&gpu, task, case, &compile, Roof { flops, ..roof }) {
                 Ok(timing) => {
                     if !json {
                         print_text(timing.in_words(&columns))?;
@@ -132,9 +134,9 @@ impl Timing {
     }
 }
 
-fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool, roof: Roof) -> Result<Timing> {
+fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compile, roof: Roof) -> Result<Timing> {
     let Task { contract, implementation, precision, .. } = *task;
-    let mut engine = prepared_engine(gpu, contract, implementation, case, precision, checked)?;
+    let mut engine = prepared_engine(gpu, contract, implementation, case, precision, compile)?;
     let seconds = sample(&mut engine, Program::Train, &case.step, Sampling::KERNEL)?.median();
     let cost = contract.cost_in(&case.constants, precision);
     Ok(Timing {

@@ -1,9 +1,9 @@
 //! `kernels validate`: the kernel tests on the user's own card.
 
-use super::{Columns, Selection, Task};
+use super::{Columns, Selection, Task, lockstep};
 use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
-use crate::engine::validate::{Verdict, validate};
+use crate::engine::validate::{Compile, Verdict, validate};
 use crate::error::Error;
 use crate::kernels::Case;
 use crate::plan::obstacle;
@@ -16,10 +16,14 @@ use std::sync::Arc;
 #[command(after_help = "Examples:
   galaxy-gpu kernels validate
   galaxy-gpu kernels validate conv2d.forward --checked
-  galaxy-gpu kernels validate dense.forward::direct --adapter 1 --json")]
+  galaxy-gpu kernels validate dense.forward::direct --adapter 1 --json
+  galaxy-gpu kernels validate relu.forward --shaders my-shaders
+  galaxy-gpu kernels validate --lockstep --model conv4 --size 32 --batch 4")]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    lockstep: lockstep::Options,
 }
 
 /// What came of a case.
@@ -66,7 +70,11 @@ struct Report<'a> {
 /// No adapter, a filter that matches nothing.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Selection { checked, json, .. } = args.selection;
-    let tasks = args.selection.tasks(|_| true)?;
+    let compile = args.selection.compile()?;
+    if args.lockstep.lockstep {
+        return lockstep::run(&args.selection, &args.lockstep, &compile);
+    }
+    let tasks = args.selection.tasks(&compile.shaders, |_| true)?;
     let gpu = args.selection.open()?;
     let profile = gpu.profile();
     let columns = Columns::of(&tasks);
@@ -75,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print_text(format!("{} ({}, {})\n", profile.name, profile.backend, profile.driver))?;
     }
     for task in &tasks {
-        let run = |case| run_case(&gpu, task, case, checked);
+        let run = |case| run_case(&gpu, task, case, &compile);
         let of_task: Vec<CaseResult> = task.cases.iter().map(run).collect();
         if !json {
             print_text(in_words(task, &of_task, &columns))?;
@@ -93,7 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) -> CaseResult {
+pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compile) -> CaseResult {
     let Task { contract, implementation, precision, .. } = *task;
     let mut result = CaseResult {
         contract: contract.name,
@@ -109,7 +117,7 @@ pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, checked: bool) 
         result.reasons.push(why);
         return result;
     }
-    match validate(gpu, contract, implementation, case, precision, checked) {
+    match validate(gpu, contract, implementation, case, precision, compile) {
         Ok(verdict) => {
             let worst = verdict.worst();
             result.worst_error = worst.map(|output| output.deviation.error).filter(|error| error.is_finite());

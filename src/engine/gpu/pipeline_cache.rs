@@ -6,8 +6,7 @@
 //! changed, or made by another driver or build never reaches them: it is ignored, and replaced when pipelines are saved.
 
 use super::Gpu;
-use crate::kernels::{common_source, registry};
-use std::collections::BTreeMap;
+use crate::kernels::{Shaders, embedded};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps bytes under a name between processes.
@@ -90,17 +89,9 @@ fn hash<'a>(words: impl IntoIterator<Item = &'a String>) -> blake3::Hash {
 
 /// Stands for an adapter with its driver and for this build: its version and the text of every shader.
 fn key_of(adapter: &[&String]) -> blake3::Hash {
-    let mut texts = BTreeMap::new();
-    for contract in registry() {
-        for case in (contract.cases)() {
-            for implementation in contract.implementations.iter().filter(|i| (i.accepts)(&case.constants)) {
-                let stages = (implementation.launch)(&case.constants).stages;
-                texts.extend(stages.iter().map(|stage| (stage.shader.path, stage.shader.text)));
-            }
-        }
-    }
-    let build = [env!("CARGO_PKG_VERSION").to_owned(), common_source()];
-    let texts: Vec<String> = texts.into_iter().flat_map(|(path, text)| [path.to_owned(), text.to_owned()]).collect();
+    let build = [env!("CARGO_PKG_VERSION").to_owned(), Shaders::default().common().map(|shader| shader.text).concat()];
+    let texts: Vec<String> =
+        embedded().values().flat_map(|shader| [shader.path, shader.text]).map(str::to_owned).collect();
     hash(adapter.iter().copied().chain(&build).chain(&texts))
 }
 

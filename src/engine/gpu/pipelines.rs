@@ -3,7 +3,7 @@
 
 use super::Gpu;
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Grid, Prelude, Shader, StepParams, common_source};
+use crate::kernels::{Access, Grid, Source, StepParams};
 use crate::plan::{ALIGNMENT, Dispatch, Plan};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -82,14 +82,12 @@ fn build(gpu: &Gpu, plan: &Plan, buffers: &[wgpu::Buffer], params: &wgpu::Buffer
             unique.push(dispatch);
         }
     }
-    let texts: HashSet<(Prelude, Shader)> = unique.iter().map(|dispatch| (dispatch.prelude, dispatch.shader)).collect();
-    let modules = texts.into_par_iter().map(|text| Ok((text, module(gpu, text, checked)?)));
-    let modules = modules.collect::<Result<HashMap<(Prelude, Shader), wgpu::ShaderModule>>>()?;
+    let texts: HashSet<Source> = unique.iter().map(|dispatch| dispatch.source()).collect();
+    let modules = texts.into_par_iter().map(|text| Ok((text, module(gpu, &text, checked)?)));
+    let modules = modules.collect::<Result<HashMap<Source, wgpu::ShaderModule>>>()?;
     let pipelines: Vec<(&Dispatch, Pipeline)> = unique
         .par_iter()
-        .map(|dispatch| {
-            Ok((*dispatch, Pipeline::new(gpu, dispatch, &modules[&(dispatch.prelude, dispatch.shader)], checked)?))
-        })
+        .map(|dispatch| Ok((*dispatch, Pipeline::new(gpu, dispatch, &modules[&dispatch.source()], checked)?)))
         .collect::<Result<_>>()?;
     if let Some(kept) = gpu.kept.get() {
         kept.save();
@@ -108,7 +106,7 @@ fn build(gpu: &Gpu, plan: &Plan, buffers: &[wgpu::Buffer], params: &wgpu::Buffer
 
 fn same_pipeline(a: &Dispatch, b: &Dispatch) -> bool {
     let accesses = |d: &Dispatch| d.bindings.iter().map(|(_, access)| *access == Access::Read).collect::<Vec<_>>();
-    a.shader == b.shader && a.prelude == b.prelude && a.constants == b.constants && accesses(a) == accesses(b)
+    a.source() == b.source() && a.constants == b.constants && accesses(a) == accesses(b)
 }
 
 struct Pipeline {
@@ -118,7 +116,7 @@ struct Pipeline {
 
 impl Pipeline {
     fn new(gpu: &Gpu, dispatch: &Dispatch, module: &wgpu::ShaderModule, checked: bool) -> Result<Self> {
-        let file = dispatch.shader.path;
+        let (file, source) = (dispatch.shader.path, dispatch.source());
         let built = gpu.guarded(file, || {
             let layout = bind_group_layout(gpu, dispatch);
             let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -133,13 +131,14 @@ impl Pipeline {
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     constants: &dispatch.constants,
-                    zero_initialize_workgroup_memory: checked,
+                    zero_initialize_workgroup_memory: checked || !source.is_trusted(),
                 },
-                cache: gpu.kept.get().map(|kept| &kept.cache),
+                // what is kept is keyed by the crate's own text
+                cache: gpu.kept.get().filter(|_| source.is_own()).map(|kept| &kept.cache),
             });
             Self { pipeline, layout }
         });
-        built.map_err(|error| refused(file, &error))
+        built.map_err(|error| refused(&dispatch.shader.place(), &error))
     }
 
     fn bind(&self, gpu: &Gpu, dispatch: &Dispatch, buffers: &[wgpu::Buffer], params: &wgpu::Buffer) -> wgpu::BindGroup {
@@ -161,25 +160,44 @@ fn refused(file: &str, error: &Error) -> Error {
     Error::Shader { file: file.to_owned(), message: error.to_string() }
 }
 
-fn module(gpu: &Gpu, (prelude, shader): (Prelude, Shader), checked: bool) -> Result<wgpu::ShaderModule> {
-    let source = wgpu::ShaderSource::Wgsl((prelude.text() + &common_source() + shader.text).into());
-    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(shader.path), source };
-    let created = gpu.guarded(shader.path, || {
-        if checked {
-            return gpu.device.create_shader_module(descriptor);
-        }
-        #[expect(
-            unsafe_code,
-            reason = "bounds checks and loop limits cost our own kernels up to a factor of a hundred"
-        )]
-        // SAFETY: these are the crate's own kernels. Their indices stay inside the bound ranges, whose sizes the
-        // contracts state, and their loops end: the tests run every implementation and case with the checks on and with
-        // guard bytes around each range.
-        unsafe {
-            gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-        }
+/// Compiles a kernel. A user's is checked by the driver unless the user vouches for it, whatever is done with the crate's own.
+fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModule> {
+    let file = source.shader;
+    let wgsl = wgpu::ShaderSource::Wgsl(source.text().into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(file.path), source: wgsl };
+    let mut objections = Vec::new();
+    let created = gpu.guarded(file.path, || {
+        let module = if checked || !source.is_trusted() {
+            gpu.device.create_shader_module(descriptor)
+        } else {
+            #[expect(
+                unsafe_code,
+                reason = "bounds checks and loop limits cost our own kernels up to a factor of a hundred"
+            )]
+            // SAFETY: these are the crate's own kernels. Their indices stay inside the bound ranges, whose sizes the
+            // contracts state, and their loops end: the tests run every implementation and case with the checks on and with
+            // guard bytes around each range. A user's kernels come here only with --trust-shaders, which says that it is the
+            // user who answers for that.
+            unsafe {
+                gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            }
+        };
+        objections = pollster::block_on(module.get_compilation_info()).messages;
+        module
     });
-    created.map_err(|error| refused(shader.path, &error))
+    created.map_err(|error| match objections.first() {
+        Some(objection) => not_compiled(source, objection),
+        None => refused(&file.place(), &error),
+    })
+}
+
+/// The compiler's words with the file's own lines in them.
+fn not_compiled(source: &Source, objection: &wgpu::CompilationMessage) -> Error {
+    let text = objection.message.trim();
+    let place = source.first_place(text).map(|(file, line)| format!("{file}:{line}"));
+    // naga begins with the label, which is the file without its line
+    let text = text.split_once("error: ").map_or(text, |(_, text)| text);
+    Error::Shader { file: place.unwrap_or_else(|| source.shader.place()), message: source.translate(text) }
 }
 
 fn bind_group_layout(gpu: &Gpu, dispatch: &Dispatch) -> wgpu::BindGroupLayout {

@@ -236,6 +236,7 @@ fn card(path: &Path, model: Model, (height, width): (usize, usize)) -> Card {
         validation: 0.0,
         chosen_by: Default::default(),
         precision: Default::default(),
+        shaders: None,
         epochs: 0,
         step: 0,
         val_accuracy: None,

@@ -1,0 +1,238 @@
+//! `kernels validate --lockstep`: a whole training step and a batch of inference, each call of a kernel held to its twin.
+
+use super::Selection;
+use crate::cli::model::check_range;
+use crate::cli::options::{OpenDevice, PrecisionChoice};
+use crate::cli::{print_json, print_text};
+use crate::data::simulate;
+use crate::engine::lockstep::{Compare, Compared, lockstep};
+use crate::engine::validate::Compile;
+use crate::engine::{CpuEngine, Engine, GpuEngine};
+use crate::error::{Error, Result};
+use crate::graph::Augment;
+use crate::kernels::{Precision, StepParams};
+use crate::model::{Model, initialise};
+use crate::plan::{Choice, Plan, Program};
+use crate::report::Table;
+use crate::train::{Adam, Session, Setup};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// What runs in lockstep.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Run a whole training step and a batch of inference of a network, kernels beside twins, and stop at the first call that is
+    /// wrong
+    #[arg(long, conflicts_with = "filter")]
+    pub lockstep: bool,
+    /// Network of --lockstep: conv3, conv4, or a TOML file
+    #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml", requires = "lockstep")]
+    model: String,
+    /// Side of an image of --lockstep in pixels
+    #[arg(long, default_value_t = 32, value_name = "PIXELS", requires = "lockstep")]
+    size: usize,
+    /// Images in the step of --lockstep
+    #[arg(long, default_value_t = 4, value_name = "N", requires = "lockstep")]
+    batch: usize,
+    /// What the step of --lockstep stores activations and weights in
+    #[arg(long, value_enum, default_value = "f32", requires = "lockstep")]
+    precision: PrecisionChoice,
+    /// Run every layer of --lockstep alone, without fused blocks
+    #[arg(long, requires = "lockstep")]
+    no_fuse: bool,
+    /// Insist on an implementation in --lockstep, such as conv_block.forward=direct (may be repeated)
+    #[arg(long = "use", value_name = "CONTRACT=NAME", requires = "lockstep")]
+    choices: Vec<Choice>,
+    /// Seed of the weights, the augmentation and dropout of --lockstep
+    #[arg(long, default_value_t = 0, requires = "lockstep")]
+    seed: u32,
+}
+
+/// An output of a call in the JSON.
+#[derive(Serialize)]
+struct OutputReport {
+    tensor: String,
+    /// Of the contract.
+    binding: &'static str,
+    /// Null where it is infinite: NaN, or integers that differ.
+    worst_error: Option<f64>,
+    tolerance: f64,
+    /// Place of the worst element.
+    index: usize,
+    got: Option<f64>,
+    twin: Option<f64>,
+    passed: bool,
+}
+
+/// A call in the JSON.
+#[derive(Serialize)]
+struct CallReport {
+    program: &'static str,
+    number: usize,
+    layer: String,
+    contract: &'static str,
+    implementation: &'static str,
+    shaders: Vec<String>,
+    passed: bool,
+    outputs: Vec<OutputReport>,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    adapter: String,
+    model: &'a str,
+    size: usize,
+    batch: usize,
+    precision: Precision,
+    passed: bool,
+    calls: Vec<CallReport>,
+}
+
+/// Runs both programs in lockstep and prints what came of each call; exit code 1 where one is wrong.
+///
+/// # Errors
+/// No adapter, sizes out of range, a network that cannot be built, a choice that cannot be followed, a shader that does not compile.
+pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyhow::Result<ExitCode> {
+    let Options { size, batch, .. } = *options;
+    check_range("--batch", batch, 1024)?;
+    options.choices.iter().try_for_each(|choice| choice.check(&compile.shaders))?;
+    let dataset = simulate::simulate(&simulate::Settings { images: batch.max(10), size, seed: options.seed.into() })?;
+    let network = Model::load(&options.model)?.build(size, size, dataset.classes.len())?;
+    let gpu = selection.open()?;
+    let device = OpenDevice::Gpu(gpu.clone());
+    let (precision, profile) = device.precision(options.precision)?;
+    let setup = Setup {
+        training: true,
+        augment: Some(Augment::default()),
+        fuse: !options.no_fuse,
+        precision,
+        choices: options.choices.clone(),
+        shaders: compile.shaders.clone(),
+        ..Setup::inference(batch)
+    };
+    let on_gpu = |plan: Plan| Ok(Box::new(GpuEngine::new(&gpu, plan, compile.checked)?) as Box<dyn Engine>);
+    let twins = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
+    let mut kernels = Session::new(&network, &dataset, &setup, &profile, on_gpu)?;
+    let mut twins = Session::new(&network, &dataset, &setup, &profile, twins)?;
+    let weights: Vec<Vec<f32>> =
+        network.parameters().enumerate().map(|(i, p)| initialise(p, i, options.seed.into())).collect();
+    let order: Vec<u32> = (0..dataset.len() as u32).collect();
+    for session in [&mut kernels, &mut twins] {
+        session.set_parameters(&weights)?;
+        session.set_order(&order)?;
+    }
+    let calls = both_programs(&mut kernels, &mut twins, options)?;
+    let fault = calls.iter().find_map(|(program, call)| Some((program, call, call.fault()?)));
+    if selection.json {
+        let (adapter, model) = (kernels.engine().device(), &options.model[..]);
+        let passed = fault.is_none();
+        let calls = calls.into_iter().map(|(program, call)| CallReport::new(program, call)).collect();
+        print_json(&Report { adapter, model, size, batch, precision, passed, calls })?;
+        return Ok(ExitCode::from(u8::from(!passed)));
+    }
+    print_text(format!(
+        "{}\n{}, {size} px, batch {batch}, {precision}: inputs of every call are the twin's\n\n{}",
+        kernels.engine().device(),
+        network.name,
+        table(&calls)
+    ))?;
+    print_text(match fault {
+        Some((program, call, output)) => in_words(program, call, output),
+        None => format!("\n{} calls agree with their twins\n", calls.len()),
+    })?;
+    Ok(ExitCode::from(u8::from(fault.is_some())))
+}
+
+/// The calls of a training step, then those of inference, up to the first that is wrong.
+fn both_programs(
+    kernels: &mut Session,
+    twins: &mut Session,
+    options: &Options,
+) -> Result<Vec<(&'static str, Compare)>> {
+    // the second step, in which Adam's moments are in use
+    let params = StepParams { seed: options.seed, count: options.batch as u32, ..Adam::default().params(1) };
+    let mut calls: Vec<(&'static str, Compare)> = Vec::new();
+    for (name, program) in [("train", Program::Train), ("infer", Program::Infer)] {
+        if calls.last().is_some_and(|(_, call)| call.fault().is_some()) {
+            break;
+        }
+        let compared = lockstep(kernels.engine_mut(), twins.engine_mut(), program, &params)?;
+        calls.extend(compared.into_iter().map(|call| (name, call)));
+    }
+    match calls.is_empty() {
+        true => Err(Error::setting("--model", "without calls", "a network that computes something")),
+        false => Ok(calls),
+    }
+}
+
+fn table(calls: &[(&'static str, Compare)]) -> Table {
+    let header = ["program", "layer", "contract", "implementation", "worst tensor", "error", "allowed", "verdict"];
+    let mut table = Table::new(&header).right([5, 6]);
+    for (program, call) in calls {
+        let fault = call.fault();
+        let worst = fault.or_else(|| call.worst());
+        let [error, allowed] = match worst {
+            Some(Compared { deviation, .. }) if deviation.error == 0.0 => ["exact".into(), String::new()],
+            Some(output) => [output.deviation.error, output.tolerance.relative].map(|number| format!("{number:.1e}")),
+            None => [String::new(), String::new()],
+        };
+        table.row(&[
+            (*program).to_owned(),
+            call.layer.clone(),
+            call.contract.to_owned(),
+            call.implementation.to_owned(),
+            worst.map_or(String::new(), |output| output.tensor.clone()),
+            error,
+            allowed,
+            (if fault.is_some() { "WRONG" } else { "agrees" }).to_owned(),
+        ]);
+    }
+    table
+}
+
+/// The call that is wrong, all of it.
+fn in_words(program: &str, call: &Compare, output: &Compared) -> String {
+    let Compared { tensor, binding, deviation, tolerance } = output;
+    format!(
+        "\nWRONG in {program}, call {}: {}={} of layer {}\n  tensor   {tensor} (the contract's {binding})\n  element  {}: the \
+         kernel has {:e}, the twin {:e}\n  error    {:.2e}, mean square {:.2e}; allowed {:.2e} and its square\n  shader   {}\n",
+        call.number,
+        call.contract,
+        call.implementation,
+        call.layer,
+        deviation.index,
+        deviation.got,
+        deviation.want,
+        deviation.error,
+        deviation.nmse,
+        tolerance.relative,
+        call.shaders.join(", "),
+    )
+}
+
+impl CallReport {
+    fn new(program: &'static str, call: Compare) -> Self {
+        let passed = call.fault().is_none();
+        let finite = |number: f64| Some(number).filter(|number| number.is_finite());
+        let outputs = call.outputs.into_iter().map(|Compared { tensor, binding, deviation, tolerance }| OutputReport {
+            tensor,
+            binding,
+            worst_error: finite(deviation.error),
+            tolerance: tolerance.relative,
+            index: deviation.index,
+            got: finite(deviation.got),
+            twin: finite(deviation.want),
+            passed: deviation.passed,
+        });
+        Self {
+            program,
+            number: call.number,
+            layer: call.layer,
+            contract: call.contract,
+            implementation: call.implementation,
+            shaders: call.shaders,
+            passed,
+            outputs: outputs.collect(),
+        }
+    }
+}

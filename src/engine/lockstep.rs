@@ -1,0 +1,193 @@
+//! Two engines through one step side by side, call by call: the GPU's kernels held to the twins on the numbers of a real
+//! training, layer by layer.
+//!
+//! The inputs of each call are the twin's, written to the other engine just before it: so each call is judged by itself, the first
+//! one that is wrong is the one that is at fault, and a tolerance need not grow with the depth of the network. Outputs that a kernel
+//! has to overwrite hold NaN before it.
+
+use super::validate::exact_words;
+use super::{Engine, read_floats, write_floats};
+use crate::error::{Error, Result};
+use crate::graph::TensorId;
+use crate::kernels::compare::Deviation;
+use crate::kernels::{Access, Binding, Element, StepParams, Tolerance, find};
+use crate::plan::{Plan, Program, Step};
+
+/// How an output of a call compares.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// Name of the tensor.
+    pub tensor: String,
+    /// Name of the contract's binding.
+    pub binding: &'static str,
+    /// Worst element, or how many words of integers differ.
+    pub deviation: Deviation,
+    /// Error that is allowed.
+    pub tolerance: Tolerance,
+}
+
+/// How a call compares.
+#[derive(Clone, Debug)]
+pub struct Compare {
+    /// Its number in the program.
+    pub number: usize,
+    /// The layer.
+    pub layer: String,
+    /// The contract.
+    pub contract: &'static str,
+    /// The implementation that the first engine ran.
+    pub implementation: &'static str,
+    /// Files of its kernels.
+    pub shaders: Vec<String>,
+    /// Its outputs.
+    pub outputs: Vec<Compared>,
+}
+
+impl Compare {
+    /// The first output out of its tolerance.
+    pub fn fault(&self) -> Option<&Compared> {
+        self.outputs.iter().find(|output| !output.deviation.passed)
+    }
+
+    /// The output that is nearest to its tolerance, or furthest beyond it.
+    pub fn worst(&self) -> Option<&Compared> {
+        let share = |output: &Compared| match output.tolerance.relative {
+            _ if output.deviation.error == 0.0 => 0.0,
+            allowed => output.deviation.error / allowed.max(f64::MIN_POSITIVE),
+        };
+        self.outputs.iter().max_by(|a, b| share(a).total_cmp(&share(b)))
+    }
+}
+
+/// Runs one step of a program (all of its micro-batches) on both engines, which hold plans of one graph and the same data. Ends at
+/// the first call with an output out of its tolerance, which is then the last of the list.
+///
+/// # Errors
+/// Plans of different graphs; a lost device.
+pub fn lockstep(
+    engine: &mut dyn Engine,
+    twins: &mut dyn Engine,
+    program: Program,
+    params: &StepParams,
+) -> Result<Vec<Compare>> {
+    let calls = |plan: &Plan| plan.steps(program).iter().map(|step| step.contract).collect::<Vec<_>>();
+    if calls(engine.plan()) != calls(twins.plan()) {
+        return Err(Error::setting("the plans of a lockstep", "of different graphs", "of one graph"));
+    }
+    let mut compared = Vec::new();
+    for part in engine.plan().parts(params) {
+        let steps = engine.plan().steps_of(program, &part).to_vec();
+        for (number, step) in steps.iter().enumerate() {
+            let call = one_call(engine, twins, (program, number, step), &part)?;
+            let ends = call.fault().is_some();
+            compared.push(call);
+            if ends {
+                return Ok(compared);
+            }
+        }
+    }
+    Ok(compared)
+}
+
+/// Runs one call on both engines and compares what it wrote.
+fn one_call(
+    engine: &mut dyn Engine,
+    twins: &mut dyn Engine,
+    (program, number, step): (Program, usize, &Step),
+    params: &StepParams,
+) -> Result<Compare> {
+    let bindings = find(step.contract).map(|contract| contract.bindings).unwrap_or_default();
+    let tensors: Vec<(TensorId, &Binding)> = step.tensors.iter().copied().zip(bindings).collect();
+    for (tensor, binding) in &tensors {
+        match binding.access {
+            Access::Read | Access::Update => hand_over(twins, engine, *tensor)?,
+            Access::Write => spoil(engine, *tensor)?,
+        }
+    }
+    engine.run_alone(program, number, params)?;
+    twins.run_alone(program, number, params)?;
+    let written = tensors.iter().filter(|(_, binding)| binding.access != Access::Read);
+    let tolerance = find(step.contract).map_or(Tolerance::EXACT, |contract| (contract.tolerance)(&step.constants));
+    let outputs = written.map(|(tensor, binding)| compare(engine, twins, *tensor, binding, tolerance));
+    Ok(Compare {
+        number,
+        layer: step.layer.clone(),
+        contract: step.contract,
+        implementation: step.implementation,
+        shaders: step.dispatches.iter().map(|dispatch| dispatch.shader.place()).collect(),
+        outputs: outputs.collect::<Result<_>>()?,
+    })
+}
+
+/// Writes what one engine holds of a tensor to the other, bit for bit.
+fn hand_over(from: &mut dyn Engine, to: &mut dyn Engine, tensor: TensorId) -> Result<()> {
+    let bytes = from.read(tensor)?;
+    to.write(tensor, &bytes)
+}
+
+/// Fills a tensor with what no kernel writes.
+fn spoil(engine: &mut dyn Engine, tensor: TensorId) -> Result<()> {
+    let (element, elements) = (engine.plan().tensors[tensor].element, engine.plan().tensors[tensor].elements);
+    match element {
+        Element::U32 => engine.write(tensor, bytemuck::cast_slice(&vec![0xDEAD_BEEF_u32; elements])),
+        Element::F32 | Element::F16 => write_floats(engine, tensor, &vec![f32::NAN; elements]),
+    }
+}
+
+fn compare(
+    engine: &mut dyn Engine,
+    twins: &mut dyn Engine,
+    tensor: TensorId,
+    binding: &Binding,
+    tolerance: Tolerance,
+) -> Result<Compared> {
+    let (name, element) = (engine.plan().tensors[tensor].name.clone(), engine.plan().tensors[tensor].element);
+    let (tolerance, deviation) = match element {
+        Element::U32 => {
+            let [got, want] =
+                [engine.read(tensor)?, twins.read(tensor)?].map(|bytes| bytemuck::pod_collect_to_vec(&bytes));
+            (tolerance, choices(&got, &want, tolerance))
+        }
+        Element::F16 | Element::F32 => {
+            let tolerance = if element == Element::F16 { tolerance.stored_in_half() } else { tolerance };
+            let [got, want] = [read_floats(engine, tensor)?, read_floats(twins, tensor)?];
+            (tolerance, tolerance.measure(&got, &want))
+        }
+    };
+    Ok(Compared { tensor: name, binding: binding.name, deviation, tolerance })
+}
+
+/// Compares integers. Where they tell which of several sums is the largest, two sums that agree within the tolerance may come out either
+/// way, which happens about as often as the tolerance says: up to `16 * tolerance` of the words may differ (each holds four
+/// choices, each between four sums), and none where there are few. The sums themselves are held to the tolerance.
+fn choices(got: &[u32], want: &[u32], tolerance: Tolerance) -> Deviation {
+    let deviation = exact_words(got, want);
+    let differ = got.iter().zip(want).filter(|(got, want)| got != want).count();
+    let allowed = (16.0 * tolerance.relative * want.len() as f64).floor();
+    match deviation.passed || differ as f64 > allowed || got.len() != want.len() {
+        true => deviation,
+        false => Deviation { error: differ as f64 / want.len() as f64 / 16.0, passed: true, ..deviation },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_choices_between_equals_may_differ_and_no_more() {
+        let tolerance = Tolerance { relative: 1e-4 };
+        let want = vec![7u32; 2000];
+        let with = |count: usize| {
+            let mut got = want.clone();
+            got[5..5 + count].fill(8);
+            choices(&got, &want, tolerance)
+        };
+        assert!(with(0).passed && with(0).error == 0.0);
+        assert!(with(3).passed && with(3).error > 0.0 && with(3).error <= tolerance.relative);
+        assert!(!with(4).passed && with(4).index == 5);
+        assert!(!choices(&[1, 2], &[1, 3], tolerance).passed, "two words are few");
+        assert!(!choices(&[1], &[1, 3], tolerance).passed);
+        assert!(!choices(&[0; 2000], &want, Tolerance::EXACT).passed);
+    }
+}
