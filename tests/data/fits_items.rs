@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fitskit::{BinColumnType, BinTableBuilder, FitsFile, Hdu};
 use galaxy_gpu::data::{Dataset, FitsOptions, Items, LoadOptions, fits::Stretch};
 
 use super::fits::{cube, place, plane, rgb};
@@ -34,6 +35,12 @@ fn three_files_are_one_item_however_they_are_named() {
     three(&folder, "a", (20, 24));
     save(&folder.join("b-r.fits"), &plane(1, 20, 24).bytes());
     save(&folder.join("c.fits"), &cube(20, 24).bytes());
+    // a table among pictures, as classify writes it, is passed over
+    let mut table = FitsFile::with_empty_primary();
+    let rows =
+        BinTableBuilder::new().add_column("ra", BinColumnType::D64(1)).push_row(|row| row.write_f64(1.0)).build();
+    table.push_extension(Hdu::bintable_extension(rows));
+    save(&folder.join("table/t.fits"), &table.to_bytes().unwrap());
     let listed: Vec<PathBuf> =
         ["a-g.fits", "a-r.fits", "a-z.fits", "b-r.fits", "c.fits"].iter().map(|name| folder.join(name)).collect();
     for inputs in [&[folder.clone()][..], &[folder.join("*.fits")], &listed] {

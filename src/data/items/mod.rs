@@ -52,8 +52,8 @@ fn is_catalogue(path: &Path) -> bool {
 
 /// Whether a file found in a folder is an item by itself.
 fn is_picture(path: &Path) -> bool {
-    // of images in three files, that of g stands for all
-    matches!(kind(path), Kind::Picture | Kind::Fits) && !fits::is_later(path)
+    // of images in three files, that of g stands for all; a table among pictures is none
+    matches!(kind(path), Kind::Picture | Kind::Fits) && !fits::is_later(path) && !is_catalogue(path)
 }
 
 /// Whether an input stands for the paths that match it.
