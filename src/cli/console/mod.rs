@@ -19,8 +19,8 @@ use crate::report;
 use crate::train::checkpoint::Keeper;
 use crate::train::history::{EpochRecord, History};
 use crate::train::{
-    Assessment, Card, Checkpoint, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings, State,
-    StepRecord, Watch, Weights, assess_each, find_weights, resume, train,
+    Assessment, Card, Checkpoint, Early, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings,
+    State, StepRecord, Watch, Weights, assess_each, find_weights, resume, train,
 };
 use anyhow::Context;
 use board::{Board, Subject};
