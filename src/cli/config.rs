@@ -7,6 +7,7 @@
 use super::resume::{self, Given};
 use crate::error::{Error, Result};
 use crate::files::{line_and_column, read_text};
+use crate::suggest::closest;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -21,7 +22,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// Options that say where a run goes on, or what it leaves where: a command line's, and no settings.
 const NO_SETTINGS: [&str; 7] = ["config", "resume", "out", "force", "json", "help", "version"];
 /// Options that are paths.
-const PATHS: [&str; 3] = ["data", "split", "weights"];
+const PATHS: [&str; 4] = ["data", "split", "weights", "shaders"];
 /// What to do about a file that will not do.
 const REMEDY: &str = "mend it; `config.toml` in a run folder is an example";
 
@@ -87,11 +88,9 @@ fn find<'c>(command: &'c Command, key: &str) -> std::result::Result<&'c Arg, Str
         Some((_, argument)) if is_setting(argument) => Ok(argument),
         Some((long, _)) => Err(format!("{key} is no setting of a training; give --{long} on the command line")),
         None => {
-            let settings = named.iter().filter(|(_, argument)| is_setting(argument));
-            let alike = |long: &str| strsim::jaro_winkler(long, &name);
-            let nearest = settings.map(|(long, _)| (alike(long), *long)).max_by(|a, b| a.0.total_cmp(&b.0));
-            let meant = nearest.filter(|(alike, _)| *alike > 0.8);
-            let meant = meant.map_or(String::new(), |(_, long)| format!(" (did you mean {long}?)"));
+            let settings = named.iter().filter(|(_, argument)| is_setting(argument)).map(|(long, _)| *long);
+            let near = closest(&name, settings).join(" or ");
+            let meant = if near.is_empty() { near } else { format!(" (did you mean {near}?)") };
             Err(format!("there is no setting {key}{meant}"))
         }
     }

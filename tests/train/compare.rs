@@ -36,6 +36,7 @@ fn make(desk: &Desk, name: &str, middle: f32, change: impl Fn(&mut Card)) {
         epochs: 2,
         step: 20,
         val_accuracy: Some(middle + 0.1),
+        shaders: None,
     };
     change(&mut card);
     let network = card.model.build(16, 16, 2).unwrap();
