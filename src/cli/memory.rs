@@ -1,6 +1,6 @@
 //! Device memory over a training: what does not stay flat would end a long one.
 
-use super::options::OpenDevice;
+use super::device::OpenDevice;
 use crate::engine::Gpu;
 use serde::Serialize;
 use std::sync::Arc;

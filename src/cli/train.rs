@@ -3,6 +3,7 @@
 use super::assessment;
 use super::augmentation::AugmentOptions;
 use super::console::Console;
+use super::identity::{card, identity, same_run};
 use super::log;
 use super::memory::DeviceMemory;
 use super::optimizer::{OptimizerOptions, Span};
@@ -14,11 +15,10 @@ use crate::data::{Dataset, Split, conflicts};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
 use crate::model::{Model, Network};
-use crate::plan::{Profile, bytes_in_words};
-use crate::train::checkpoint::data_hash;
+use crate::plan::bytes_in_words;
 use crate::train::{
-    Card, Checkpoint, ClassWeights, Identity, MicroBatch, PREPROCESSING, RunFolder, Session, Settings, Setup, Standing,
-    Weights, default_per_submit, find_weights,
+    Card, Checkpoint, ClassWeights, MicroBatch, RunFolder, Session, Settings, Setup, Standing, Weights,
+    default_per_submit, find_weights,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ pub struct Args {
     /// side is measured once, at the end; with 0 the test side chooses, and accuracy on it is optimistic
     #[arg(long, default_value_t = 0.0, value_name = "FRACTION", allow_negative_numbers = true)]
     #[serde(default)]
-    validation: f64,
+    pub validation: f64,
     #[command(flatten)]
     #[serde(flatten)]
     pub augment: AugmentOptions,
@@ -281,38 +281,6 @@ fn tensors_of(weights: Weights, network: &Network) -> Result<Vec<Vec<f32>>> {
     }
 }
 
-/// The identity of a run that goes on: its own, with the settings of this moment. Says what its last bits depend on and is
-/// another now.
-fn same_run(own: Identity, now: Identity) -> Identity {
-    // runs of earlier versions had none
-    let micro = |identity: &Identity| identity.options["micro_batch"].as_str().unwrap_or("off").to_owned();
-    for (what, before, after) in [
-        ("device", &own.device, &now.device),
-        ("version of this program", &own.program, &now.program),
-        ("--micro-batch", &micro(&own), &micro(&now)),
-    ] {
-        if before != after {
-            print_note(format!(
-                "the run began with another {what} ({before}, now {after}): results agree within rounding, not to the bit"
-            ));
-        }
-    }
-    Identity { options: now.options, ..own }
-}
-
-fn identity(args: &Args, profile: &Profile, dataset: &Dataset, card: Card) -> Result<Identity> {
-    // shaders of a user's compute as another device would
-    let shaders = card.shaders.as_ref().map_or(String::new(), |hash| format!(", with shaders {hash}"));
-    Ok(Identity {
-        program: env!("CARGO_PKG_VERSION").into(),
-        device: format!("{}, {}, {}{shaders}", profile.name, profile.backend, profile.driver),
-        card,
-        images: dataset.len(),
-        data_hash: data_hash(dataset),
-        options: resume::stored(args)?,
-    })
-}
-
 impl Args {
     fn settings(&self) -> Result<Settings> {
         if let Some(minutes) = self.checkpoint_minutes.filter(|minutes| !(*minutes > 0.0 && minutes.is_finite())) {
@@ -352,26 +320,6 @@ impl Args {
             shaders: self.device.shaders()?,
             data_memory: self.device.data_memory.0,
         })
-    }
-}
-
-fn card(args: &Args, model: Model, dataset: &Dataset, split: &Split) -> Card {
-    Card {
-        model,
-        classes: dataset.classes.clone(),
-        height: dataset.height,
-        width: dataset.width,
-        preprocessing: PREPROCESSING.to_owned(),
-        data: dataset.name.clone(),
-        seed: args.seed,
-        split_hash: split.hash.clone(),
-        validation: args.validation,
-        chosen_by: split.chosen_by(),
-        precision: Precision::F32,
-        shaders: None,
-        epochs: 0,
-        step: 0,
-        val_accuracy: None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! `bench step`: what a training step or an inference batch costs, in time, memory and share of the adapter's ceilings.
 
 use super::kernels::{KernelTime, kernel_times, trace};
+use crate::cli::device::OpenDevice;
 use crate::cli::model::{Sizes, check_range};
-use crate::cli::options::{DeviceOptions, OpenDevice, check_output};
+use crate::cli::options::{DeviceOptions, check_output};
 use crate::cli::{print_json, print_text};
 use crate::engine::measure::Samples;
 use crate::engine::peak::{Roof, absent, measure};

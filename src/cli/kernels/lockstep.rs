@@ -1,8 +1,9 @@
 //! `kernels validate --lockstep`: a whole training step and a batch of inference, each call of a kernel held to its twin.
 
 use super::Selection;
+use crate::cli::device::OpenDevice;
 use crate::cli::model::check_range;
-use crate::cli::options::{OpenDevice, PrecisionChoice};
+use crate::cli::options::PrecisionChoice;
 use crate::cli::{print_json, print_text};
 use crate::data::simulate;
 use crate::engine::lockstep::{Compare, Compared, lockstep};
