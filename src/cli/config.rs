@@ -21,6 +21,11 @@ const MODEL: &str = "model.toml";
 const LARGEST_FILE: u64 = 1 << 20;
 /// Options that say where a run goes on, or what it leaves where: a command line's, and no settings.
 const NO_SETTINGS: [&str; 7] = ["config", "resume", "out", "force", "json", "help", "version"];
+/// Options that mean nothing without another: where the command line gives that one anew, those of the file are left out.
+const BELONGING: [(&str, &[&str]); 2] = [
+    ("device", &["adapter", "shaders", "trust_shaders"]),
+    ("schedule", &["schedule_epochs", "schedule_factor", "final_rate"]),
+];
 /// Options that are paths.
 const PATHS: [&str; 4] = ["data", "split", "weights", "shaders"];
 /// What to do about a file that will not do.
@@ -66,8 +71,7 @@ fn words(file: &Path, text: &str, command: &Command, given: &[Given]) -> Result<
     for (key, value) in &table {
         let argument = find(command, key).map_err(refuse)?;
         let id = argument.get_id().as_str();
-        // an adapter of the file is none of another device
-        if is_given(id) || (id == "adapter" && is_given("device")) {
+        if is_given(id) || BELONGING.iter().any(|(whole, parts)| is_given(whole) && parts.contains(&id)) {
             continue;
         }
         let of_key = |problem: &str| refuse(format!("{key} is {value}, but must be {problem}"));

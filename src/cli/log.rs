@@ -4,10 +4,11 @@
 
 use super::voice::{self, Kind};
 use crate::error::Error;
+use chrono::{DateTime, Utc};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// Writes everything that was said so far, and everything from now on, behind what the folder's log holds already. A log that
 /// cannot be written is a note.
@@ -42,29 +43,13 @@ fn write(file: &mut impl Write, kind: Kind, text: &str) -> std::io::Result<()> {
 
 /// A moment as `2026-03-01 09:05:00Z` (ISO 8601, with a space for its T), in universal time.
 pub fn utc(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (year, month, day) = date(seconds / 86_400);
-    let [hour, minute, second] = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60];
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Year, month and day of a number of days after 1970-01-01 in the Gregorian calendar. Hinnant, "chrono-compatible low-level date
-/// algorithms", `civil_from_days`: years begin in March, so that the leap day is their last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (400 * era + year_of_era + u64::from(month <= 2), month, day)
+    DateTime::<Utc>::from(time).format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn moments_are_written_in_universal_time() {

@@ -10,7 +10,7 @@ use super::optimizer::{OptimizerOptions, Span};
 use super::options::{DataOptions, DeviceOptions, PrecisionChoice, print_notes};
 use super::repeat::Part;
 use super::resume::{self, Given};
-use super::{config, print_note, print_text};
+use super::{config, print_note};
 use crate::data::{Dataset, Split, conflicts};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
@@ -222,10 +222,8 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     let memory = DeviceMemory::of(&device);
     let mut console = Console::new(&args, folder, identity, state.as_ref(), memory, &split)?;
     console.start(&args, &session, &dataset, &network, &split);
-    if args.json.is_none() {
-        print_text(introduction(&args, &session, &dataset, &split, &network))?;
-        state.as_ref().map_or(Ok(()), |state| print_text(goes_on_from(&state.standing)))?;
-    }
+    console.tell(introduction(&args, &session, &dataset, &split, &network))?;
+    state.as_ref().map_or(Ok(()), |state| console.tell(goes_on_from(&state.standing)))?;
     console.train(&mut session, &network, &split, &settings, state.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -91,6 +91,11 @@ pub fn print_text(text: impl AsRef<str>) -> anyhow::Result<()> {
     printed
 }
 
+/// Tells the listeners what would be printed for people, where a program reads standard output.
+pub fn record(text: impl AsRef<str>) {
+    tell(Kind::Text, &harmless(text.as_ref()));
+}
+
 /// Prints what programs read on standard output, as it is and also where it is to be quiet. No listener hears it.
 ///
 /// # Errors

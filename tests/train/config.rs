@@ -131,3 +131,14 @@ fn weights_are_a_start_where_the_network_is_the_same() {
         &["--weights is those of tiny", "the network that is trained, conv3"],
     );
 }
+
+#[test]
+fn another_schedule_or_device_leaves_out_what_belonged_to_the_files() {
+    let desk = Desk::new();
+    let text = "images = 40\nsize = 16\nepochs = 1\nmodel = 'conv3'\nno-report = true\nschedule = 'plateau'\nschedule-epochs = 2\n\
+                adapter = 'none of this name'\n";
+    std::fs::write(desk.path("a.toml"), text).unwrap();
+    desk.run("train --config a.toml --schedule constant --device cpu --out run");
+    let settings = std::fs::read_to_string(desk.path("run/config.toml")).unwrap();
+    assert!(!settings.contains("schedule-epochs") && !settings.contains("adapter"), "{settings}");
+}

@@ -80,7 +80,7 @@ fn predictions(desk: &Desk) {
 #[test]
 fn scores_of_many_classes_follow_from_the_confusion_matrix() {
     let desk = Desk::new();
-    let run = desk.json(&format!("{SMALL} --epochs 3 --device cpu --json --out run"));
+    let run = desk.json(&format!("{SMALL} --epochs 3 --device cpu --json --no-report --out run"));
     let small = "--images 40 --size 16 --device cpu";
     let last = desk.json(&format!("evaluate run {small} --last --json --out last.png"));
     assert_eq!(assert_consistent(&last), 10);

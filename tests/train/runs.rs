@@ -24,7 +24,7 @@ fn a_run_leaves_history_curves_and_weights() {
     }
     assert!(text.starts_with("data     simulated galaxies (seed 1): 40 images of 16x16\n"), "{text}");
     assert!(text.contains("with seed 7: 30 to train, 10 to test\n"), "{text}");
-    assert_eq!(Desk::said(&text, "run "), "run (history.csv, metrics.json, curves.png, weights/)");
+    assert_eq!(Desk::said(&text, "run "), "run (report.html, history.csv, metrics.json, curves.png, weights/)");
 
     let table = std::fs::read_to_string(desk.path("run/history.csv")).unwrap();
     assert_eq!(table.lines().next(), Some("epoch,loss,accuracy,val_loss,val_accuracy,seconds"));
@@ -209,4 +209,14 @@ fn a_reader_that_leaves_does_not_end_the_training() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(History::read(&desk.path("run/history.csv")).unwrap().epochs.len(), 2);
     assert!(desk.path("run/curves.png").is_file());
+}
+
+#[test]
+fn a_run_that_a_program_reads_keeps_its_log_all_the_same() {
+    let desk = Desk::new();
+    desk.json(&format!("{SMALL} --epochs 2 --device cpu --no-report --json --out run"));
+    let log = std::fs::read_to_string(desk.path("run/log.txt")).unwrap();
+    for said in ["data     simulated galaxies", "epoch 1/2  loss ", "epoch 2/2  loss ", "weights  hash "] {
+        assert_eq!(log.matches(said).count(), 1, "{said}: {log}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What a table's rows were made with, as tables carry it in their headers.
 
 use crate::catalogue::{Columns, Made};
+use chrono::DateTime;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A fact on a table.
@@ -46,20 +47,11 @@ fn now() -> String {
     date(given.unwrap_or_else(since))
 }
 
-/// A date of ISO 8601 from seconds since 1970 (Hinnant, "chrono-compatible low-level date algorithms").
+/// A date of ISO 8601 from seconds since 1970.
 fn date(seconds: u64) -> String {
     // beyond the year 9999 there is no such date
-    let seconds = seconds.min(253_402_300_799);
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let year = era * 400 + year + u64::from(month <= 2);
-    let time = seconds % 86_400;
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", time / 3600, time / 60 % 60, time % 60)
+    let seconds = seconds.min(253_402_300_799) as i64;
+    DateTime::from_timestamp(seconds, 0).unwrap_or_default().format("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 use super::board::Board;
 use super::events::{self, Event, Events};
 use crate::cli::memory::DeviceMemory;
-use crate::cli::progress::{Bar, Pace, Sight, Work, print_epoch};
-use crate::cli::voice::print_json;
+use crate::cli::progress::{Bar, Pace, Sight, Work, epoch_in_words};
+use crate::cli::voice::{self, print_json};
 use crate::train::history::{EpochRecord, History};
 use crate::train::{Assessment, Outcome, Progress, StepRecord};
 use std::time::Instant;
@@ -39,6 +39,8 @@ pub(super) struct Display {
     planned: Option<u64>,
     newest: Option<Progress>,
     step: Option<StepRecord>,
+    /// Optimizer steps of earlier processes.
+    earlier: u32,
     /// The first step's size, and whether another one followed.
     learning_rate: (Option<f32>, bool),
     /// The factor on the loss at the end of the newest epoch, in mixed precision.
@@ -61,20 +63,30 @@ impl Display {
             planned: None,
             newest: None,
             step: None,
+            earlier: 0,
             learning_rate: (None, false),
             loss_scale: None,
             board: None,
         }
     }
 
-    /// Whether people are to read about it on standard output.
-    pub(super) fn is_for_people(&self) -> bool {
-        self.audience == Audience::People
+    /// Says something to people, on standard output where they are to read it, and in the log in any case.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub(super) fn tell(&self, text: impl AsRef<str>) -> anyhow::Result<()> {
+        match self.audience {
+            Audience::People => voice::print_text(text),
+            _ => {
+                voice::record(text);
+                Ok(())
+            }
+        }
     }
 
     /// Tells a program that it begins. Notes, also those before, are events from now on.
     pub(super) fn start(&mut self, start: events::Start) {
-        self.planned = Some(start.bytes);
+        (self.planned, self.earlier) = (Some(start.bytes), start.steps);
         self.events.say(&Event::Start(start));
         self.events.listen();
     }
@@ -121,8 +133,9 @@ impl Display {
     pub(super) fn epoch(&mut self, record: &EpochRecord, best: bool) {
         self.memory.epoch();
         let varying = self.learning_rate();
-        if self.is_for_people() {
-            print_epoch(record, self.work.epochs, varying);
+        // a line that cannot be printed does not end a training
+        if let Err(error) = self.tell(epoch_in_words(record, self.work.epochs, varying)) {
+            voice::print_note(format!("{error:#}"));
         }
         let (steps, learning_rate) = (self.steps(), self.step.map(|step| step.learning_rate));
         let (images_per_second, loss_scale) = (self.pace.rate(), self.loss_scale);
@@ -154,8 +167,8 @@ impl Display {
     pub(super) fn end(&self, end: &serde_json::Value) -> anyhow::Result<()> {
         match self.audience {
             Audience::Object => print_json(end),
-            Audience::Nobody => Ok(()),
-            _ => Ok(events::print(&Event::End(end))?),
+            Audience::Events => Ok(events::print(&Event::End(end))?),
+            Audience::People | Audience::Nobody => Ok(()),
         }
     }
 
@@ -177,7 +190,7 @@ impl Display {
     }
 
     fn steps(&self) -> u32 {
-        self.step.map_or(0, |step| step.steps)
+        self.step.map_or(self.earlier, |step| step.steps)
     }
 
     /// The step size, where it is not the same all the time.

@@ -3,6 +3,7 @@
 mod board;
 mod display;
 mod events;
+mod interrupt;
 mod rhythm;
 
 use super::assessment;
@@ -10,7 +11,7 @@ use super::memory::{DeviceMemory, Found};
 use super::progress::Work;
 use super::run_report::{self, Finished};
 use super::train::{Args, Json};
-use super::{print_json, print_note, print_text};
+use super::{print_json, print_note};
 use crate::data::{ChosenBy, Dataset, Split};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
@@ -22,18 +23,14 @@ use crate::train::{
     Assessment, Card, Checkpoint, Early, Identity, Measured, Moment, Outcome, Progress, RunFolder, Session, Settings,
     State, StepRecord, Watch, Weights, assess_each, find_weights, resume, train,
 };
-use anyhow::Context;
 use board::{Board, Subject};
 use display::{Audience, Display};
 use events::Event;
+pub(super) use interrupt::{INTERRUPTED, listen_for_interrupts};
 use rhythm::Rhythm;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-
-/// What the first Ctrl-C says.
-pub(super) const INTERRUPTED: &str =
-    "Ctrl-C: the running step ends and everything is saved; Ctrl-C again ends at once, without";
 
 /// Shows the training on the terminal and writes it to the run folder.
 pub struct Console {
@@ -51,26 +48,6 @@ pub struct Console {
     /// Images of the running epoch that earlier processes have done.
     position: usize,
     interrupted: Arc<AtomicBool>,
-}
-
-/// A flag that the first Ctrl-C sets, with this said. The second one ends the program at once, with the exit code that a shell gives to
-/// what SIGINT has ended.
-pub(super) fn listen_for_interrupts(said: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
-    // the trainings of a series listen with one handler
-    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    if let Some(interrupted) = FLAG.get() {
-        return Ok(interrupted.clone());
-    }
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    let listen = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        print_note(said);
-    };
-    ctrlc::set_handler(listen).context("cannot listen for Ctrl-C")?;
-    Ok(FLAG.get_or_init(|| interrupted).clone())
 }
 
 /// Tells a program how a series of trainings has gone.
@@ -129,6 +106,14 @@ impl Console {
             report: !args.no_report,
             position,
         })
+    }
+
+    /// Says something to people.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn tell(&self, text: String) -> anyhow::Result<()> {
+        self.display.tell(text)
     }
 
     /// Tells programs what is about to be trained.
@@ -278,25 +263,22 @@ impl Console {
                 outcome.refused, outcome.steps
             ));
         }
-        if !self.display.is_for_people() {
-            let end = serde_json::json!({
-                "run": folder,
-                "stopped": outcome.stopped,
-                "ended_early": outcome.early,
-                "epochs": outcome.history.epochs,
-                "steps": outcome.steps,
-                "refused_steps": outcome.refused,
-                "roll_backs": outcome.roll_backs,
-                "failure": outcome.failure.as_ref().map(ToString::to_string),
-                "best": best,
-                "split": assessment::of_split(split),
-                "evaluation": measured,
-                "weights_hash": weights.hash(),
-                "device_memory": memory,
-            });
-            self.display.end(&end)?;
-            return Ok(failure?);
-        }
+        let end = serde_json::json!({
+            "run": folder,
+            "stopped": outcome.stopped,
+            "ended_early": outcome.early,
+            "epochs": outcome.history.epochs,
+            "steps": outcome.steps,
+            "refused_steps": outcome.refused,
+            "roll_backs": outcome.roll_backs,
+            "failure": outcome.failure.as_ref().map(ToString::to_string),
+            "best": best,
+            "split": assessment::of_split(split),
+            "evaluation": measured,
+            "weights_hash": weights.hash(),
+            "device_memory": memory,
+        });
+        self.display.end(&end)?;
         let mut text = String::new();
         if outcome.stopped {
             text += "stopped by Ctrl-C; the weights of this moment are saved\n";
@@ -314,7 +296,7 @@ impl Console {
         let metrics = if measured.is_some() { "metrics.json, " } else { "" };
         let report = if measured.is_some() && self.report { "report.html, " } else { "" };
         text += &format!("run      {} ({report}history.csv, {metrics}curves.png, weights/)\n", folder.display());
-        print_text(text)?;
+        self.display.tell(text)?;
         Ok(failure?)
     }
 }

@@ -1,7 +1,7 @@
 //! When a training writes checkpoints.
 
 use crate::train::Moment;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// When checkpoints are due, by steps or by minutes or at the ends of epochs.
 pub(super) struct Rhythm {
@@ -18,7 +18,7 @@ impl Rhythm {
     pub(super) fn due(&mut self, moment: Moment, steps: u32, busy: bool) -> bool {
         let (step, time) = self.newest;
         let counted = self.every.is_some_and(|every| steps - step >= every);
-        let timed = self.minutes.is_some_and(|minutes| time.elapsed() >= Duration::from_secs_f64(minutes * 60.0));
+        let timed = self.minutes.is_some_and(|minutes| time.elapsed().as_secs_f64() >= minutes * 60.0);
         let ended = moment == Moment::Epoch && self.every.is_none() && self.minutes.is_none();
         self.owed |= counted || timed || ended;
         // A disk that is slower than the training makes checkpoints fewer, not the training slower.
@@ -27,5 +27,18 @@ impl Rhythm {
             (self.newest, self.owed) = ((steps, Instant::now()), false);
         }
         now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_beyond_all_time_never_come() {
+        let mut rhythm = Rhythm { every: None, minutes: Some(1e300), newest: (0, Instant::now()), owed: false };
+        assert!(!rhythm.due(Moment::Epoch, 5, false) && rhythm.due(Moment::End, 5, false));
+        rhythm.minutes = Some(1e-9);
+        assert!(rhythm.due(Moment::Step, 6, false));
     }
 }

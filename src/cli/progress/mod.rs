@@ -55,15 +55,12 @@ impl Bar {
     }
 }
 
-/// Prints an epoch's line. One that cannot be printed is a note and does not end a training.
-pub fn print_epoch(record: &EpochRecord, epochs: u32, learning_rate: Option<f32>) {
+/// An epoch's line.
+pub fn epoch_in_words(record: &EpochRecord, epochs: u32, learning_rate: Option<f32>) -> String {
     let EpochRecord { epoch, loss, accuracy, val_loss, val_accuracy, seconds } = record;
     let rate = learning_rate.map(|rate| format!("  learning_rate {rate:.2e}")).unwrap_or_default();
-    let printed = voice::print_text(format!(
+    format!(
         "epoch {epoch}/{epochs}  loss {loss:.4}  accuracy {accuracy:.4}  val_loss {val_loss:.4}  \
          val_accuracy {val_accuracy:.4}{rate}  {seconds:.1} s\n",
-    ));
-    if let Err(error) = printed {
-        voice::print_note(format!("{error:#}"));
-    }
+    )
 }
