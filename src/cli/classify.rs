@@ -25,29 +25,32 @@ use std::time::{Duration, Instant};
   galaxy-gpu classify runs/a Galaxy10_DECals.h5 'more/**/*.png' --out galaxies.csv --continue
   galaxy-gpu classify runs/a bricks.csv --crop-arcsec 67 --out galaxies.csv
 
-Columns: id, path, index (the row of an HDF5 file), ra, dec, p_<class> for each class, class, confidence (the largest
-probability), entropy (of the probabilities, in nats, from 0 to the logarithm of the number of classes), status (ok, or why the
-item could not be classified). One row an item, in the order of the inputs; folders and globs are sorted by name.
+Columns: id, path, index (the row of an HDF5 file), ra, dec, p_<class> for each class, class, confidence (the largest \
+probability), entropy (of the probabilities, in nats, from 0 to the logarithm of the number of classes), status (ok, \
+or why the item could not be classified). One row an item, in the order of the inputs; folders and globs are sorted by \
+name.
 
-A catalogue is a table (.csv, .parquet, .vot, .votable, .xml, or .fits whose first data are a binary table) with a column path
-(relative to the catalogue's folder) and perhaps id, ra and dec (degrees); capitals do not matter. In VOTables and FITS, id, ra
-and dec are also found by their UCDs (meta.id, pos.eq.ra, pos.eq.dec; each with ;meta.main).
+A catalogue is a table (.csv, .parquet, .vot, .votable, .xml, or .fits whose first data are a binary table) with a \
+column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees); capitals do not matter. In \
+VOTables and FITS, id, ra and dec are also found by their UCDs (meta.id, pos.eq.ra, pos.eq.dec; each with ;meta.main).
 
-FITS images are cubes of the planes g, r and z, or three files NAME-g.fits, NAME-r.fits and NAME-z.fits, which are one item, or in a
-catalogue the columns path_g, path_r and path_z. They are stretched as the Legacy Survey's viewer does it; an image with
-coordinates gives an item its ra and dec where it has none. With --crop-arcsec a row's path may name a larger image.
+FITS images are cubes of the planes g, r and z, or three files NAME-g.fits, NAME-r.fits and NAME-z.fits, which are one \
+item, or in a catalogue the columns path_g, path_r and path_z. They are stretched as the Legacy Survey's viewer does \
+it; an image with coordinates gives an item its ra and dec where it has none. With --crop-arcsec a row's path may name \
+a larger image.
 
-The table's format follows from its ending: .csv, .jsonl (JSON Lines), .parquet, .fits, .vot, .votable or .xml (VOTable 1.4). In
-the last five the columns have units, UCDs and descriptions, names are p_ and the class with _ for blanks and the like, what is
-missing is null, and the header says which program, weights, network and settings made the rows. Beside F, F.meta.json says so.
+The table's format follows from its ending: .csv, .jsonl (JSON Lines), .parquet, .fits, .vot, .votable or .xml \
+(VOTable 1.4). In the last five the columns have units, UCDs and descriptions, names are p_ and the class with _ for \
+blanks and the like, what is missing is null, and the header says which program, weights, network and settings made \
+the rows. Beside F, F.meta.json says so.
 
-An item that cannot be classified is a row with its reason, and the job goes on. A job that was stopped or killed keeps all rows
-it has written; the same command with --continue makes those that are missing and tries the failed ones again. While a job
-runs, the rows of a Parquet file, FITS file or VOTable F are in F.rows.csv; F is written whole when the job ends or Ctrl-C stops it,
-and F.rows.csv is removed.
+An item that cannot be classified is a row with its reason, and the job goes on. A job that was stopped or killed \
+keeps all rows it has written; the same command with --continue makes those that are missing and tries the failed ones \
+again. While a job runs, the rows of a Parquet file, FITS file or VOTable F are in F.rows.csv; F is written whole when \
+the job ends or Ctrl-C stops it, and F.rows.csv is removed.
 
-Exit codes: 0 every item was classified, 1 some were not, Ctrl-C stopped the job, or the device or disk failed, 2 the command or
-the weights are at fault and nothing was done.")]
+Exit codes: 0 every item was classified, 1 some were not, Ctrl-C stopped the job, or the device or disk failed, 2 the \
+command or the weights are at fault and nothing was done.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,

@@ -22,11 +22,11 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   galaxy-gpu find-rate
   galaxy-gpu find-rate --data Galaxy10_DECals.h5 --model conv4 --out rates.png
-  galaxy-gpu find-rate --model net.toml --from 1e-6 --to 0.1 --steps epoch --csv rates.csv --json
+  galaxy-gpu find-rate --model net.toml --from 1e-6 --to 0.1 --steps epoch --csv rates.csv
 
-Give it the data, network, batch and augmentation of the training to come. The suggestion is the smaller of two rates: where
-the loss falls fastest (measured on the losses themselves, over a tenth of the range), and a tenth of the rate at which the
-smoothed loss is lowest. It is a place to start from: look at the picture. See Smith, arXiv:1506.01186.")]
+Give it the data, network, batch and augmentation of the training to come. The suggestion is the smaller of two rates: \
+where the loss falls fastest (measured on the losses themselves, over a tenth of the range), and a tenth of the rate \
+at which the smoothed loss is lowest. It is a place to start from: look at the picture. See Smith, arXiv:1506.01186.")]
 pub struct Args {
     #[command(flatten)]
     data: DataOptions,

@@ -17,10 +17,10 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   galaxy-gpu inspect runs/a galaxy.png
   galaxy-gpu inspect runs/a galaxy.png --out seen
-  galaxy-gpu inspect runs/a galaxy.png --class \"Merging Galaxies\" --channels all --out merging.png
+  galaxy-gpu inspect runs/a galaxy.png --class \"Merging Galaxies\" --channels all --out seen.png
 
-A folder gets overview.png, a picture of all channels for each block, inspection.json, and inspection.safetensors with every
-number: picture, gradient, saliency, scores and features.")]
+A folder gets overview.png, a picture of all channels for each block, inspection.json, and inspection.safetensors with \
+every number: picture, gradient, saliency, scores and features.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,

@@ -191,4 +191,24 @@ mod tests {
             }
         }
     }
+
+    /// Help is wrapped to the terminal's width, at most 100 columns: a line break inside a paragraph would make it ragged.
+    #[test]
+    fn help_is_left_to_clap_to_wrap() {
+        for (names, command) in commands(&Cli::command(), &[]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().collect();
+            for example in lines.iter().filter(|line| line.starts_with("  galaxy-gpu ")) {
+                assert!(example.chars().count() <= 96, "{names:?}: an example is too long: {example}");
+            }
+            let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            for pair in lines.windows(2).filter(|pair| !pair[0].ends_with(':')) {
+                assert!(
+                    !(is_text(pair[0]) && is_text(pair[1])),
+                    "{names:?}: a line break inside a paragraph: {}",
+                    pair[0]
+                );
+            }
+        }
+    }
 }

@@ -12,10 +12,10 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   galaxy-gpu predict runs/a image.png --json
   galaxy-gpu predict runs/a cutout.fits
-  galaxy-gpu predict runs/a brick-g.fits.fz brick-r.fits.fz brick-z.fits.fz --at 150.1,2.2 --crop-arcsec 67
+  galaxy-gpu predict runs/a a-g.fits a-r.fits a-z.fits --at 150.1,2.2 --crop-arcsec 67
 
-A FITS image is a cube of the planes g, r and z in nanomaggies, or three files; one path that ends in -g or _g names all three.
-It becomes a picture by the Legacy Survey's arcsinh stretch, and where it lies is printed below the scores.")]
+A FITS image is a cube of the planes g, r and z in nanomaggies, or three files; one path that ends in -g or _g names \
+all three. It becomes a picture by the Legacy Survey's arcsinh stretch, and where it lies is printed below the scores.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,

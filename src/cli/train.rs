@@ -41,16 +41,16 @@ pub enum Json {
   galaxy-gpu train --data Galaxy10_DECals.h5 --model conv4 --epochs 100 --out runs/decals
   galaxy-gpu train --data F.h5 --split S.csv --epochs 15 --augment off --seed 0
   galaxy-gpu train --data F.h5 --validation 0.1 --class-weights balanced
-  galaxy-gpu train --data F.h5 --epochs 100 --schedule cosine --warm-up 3 --weight-decay 0.01 --ema 0.999 --patience 15
+  galaxy-gpu train --data F.h5 --epochs 100 --schedule cosine --warm-up 3 --ema 0.999
   galaxy-gpu train --repeat 5 --validation 0.1 --out runs/five
   galaxy-gpu train --resume runs/decals
   galaxy-gpu train --config runs/decals/config.toml --seed 1 --out runs/again
   galaxy-gpu train --tensorboard --out runs/a && tensorboard --logdir runs
   galaxy-gpu train --json events --quiet > events.jsonl
 
-Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, killed or
-cut off goes on with --resume and ends as if nothing had happened, to the bit. A run's folder holds its settings as config.toml;
-paths in such a file are relative to its folder.")]
+Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, \
+killed or cut off goes on with --resume and ends as if nothing had happened, to the bit. A run's folder holds its \
+settings as config.toml; paths in such a file are relative to its folder.")]
 pub struct Args {
     #[command(flatten)]
     #[serde(flatten)]

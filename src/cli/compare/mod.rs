@@ -20,9 +20,9 @@ use std::process::ExitCode;
   galaxy-gpu compare runs/* --out compare.png --csv compare.csv
   galaxy-gpu compare runs/conv3 runs/conv4 --json
 
-A folder of `train --repeat` is one row: means over its seeds, and their standard deviation behind a plus or minus. Intervals
-in parentheses hold the accuracy on as many other images with 95 % confidence. Runs that were tested on different images,
-or whose best epoch was chosen by the test side, are compared all the same, with a warning.")]
+A folder of `train --repeat` is one row: means over its seeds, and their standard deviation behind a plus or minus. \
+Intervals in parentheses hold the accuracy on as many other images with 95 % confidence. Runs that were tested on \
+different images, or whose best epoch was chosen by the test side, are compared all the same, with a warning.")]
 pub struct Args {
     /// Run folders, and folders of train --repeat
     #[arg(required = true, value_name = "RUN")]

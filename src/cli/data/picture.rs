@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu data picture cutout.fits
-  galaxy-gpu data picture brick-g.fits.fz --at 150.1,2.2 --crop-arcsec 67 --size 64 --out galaxy.png
+  galaxy-gpu data picture brick-g.fits.fz --at 150.1,2.2 --crop-arcsec 67 --out galaxy.png
   galaxy-gpu data picture a-g.fits a-r.fits a-z.fits --fits-stretch Q=10,m=0.02")]
 pub struct Args {
     #[command(flatten)]

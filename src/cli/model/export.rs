@@ -15,10 +15,10 @@ use std::process::ExitCode;
   galaxy-gpu model export runs/1 --out galaxies.onnx
   galaxy-gpu model export runs/1 --out galaxies.safetensors
 
-They are opened by keras.saving.load_model, load_weights of the same Keras model, onnxruntime and safetensors.numpy.load_file. \
-Keras and ONNX take pixels as bytes: division by 255 is part of the network, in Keras as Rescaling(1/255). In Keras it ends with \
-logits, of which keras.activations.softmax makes probabilities. ONNX: `images` (uint8, N x H x W x 3) in, `logits` and \
-`probabilities` out, names of the classes as JSON in the metadata.")]
+They are opened by keras.saving.load_model, load_weights of the same Keras model, onnxruntime and \
+safetensors.numpy.load_file. Keras and ONNX take pixels as bytes: division by 255 is part of the network, in Keras as \
+Rescaling(1/255). In Keras it ends with logits, of which keras.activations.softmax makes probabilities. ONNX: `images` \
+(uint8, N x H x W x 3) in, `logits` and `probabilities` out, names of the classes as JSON in the metadata.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,

@@ -18,8 +18,9 @@ use std::process::ExitCode;
   galaxy-gpu model import old.h5 --out old.safetensors --classes Spiral,Elliptical
   galaxy-gpu model import my.weights.h5 --model conv4 --size 256 --out runs/keras
 
-A Sequential model, or a functional chain, of InputLayer, Rescaling, Conv2D, Dense (relu, and softmax at the end), ReLU, \
-Activation, MaxPooling2D, Dropout, Flatten. Layers of augmentation are left out with a note, as they act in training only.")]
+A Sequential model, or a functional chain, of InputLayer, Rescaling, Conv2D, Dense (relu, and softmax at the end), \
+ReLU, Activation, MaxPooling2D, Dropout, Flatten. Layers of augmentation are left out with a note, as they act in \
+training only.")]
 pub struct Args {
     /// A .keras archive, a legacy .h5 model, or .weights.h5
     file: PathBuf,

@@ -25,9 +25,10 @@ use std::process::ExitCode;
   galaxy-gpu report runs/1
   galaxy-gpu report runs/decals --data /elsewhere/Galaxy10_DECals.h5
 
-Measures the best weights on the test side again and draws report.html, curves.png, confusion_matrix.png, reliability.png,
-mistakes.png, samples.png and augmented.png into the run folder. Data, split and settings are those of the run, which its
-checkpoint knows; data that has moved is named with --data, and refused where it is not the run's own.")]
+Measures the best weights on the test side again and draws report.html, curves.png, confusion_matrix.png, \
+reliability.png, mistakes.png, samples.png and augmented.png into the run folder. Data, split and settings are those \
+of the run, which its checkpoint knows; data that has moved is named with --data, and refused where it is not the \
+run's own.")]
 pub struct Args {
     /// Run folder
     run: PathBuf,
