@@ -7,7 +7,7 @@ use crate::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
 use crate::files::{cache_folder, write_whole};
 use crate::kernels::{Precision, Shaders};
-use crate::plan::Profile;
+use crate::plan::{Choice, Plan, Profile};
 use crate::train::Setup;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +58,18 @@ impl DeviceOptions {
             }
             Device::Cpu => Ok(OpenDevice::Cpu),
         }
+    }
+}
+
+/// Says which choices of `--use` a training of this plan does not follow, as it calls nothing of the kind: a layer within a fused
+/// block, most likely. A plan for inference alone calls little of what is chosen for a training, so nothing is said of it.
+pub fn note_unused(plan: &Plan, choices: &[Choice]) {
+    let fused = plan.programs.iter().flatten().any(|step| step.contract.starts_with("conv_block."));
+    for choice in plan.unused(choices) {
+        let contract = choice.contract();
+        let within = fused && ["conv2d.", "relu.", "maxpool2d."].iter().any(|layer| contract.starts_with(layer));
+        let remedy = if within { "; fused blocks call conv_block.*, and --no-fuse runs each layer alone" } else { "" };
+        super::print_note(format!("--use {choice} has no effect: this network calls no {contract}{remedy}"));
     }
 }
 
@@ -145,7 +157,7 @@ impl OpenDevice {
     ///
     /// # Errors
     /// As [`GpuEngine::new`].
-    pub fn engine(&self, plan: crate::plan::Plan, checked: bool) -> Result<Box<dyn Engine>> {
+    pub fn engine(&self, plan: Plan, checked: bool) -> Result<Box<dyn Engine>> {
         Ok(match self {
             Self::Gpu(gpu) => Box::new(GpuEngine::new(gpu, plan, checked)?),
             Self::Cpu => Box::new(CpuEngine::<f32>::new(plan)),

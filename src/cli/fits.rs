@@ -68,6 +68,11 @@ pub struct Seen {
 }
 
 impl PictureArgs {
+    /// The files, as they were named.
+    pub fn names(&self) -> String {
+        self.images.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
     /// Reads the picture, at this size, or at its own.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! `galaxy-gpu inspect`: what each block of a network sees in a picture, and which pixels its answer depends on.
 
+use super::fits::{self, PictureArgs, Seen};
 use super::options::{DeviceOptions, check_output};
-use super::{print_json, print_text};
-use crate::data::read_picture;
+use super::{print_json, print_note, print_text};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::report::{feature_maps, inspection};
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   galaxy-gpu inspect runs/a galaxy.png
   galaxy-gpu inspect runs/a galaxy.png --out seen
+  galaxy-gpu inspect runs/a cutout.fits --fits-stretch Q=10
   galaxy-gpu inspect runs/a galaxy.png --class \"Merging Galaxies\" --channels all --out seen.png
 
 A folder gets overview.png, a picture of all channels for each block, inspection.json, and inspection.safetensors with \
@@ -24,8 +25,8 @@ every number: picture, gradient, saliency, scores and features.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
-    /// PNG or JPEG of any size
-    image: PathBuf,
+    #[command(flatten)]
+    picture: PictureArgs,
     /// Picture to write, or a folder for pictures and data
     #[arg(long, default_value = "inspection.png", value_name = "FILE.png|FOLDER")]
     out: PathBuf,
@@ -76,7 +77,7 @@ struct BlockReport<'a> {
     layers: &'a [String],
     /// Height, width and channels, or the number of values.
     shape: &'a [usize],
-    /// The strongest, by the root mean square of their values.
+    /// The strongest, by the root mean square of their values; of the last block, the network's answer, the largest values.
     channels: Vec<ChannelReport>,
     /// Channels that are zero everywhere.
     silent: usize,
@@ -84,7 +85,11 @@ struct BlockReport<'a> {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    image: &'a Path,
+    /// Its path, or those of its bands.
+    image: String,
+    /// Where a FITS image lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<serde_json::Value>,
     /// The most likely class.
     class: &'a str,
     confidence: f32,
@@ -117,20 +122,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let weights = find_weights(&args.run, args.last)?;
     let card = &weights.card;
     let class = args.class.as_deref().map(|name| find_class(name, &card.classes)).transpose()?;
-    let pixels = read_picture(&args.image, card.height, card.width)?;
-    let found = inspect(args, &weights, &pixels, class)?;
+    let seen = args.picture.read(Some((card.height, card.width)))?;
+    if let Some(Ok(place)) = &seen.place {
+        fits::warnings(place).into_iter().for_each(print_note);
+    }
+    let found = inspect(args, &weights, &seen.pixels, class)?;
     if found.gradient.iter().chain(&found.scores).any(|value| !value.is_finite()) {
         let problem = "the network's answer or its gradient is not finite";
         return Err(Error::device(problem, "use --precision f32, or other weights").into());
     }
-    let report = Report::new(args, &card.classes, &found);
+    let report = Report::new(args, &card.classes, &found, &seen);
     match to_picture {
         true => inspection(&found, &card.classes, args.channels, &args.out)?,
         false => write_folder(args, &card.classes, &found, &report)?,
     }
     match args.json {
         true => print_json(&report)?,
-        false => print_text(report.in_words())?,
+        false => print_text(report.in_words(seen.place.as_ref().map(fits::in_words)))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -179,7 +187,7 @@ fn write_folder(args: &Args, classes: &[String], found: &Inspection, report: &Re
 }
 
 impl<'a> Report<'a> {
-    fn new(args: &'a Args, classes: &'a [String], found: &'a Inspection) -> Self {
+    fn new(args: &'a Args, classes: &'a [String], found: &'a Inspection, seen: &Seen) -> Self {
         let best =
             (0..found.scores.len()).fold(0, |best, i| if found.scores[i] > found.scores[best] { i } else { best });
         let (height, width) = found.size;
@@ -193,7 +201,8 @@ impl<'a> Report<'a> {
         let sum = |places: &mut dyn Iterator<Item = usize>| places.map(|i| f64::from(saliency[i])).sum::<f64>();
         let middle = sum(&mut (0..saliency.len()).filter(inner)) / sum(&mut (0..saliency.len())).max(f64::MIN_POSITIVE);
         Self {
-            image: &args.image,
+            image: args.picture.names(),
+            place: seen.place.as_ref().and_then(|place| place.as_ref().ok()).map(fits::in_json),
             class: &classes[best],
             confidence: found.scores[best],
             explained: &classes[found.class],
@@ -201,13 +210,17 @@ impl<'a> Report<'a> {
             smooth: (args.smooth, args.noise),
             most_salient: order.iter().take(5).map(|&i| (i / width, i % width, saliency[i])).collect(),
             saliency_in_the_middle: middle,
-            blocks: found.blocks.iter().map(BlockReport::new).collect(),
+            blocks: (1..)
+                .zip(&found.blocks)
+                .map(|(n, block)| BlockReport::new(block, n == found.blocks.len()))
+                .collect(),
             out: &args.out,
         }
     }
 
-    fn in_words(&self) -> String {
-        let mut text = format!("{}: {}, {:.2} %\n", self.image.display(), self.class, 100.0 * self.confidence);
+    fn in_words(&self, place: Option<String>) -> String {
+        let mut text = format!("{}: {}, {:.2} %\n", self.image, self.class, 100.0 * self.confidence);
+        text += &place.map_or(String::new(), |place| format!("{place}\n"));
         text += &format!(
             "saliency  of \"{}\": {:.0} % of it in the middle quarter of the picture; most at row {}, column {}\n",
             self.explained,
@@ -215,31 +228,35 @@ impl<'a> Report<'a> {
             self.most_salient.first().map_or(0, |place| place.0),
             self.most_salient.first().map_or(0, |place| place.1),
         );
-        for block in &self.blocks {
+        for (number, block) in (1..).zip(&self.blocks) {
             let shape: Vec<String> = block.shape.iter().map(usize::to_string).collect();
             let strongest: Vec<String> = block.channels.iter().take(3).map(|c| c.channel.to_string()).collect();
             let silent = if block.silent > 0 { format!(", {} silent", block.silent) } else { String::new() };
-            let what = if block.shape.len() == 3 { "channels" } else { "values" };
+            let what = match block.shape.len() {
+                _ if number == self.blocks.len() => "largest values",
+                3 => "strongest channels",
+                _ => "strongest values",
+            };
             let (layers, shape) = (block.layers.join(" + "), shape.join("x"));
-            text += &format!("block     {layers}: {shape}, strongest {what} {}{silent}\n", strongest.join(", "));
+            text += &format!("block     {layers}: {shape}, {what} {}{silent}\n", strongest.join(", "));
         }
         text + &format!("written   {}\n", self.out.display())
     }
 }
 
 impl<'a> BlockReport<'a> {
-    fn new(block: &'a FeatureMaps) -> Self {
+    fn new(block: &'a FeatureMaps, is_last: bool) -> Self {
         let of = |channel: usize| {
             let values = block.channel(channel);
             let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len().max(1) as f64;
             ChannelReport { channel, mean, largest: values.iter().copied().fold(f32::NEG_INFINITY, f32::max) }
         };
-        let silent = (0..block.channels()).filter(|&channel| block.channel(channel).iter().all(|value| *value == 0.0));
-        Self {
-            layers: &block.layers,
-            shape: block.shape.sizes(),
-            channels: block.strongest().into_iter().take(16).map(of).collect(),
-            silent: silent.count(),
+        let mut channels: Vec<ChannelReport> = block.strongest().into_iter().map(of).collect();
+        if is_last {
+            channels.sort_by(|a, b| b.largest.total_cmp(&a.largest));
         }
+        channels.truncate(16);
+        let silent = (0..block.channels()).filter(|&channel| block.channel(channel).iter().all(|value| *value == 0.0));
+        Self { layers: &block.layers, shape: block.shape.sizes(), channels, silent: silent.count() }
     }
 }

@@ -1,5 +1,6 @@
 //! `plan`: what a training step and an inference batch will run on a device, without running it.
 
+use super::device::note_unused;
 use super::model::{Sizes, check_range};
 use super::options::DeviceOptions;
 use super::{print_json, print_text};
@@ -58,6 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ..Setup::inference(batch)
     };
     let (plan, _) = plan_for(&network, args.images, &setup, &profile)?;
+    note_unused(&plan, &setup.choices);
     if args.json {
         print_json(&Report::new(&plan, &args.model, &profile))?;
         return Ok(ExitCode::SUCCESS);

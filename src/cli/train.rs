@@ -3,6 +3,7 @@
 use super::assessment;
 use super::augmentation::AugmentOptions;
 use super::console::Console;
+use super::device::note_unused;
 use super::identity::{card, identity, same_run};
 use super::log;
 use super::memory::DeviceMemory;
@@ -199,6 +200,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     args.device.precision = if precision == Precision::F32 { PrecisionChoice::F32 } else { PrecisionChoice::Mixed };
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut session = Session::new(&network, &dataset, &setup, &profile, make_engine)?;
+    note_unused(session.engine().plan(), &setup.choices);
 
     // as above
     args.micro_batch = MicroBatch::of(session.engine().plan());

@@ -163,6 +163,12 @@ impl Plan {
         found.ok_or_else(|| Error::setting("the tensor", name, "one of the plan's tensors"))
     }
 
+    /// Choices that change nothing, as neither program calls their contract.
+    pub fn unused<'a>(&self, choices: &'a [Choice]) -> Vec<&'a Choice> {
+        let called = |choice: &&Choice| self.programs.iter().flatten().any(|step| step.contract == choice.contract());
+        choices.iter().filter(|choice| !called(choice)).collect()
+    }
+
     /// Steps of a program.
     pub fn steps(&self, program: Program) -> &[Step] {
         &self.programs[program as usize]

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::graph::Call;
 use crate::kernels::{Constants, Implementation, Needs, Precision, Shaders};
 use crate::suggest::did_you_mean;
+use std::fmt;
 
 /// A user's choice: `conv2d.forward=direct`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -14,9 +15,15 @@ pub struct Choice {
     implementation: String,
 }
 
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}={}", self.contract, self.implementation)
+    }
+}
+
 impl From<Choice> for String {
     fn from(choice: Choice) -> Self {
-        format!("{}={}", choice.contract, choice.implementation)
+        choice.to_string()
     }
 }
 
@@ -29,6 +36,11 @@ impl TryFrom<String> for Choice {
 }
 
 impl Choice {
+    /// Name of the contract that it is about.
+    pub fn contract(&self) -> &str {
+        &self.contract
+    }
+
     /// Refuses a choice of what does not exist; a user's shaders may hold implementations that the registry lacks.
     ///
     /// # Errors
@@ -43,7 +55,7 @@ impl Choice {
         }
         let near = did_you_mean(implementation, names.iter().copied());
         let allowed = format!("one of {contract}'s implementations: {}{near}", names.join(", "));
-        Err(Error::setting("--use", format!("\"{contract}={implementation}\""), allowed))
+        Err(Error::setting("--use", format!("\"{self}\""), allowed))
     }
 }
 
@@ -110,7 +122,7 @@ pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> R
             }
         });
         if let (false, Some((layer, why))) = (followed, objections.into_iter().next()) {
-            let got = format!("\"{}={}\"", choice.contract, choice.implementation);
+            let got = format!("\"{choice}\"");
             let allowed = format!("what one layer at least can run ({layer}: {why}); drop it");
             return Err(Error::setting("--use", got, allowed));
         }

@@ -76,6 +76,53 @@ fn the_command_writes_a_picture_or_a_folder_of_everything() {
     assert_eq!(data.tensor("features.max_pool2d").unwrap().shape(), [8, 8, 16]);
 }
 
+/// A FITS image of the planes g, r and z, whose values grow from pixel to pixel.
+fn cube() -> Vec<u8> {
+    let cards =
+        [("SIMPLE", "T"), ("BITPIX", "-32"), ("NAXIS", "3"), ("NAXIS1", "16"), ("NAXIS2", "16"), ("NAXIS3", "3")];
+    let mut bytes: Vec<u8> =
+        cards.iter().flat_map(|(name, value)| format!("{:<80}", format!("{name:<8}= {value}")).into_bytes()).collect();
+    bytes.extend(b"END");
+    bytes.resize(2880, b' ');
+    bytes.extend((0..3 * 256).flat_map(|n| ((n % 256) as f32 / 1000.0).to_be_bytes()));
+    bytes.resize(bytes.len().next_multiple_of(2880), 0);
+    bytes
+}
+
+#[test]
+fn a_fits_image_is_seen_through_the_stretch_that_is_asked_for() {
+    let desk = Desk::new();
+    weights().save(&desk.path("w.safetensors")).unwrap();
+    std::fs::write(desk.path("a.fits"), cube()).unwrap();
+    let picture = |options: &str, out: &str| {
+        let text = desk.run(&format!("inspect w.safetensors a.fits --device cpu --smooth 0 --out {out}{options}"));
+        let bytes = std::fs::read(desk.path(&format!("{out}/inspection.safetensors"))).unwrap();
+        (text, SafeTensors::deserialize(&bytes).unwrap().tensor("picture").unwrap().data().to_vec())
+    };
+    let (text, own) = picture("", "own");
+    assert!(text.starts_with("a.fits: ") && text.contains("\nplace on the sky not known: "), "{text}");
+    let other = picture(" --fits-stretch Q=5", "other").1;
+    assert!(own.len() == SIZE * SIZE * 3 && own != other);
+    desk.refuses("inspect w.safetensors a.fits a.fits --device cpu --out two", &["IMAGE is 2 files"]);
+    assert!(!desk.path("two").exists());
+}
+
+#[test]
+fn the_answer_lists_its_largest_values() {
+    let desk = Desk::new();
+    weights().save(&desk.path("w.safetensors")).unwrap();
+    image::RgbImage::from_raw(SIZE as u32, SIZE as u32, pixels()).unwrap().save(desk.path("a.png")).unwrap();
+    let line = "inspect w.safetensors a.png --device cpu --smooth 0 --out seen";
+    let text = desk.run(line);
+    let found = desk.json(&format!("{line} --json"));
+    let scores: Vec<f64> =
+        ["round", "spiral", "edge-on"].iter().map(|class| found["scores"][class].as_f64().unwrap()).collect();
+    let mut order = vec![0, 1, 2];
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let order: Vec<String> = order.iter().map(usize::to_string).collect();
+    assert!(text.contains(&format!(": 3, largest values {}\n", order.join(", "))), "{order:?} {text}");
+}
+
 #[test]
 fn bad_input_is_refused_before_anything_is_written() {
     let desk = Desk::new();

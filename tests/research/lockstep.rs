@@ -5,7 +5,7 @@ use crate::{Desk, common};
 use galaxy_gpu::engine::lockstep::{Compare, lockstep};
 use galaxy_gpu::engine::{Gpu, GpuEngine};
 use galaxy_gpu::graph::Augment;
-use galaxy_gpu::kernels::{Precision, Shaders, embedded};
+use galaxy_gpu::kernels::{Precision, Shaders, StepParams, embedded};
 use galaxy_gpu::plan::{Options, Plan, Program};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ fn rig() -> Rig {
     let layers: Vec<&str> = layers.iter().map(String::as_str).chain(head).collect();
     let mut rig = Rig::new(&model(&layers), (16, 16), 5, 9, BATCH);
     rig.settings.augment = Some(Augment::default());
+    rig.settings.average = true;
     rig
 }
 
@@ -32,7 +33,8 @@ fn compare(gpu: &Arc<Gpu>, rig: &Rig, change: Option<(&str, &str, &str)>) -> Vec
     let options = Options { shaders, ..Options::default() };
     let mut engine = GpuEngine::new(gpu, Plan::new(&rig.graph(), gpu.profile(), &options).unwrap(), false).unwrap();
     rig.load(&mut engine);
-    lockstep(&mut engine, &mut rig.twins::<f32>(), Program::Train, &adam(1, 3, BATCH)).unwrap()
+    let params = StepParams { clip: 1e-3, average: 0.1, ..adam(1, 3, BATCH) };
+    lockstep(&mut engine, &mut rig.twins::<f32>(), Program::Train, &params).unwrap()
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn mixed_precision_agrees_where_the_adapter_has_it() {
 #[test]
 fn a_wrong_kernel_is_found_and_named() {
     let Some(gpu) = common::gpu() else { return };
-    // of a wrong comparison, a forgotten element, and a forgotten term: contract, layer, tensor
+    // of a wrong comparison, a forgotten element, forgotten terms, clipping and averaging: contract, layer, tensor
     for (path, right, wrong, contract, layer, tensor) in [
         (
             "relu/backward_vectors.wgsl",
@@ -101,6 +103,15 @@ fn a_wrong_kernel_is_found_and_named() {
             "adam",
             "parameters",
         ),
+        (
+            "reduce/gradient_direct.wgsl",
+            "params.clip > 0.0",
+            "params.clip < 0.0",
+            "reduce.gradient",
+            "gradient norm",
+            "loss_scale",
+        ),
+        ("adam/average_vectors.wgsl", "params.average", "(2.0 * params.average)", "adam.average", "average", "average"),
     ] {
         let calls = compare(&gpu, &rig(), Some((path, right, wrong)));
         let call = calls.last().unwrap();
@@ -123,6 +134,7 @@ fn the_command_names_what_is_wrong_and_ends_with_1() {
     assert_eq!((&report["passed"], &report["precision"]), (&true.into(), &"f32".into()));
     let calls = report["calls"].as_array().unwrap();
     assert!(calls.iter().any(|call| call["program"] == "infer") && calls.len() > 20, "{}", calls.len());
+    assert!(calls.iter().any(|call| call["contract"] == "adam.average"));
 
     let text = embedded()["softmax_cross_entropy/loss_direct.wgsl"].text;
     desk.write(

@@ -117,6 +117,45 @@ fn a_new_implementation_trains_and_is_noted_in_the_run() {
 }
 
 #[test]
+fn a_choice_that_nothing_calls_is_told() {
+    let desk = Desk::new();
+    let said = "--use conv2d.forward=direct has no effect: this network calls no conv2d.forward; fused blocks call \
+                conv_block.*, and --no-fuse runs each layer alone";
+    let plan = "plan --size 16 --model conv3 --device cpu --use conv2d.forward=direct --use dense.forward=direct";
+    let train = format!("{TRAIN} --device cpu --use conv2d.forward=direct --out run");
+    let bench = "bench step --size 16 --batch 2 --steps 1 --model conv3 --device cpu --use conv2d.forward=direct";
+    for line in [plan, &train, bench] {
+        let (code, _, notes) = desk.ended(line);
+        assert!(code == 0 && notes.contains(said) && notes.matches("has no effect").count() == 1, "{line}: {notes}");
+    }
+    let (_, _, notes) = desk.ended(&format!("{plan} --no-fuse"));
+    assert!(!notes.contains("has no effect"), "{notes}");
+    let (_, _, notes) = desk.ended(&format!("{plan} --no-fuse --use adam.average=direct"));
+    assert!(notes.contains("this network calls no adam.average\n"), "{notes}");
+    // of kernels that only a training would call, inference says nothing
+    let (code, _, notes) = desk.ended(&format!("{bench} --infer --use adam.update=direct"));
+    assert!(code == 0 && !notes.contains("has no effect"), "{notes}");
+}
+
+/// A run of a folder's kernels is reported on without that folder, and with those of the command line.
+#[test]
+fn a_report_takes_the_shaders_of_its_own_command_line() {
+    if common::gpu().is_none() {
+        return;
+    }
+    let desk = Desk::new();
+    let text = embedded()["dense/forward_direct.wgsl"].text;
+    desk.write("mine/dense/forward_mine.wgsl", &format!("// launch: direct\n{text}"));
+    desk.run(&format!("{TRAIN} --out run --shaders mine --use dense.forward=mine --no-report"));
+    std::fs::rename(desk.path("mine"), desk.path("moved")).unwrap();
+    desk.run("report run");
+    assert!(desk.path("run/report.html").exists());
+    let (code, _, notes) = desk.ended("report run --shaders moved --use dense.forward=mine");
+    assert!(code == 0 && notes.contains("moved/dense/forward_mine.wgsl is dense.forward=mine"), "{notes}");
+    desk.refuses("report run --shaders mine", &["mine"]);
+}
+
+#[test]
 fn folders_that_will_not_do_are_refused() {
     let desk = Desk::new();
     desk.refuses("plan --shaders nowhere", &["nowhere"]);

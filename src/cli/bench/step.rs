@@ -1,7 +1,7 @@
 //! `bench step`: what a training step or an inference batch costs, in time, memory and share of the adapter's ceilings.
 
 use super::kernels::{KernelTime, kernel_times, trace};
-use crate::cli::device::OpenDevice;
+use crate::cli::device::{OpenDevice, note_unused};
 use crate::cli::model::{Sizes, check_range};
 use crate::cli::options::{DeviceOptions, check_output};
 use crate::cli::{print_json, print_text};
@@ -154,6 +154,9 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     let setup = Setup { precision, ..setup };
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let (mut bench, preparation) = Bench::new(&network, &dataset, &setup, &profile, make_engine)?;
+    if setup.training {
+        note_unused(bench.engine().plan(), &setup.choices);
+    }
     let setup_ms = SetUp::new(open, preparation, started.elapsed().saturating_sub(drawing));
     let ceiling = ceiling(precision, &profile);
     let roof = args.roof(&device, ceiling)?;

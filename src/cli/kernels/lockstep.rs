@@ -1,7 +1,7 @@
 //! `kernels validate --lockstep`: a whole training step and a batch of inference, each call of a kernel held to its twin.
 
 use super::Selection;
-use crate::cli::device::OpenDevice;
+use crate::cli::device::{OpenDevice, note_unused};
 use crate::cli::model::check_range;
 use crate::cli::options::PrecisionChoice;
 use crate::cli::{print_json, print_text};
@@ -105,6 +105,7 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
     let setup = Setup {
         training: true,
         augment: Some(Augment::default()),
+        average: true,
         fuse: !options.no_fuse,
         precision,
         choices: options.choices.clone(),
@@ -114,6 +115,7 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
     let on_gpu = |plan: Plan| Ok(Box::new(GpuEngine::new(&gpu, plan, compile.checked)?) as Box<dyn Engine>);
     let twins = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
     let mut kernels = Session::new(&network, &dataset, &setup, &profile, on_gpu)?;
+    note_unused(kernels.engine().plan(), &setup.choices);
     let mut twins = Session::new(&network, &dataset, &setup, &profile, twins)?;
     let weights: Vec<Vec<f32>> =
         network.parameters().enumerate().map(|(i, p)| initialise(p, i, options.seed.into())).collect();
@@ -150,8 +152,9 @@ fn both_programs(
     twins: &mut Session,
     options: &Options,
 ) -> Result<Vec<(&'static str, Compare)>> {
-    // the second step, in which Adam's moments are in use
-    let params = StepParams { seed: options.seed, count: options.batch as u32, ..Adam::default().params(1) };
+    // the second step, in which Adam's moments are in use; the norm of any gradient that is not nearly zero is clipped
+    let adam = Adam { clip_norm: Some(1e-3), average: Some(0.999), ..Adam::default() };
+    let params = StepParams { seed: options.seed, count: options.batch as u32, ..adam.params(1) };
     let mut calls: Vec<(&'static str, Compare)> = Vec::new();
     for (name, program) in [("train", Program::Train), ("infer", Program::Infer)] {
         if calls.last().is_some_and(|(_, call)| call.fault().is_some()) {

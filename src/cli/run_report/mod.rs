@@ -120,10 +120,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = RunFolder::open(&args.run)?;
     let (Checkpoint { identity, .. }, _) = Checkpoint::load(&args.run)?;
     let weights = find_weights(&args.run, false)?;
-    let settings = stored(&identity).ok_or_else(|| {
+    let mut settings = stored(&identity).ok_or_else(|| {
         let problem = format!("written by version {} and unreadable", identity.program);
         Error::setting("the run's settings", problem, "those of this version; use the program that wrote them")
     })?;
+    // where it trained, and with whose shaders, is of no matter here
+    settings.device = args.device.clone();
     let data = args.data_of(&settings);
     let dataset = data.load()?;
     print_notes(&dataset);
@@ -133,14 +135,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let network = weights.network()?;
     let device = args.device.open()?;
     let (precision, profile) = device.precision_of_run(args.device.precision, weights.card.precision)?;
-    let setup = Setup {
-        class_weights: settings.class_weights.weights(&dataset, &split)?,
-        fuse: !args.device.no_fuse,
-        precision,
-        choices: args.device.choices.clone(),
-        data_memory: args.device.data_memory.0,
-        ..settings.setup()?
-    };
+    let setup =
+        Setup { class_weights: settings.class_weights.weights(&dataset, &split)?, precision, ..settings.setup()? };
     let make_engine = |plan| device.engine(plan, args.device.checked);
     // where there is no room to train a step there may be room to measure
     let mut session = match Session::new(&network, &dataset, &setup, &profile, make_engine) {
