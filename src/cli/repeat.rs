@@ -8,15 +8,20 @@ use super::resume::{self, Given};
 use super::train::{self, Args, Json};
 use super::{print_note, print_text, voice};
 use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::report::{self, Table, comparison::Curves};
 use crate::train::series::{MOST_SEEDS, Series, Standing, scores};
 use crate::train::summary::{SCORES, Spread, Summary};
 use crate::train::{Checkpoint, RunFolder};
 use anyhow::Context;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The settings that say how long each seed is trained, which a series that goes on may change.
+const LENGTH: [&str; 2] = ["epochs", "patience"];
 
 /// A series under way, which each of its trainings belongs to.
 #[derive(Clone)]
@@ -25,6 +30,8 @@ pub struct Part {
     series: Series,
     /// Whether an earlier run or series in the folder is to go.
     replaces: bool,
+    /// Whether one of its trainings has begun in this process.
+    begun: Arc<AtomicBool>,
 }
 
 /// Runs `train`: a series where --repeat asks for one or --resume names one, else a single training.
@@ -53,6 +60,37 @@ fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     Ok((first..=last.ok_or_else(|| Error::setting("--seed", first, allowed))?).collect())
 }
 
+/// The file of a network that is no preset.
+fn model_file(args: &Args) -> Option<&Path> {
+    Model::preset(&args.model).is_none().then(|| Path::new(&args.model))
+}
+
+/// Every setting, for the file of the series. A seed that has begun knows its network itself; the others read its file, from
+/// whatever folder they are trained.
+fn settings(args: &Args) -> Result<Value> {
+    let mut settings = resume::stored(args)?;
+    if let Some(Ok(file)) = model_file(args).map(std::path::absolute) {
+        settings["model"] = file.to_string_lossy().into();
+    }
+    Ok(settings)
+}
+
+/// Refuses what every seed begins with where it lies in the folder that is replaced: it would be gone, or trained anew, before
+/// the last seed.
+fn outlives(args: &Args, folder: &Path) -> Result<()> {
+    let inside = |path: &Path| {
+        let [path, folder] = [path, folder].map(std::fs::canonicalize);
+        path.is_ok_and(|path| folder.is_ok_and(|folder| path.starts_with(folder)))
+    };
+    for (name, path) in [("--model", model_file(args)), ("--weights", args.weights.as_deref())] {
+        if let Some(path) = path.filter(|path| inside(path)) {
+            let allowed = format!("outside {}, which --force replaces; copy it first", folder.display());
+            return Err(Error::setting(name, path.display(), allowed));
+        }
+    }
+    Ok(())
+}
+
 fn begin(args: Args, count: u32, given: &[Given]) -> anyhow::Result<ExitCode> {
     let folder = args.out.clone().unwrap_or_else(RunFolder::next_free);
     let seeds = seeds(args.seed, count)?;
@@ -60,11 +98,14 @@ fn begin(args: Args, count: u32, given: &[Given]) -> anyhow::Result<ExitCode> {
     for &seed in &seeds {
         RunFolder::check(Some(&Series::run(&folder, seed)), args.force)?;
     }
+    if args.force {
+        outlives(&args, &folder)?;
+    }
     if let Some(split) = &args.data.split {
         print_note(format!("every seed has the split of {}: only the training varies", split.display()));
     }
-    let series = Series { program: env!("CARGO_PKG_VERSION").into(), seeds, settings: resume::stored(&args)? };
-    let part = Part { folder, series, replaces: args.force };
+    let series = Series { program: env!("CARGO_PKG_VERSION").into(), seeds, settings: settings(&args)? };
+    let part = Part { folder, series, replaces: args.force, begun: Arc::default() };
     part.train(&args, given, |_| Standing::New)
 }
 
@@ -81,16 +122,21 @@ fn go_on(folder: PathBuf, args: Args, given: &[Given]) -> anyhow::Result<ExitCod
     }
     // what `auto` has become in the seeds that have begun holds for the others
     let begun = series.seeds.iter().find_map(|&seed| Checkpoint::load(&Series::run(&folder, seed)).ok());
-    let settings = begun.map_or(series.settings.clone(), |(checkpoint, _)| checkpoint.identity.options);
-    let own_epochs = series.settings["epochs"].clone();
-    let mut args = resume::merged_settings(args, given, &settings, &series.program, 0)?;
+    let mut settings = begun.map_or(series.settings.clone(), |(checkpoint, _)| checkpoint.identity.options);
+    // the seeds may not have all been told yet how long the series is now, and none says from where its model's path leads
+    for name in LENGTH.into_iter().chain(["model"]) {
+        if let (Value::Object(settings), Some(value)) = (&mut settings, series.settings.get(name)) {
+            settings.insert(name.into(), value.clone());
+        }
+    }
+    let mut args = resume::merged_settings(args, given, &settings, &series.program, series.epochs(&folder))?;
     // what was cut off before its first checkpoint has nothing to lose
     (args.seed, args.resume, args.force) = (first, None, true);
-    series.settings = resume::stored(&args)?;
-    let longer = series.settings["epochs"].as_u64() > own_epochs.as_u64();
-    let epochs = if longer { args.epochs } else { 0 };
-    let part = Part { folder: folder.clone(), series, replaces: false };
-    part.train(&args, given, |seed| Standing::of(&Series::run(&folder, seed), epochs))
+    series.settings = self::settings(&args)?;
+    let length = LENGTH.map(|id| Given { id: id.into(), option: format!("--{id}") });
+    let given: Vec<Given> = given.iter().cloned().chain(length).collect();
+    let part = Part { folder: folder.clone(), series, replaces: false, begun: Arc::default() };
+    part.train(&args, &given, |seed| Standing::of(&Series::run(&folder, seed), args.epochs, args.patience))
 }
 
 impl Part {
@@ -102,24 +148,20 @@ impl Part {
     pub fn begins(&self, seed: u64, quiet: bool) -> anyhow::Result<()> {
         let seeds = &self.series.seeds;
         let number = seeds.iter().position(|&other| other == seed).unwrap_or(0) + 1;
-        if self.replaces && number == 1 {
-            self.clear()?;
+        // after each training it is written again
+        if !self.begun.load(Ordering::Relaxed) {
+            if self.replaces {
+                Series::clear(&self.folder, seeds, Some(seed))?;
+                RunFolder::clear(&self.folder)?;
+            }
+            self.series.write(&self.folder, &self.series.runs(&self.folder))?;
+            self.begun.store(true, Ordering::Relaxed);
         }
-        self.series.write(&self.folder, &self.series.runs(&self.folder))?;
         if quiet {
             return Ok(());
         }
         let gap = if number == 1 { "" } else { "\n" };
         print_text(format!("{gap}seed     {seed}, {number} of {}\n", seeds.len()))
-    }
-
-    /// Removes what an earlier run or series has left in the folder and this one does not replace.
-    fn clear(&self) -> Result<()> {
-        let earlier = Series::read(&self.folder).map_or(Vec::new(), |earlier| earlier.seeds);
-        for seed in earlier.into_iter().filter(|seed| !self.series.seeds.contains(seed)) {
-            RunFolder::clear(&Series::run(&self.folder, seed))?;
-        }
-        RunFolder::clear(&self.folder)
     }
 
     /// Trains seed after seed, keeps the scores after each, and says what they are.
@@ -137,7 +179,7 @@ impl Part {
             }
             voice::forget_listeners();
             let ended = train::run(own, given);
-            if !Series::is_in(&self.folder) {
+            if !self.begun.load(Ordering::Relaxed) {
                 // refused before anything was written
                 return ended;
             }
@@ -167,7 +209,13 @@ impl Part {
         let runs = self.series.runs(&self.folder);
         let ended = runs.iter().filter(|(_, run)| run.measured.is_some()).count();
         let (count, folder) = (self.series.seeds.len(), self.folder.display());
-        let incomplete = ended < count;
+        if json.is_none() && failure.is_none() {
+            // the log of the last seed is not the series'; that of one that failed is still to hear why
+            voice::forget_listeners();
+        }
+        if ended < count {
+            print_note(format!("{ended} of {count} seeds have ended; `train --resume {folder}` goes on"));
+        }
         if let Some(json) = json {
             let failure = failure.as_ref().map(|error| format!("{error:#}"));
             let mut about =
@@ -179,9 +227,6 @@ impl Part {
         } else {
             print_text(format!("\n{}\n", in_words(&runs)))?;
             print_text(format!("series   {folder} (repeat.json, curves.png, seed-.../)\n"))?;
-        }
-        if incomplete {
-            print_note(format!("{ended} of {count} seeds have ended; `train --resume {folder}` goes on"));
         }
         failure.map_or(Ok(ExitCode::SUCCESS), Err)
     }

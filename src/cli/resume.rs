@@ -31,6 +31,7 @@ const FREE: [&str; 18] = [
 ];
 
 /// An option that stands on the command line.
+#[derive(Clone)]
 pub struct Given {
     /// Its name in [`Args`].
     pub id: String,

@@ -58,13 +58,13 @@ pub struct Args {
     pub data: DataOptions,
     /// Network: conv3, conv4, or a TOML file
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
-    model: String,
+    pub(super) model: String,
     /// Passes over the training images
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: u32,
     /// End after N epochs without a higher val_accuracy than the best
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    patience: Option<u32>,
+    pub(super) patience: Option<u32>,
     /// Time that training may take, such as 10m or 1h30m: no epoch begins that would go beyond it, and the first ends where it is
     /// over; schedules follow --epochs all the same, and --resume goes on with as much time again
     #[arg(long, value_name = "TIME")]
@@ -98,7 +98,7 @@ pub struct Args {
     pub augment: AugmentOptions,
     /// Start from trained weights of the same network, of a run (its best epoch) or a file, instead of seeded ones
     #[arg(long, value_name = "RUN|FILE")]
-    weights: Option<PathBuf>,
+    pub(super) weights: Option<PathBuf>,
     /// Seed of weights, split, order, dropout and augmentation
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -27,10 +27,10 @@ pub(super) fn params(settings: &Settings, batch: &StepParams, step: u32) -> Step
     StepParams { first: batch.first, count: batch.count, slot: batch.slot, seed, ..settings.adam.params(step) }
 }
 
-/// Whether as many epochs as the settings have patience for have ended since the best, or since the start where none is.
-pub(super) fn is_out_of_patience(settings: &Settings, history: &History) -> bool {
-    let waited = history.epochs.len() - history.best().map_or(0, |best| best.epoch as usize);
-    settings.patience.is_some_and(|patience| waited >= patience as usize)
+/// Whether as many epochs as there is patience for have ended since the best, or since the start where none is.
+pub(super) fn is_out_of_patience(patience: Option<u32>, history: &History) -> bool {
+    let waited = history.epochs.len().saturating_sub(history.best().map_or(0, |best| best.epoch as usize));
+    patience.is_some_and(|patience| waited >= patience as usize)
 }
 
 /// How long a training has gone on in this process.
@@ -78,9 +78,7 @@ mod tests {
             seconds: 1.0,
         };
         let history = |values: &[f32]| History { epochs: values.iter().enumerate().map(record).collect() };
-        let ends = |patience, values: &[f32]| {
-            is_out_of_patience(&Settings { patience, ..Settings::default() }, &history(values))
-        };
+        let ends = |patience, values: &[f32]| is_out_of_patience(patience, &history(values));
         assert!(!ends(None, &[0.9, 0.1, 0.1, 0.1, 0.1]));
         assert!(!ends(Some(2), &[]) && !ends(Some(2), &[0.5, 0.4]) && ends(Some(2), &[0.5, 0.4, 0.5]));
         assert!(!ends(Some(2), &[0.5, 0.4, 0.6]) && ends(Some(1), &[0.5, 0.5]));

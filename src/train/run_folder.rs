@@ -4,7 +4,7 @@ use super::Early;
 use super::assess::Assessment;
 use super::checkpoint::{Checkpoint, places};
 use super::history::{EpochRecord, History};
-use super::series::SERIES;
+use super::series::{SERIES, Series};
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::files::{remove_unfinished, write_whole};
@@ -60,10 +60,17 @@ impl RunFolder {
     /// # Errors
     /// No readable history; another process that writes to it.
     pub fn open(path: &Path) -> Result<Self> {
-        let place = path.join("history.csv");
-        History::read(&place)?;
+        Self::history_of(path)?;
         let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), history: History::read(&place)?, unsaved_best: None, lock })
+        Ok(Self { path: path.to_owned(), history: Self::history_of(path)?, unsaved_best: None, lock })
+    }
+
+    /// The epochs of the run in a folder, without opening it.
+    ///
+    /// # Errors
+    /// No readable history.
+    pub fn history_of(path: &Path) -> Result<History> {
+        History::read(&path.join("history.csv"))
     }
 
     /// The epochs of the run.
@@ -129,7 +136,7 @@ impl RunFolder {
         drop(lock);
         // what is not empty holds something of the user's
         let _ = std::fs::remove_file(path.join(".lock"));
-        for folder in ["weights", "checkpoint", ""].map(|name| path.join(name)) {
+        for folder in ["weights", "checkpoint", "tensorboard", ""].map(|name| path.join(name)) {
             let _ = std::fs::remove_dir(folder);
         }
         Ok(())
@@ -221,7 +228,7 @@ const METRICS: &str = "metrics.json";
 const MEASURED: [&str; 7] =
     [METRICS, "confusion_matrix.png", "reliability.png", "mistakes.png", "samples.png", "augmented.png", "report.html"];
 /// What else a run leaves behind beside checkpoints and weights; the history last.
-const ALONG_THE_WAY: [&str; 6] = ["curves.png", "log.txt", SERIES, SETTINGS[0], SETTINGS[1], "history.csv"];
+const ALONG_THE_WAY: [&str; 5] = ["curves.png", "log.txt", SETTINGS[0], SETTINGS[1], "history.csv"];
 /// What to do about a folder that will not do.
 const ANOTHER: &str = "name another folder with --out";
 
@@ -260,10 +267,12 @@ fn lock(folder: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Removes the files that a run leaves behind, the history last: what is cut off in between is still a run's folder.
+/// Removes the files that a run leaves behind, the history last: what is cut off in between is still a run's folder. The
+/// runs of a series go before the file that names them.
 fn remove_earlier_run(folder: &Path) -> Result<()> {
     let failed = |path: &Path, error| Error::file(path, format!("it cannot be removed ({error})"), ANOTHER);
     remove_unfinished(folder);
+    Series::clear(folder, &[], None)?;
     for below in ["checkpoint", "weights", "tensorboard"].map(|name| folder.join(name)) {
         remove_unfinished(&below);
         if !below.is_dir() {
@@ -316,7 +325,7 @@ mod tests {
         let run = folder.path().join("run");
         RunFolder::create(Some(&run), false).unwrap();
         let weights = ["weights/best.safetensors", "weights/last.safetensors"];
-        for name in weights.into_iter().chain(MEASURED).chain(ALONG_THE_WAY) {
+        for name in weights.into_iter().chain(MEASURED).chain(ALONG_THE_WAY).chain([SERIES]) {
             fs::write(run.join(name), "old").unwrap();
         }
         fs::write(run.join("notes.txt"), "mine").unwrap();

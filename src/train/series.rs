@@ -3,6 +3,9 @@
 //! `FOLDER/repeat.json` says which seeds there are and with which settings; `FOLDER/seed-0` and so on are run folders like any
 //! other. The scores in the file are made of those folders, and the folders are what counts.
 
+use super::history::History;
+use super::pace::is_out_of_patience;
+use super::run_folder::RunFolder;
 use super::summary::{SCORES, Spread, Summary};
 use crate::error::{Error, Result};
 use crate::files::{read_text, write_whole};
@@ -40,15 +43,17 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Of the run folder of a seed. A run that has ended goes on where it has fewer than `epochs` epochs.
-    pub fn of(run: &Path, epochs: u32) -> Self {
+    /// Of the run folder of a seed. A run that has ended goes on where it has fewer than `epochs` epochs and is not out of
+    /// patience.
+    pub fn of(run: &Path, epochs: u32, patience: Option<u32>) -> Self {
         let mut checkpoints = std::fs::read_dir(run.join("checkpoint")).into_iter().flatten();
         if checkpoints.next().is_none() {
             return Self::New;
         }
         let is_whole = |run: &Summary| {
-            let trained = run.history.as_ref().map_or(0, |history| history.epochs.len());
-            run.measured.is_some() && trained >= epochs as usize
+            let is_long =
+                |history: &History| history.epochs.len() >= epochs as usize || is_out_of_patience(patience, history);
+            run.measured.is_some() && run.history.as_ref().is_some_and(is_long)
         };
         if Summary::read(run).is_ok_and(|run| is_whole(&run)) { Self::Ended } else { Self::Begun }
     }
@@ -85,6 +90,31 @@ impl Series {
     pub fn runs(&self, folder: &Path) -> Vec<(u64, Summary)> {
         let read = |&seed: &u64| Summary::read(&Self::run(folder, seed)).ok().map(|run| (seed, run));
         self.seeds.iter().filter_map(read).collect()
+    }
+
+    /// The most epochs that a run has behind it.
+    pub fn epochs(&self, folder: &Path) -> usize {
+        let histories = self.seeds.iter().filter_map(|&seed| RunFolder::history_of(&Self::run(folder, seed)).ok());
+        histories.map(|history| history.epochs.len()).max().unwrap_or(0)
+    }
+
+    /// Removes the runs of these seeds and of those that the folder's own file names, but for one, and then that file.
+    ///
+    /// # Errors
+    /// As [`RunFolder::clear`].
+    pub fn clear(folder: &Path, seeds: &[u64], but: Option<u64>) -> Result<()> {
+        // a file that cannot be read names none
+        let own = Self::read(folder).map_or(Vec::new(), |series| series.seeds);
+        for &seed in own.iter().chain(seeds).filter(|&&seed| Some(seed) != but) {
+            RunFolder::clear(&Self::run(folder, seed))?;
+        }
+        let path = folder.join(SERIES);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file(&path, format!("it cannot be removed ({error})"), "name another folder with --out"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes the file with the scores of these runs.

@@ -181,7 +181,8 @@ impl<'t, 's> Training<'t, 's> {
 
     /// Why no further epoch begins, between two of them.
     fn early(&self) -> Option<Early> {
-        let patience = pace::is_out_of_patience(self.settings, &self.standing.history).then_some(Early::Patience);
+        let patience =
+            pace::is_out_of_patience(self.settings.patience, &self.standing.history).then_some(Early::Patience);
         patience.or_else(|| self.time.has_no_epoch_left(self.settings.time_budget).then_some(Early::TimeBudget))
     }
 

@@ -94,11 +94,13 @@ fn a_seed_that_fails_ends_the_series_and_what_is_done_stays() {
     let desk = Desk::new();
     desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 3 --out series"));
     let first = files(&desk, "series/seed-0");
-    for name in ["current", "previous"] {
-        std::fs::write(desk.path(&format!("series/seed-1/checkpoint/{name}.safetensors")), "torn").unwrap();
-    }
     std::fs::remove_file(desk.path("series/seed-1/metrics.json")).unwrap();
     std::fs::remove_dir_all(desk.path("series/seed-2")).unwrap();
+    // refused before anything begins, it leaves the series as it was
+    desk.refuses("train --resume series --data nowhere.h5", &["nowhere.h5"]);
+    spoil(&desk, "series/seed-1");
+    desk.refuses("train --resume series", &["series/seed-1"]);
+    std::fs::remove_dir_all(desk.path("series/seed-0")).unwrap();
     let output = desk.program("train --resume series").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -169,4 +171,113 @@ fn with_a_split_of_its_own_only_the_training_varies() {
     let found = read(&desk, "series/repeat.json");
     assert_eq!(found["runs"][0]["split_hash"], found["runs"][1]["split_hash"]);
     assert_ne!(found["runs"][0]["weights_hash"], found["runs"][1]["weights_hash"]);
+}
+
+/// Spoils the checkpoint of a run, and gives what it was.
+fn spoil(desk: &Desk, run: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(desk.path(&format!("{run}/checkpoint"))).unwrap().map(|file| file.unwrap().path());
+    let before: Vec<_> = files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect();
+    before.iter().for_each(|(file, _)| std::fs::write(file, "torn").unwrap());
+    before
+}
+
+fn epochs(desk: &Desk, run: &str) -> usize {
+    History::read(&desk.path(&format!("{run}/history.csv"))).unwrap().epochs.len()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_series_that_replaces_another_and_is_cut_off_keeps_none_of_its_seeds() {
+    let desk = Desk::new();
+    let line = format!("{SMALL} --device cpu --repeat 3 --out series");
+    desk.run(&format!("{line} --epochs 1"));
+    let other = "--learning-rate 0.002";
+    crate::interrupt::interrupt(&desk, &format!("{line} --force --epochs 1000000 {other}"), "epoch 1/");
+    assert!(!desk.path("series/seed-1").exists() && !desk.path("series/seed-2").exists());
+    let epochs = epochs(&desk, "series/seed-0") + 1;
+    desk.run(&format!("train --resume series --epochs {epochs}"));
+    for seed in 0..3 {
+        desk.run(&format!("{SMALL} --device cpu --epochs {epochs} {other} --seed {seed} --out alone-{seed}"));
+        assert!(files(&desk, &format!("series/seed-{seed}")) == files(&desk, &format!("alone-{seed}")), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_longer_series_that_is_cut_off_makes_every_seed_longer() {
+    let desk = Desk::new();
+    desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 2 --out series"));
+    let before = spoil(&desk, "series/seed-1");
+    let output = desk.program("train --resume series --epochs 2").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!([0, 1].map(|seed| epochs(&desk, &format!("series/seed-{seed}"))), [2, 1]);
+    before.iter().for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
+    desk.run("train --resume series");
+    for seed in 0..2 {
+        desk.run(&format!("{SMALL} --epochs 2 --device cpu --seed {seed} --out alone-{seed}"));
+        assert!(files(&desk, &format!("series/seed-{seed}")) == files(&desk, &format!("alone-{seed}")), "seed {seed}");
+    }
+    desk.refuses("train --resume series --repeat 3 --epochs 1", &["--epochs is 1", "at least 2"]);
+}
+
+#[test]
+fn a_series_out_of_time_goes_on_and_one_out_of_patience_has_ended() {
+    let desk = Desk::new();
+    let endless = format!("{SMALL} --epochs 1000000 --device cpu --repeat 2");
+    desk.run(&format!("{endless} --time-budget 1s --out series"));
+    let text = desk.run("train --resume series");
+    assert_eq!(text.matches("resumed  in epoch ").count(), 2, "{text}");
+    // at this rate no epoch is better than the first
+    desk.run(&format!("{endless} --learning-rate 1e-12 --patience 1 --out patient"));
+    assert_eq!(epochs(&desk, "patient/seed-1"), 2);
+    let text = desk.run("train --resume patient");
+    assert!(!text.contains("resumed "), "{text}");
+    // more patience is more to train, for the seeds that follow, too
+    desk.run("train --resume patient --patience 2 --repeat 3");
+    assert_eq!([0, 1, 2].map(|seed| epochs(&desk, &format!("patient/seed-{seed}"))), [3, 3, 3]);
+}
+
+#[test]
+fn a_series_goes_on_from_another_folder() {
+    let desk = Desk::new();
+    desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 1 --out series"));
+    std::fs::create_dir(desk.path("elsewhere")).unwrap();
+    let mut command = desk.program("train --resume ../series --repeat 2");
+    let output = command.current_dir(desk.path("elsewhere")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(epochs(&desk, "series/seed-1"), 1);
+}
+
+#[test]
+fn what_force_refuses_costs_nothing() {
+    let desk = Desk::new();
+    let line = format!("{SMALL} --epochs 1 --device cpu --repeat 2 --out series");
+    desk.run(&line);
+    desk.refuses(&format!("{line} --force --learning-rate 0"), &["--learning-rate is 0"]);
+    // what the training begins with must outlive what it replaces
+    let outside = "outside series, which --force replaces";
+    desk.refuses(&format!("{line} --force --weights series/seed-1"), &["--weights is series/seed-1", outside]);
+    let line = "train --device cpu --repeat 2 --out series --force";
+    desk.refuses(&format!("{line} --model series/seed-0/model.toml"), &["--model is series/seed-0/model", outside]);
+    desk.refuses(&format!("{line} --config series/seed-0/config.toml"), &["--model is series/seed-0/model", outside]);
+}
+
+#[test]
+fn no_seed_s_log_tells_of_the_series() {
+    let desk = Desk::new();
+    let text = desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 2 --out series"));
+    let log = std::fs::read_to_string(desk.path("series/seed-1/log.txt")).unwrap();
+    assert!(text.contains("deviation") && log.contains("epoch 1/1") && !log.contains("deviation"), "{log}");
+}
+
+#[test]
+fn a_training_alone_replaces_the_seeds_of_a_series() {
+    let desk = Desk::new();
+    let line = format!("{SMALL} --epochs 1 --device cpu --out series");
+    desk.run(&format!("{line} --repeat 2 --tensorboard"));
+    std::fs::write(desk.path("series/seed-1/notes.txt"), "mine").unwrap();
+    desk.run(&format!("{line} --force"));
+    assert!(!desk.path("series/seed-0").exists());
+    let left: Vec<_> =
+        std::fs::read_dir(desk.path("series/seed-1")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["notes.txt"]);
 }
