@@ -197,9 +197,24 @@ impl<'a> Plot<'a> {
         self.segment(self.at((x, self.y.start)), self.at((x, self.y.end)), stroke, 0.0).map(drop)
     }
 
-    /// Names with samples, in the corner that hides the fewest of the curves' `points`; below on the right where several are
-    /// as good, or above where the curves fall.
-    pub fn legend(&self, names: &[(String, Sample)], points: &[(f64, f64)], falling: bool) -> Drawn {
+    /// Drawn pixels along a curve: its points, and between them one for every few pixels of the line.
+    fn along(&self, points: &[(f64, f64)]) -> Vec<(i32, i32)> {
+        let mut pixels = Vec::new();
+        for run in points.split(|point| !point.1.is_finite()) {
+            pixels.extend(run.first().map(|&point| self.at(point)));
+            for (from, to) in run.windows(2).filter_map(|pair| self.inside(pair[0], pair[1])) {
+                let (from, to) = (self.at(from), self.at(to));
+                let steps = ((to.0 - from.0).abs().max((to.1 - from.1).abs()) / px(4.0)).max(1);
+                let part = |from: i32, to: i32, step: i32| from + (to - from) * step / steps;
+                pixels.extend((1..=steps).map(|step| (part(from.0, to.0, step), part(from.1, to.1, step))));
+            }
+        }
+        pixels
+    }
+
+    /// Names with samples, in the corner that hides the least of the `curves`; below on the right where several are as good,
+    /// or above where the curves fall.
+    pub fn legend(&self, names: &[(String, Sample)], curves: &[&[(f64, f64)]], falling: bool) -> Drawn {
         let style = text_style(19.0, FontStyle::Normal, INK).pos(Pos::new(HPos::Left, VPos::Center));
         let mut widest = 0;
         for (name, _) in names {
@@ -212,8 +227,7 @@ impl<'a> Plot<'a> {
         let (near, far) = if falling { (tops[1], tops[0]) } else { (tops[0], tops[1]) };
         let lefts = [right - width - margin, far_left + margin];
         let corners = [(lefts[0], near), (lefts[1], far), (lefts[0], far), (lefts[1], near)];
-        let finite = points.iter().filter(|point| point.1.is_finite());
-        let pixels: Vec<(i32, i32)> = finite.map(|&point| self.at(point)).collect();
+        let pixels: Vec<(i32, i32)> = curves.iter().flat_map(|points| self.along(points)).collect();
         let hidden = |&(left, top): &(i32, i32)| {
             let inside = |&&(x, y): &&(i32, i32)| (left..left + width).contains(&x) && (top..top + height).contains(&y);
             pixels.iter().filter(inside).count()
@@ -244,4 +258,30 @@ fn ring(screen: &Area, at: (i32, i32), color: RGBColor) -> Drawn {
         screen.draw(&Circle::new(at, px(radius), color.filled()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::canvas;
+    use super::*;
+
+    #[test]
+    fn a_legend_leaves_the_corner_that_a_line_crosses_between_its_points() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chart.png");
+        let axis = || Axis { ticks: Vec::new(), range: 0.0..1.0 };
+        let empty: Label = &|_| String::new();
+        let axes = Axes { title: "", x: ("", axis()), y: ("", axis()), labels: (empty, empty) };
+        // no point of it is in the corner below on the right, where the legend stands otherwise
+        let through = [(0.5, 0.35), (1.0, 0.0)];
+        let names = [("name".to_owned(), Sample::Dot(RGBColor(1, 200, 1)))];
+        let sample = |curves: &[&[(f64, f64)]]| {
+            canvas::picture(600, 400, &path, |area| Plot::new(area, &axes)?.legend(&names, curves, false)).unwrap();
+            let picture = image::open(&path).unwrap().to_rgb8();
+            let dot = picture.enumerate_pixels().find(|pixel| pixel.2.0 == [1, 200, 1]).unwrap();
+            (dot.0 > 300, dot.1 > 200)
+        };
+        assert_eq!(sample(&[]), (true, true));
+        assert_eq!(sample(&[&through]), (false, false));
+    }
 }

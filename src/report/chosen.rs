@@ -3,6 +3,7 @@
 //! It reads predictions and knows no pixels.
 
 use crate::train::Prediction;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Most mistakes that are shown on their own.
@@ -12,6 +13,30 @@ pub const PER_CELL: usize = 12;
 /// Most images behind all cells.
 pub const IN_ALL: usize = 480;
 
+/// A mistake, in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mistake {
+    /// Place of the image in the data set.
+    pub image: u32,
+    /// Name of the true class.
+    pub label: String,
+    /// Name of the class it is taken for.
+    pub predicted: String,
+    /// How sure the network is, as percent.
+    pub confidence: String,
+}
+
+/// A share as percent.
+pub fn percent(share: f64) -> String {
+    // the number and its sign stay together
+    format!("{:.1}\u{a0}%", 100.0 * share)
+}
+
+/// A probability as percent, as long as it is one.
+pub fn confidence(probability: f32) -> String {
+    if probability.is_finite() { percent(f64::from(probability)) } else { "not a number".into() }
+}
+
 /// The most confident first; of equals, and of those without a confidence, which come last, the first in the data set.
 fn surest_first(predictions: impl Iterator<Item = Prediction>) -> Vec<Prediction> {
     let mut sorted: Vec<Prediction> = predictions.collect();
@@ -20,12 +45,17 @@ fn surest_first(predictions: impl Iterator<Item = Prediction>) -> Vec<Prediction
     sorted
 }
 
-/// The most confident mistakes, [`MISTAKES`] at most.
-pub fn mistakes(predictions: &[Prediction]) -> Vec<Prediction> {
+/// The most confident mistakes, [`MISTAKES`] at most, with the names of these classes.
+pub fn mistakes(predictions: &[Prediction], classes: &[String]) -> Vec<Mistake> {
     let wrong = predictions.iter().copied().filter(|prediction| prediction.label != prediction.predicted);
-    let mut sorted = surest_first(wrong);
-    sorted.truncate(MISTAKES);
-    sorted
+    let name = |class: usize| classes.get(class).cloned().unwrap_or_default();
+    let mistake = |wrong: Prediction| Mistake {
+        image: wrong.image,
+        label: name(wrong.label),
+        predicted: name(wrong.predicted),
+        confidence: confidence(wrong.confidence),
+    };
+    surest_first(wrong).into_iter().take(MISTAKES).map(mistake).collect()
 }
 
 /// The most confident images of each cell, [`PER_CELL`] of one and [`IN_ALL`] at most: the first of every cell, then the second of
@@ -59,10 +89,14 @@ mod tests {
     fn the_surest_mistakes_come_first_and_what_has_no_confidence_last() {
         let all = [(0, 0, 0, 1.0), (1, 0, 1, 0.5), (2, 1, 0, f32::NAN), (3, 1, 0, 0.9), (4, 0, 1, 0.5)];
         let all = all.map(|(image, label, predicted, sure)| prediction(image, label, predicted, sure));
-        assert_eq!(images(&mistakes(&all)), [3, 1, 4, 2]);
-        assert!(mistakes(&all[..1]).is_empty());
+        let found = mistakes(&all, &["a".into(), "b".into()]);
+        let places = |found: &[Mistake]| found.iter().map(|mistake| mistake.image).collect::<Vec<u32>>();
+        assert_eq!(places(&found), [3, 1, 4, 2]);
+        assert_eq!((&found[0].label[..], &found[0].predicted[..], &found[0].confidence[..]), ("b", "a", "90.0\u{a0}%"));
+        assert_eq!(found[3].confidence, "not a number");
+        assert!(mistakes(&all[..1], &[]).is_empty());
         let many: Vec<Prediction> = (0..100).map(|image| prediction(image, 0, 1, 0.7)).collect();
-        assert_eq!(images(&mistakes(&many)), (0..MISTAKES as u32).collect::<Vec<_>>());
+        assert_eq!(places(&mistakes(&many, &[])), (0..MISTAKES as u32).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The figure of several runs: accuracy and loss over the epochs, a colour a run, training dashed and validation solid.
+//! The figure of several runs: accuracy and loss over the epochs, a colour a run, training dashed, and validation or test solid.
 //!
 //! It reads histories' numbers and knows nothing of how they came about.
 
@@ -87,13 +87,13 @@ fn mean(histories: &[&History], value: Value) -> Vec<(f64, f64)> {
     (0..shortest).map(|place| (all[0][place].0, mean(place))).collect()
 }
 
-/// One panel: training and validation values of all runs.
+/// One panel: training values of all runs, and those of the side that chose the epoch, which may differ between runs.
 fn panel(area: &Area, runs: &[Curves], (quantity, falling): (&str, bool), values: [Value; 2]) -> Drawn {
     let histories = || runs.iter().flat_map(|run| &run.histories);
-    let all: Vec<(f64, f64)> =
-        histories().flat_map(|history| values.map(|value| points(history, value)).concat()).collect();
-    let x = chart::range(all.iter().map(|point| point.0), 0.02, 0.2);
-    let y = chart::range(all.iter().map(|point| point.1), 0.06, 0.02);
+    let all: Vec<Vec<(f64, f64)>> =
+        histories().flat_map(|history| values.map(|value| points(history, value))).collect();
+    let x = chart::range(all.iter().flatten().map(|point| point.0), 0.02, 0.2);
+    let y = chart::range(all.iter().flatten().map(|point| point.1), 0.06, 0.02);
     let x = Axis { ticks: ticks::whole(x.start.max(0.5), x.end, 8), range: x };
     let y = Axis { ticks: ticks::round(y.start, y.end, 8), range: y };
     let y_ticks = y.ticks.clone();
@@ -125,9 +125,9 @@ fn panel(area: &Area, runs: &[Curves], (quantity, falling): (&str, bool), values
             Sample::Line(stroke(runs.len() - 1, 3.4, false)),
         ));
     }
-    let styles = [("Training", 1.6, true), ("Validation", 2.6, false)];
+    let styles = [("Training", 1.6, true), ("Validation or test", 2.6, false)];
     names.extend(styles.map(|(name, width, dashed)| (name.into(), Sample::Line(Stroke { color: INK, width, dashed }))));
-    plot.legend(&names, &all, falling)
+    plot.legend(&names, &all.iter().map(Vec::as_slice).collect::<Vec<_>>(), falling)
 }
 
 /// A name for the legend; of a long one the end, which is where runs differ.

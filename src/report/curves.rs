@@ -1,4 +1,4 @@
-//! The two-panel figure of a run: accuracy and loss, training against validation, over the epochs.
+//! The two-panel figure of a run: accuracy and loss, training against the side that chose the epoch, over the epochs.
 //!
 //! It reads a history's numbers and knows nothing of how they came about. The layout follows the figure of the Keras
 //! notebook for Galaxy10, whose readers should recognise it.
@@ -19,49 +19,50 @@ pub const CURVES_SIZE: (u32, u32) = (1600, 700);
 /// Paul Tol's high-contrast blue and vibrant orange (<https://personal.sron.nl/~pault/>): apart for every kind of colour
 /// vision and, dark against light, in greyscale.
 const TRAINING: RGBColor = RGBColor(0, 68, 136);
-const VALIDATION: RGBColor = RGBColor(238, 119, 51);
+const OTHER: RGBColor = RGBColor(238, 119, 51);
 
 /// Up to this many epochs every value gets a marker.
 const MARKED_EPOCHS: usize = 30;
 
 /// One panel's words and numbers.
 struct Panel {
-    title: &'static str,
+    title: String,
     quantity: &'static str,
     /// Whether the legend would best stand at the bottom, where rising curves leave room.
     legend_below: bool,
     training: Vec<(f64, f64)>,
-    validation: Vec<(f64, f64)>,
-    /// The validation value to point out.
-    best: Option<(f64, f64)>,
+    /// Name and values of the other side.
+    other: (String, Vec<(f64, f64)>),
+    /// The best epoch, whose value is pointed out.
+    best: Option<u32>,
 }
 
-/// Draws the curves of a run as a PNG of [`CURVES_SIZE`]. Values that are not finite are skipped and leave a gap; an empty
-/// history gives empty panels. The best validation value of each panel, the first of equals, is circled and named.
+/// Draws the curves of a run as a PNG of [`CURVES_SIZE`]; `side` chose the best epoch: `test` or `validation`. Values that are
+/// not finite are skipped and leave a gap; an empty history gives empty panels. In both panels the value of the best epoch,
+/// that of [`History::best`], is circled and named.
 ///
 /// # Errors
 /// [`crate::Error::File`] when the picture cannot be saved.
-pub fn curves(history: &History, path: &Path) -> Result<()> {
+pub fn curves(history: &History, side: &str, path: &Path) -> Result<()> {
     let points = |value: fn(&EpochRecord) -> f32| -> Vec<(f64, f64)> {
         history.epochs.iter().map(|record| (f64::from(record.epoch), f64::from(value(record)))).collect()
     };
-    let val_accuracy = points(|record| record.val_accuracy);
-    let val_loss = points(|record| record.val_loss);
+    let (side, best) = (capitalised(side), history.best().map(|record| record.epoch));
     let accuracy = Panel {
-        title: "Training and Validation Accuracy",
+        title: format!("Training and {side} Accuracy"),
         quantity: "Accuracy",
         legend_below: true,
         training: points(|record| record.accuracy),
-        best: best(&val_accuracy, |new, old| new > old),
-        validation: val_accuracy,
+        other: (side.clone(), points(|record| record.val_accuracy)),
+        best,
     };
     let loss = Panel {
-        title: "Training and Validation Loss",
+        title: format!("Training and {side} Loss"),
         quantity: "Loss (cross-entropy)",
         legend_below: false,
         training: points(|record| record.loss),
-        best: best(&val_loss, |new, old| new < old),
-        validation: val_loss,
+        other: (side, points(|record| record.val_loss)),
+        best,
     };
     let (width, height) = CURVES_SIZE;
     canvas::picture(width, height, path, |area| {
@@ -71,13 +72,14 @@ pub fn curves(history: &History, path: &Path) -> Result<()> {
     })
 }
 
-fn best(points: &[(f64, f64)], better: impl Fn(f64, f64) -> bool) -> Option<(f64, f64)> {
-    let finite = points.iter().copied().filter(|point| point.1.is_finite());
-    finite.reduce(|old, new| if better(new.1, old.1) { new } else { old })
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default() + letters.as_str()
 }
 
 fn panel(area: &Area, panel: &Panel) -> Drawn {
-    let points = [&panel.training[..], &panel.validation].concat();
+    let (side, other) = &panel.other;
+    let points = [&panel.training[..], other].concat();
     let x = chart::range(points.iter().map(|point| point.0), 0.02, 0.2);
     // A flat curve still shows a range that its ticks can name.
     let y = chart::range(points.iter().map(|point| point.1), 0.06, 0.02);
@@ -85,26 +87,25 @@ fn panel(area: &Area, panel: &Panel) -> Drawn {
     let y = Axis { ticks: ticks::round(y.start, y.end, 8), range: y };
     let y_ticks = y.ticks.clone();
     let axes = Axes {
-        title: panel.title,
+        title: &panel.title,
         x: ("Epoch", x),
         y: (panel.quantity, y),
         labels: (&|epoch| format!("{epoch:.0}"), &|value| ticks::label(*value, &y_ticks)),
     };
     let plot = Plot::new(area, &axes)?;
     let mut names = Vec::new();
-    for (name, color, points) in
-        [("Training", TRAINING, &panel.training), ("Validation", VALIDATION, &panel.validation)]
-    {
+    for (name, color, points) in [("Training", TRAINING, &panel.training), (side, OTHER, other)] {
         plot.curve(points, Stroke { color, width: 2.6, dashed: false })?;
         let marked = points.iter().filter(|_| points.len() <= MARKED_EPOCHS);
         marked.into_iter().try_for_each(|&point| plot.dot(point, color, 4.5))?;
         names.push((name.to_owned(), Sample::Line(Stroke { color, width: 3.4, dashed: false })));
     }
-    if let Some((epoch, value)) = panel.best {
-        plot.ring((epoch, value), VALIDATION)?;
-        names.push((format!("Best: {value:.4} (epoch {epoch:.0})"), Sample::Ring(VALIDATION)));
+    let best = panel.best.map(f64::from);
+    if let Some(&(epoch, value)) = other.iter().find(|point| Some(point.0) == best && point.1.is_finite()) {
+        plot.ring((epoch, value), OTHER)?;
+        names.push((format!("Best epoch {epoch:.0}: {value:.4}"), Sample::Ring(OTHER)));
     }
-    plot.legend(&names, &points, !panel.legend_below)
+    plot.legend(&names, &[&panel.training, other], !panel.legend_below)
 }
 
 #[cfg(test)]
@@ -131,7 +132,7 @@ mod tests {
     fn drawn(history: &History) -> image::RgbImage {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("curves.png");
-        curves(history, &path).unwrap();
+        curves(history, "test", &path).unwrap();
         let picture = image::open(&path).unwrap().to_rgb8();
         assert_eq!(picture.dimensions(), CURVES_SIZE);
         picture
@@ -149,7 +150,19 @@ mod tests {
         let many = drawn(&history(100));
         assert!(count(&empty, TRAINING) > 0, "the legend is always there");
         assert!(count(&one, TRAINING) > count(&empty, TRAINING));
-        assert!(count(&many, VALIDATION) > 2 * count(&one, VALIDATION));
+        assert!(count(&many, OTHER) > 2 * count(&one, OTHER));
+    }
+
+    #[test]
+    fn each_side_has_its_name_in_titles_and_legend() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = |side: &str| {
+            let path = folder.path().join(side);
+            curves(&history(3), side, &path).unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        assert_ne!(picture("test"), picture("validation"));
+        assert_eq!(["test", "validation", ""].map(capitalised), ["Test", "Validation", ""]);
     }
 
     #[test]
@@ -172,6 +185,6 @@ mod tests {
     fn a_path_that_cannot_be_written_is_a_file_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing").join("curves.png");
-        assert!(matches!(curves(&history(2), &path), Err(Error::File { .. })));
+        assert!(matches!(curves(&history(2), "validation", &path), Err(Error::File { .. })));
     }
 }

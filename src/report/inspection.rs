@@ -181,7 +181,7 @@ fn maps(paper: &mut RgbImage, block: &FeatureMaps, channels: usize, top: u32) {
         let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let font = Type::plain(12.0);
         write(paper, font, &format!("channel {channel}"), (left, y + 12), GREY);
-        let largest = format!("{most:.2}");
+        let largest = format!("up to {most:.2}");
         write(paper, font, &largest, (left + SMALL - font.width(&largest) as u32, y + 12), GREY);
         let tile = coloured(&from_least_to_most(&values), (height as u32, width as u32), VIRIDIS);
         imageops::replace(paper, &fit(&tile, SMALL), left.into(), (y + LABEL).into());

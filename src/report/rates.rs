@@ -20,7 +20,7 @@ const SMOOTHED: RGBColor = RGBColor(0, 68, 136);
 const SINGLE: RGBColor = RGBColor(153, 187, 221);
 const SUGGESTED: RGBColor = RGBColor(238, 119, 51);
 
-/// Draws a search as a PNG of [`RATES_SIZE`]. Losses far above those of the start are beyond its upper edge.
+/// Draws a search as a PNG of [`RATES_SIZE`]. Losses far above those before the lowest are beyond its upper edge.
 ///
 /// # Errors
 /// [`crate::Error::File`] when the picture cannot be saved.
@@ -74,16 +74,20 @@ fn draw(area: &canvas::Area, found: &Found) -> Drawn {
         }
         names.push((format!("Suggested: {:.1e} ({rule})", suggestion.rate), Sample::Line(upright)));
     }
-    plot.legend(&names, &[single, smoothed].concat(), false)
+    plot.legend(&names, &[&smoothed], false)
 }
 
-/// From the lowest loss to twice the highest before it: what grew beyond that on its way to infinity would hide the rest.
+/// From the lowest loss to as far above the highest before it as the smoothed loss fell, but at least 15 %: what grew beyond that
+/// on its way to infinity would flatten the rest.
 fn heights(found: &Found) -> std::ops::Range<f64> {
     let lowest = found.points.iter().enumerate().min_by(|a, b| a.1.smoothed.total_cmp(&b.1.smoothed));
-    let before = found.points.iter().take(lowest.map_or(0, |(place, _)| place + 1));
-    let highest = before.map(|point| f64::from(point.loss)).fold(0.0, f64::max);
+    let before =
+        found.points.iter().take(lowest.map_or(0, |(place, _)| place + 1)).map(|point| f64::from(point.smoothed));
+    let (low, high) =
+        before.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), loss| (low.min(loss), high.max(loss)));
+    let top = high + (high - low).max(0.15 * high);
     let losses = found.points.iter().flat_map(|point| [point.loss, point.smoothed]).map(f64::from);
-    chart::range(losses.map(|loss| loss.min(2.0 * highest)), 0.06, 0.02)
+    chart::range(losses.map(|loss| loss.min(top)), 0.06, 0.02)
 }
 
 /// A power of ten, as rates are written.
@@ -131,6 +135,13 @@ mod tests {
         assert_eq!(count(&without, SUGGESTED), 0);
         assert!(count(&with, SUGGESTED) > 300);
         assert!(count(&without, SMOOTHED) > 1000 && count(&without, SINGLE) > 500);
+    }
+
+    #[test]
+    fn what_diverged_does_not_flatten_the_fall() {
+        // falls from 2.3 to about 1.1, and ends beyond 1000
+        let heights = heights(&found(None));
+        assert!(heights.start > 0.8 && (3.2..3.8).contains(&heights.end), "{heights:?}");
     }
 
     #[test]

@@ -16,10 +16,13 @@ use crate::train::calibration::{Bin, Calibration};
 /// Width and height of the picture in pixels.
 pub const RELIABILITY_SIZE: (u32, u32) = (1500, 940);
 
-/// Paul Tol's high-contrast blue (<https://personal.sron.nl/~pault/>), paler for the counts, and a red for what is missing.
+/// Paul Tol's high-contrast blue (<https://personal.sron.nl/~pault/>), paler for the counts, and a red around what is missing, filled
+/// with its half over paper where the confidence is above the bar, and over the bar where it is below.
 const HITS: RGBColor = RGBColor(0, 68, 136);
 const COUNTS: RGBColor = RGBColor(119, 153, 187);
 const GAP: RGBColor = RGBColor(204, 102, 119);
+const ABOVE: RGBColor = RGBColor(227, 171, 180);
+const BELOW: RGBColor = RGBColor(112, 87, 127);
 const FAINT: RGBColor = RGBColor(222, 224, 228);
 
 /// Places of a panel, in saved pixels from its left edge and the picture's top.
@@ -36,8 +39,8 @@ struct Panel<'a> {
 }
 
 /// Draws two panels as a PNG of [`RELIABILITY_SIZE`]: as the network is, and with its temperature. A bar is the share of images
-/// of a bin that are right, over the bin's confidence; what is shaded is the distance from there to the mean confidence, above
-/// the bar where the network is too sure of itself. Bins without images have no bar.
+/// of a bin that are right, over the bin's confidence; what is shaded is the distance from there to the mean confidence: above the bar
+/// where the network is too sure of itself, and of another colour within it where it is not sure enough. Bins without images have no bar.
 ///
 /// # Errors
 /// [`crate::Error::File`] when the picture cannot be saved.
@@ -93,7 +96,8 @@ fn bin(area: &Area, start: f64, width: f64, bin: Bin) -> Drawn {
     rectangle(area, bar, HITS.filled())?;
     let (low, high) = (confidence.min(accuracy), confidence.max(accuracy));
     let gap = [x + 1.5, bottom - high * SIDE, width - 3.0, (high - low) * SIDE];
-    rectangle(area, gap, GAP.mix(0.55).filled())?;
+    let shade = if confidence > accuracy { ABOVE } else { BELOW };
+    rectangle(area, gap, shade.filled())?;
     rectangle(area, gap, GAP.stroke_width(px(1.2) as u32))
 }
 
@@ -101,17 +105,24 @@ fn bin(area: &Area, start: f64, width: f64, bin: Bin) -> Drawn {
 fn legend(area: &Area) -> Drawn {
     let style = text_style(19.0, FontStyle::Normal, INK).pos(Pos::new(HPos::Left, VPos::Center));
     let (x, y) = (LEFT + 16.0, TOP + 16.0);
-    rectangle(area, [x, y, 322.0, 96.0], WHITE.mix(0.88).filled())?;
-    rectangle(area, [x, y, 322.0, 96.0], RGBColor(190, 193, 199).stroke_width(px(1.0) as u32))?;
-    rectangle(area, [x + 14.0, y + 14.0, 26.0, 16.0], HITS.filled())?;
-    area.draw(&Text::new("share that is right", (px(x + 52.0), px(y + 22.0)), style.clone()))?;
-    rectangle(area, [x + 14.0, y + 41.0, 26.0, 16.0], GAP.mix(0.55).filled())?;
-    area.draw(&Text::new("distance to the confidence", (px(x + 52.0), px(y + 49.0)), style.clone()))?;
+    let frame = [x, y, 388.0, 123.0];
+    rectangle(area, frame, WHITE.mix(0.88).filled())?;
+    rectangle(area, frame, RGBColor(190, 193, 199).stroke_width(px(1.0) as u32))?;
+    let bars = [
+        (HITS, "share that is right"),
+        (ABOVE, "confidence above: too sure"),
+        (BELOW, "confidence below: not sure enough"),
+    ];
+    let row = |place: usize| y + 22.0 + 27.0 * place as f64;
+    for (place, (color, words)) in bars.into_iter().enumerate() {
+        rectangle(area, [x + 14.0, row(place) - 8.0, 26.0, 16.0], color.filled())?;
+        area.draw(&Text::new(words, (px(x + 52.0), px(row(place))), style.clone()))?;
+    }
     for dash in [0.0, 10.0, 20.0] {
-        let at = |along: f64| (x + 14.0 + along, y + 76.0);
+        let at = |along: f64| (x + 14.0 + along, row(3));
         line(area, at(dash), at(dash + 6.0), RGBColor(90, 94, 102).stroke_width(px(1.6) as u32))?;
     }
-    area.draw(&Text::new("perfect calibration", (px(x + 52.0), px(y + 76.0)), style))
+    area.draw(&Text::new("perfect calibration", (px(x + 52.0), px(row(3))), style))
 }
 
 /// How many images each bin has.
@@ -175,13 +186,17 @@ mod tests {
         let mut bins = [Bin::default(); BINS];
         // 97 % sure and right in 60 %, of 40 images
         bins[14] = Bin { count: 40, confidence: 38.8, hits: 24.0 };
+        // 50 % sure and right in 70 %
+        bins[7] = Bin { count: 10, confidence: 5.0, hits: 7.0 };
         reliability(&bins, &bins, &calibration(0.3), &path).unwrap();
         let picture = image::open(&path).unwrap().to_rgb8();
         assert_eq!(picture.dimensions(), RELIABILITY_SIZE);
-        let (blue, shaded, white) = ([0, 68, 136], [227, 171, 180], [255; 3]);
+        let (blue, shaded, within, white) = ([0, 68, 136], [227, 171, 180], [112, 87, 127], [255; 3]);
         assert!(looks(&picture, (0.95, 0.3), blue) && looks(&picture, (0.95, 0.59), blue));
         assert!(looks(&picture, (0.95, 0.65), shaded) && looks(&picture, (0.95, 0.9), shaded));
-        assert!(looks(&picture, (0.95, 0.985), white) && looks(&picture, (0.5, 0.1), white), "an empty bin has no bar");
+        assert!(looks(&picture, (0.95, 0.985), white) && looks(&picture, (0.3, 0.1), white), "an empty bin has no bar");
+        assert!(looks(&picture, (0.48, 0.4), blue) && looks(&picture, (0.48, 0.65), within));
+        assert!(looks(&picture, (0.48, 0.72), white));
     }
 
     #[test]

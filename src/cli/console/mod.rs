@@ -165,7 +165,7 @@ impl Console {
         };
         self.kept();
         let memory = self.display.finish();
-        let weights = self.save(&outcome)?;
+        let weights = self.save(&outcome, split)?;
         // where the training was stopped it goes on, and the test is for its end
         let measured = if outcome.stopped || outcome.failure.is_some() {
             None
@@ -227,10 +227,11 @@ impl Console {
     }
 
     /// Leaves the last weights and the curves; returns the weights.
-    fn save(&mut self, outcome: &Outcome) -> Result<Weights> {
+    fn save(&mut self, outcome: &Outcome, split: &Split) -> Result<Weights> {
         let weights = Weights { card: self.last_card(outcome), tensors: outcome.parameters.clone() };
         self.folder.finish(&weights)?;
-        if let Err(error) = report::curves(&outcome.history, &self.folder.path().join("curves.png")) {
+        let path = self.folder.path().join("curves.png");
+        if let Err(error) = report::curves(&outcome.history, run_report::side(split), &path) {
             print_note(error);
         }
         Ok(weights)

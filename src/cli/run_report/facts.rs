@@ -103,7 +103,6 @@ pub fn command(run: &Finished) -> Vec<String> {
 pub fn layers(run: &Finished) -> Vec<Layer> {
     let layer = |node: &crate::model::Node| Layer {
         name: node.name.clone(),
-        kind: node.layer.kind().to_owned(),
         output: node.output.sizes().to_vec(),
         parameters: node.parameters.iter().map(|parameter| parameter.shape.elements()).sum(),
     };

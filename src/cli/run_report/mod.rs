@@ -10,7 +10,7 @@ use crate::data::{ChosenBy, Split};
 use crate::error::{Error, Result};
 use crate::graph::Augment;
 use crate::model::Network;
-use crate::report::{self, Report};
+use crate::report::{self, Report, chosen};
 use crate::train::history::History;
 use crate::train::{
     Assessment, Checkpoint, Identity, Measured, RunFolder, Scored, Session, Setup, Weights, assess_each,
@@ -65,13 +65,18 @@ pub struct Finished<'a> {
 impl Finished<'_> {
     /// Which side chose the best epoch.
     fn side(&self) -> &'static str {
-        if self.split.chosen_by() == ChosenBy::Test { "test" } else { "validation" }
+        side(self.split)
     }
 
     /// How images were augmented; `None` also where nobody knows any more.
     fn augment(&self) -> Option<Augment> {
         stored(self.identity)?.augment.ranges().ok().flatten()
     }
+}
+
+/// Which side of a split chooses the best epoch.
+pub fn side(split: &Split) -> &'static str {
+    if split.chosen_by() == ChosenBy::Test { "test" } else { "validation" }
 }
 
 /// The settings of a run; `None` where it has none, or of another version.
@@ -88,7 +93,7 @@ pub fn leave(run: &Finished, session: &mut Session) -> Result<()> {
     // the only part that needs the device, and what it says is in the page
     let kernels = facts::kernels(run, session);
     let (dataset, seed) = (session.dataset(), run.identity.card.seed);
-    let chosen = pictures::samples(dataset, &run.split.train, seed);
+    let samples = pictures::samples(dataset, &run.split.train, seed);
     let image = |image: u32| dataset.image(image as usize);
     let report = Report {
         title: facts::title(run, session),
@@ -99,8 +104,9 @@ pub fn leave(run: &Finished, session: &mut Session) -> Result<()> {
         side: run.side(),
         assessment: run.assessment,
         scored: run.scored,
-        samples: pictures::with_names(dataset, &chosen),
-        augmented: pictures::augmented(dataset, &chosen, run.augment(), seed),
+        mistakes: chosen::mistakes(&run.scored.predictions(), &run.weights.card.classes),
+        samples: pictures::with_names(dataset, &samples),
+        augmented: pictures::augmented(dataset, &samples, run.augment(), seed),
         layers: facts::layers(run),
         kernels,
         provenance: facts::provenance(run),
@@ -149,7 +155,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let have_chosen = split.chosen_by() == ChosenBy::Test;
     let measured = Measured { name: "test", images: &split.test, validation: &split.validation, have_chosen };
     let (assessment, scored) = assess_each(&mut session, &weights, measured, default_per_submit(&profile.kind))?;
-    report::curves(folder.history(), &args.run.join("curves.png")).unwrap_or_else(print_note);
+    report::curves(folder.history(), side(&split), &args.run.join("curves.png")).unwrap_or_else(print_note);
     let (weights, network, split, history) = (&weights, &network, &split, folder.history());
     let (assessment, scored) = (&assessment, &scored);
     let run = Finished { folder: &args.run, identity: &identity, weights, network, split, history, assessment, scored };

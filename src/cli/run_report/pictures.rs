@@ -6,9 +6,9 @@ use crate::cli::print_note;
 use crate::data::{Dataset, epoch_order};
 use crate::error::{Error, Result};
 use crate::graph::Augment;
+use crate::report::chosen::Mistake;
 use crate::report::html::Shown;
-use crate::report::{Report, Tile, chosen, confusion_matrix, grid, reliability, sentence};
-use crate::train::Prediction;
+use crate::report::{Report, Tile, confusion_matrix, grid, reliability, sentence};
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -56,21 +56,15 @@ fn tiles<'s>(shown: &[&'s Shown], (height, width): (usize, usize), columns: usiz
 }
 
 fn mistakes(report: &Report, path: &Path) -> Result<()> {
-    let wrong = chosen::mistakes(&report.scored.predictions());
-    if wrong.is_empty() {
+    if report.mistakes.is_empty() {
         return sentence(&format!("None of {} images is mistaken.", report.assessment.count), path);
     }
     let (height, width) = report.size;
-    let tile = |wrong: &Prediction| {
-        let sure = match wrong.confidence.is_finite() {
-            true => format!("{:.1} %", 100.0 * wrong.confidence),
-            false => "not a number".into(),
-        };
-        let [label, predicted] = [wrong.label, wrong.predicted].map(|class| &report.classes[class]);
-        let title = format!("{label}\ntaken for {predicted}\n{sure}, image {}", wrong.image);
-        Tile { pixels: (report.image)(wrong.image), height, width, title }
+    let tile = |Mistake { image, label, predicted, confidence }: &Mistake| {
+        let title = format!("{label}\ntaken for {predicted}\n{confidence}, image {image}");
+        Tile { pixels: (report.image)(*image), height, width, title }
     };
-    grid(&wrong.iter().map(tile).collect::<Vec<Tile>>(), 6, path)
+    grid(&report.mistakes.iter().map(tile).collect::<Vec<Tile>>(), 6, path)
 }
 
 /// Training images in the order of an epoch: the first of every class, then the second of every class and so on.

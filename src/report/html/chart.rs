@@ -2,7 +2,7 @@
 //!
 //! It reads numbers and knows neither the page nor what the numbers are.
 
-use super::super::ticks;
+use super::super::{chart::range, ticks};
 use serde::Serialize;
 use std::fmt::Write;
 use std::ops::Range;
@@ -68,27 +68,16 @@ pub struct Line {
 }
 
 /// Rounded, so that a page does not carry digits that no one sees.
-fn place(value: f64) -> f64 {
+pub(super) fn place(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
-}
-
-/// A range with a margin that is never empty.
-fn span(values: impl Iterator<Item = f64>, share: f64, least: f64) -> Range<f64> {
-    let finite = values.filter(|value| value.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), value| (l.min(value), h.max(value)));
-    if low > high {
-        return 0.0..1.0;
-    }
-    let margin = ((high - low) * share).max(least).max(high.abs() * 1e-6);
-    low - margin..high + margin
 }
 
 impl Chart {
     /// Lines over epochs; gaps where values are not finite.
     pub fn new(key: &'static str, title: &'static str, epochs: Vec<u32>, lines: Vec<Line>) -> Self {
         let [left, top, right, bottom] = [ROOM[0], ROOM[1], SIZE.0 - ROOM[2], SIZE.1 - ROOM[3]];
-        let x_range = span(epochs.iter().map(|&epoch| f64::from(epoch)), 0.02, 0.2);
-        let y_range = span(lines.iter().flat_map(|line| &line.values).map(|&value| f64::from(value)), 0.06, 0.02);
+        let x_range = range(epochs.iter().map(|&epoch| f64::from(epoch)), 0.02, 0.2);
+        let y_range = range(lines.iter().flat_map(|line| &line.values).map(|&value| f64::from(value)), 0.06, 0.02);
         let along = |value: f64, range: &Range<f64>| (value - range.start) / (range.end - range.start);
         let x_at = |value: f64| place(left + along(value, &x_range) * (right - left));
         let y_at = |value: f64| place(bottom - along(value, &y_range) * (bottom - top));

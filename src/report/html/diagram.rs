@@ -2,6 +2,7 @@
 //!
 //! It reads bins and knows neither the page nor how they were counted.
 
+use super::chart::place;
 use crate::train::calibration::Bin;
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ pub struct Bar {
     height: f64,
     gap_y: f64,
     gap_height: f64,
+    /// Where the confidence is from the bar's end: `above` or `below`.
+    gap_side: &'static str,
     count_y: f64,
     count_height: f64,
     words: String,
@@ -34,10 +37,6 @@ pub struct Diagram {
     /// Places of 0, 0.2, ... 1 along x and y, with their labels.
     ticks: Vec<(f64, f64, String)>,
     most: usize,
-}
-
-fn place(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 impl Diagram {
@@ -57,6 +56,7 @@ impl Diagram {
                 height: place(SIDE * accuracy),
                 gap_y: y(confidence.max(accuracy)),
                 gap_height: place(SIDE * (confidence - accuracy).abs()),
+                gap_side: if confidence > accuracy { "above" } else { "below" },
                 count_y: place(COUNTS.0 + COUNTS.1 - count_height),
                 count_height,
                 words: format!(
@@ -83,11 +83,13 @@ mod tests {
     #[test]
     fn bars_and_gaps_meet_at_the_share_that_is_right() {
         let bins = [Bin::default(), Bin { count: 4, confidence: 3.6, hits: 2.0 }];
+        let unsure = [Bin { count: 4, confidence: 2.0, hits: 3.0 }];
         let diagram = Diagram::new("title".into(), &bins);
         let [bar] = &diagram.bars[..] else { panic!("an empty bin has no bar") };
         assert_eq!((bar.x, bar.width), (LEFT + SIDE / 2.0 + 1.0, SIDE / 2.0 - 2.0));
         assert_eq!((bar.height, bar.gap_height), (SIDE * 0.5, SIDE * 0.4));
         assert_eq!((bar.y, bar.gap_y + bar.gap_height), (TOP + SIDE * 0.5, bar.y));
+        assert_eq!((bar.gap_side, Diagram::new(String::new(), &unsure).bars[0].gap_side), ("above", "below"));
         assert_eq!((bar.count_y, bar.count_height), COUNTS);
         assert_eq!(bar.words, "4 images, confidence 90.0 %, right 50.0 %");
         assert!(Diagram::new(String::new(), &[]).bars.is_empty());

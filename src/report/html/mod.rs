@@ -8,7 +8,7 @@ mod chart;
 mod diagram;
 mod view;
 
-use super::chosen;
+use super::chosen::{self, Mistake};
 use super::thumbnail;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -49,8 +49,6 @@ impl Fact {
 pub struct Layer {
     /// Its name.
     pub name: String,
-    /// What it is.
-    pub kind: String,
     /// Sizes of one output.
     pub output: Vec<usize>,
     /// Numbers that it learns.
@@ -109,6 +107,8 @@ pub struct Report<'a> {
     pub assessment: &'a Assessment,
     /// The same, image by image.
     pub scored: &'a Scored,
+    /// What it is surest of and wrong.
+    pub mistakes: Vec<Mistake>,
     /// Some training images.
     pub samples: Vec<Shown>,
     /// Rows of a training image and what became of it; none where images are not augmented.
@@ -141,15 +141,17 @@ impl Report<'_> {
     pub fn html(&self) -> Result<String> {
         let failed = |e: &dyn std::fmt::Display| Error::data("report.html", e.to_string(), "please report this");
         let predictions = self.scored.predictions();
-        let (wrong, behind) = (chosen::mistakes(&predictions), chosen::behind_cells(&predictions));
-        let addresses: Vec<String> = wrong.par_iter().chain(&behind).map(|p| self.address(p)).collect();
-        let (of_wrong, of_behind) = addresses.split_at(wrong.len());
+        let behind = chosen::behind_cells(&predictions);
+        let images = self.mistakes.iter().map(|mistake| mistake.image).chain(behind.iter().map(|shown| shown.image));
+        let images: Vec<u32> = images.collect();
+        let addresses: Vec<String> = images.par_iter().map(|&image| self.address(image)).collect();
+        let (of_wrong, of_behind) = addresses.split_at(self.mistakes.len());
         let fixed = self.fixed_pictures();
         let used = of_wrong.iter().chain(fixed.iter().flatten()).map(String::len).sum::<usize>();
         let behind = within(MOST_IMAGE_BYTES.saturating_sub(used), &behind, of_behind);
         let charts = view::charts(self.history, self.side);
         let data = view::script_data(&charts, self.classes, &behind).map_err(|e| failed(&e))?;
-        let page = view::Page::new(self, charts, wrong.iter().zip(of_wrong), fixed, behind.len());
+        let page = view::Page::new(self, charts, of_wrong, fixed, behind.len());
         let mut environment = Environment::new();
         environment.add_template("page.html", PAGE).map_err(|e| failed(&e))?;
         let template = environment.get_template("page.html").map_err(|e| failed(&e))?;
@@ -167,8 +169,8 @@ impl Report<'_> {
         write_whole(path, self.html()?.as_bytes())
     }
 
-    fn address(&self, prediction: &Prediction) -> String {
-        thumbnail::data_address((self.image)(prediction.image), self.size).unwrap_or_default()
+    fn address(&self, image: u32) -> String {
+        thumbnail::data_address((self.image)(image), self.size).unwrap_or_default()
     }
 
     /// Addresses of the samples, then of each row of augmented ones.

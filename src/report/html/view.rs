@@ -5,7 +5,7 @@
 use super::chart::{Chart, Line};
 use super::diagram::Diagram;
 use super::{Fact, Kernels, Layer, Report};
-use crate::report::chosen::{IN_ALL, PER_CELL};
+use crate::report::chosen::{IN_ALL, Mistake, PER_CELL, confidence, percent};
 use crate::report::confusion::short_names;
 use crate::report::table::with_separators;
 use crate::train::history::{EpochRecord, History};
@@ -60,21 +60,18 @@ struct Picture {
     caption: String,
 }
 
-/// A mistake.
+/// A mistake with its picture.
 #[derive(Serialize)]
-struct Mistake {
+struct Pictured {
     src: String,
-    image: u32,
-    label: String,
-    predicted: String,
-    confidence: String,
+    #[serde(flatten)]
+    mistake: Mistake,
 }
 
 /// A row of the table of layers.
 #[derive(Serialize)]
 struct LayerRow {
     name: String,
-    kind: String,
     output: String,
     parameters: String,
 }
@@ -82,8 +79,8 @@ struct LayerRow {
 impl LayerRow {
     fn new(layer: &Layer) -> Self {
         let sizes: Vec<String> = layer.output.iter().map(usize::to_string).collect();
-        let (name, kind) = (layer.name.clone(), layer.kind.clone());
-        Self { name, kind, output: sizes.join(" × "), parameters: with_separators(layer.parameters) }
+        let (name, parameters) = (layer.name.clone(), with_separators(layer.parameters));
+        Self { name, output: sizes.join(" × "), parameters }
     }
 }
 
@@ -124,7 +121,7 @@ pub struct Page {
     diagrams: Vec<Diagram>,
     calibration: Vec<String>,
     wrong: u64,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<Pictured>,
     samples: Vec<Picture>,
     augmented: Vec<Vec<Picture>>,
     layers: Vec<LayerRow>,
@@ -136,35 +133,17 @@ pub struct Page {
     command: Vec<String>,
 }
 
-/// A share as percent.
-fn percent(share: f64) -> String {
-    // the number and its sign stay together
-    format!("{:.1}\u{a0}%", 100.0 * share)
-}
-
-/// A probability as percent, as long as it is one.
-fn confidence(probability: f32) -> String {
-    if probability.is_finite() { percent(f64::from(probability)) } else { "not a number".into() }
-}
-
 impl Page {
-    /// Of a report whose pictures are ready: those of mistakes, and of samples and augmented rows; `behind` more are for the script.
-    pub fn new<'p>(
+    /// Of a report whose pictures are ready: those of its mistakes, and of samples and augmented rows; `behind` more are for the script.
+    pub fn new(
         report: &Report,
         charts: Vec<Chart>,
-        mistakes: impl Iterator<Item = (&'p Prediction, &'p String)>,
+        of_mistakes: &[String],
         fixed: Vec<Vec<String>>,
         behind: usize,
     ) -> Self {
         let Report { classes, assessment, .. } = *report;
-        let name = |class: usize| classes.get(class).cloned().unwrap_or_default();
-        let mistake = |(prediction, src): (&Prediction, &String)| Mistake {
-            src: src.clone(),
-            image: prediction.image,
-            label: name(prediction.label),
-            predicted: name(prediction.predicted),
-            confidence: confidence(prediction.confidence),
-        };
+        let pictured = |(mistake, src): (&Mistake, &String)| Pictured { src: src.clone(), mistake: mistake.clone() };
         let shown = std::iter::once(&report.samples).chain(&report.augmented);
         let mut pictures = shown.zip(fixed).map(|(row, addresses)| {
             let picture = |(shown, src): (&super::Shown, String)| Picture { src, caption: shown.caption.clone() };
@@ -195,7 +174,7 @@ impl Page {
             diagrams: diagrams(report),
             calibration: calibration(assessment),
             wrong: assessment.count as u64 - right,
-            mistakes: mistakes.map(mistake).collect(),
+            mistakes: report.mistakes.iter().zip(of_mistakes).map(pictured).collect(),
             samples,
             augmented: pictures.collect(),
             parameters: with_separators(report.layers.iter().map(|layer| layer.parameters).sum()),

@@ -41,7 +41,8 @@ pub(super) fn suggest(points: &[Point], range: &Range) -> Option<Suggestion> {
     // of ten losses varies by a third of its root: to be all of it lower by chance takes three standard deviations.
     let differences: Vec<f64> = falling.windows(2).map(|pair| f64::from(pair[1].loss - pair[0].loss)).collect();
     let deviation = (mean(&differences.iter().map(|d| d * d).collect::<Vec<f64>>()) / 2.0).sqrt();
-    if falling.len() < FEWEST as usize / 2 || fall <= deviation {
+    // Batches of one size are easier or harder by more than a hundredth of the loss: a fall of less is none, however even.
+    if falling.len() < FEWEST as usize / 2 || fall <= deviation.max(0.01 * mean(&start)) {
         return None;
     }
     let log = |point: &Point| f64::from(point.rate).ln();
@@ -103,6 +104,10 @@ mod tests {
         assert_eq!(suggest(&points(|power| 2.3 + noise(power)).points, &RANGE), None);
         assert_eq!(suggest(&points(|power| 2.3 + 0.1 * power).points[..3], &RANGE), None);
         assert_eq!(suggest(&[], &RANGE), None);
+        // even as it is, a fall by half a percent is none, and by five percent it is
+        let fall = |height: f64| move |power: f64| 2.3 - height * 2.3 / (1.0 + (-3.0 * (power + 3.0)).exp());
+        assert_eq!(suggest(&points(fall(0.005)).points, &RANGE), None);
+        assert!(suggest(&points(fall(0.05)).points, &RANGE).is_some());
         let found = suggest(&points(|power| typical(power) + noise(power)).points, &RANGE).unwrap();
         assert!((2e-4..5e-3).contains(&found.steepest), "{found:?}");
     }
