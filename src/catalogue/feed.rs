@@ -113,7 +113,11 @@ impl Feed {
 
 fn decode(item: Item, (height, width): (usize, usize), views: usize) -> Entry {
     match item.read(height, width) {
-        Err(reason) => Entry::Done { row: Row { about: item.about, outcome: Err(reason) }, kept: false },
+        Err(reason) => {
+            // a file or its decoder may say anything, and rows are lines
+            let reason = reason.replace(char::is_control, "\u{fffd}");
+            Entry::Done { row: Row { about: item.about, outcome: Err(reason) }, kept: false }
+        }
         Ok(Seen { pixels, sky }) => {
             let mut about = item.about;
             if let (Some(sky), None, None) = (sky, about.ra, about.dec) {

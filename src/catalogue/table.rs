@@ -34,6 +34,9 @@ pub struct Made {
     /// What the network was trained on; unknown of tables before it was said.
     #[serde(default)]
     pub data: String,
+    /// How FITS images became pictures; empty in tables before it was said.
+    #[serde(default)]
+    pub fits: String,
     /// The network, with its classes, size and preprocessing.
     pub network: serde_json::Value,
     /// What it was stored in.
@@ -51,11 +54,13 @@ impl Made {
     fn check(&self, path: &Path, earlier: &Self) -> Result<Vec<String>> {
         let views = [earlier.views.to_string(), self.views.to_string()];
         let network = ["another network", "this one"].map(str::to_owned);
+        let unsaid = earlier.fits.is_empty() || self.fits.is_empty();
         for (what, same, [before, now]) in [
             ("weights", earlier.weights_hash == self.weights_hash, [&earlier.weights_hash, &self.weights_hash]),
             ("a network", earlier.network == self.network, [&network[0], &network[1]]),
             ("a precision", earlier.precision == self.precision, [&earlier.precision, &self.precision]),
             ("--views", earlier.views == self.views, [&views[0], &views[1]]),
+            ("FITS settings", unsaid || earlier.fits == self.fits, [&earlier.fits, &self.fits]),
         ] {
             if !same {
                 let problem = format!("its rows were made with other {what} ({before}, now {now})")

@@ -5,8 +5,9 @@ use super::fits::{FitsArgs, arcseconds};
 use super::options::{DeviceOptions, check_output};
 use super::{print_note, print_text, voice};
 use crate::catalogue::{Columns, Format, Made, Mode, Summary, Table, Task, Watch, run as run_job, views};
+use crate::data::fits::Stretch;
 use crate::data::hdf5::Reader;
-use crate::data::{Items, LoadOptions};
+use crate::data::{FitsOptions, Items, LoadOptions};
 use crate::error::{Error, Result};
 use crate::train::{Classifier, Setup, Weights, find_weights};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -170,6 +171,7 @@ fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow
         program: env!("CARGO_PKG_VERSION").into(),
         weights_hash: weights.hash(),
         data: card.data.clone(),
+        fits: fits_in_words(&args.fits.options()?, args.crop_arcsec),
         network: serde_json::json!({
             "model": serde_json::to_value(&card.model)?,
             "classes": card.classes,
@@ -182,6 +184,16 @@ fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow
         batch: args.batch,
         device,
     })
+}
+
+/// How FITS images become pictures: the same words for the same pictures.
+fn fits_in_words(options: &FitsOptions, crop_arcsec: Option<f64>) -> String {
+    let piece = crop_arcsec.map_or("whole images".into(), |side| format!("pieces of {side} arcseconds"));
+    let part = options.hdu.as_ref().map_or("the first image of a file".into(), |part| format!("part {part}"));
+    let named = |bands: &Vec<char>| format!("bands {}", bands.iter().collect::<String>().to_lowercase());
+    let bands = options.bands.as_ref().map_or("bands as the file has them".into(), named);
+    let Stretch { m, q, scales: [g, r, z] } = options.stretch;
+    format!("{piece}, {part}, {bands}, stretch m={m},Q={q},g={g},r={r},z={z}")
 }
 
 /// `9 998 classified, 2 failed; see F.csv`.

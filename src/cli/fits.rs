@@ -96,7 +96,7 @@ impl PictureArgs {
                     place: None,
                 });
             }
-            three if three.len() == 3 => three.to_vec(),
+            three if three.len() == 3 => in_order(three),
             other => return Err(Error::setting("IMAGE", format!("{} files", other.len()), "one, or g, r and z")),
         };
         let crop = self.at.map(|at| Crop { at, arcsec: self.crop_arcsec.unwrap_or(GALAXY10_ARCSEC.1) });
@@ -105,6 +105,16 @@ impl PictureArgs {
         let (height, width) = size.unwrap_or(own);
         let pixels = resize(&found.pixels, own, (height, width))?;
         Ok(Seen { pixels, height, width, place: Some(found.place) })
+    }
+}
+
+/// Three files as g, r and z where their names say which is which; else as they are given.
+fn in_order(three: &[PathBuf]) -> Vec<PathBuf> {
+    let real = |file: &PathBuf| file.canonicalize().ok();
+    let given: Vec<_> = three.iter().map(real).collect();
+    match data::fits::bands_of(&three[0]) {
+        Some((files, _)) if files.iter().all(|file| given.contains(&real(file))) => files.to_vec(),
+        _ => three.to_vec(),
     }
 }
 
@@ -143,7 +153,10 @@ pub fn in_words(place: &std::result::Result<Place, String>) -> String {
     let east = if *mirrored { "right" } else { "left" };
     let up = match north.round() {
         0.0 => format!("north up, east {east}"),
-        turned => format!("north {turned:.0} degrees from up towards the left, east to its {east}"),
+        turned => {
+            let side = if turned > 0.0 { "left" } else { "right" };
+            format!("north {:.0} degrees from up towards the {side}, east to its {east}", turned.abs())
+        }
     };
     let (ra, dec) = (centre.ra, centre.dec);
     format!(
@@ -238,5 +251,7 @@ mod tests {
         let found = warnings(&sdss);
         assert!(found[0].contains("0.396") && found[1].contains("0.66 times"), "{found:?}");
         assert!(in_words(&Ok(sdss)).ends_with("north 90 degrees from up towards the left, east to its right"));
+        let turned = Place { north: -20.2, ..sdss };
+        assert!(in_words(&Ok(turned)).ends_with("north 20 degrees from up towards the right, east to its right"));
     }
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::cache::{self, Stamp};
 use super::source::{self, LONGEST_SIDE, Loaded, Meta, Receiver, Source, Stop};
-use super::{FitsOptions, LoadOptions, Sky, fits, picture};
+use super::{FitsOptions, LoadOptions, Sky, fits, picture, tables};
 use crate::{Error, Result};
 
 /// Side of an image where the pictures differ in size and the user names none, in pixels: that of Galaxy10 DECaLS.
@@ -67,7 +67,12 @@ fn list(path: &Path) -> Result<Vec<Class>> {
     match classes.len() {
         0 => Err(Error::file(path, "has no class folders", remedy)),
         1 => Err(Error::file(path, format!("has only one class folder, {}", classes[0].name), remedy)),
-        2..=source::MOST_CLASSES => Ok(classes),
+        2..=source::MOST_CLASSES => {
+            let names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
+            source::check_names(&names)
+                .map_err(|problem| Error::file(path, format!("has {problem}"), "rename the class's folder"))?;
+            Ok(classes)
+        }
         count => Err(Error::file(path, format!("has {count} class folders"), "give it at most 256")),
     }
 }
@@ -90,7 +95,9 @@ fn entries(path: &Path) -> Result<Vec<(String, PathBuf)>> {
 fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     let picture = matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg"));
-    (picture || (fits::is_named(path) && !fits::is_later(path))) && path.is_file()
+    // a table among pictures is none
+    let fits = || fits::is_named(path) && !fits::is_later(path) && !tables::holds_table(path);
+    path.is_file() && (picture || fits())
 }
 
 /// Names the content of the folder without reading the pictures.

@@ -139,6 +139,10 @@ pub(crate) fn check_names(names: &[String]) -> Result<(), String> {
         if name.trim().is_empty() {
             return Err(format!("an empty name for class {index}"));
         }
+        // tables have names of classes as columns, and their rows are lines
+        if name.contains(char::is_control) {
+            return Err(format!("control characters in the name of class {index}"));
+        }
         if let Some(first) = names[..index].iter().position(|other| other == name) {
             return Err(format!("the name {name:?} for both class {first} and class {index}"));
         }

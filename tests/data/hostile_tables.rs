@@ -30,6 +30,7 @@ fn write(path: &Path) {
         program: "0".into(),
         weights_hash: "0".into(),
         data: "none".into(),
+        fits: "none".into(),
         network: serde_json::Value::Null,
         precision: "f32".into(),
         views: 1,

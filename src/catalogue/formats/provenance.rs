@@ -29,6 +29,7 @@ pub(in crate::catalogue) fn facts(made: &Made, columns: &Columns) -> Vec<Fact> {
         ("model", "MODEL", model, "the network"),
         ("image_size", "IMGSIZE", format!("{} x {}", network("height"), network("width")), "rows x columns, pixels"),
         ("data", "TRAINSET", made.data.clone(), "what the network was trained on"),
+        ("fits", "FITSREAD", made.fits.clone(), "how FITS images became pictures"),
         ("classes", "CLASSES", classes, "as a JSON list"),
         ("precision", "PRECISN", made.precision.clone(), "of weights and activations"),
         ("views", "VIEWS", made.views.to_string(), "turns and mirror images averaged"),

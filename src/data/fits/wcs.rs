@@ -52,7 +52,7 @@ impl Wcs {
         if text("RADESYS").starts_with("FK4") || equinox != 2000.0 {
             return Err("its positions are not of the year 2000 (RADESYS, EQUINOX)".into());
         }
-        let turned = number("LONPOLE").is_some_and(|pole| pole != 180.0) || header.get_int("PV1_0").is_some();
+        let turned = is_turned(header, first) || header.get_int("PV1_0").is_some();
         if turned || ["PV2_1", "PV2_2", "PV1_1", "PV1_2", "A_ORDER"].iter().any(|name| header.find(name).is_some()) {
             return Err("it has a distortion or a turned pole, which is not supported".into());
         }
@@ -60,6 +60,10 @@ impl Wcs {
         let reference = [needed("CRVAL1")?, needed("CRVAL2")?, needed("CRPIX1")?, needed("CRPIX2")?];
         if reference[0].abs() > 360.0 || reference[1].abs() > 90.0 {
             return Err(format!("its point of reference is {}, {}", reference[0], reference[1]));
+        }
+        // the standard turns such an image by half a circle, the projection does not
+        if is_zenithal(first) && reference[1] >= 90.0 && number("LONPOLE").is_none() {
+            return Err("its point of reference is the pole, and LONPOLE is missing".into());
         }
         let matrix = matrix(header)?;
         let scale = (matrix[0] * matrix[3] - matrix[1] * matrix[2]).abs().sqrt();
@@ -121,6 +125,19 @@ impl Wcs {
             mirrored: determinant > 0.0,
         })
     }
+}
+
+/// Whether a projection's point of reference is its pole (Calabretta and Greisen, section 5.1), and not on its equator.
+fn is_zenithal(kind: &str) -> bool {
+    ["TAN", "SIN", "ARC", "STG", "ZEA", "AZP", "SZP", "AIR", "NCP", "FEYE"].iter().any(|code| kind.ends_with(code))
+}
+
+/// Whether the header asks for another pole than the one that the projection assumes: 180 degrees, or 0 where the point of
+/// reference lies on the equator of the projection and in the north (section 2.2).
+fn is_turned(header: &Header, kind: &str) -> bool {
+    let north = header.get_float("CRVAL2").is_some_and(|dec| dec >= 0.0);
+    let assumed = if !is_zenithal(kind) && north { 0.0 } else { 180.0 };
+    header.get_float("LONPOLE").is_some_and(|pole| pole != assumed)
 }
 
 /// A projection's result. Its own checks, which only builds for development have, end in panics where coordinates make no sense.

@@ -210,9 +210,6 @@ fn check_names(names: &[String]) -> Result<(), String> {
     if let Some(index) = names.iter().position(|name| name.len() > LONGEST_NAME) {
         return Err(format!("a name of {} bytes for class {index}", names[index].len()));
     }
-    if let Some(index) = names.iter().position(|name| name.contains(char::is_control)) {
-        return Err(format!("control characters in the name of class {index}"));
-    }
     source::check_names(names)
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{About, Item, Origin};
 use crate::data::tables::{Cell, Kind, TableReader, Wanted};
+use crate::data::fits;
 use crate::{Error, Result};
 
 /// The columns; those of positions and names are known by UCD as well (UCD1+, IVOA).
@@ -27,9 +28,10 @@ impl Catalogue {
     /// Opens the table and finds its columns. Names of columns may be in capitals.
     ///
     /// # Errors
-    /// [`Error::File`] where it cannot be read or has neither a column `path` nor one for each band.
+    /// [`Error::File`] where it cannot be read, has neither a column `path` nor one for each band, or says that its positions
+    /// are not in degrees.
     pub fn open(path: &Path) -> Result<Self> {
-        let kind = Kind::of(path).unwrap_or(Kind::Csv);
+        let kind = Kind::of(path).unwrap_or(if fits::is_named(path) { Kind::Fits } else { Kind::Csv });
         let open = |needed: fn(&str) -> bool| {
             let wanted = COLUMNS.map(|(name, ucd)| Wanted { name: name.into(), ucd, needed: needed(name) });
             TableReader::open(path, kind, &wanted)
@@ -37,6 +39,12 @@ impl Catalogue {
         // images in three files need no `path`
         let table =
             open(|name| name == "path").or_else(|error| open(|name| name.starts_with("path_")).map_err(|_| error))?;
+        for (column, name) in [(2, "ra"), (3, "dec")] {
+            let unit = table.unit(column);
+            if !["", "deg", "degree", "degrees"].iter().any(|degrees| unit.eq_ignore_ascii_case(degrees)) {
+                return Err(Error::file(path, format!("has {name} in {unit:?}"), "give decimal degrees (unit deg)"));
+            }
+        }
         Ok(Self { path: path.to_owned(), table })
     }
 

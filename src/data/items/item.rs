@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::data::fits::Place;
 use crate::data::{Crop, Dataset, FitsOptions, Sky, fits, picture};
 use crate::{Error, Result};
 
@@ -133,6 +134,17 @@ impl Item {
         Ok(Seen { pixels: picture::read_picture(path, height, width)?, sky: None })
     }
 
+    /// Refuses a whole image as the picture of what lies far from its centre.
+    fn check_place(&self, file: &Path, place: &Place) -> Result<()> {
+        let (Some(ra), Some(dec)) = (self.about.ra, self.about.dec) else { return Ok(()) };
+        let away = place.centre.separation_arcsec(Sky { ra, dec });
+        if away <= place.height_arcsec.max(place.width_arcsec) / 2.0 {
+            return Ok(());
+        }
+        let problem = format!("has its centre {away:.0} arcseconds from the position {ra:.6}, {dec:.6}");
+        Err(Error::file(file, problem, "cut the piece around it out with --crop-arcsec, or mend the position or the path"))
+    }
+
     fn planes_of(&self, files: &[PathBuf], size: (usize, usize)) -> Result<Seen> {
         if let Some(file) = files.iter().find(|file| file.metadata().is_ok_and(|about| !about.is_file())) {
             return Err(Error::file(file, "is no file", "name a FITS image"));
@@ -146,6 +158,9 @@ impl Item {
             }
         };
         let found = fits::read(files, crop.as_ref(), &self.reading.options)?;
+        if let (None, Ok(place)) = (&crop, &found.place) {
+            self.check_place(&files[0], place)?;
+        }
         let sky = found.place.ok().map(|place| place.centre);
         Ok(Seen { pixels: picture::fit(found.pixels, (found.height, found.width), size)?, sky })
     }

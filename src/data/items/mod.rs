@@ -16,8 +16,11 @@ use walkdir::{DirEntry, FilterEntry, WalkDir};
 
 use self::catalogue::Catalogue;
 pub use self::item::{About, FitsReading, Item, Origin, Seen};
-use super::{Dataset, LoadOptions, fits, tables};
+use super::{Dataset, LoadOptions, Sky, fits, tables};
 use crate::{Error, Result};
+
+/// Positions of one object differ by less between catalogues, in arcseconds.
+const SAME_ARCSEC: f64 = 5.0;
 
 /// What a path is, by its ending.
 #[derive(Clone, Copy, PartialEq)]
@@ -41,7 +44,7 @@ fn kind(path: &Path) -> Kind {
     }
 }
 
-/// Whether a file is a table of items; a FITS file is one where its first data are a table.
+/// Whether a file is a table of items; a FITS file is one where it has a table and no image.
 fn is_catalogue(path: &Path) -> bool {
     match kind(path) {
         Kind::Catalogue => true,
@@ -56,9 +59,34 @@ fn is_picture(path: &Path) -> bool {
     matches!(kind(path), Kind::Picture | Kind::Fits) && !fits::is_later(path) && !is_catalogue(path)
 }
 
+/// Refuses a table that is packed or of a kind that is not read, by its ending.
+fn check_ending(input: &Path) -> Result<()> {
+    let ending = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let (problem, remedy) = match ending(input).as_deref() {
+        Some("gz") if kind(input) == Kind::Other && tables::Kind::of(&input.with_extension("")).is_some() => {
+            ("is a packed table", "unpack it")
+        }
+        Some("ecsv" | "tsv" | "txt" | "dat") => {
+            ("is no table that can be read", "save it as CSV, FITS, VOTable or Parquet")
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::file(input, problem, remedy))
+}
+
 /// Whether an input stands for the paths that match it.
 fn is_glob(input: &Path) -> bool {
     input.to_string_lossy().contains(['*', '?', '[']) && input.symlink_metadata().is_err()
+}
+
+/// Whether `path` is one of three files that are one picture, and an earlier one of them, which stands for all, is listed too.
+fn is_told(path: &Path, listed: impl Fn(&Path) -> bool) -> bool {
+    fits::bands_of(path).is_some_and(|(files, place)| files[..place].iter().any(|earlier| listed(earlier)))
+}
+
+/// Whether a file's name matches.
+fn matches(pattern: &glob::Pattern, path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| pattern.matches(name))
 }
 
 type Walk = FilterEntry<walkdir::IntoIter, fn(&DirEntry) -> bool>;
@@ -66,7 +94,8 @@ type Walk = FilterEntry<walkdir::IntoIter, fn(&DirEntry) -> bool>;
 /// An input that is being listed.
 enum Open {
     Walk(Walk),
-    Glob(glob::Paths),
+    /// With the pattern of the last part of paths.
+    Glob(glob::Paths, glob::Pattern),
     Catalogue(Box<Catalogue>),
     Images { dataset: Arc<Dataset>, path: String, next: usize },
     One(Option<Item>),
@@ -104,9 +133,9 @@ impl Open {
                     Next::Item(Item::failed(&path, reason))
                 }
             },
-            Self::Glob(paths) => match paths.next() {
+            Self::Glob(paths, pattern) => match paths.next() {
                 None => Next::End,
-                Some(Ok(path)) if fits::is_later(&path) => Next::Nothing,
+                Some(Ok(path)) if is_told(&path, |earlier| matches(pattern, earlier)) => Next::Nothing,
                 Some(Ok(path)) if path.is_dir() || kind(&path) != Kind::Other => Next::Input(path),
                 Some(Ok(_)) => Next::Nothing,
                 Some(Err(error)) => {
@@ -139,6 +168,9 @@ pub struct Items {
     options: LoadOptions,
     reading: Arc<FitsReading>,
     notes: Vec<String>,
+    /// What is said of the item before, and whether it has been told that one image is there for several positions.
+    before: About,
+    is_shared_told: bool,
     /// Only to be counted: HDF5 files are not opened.
     counting: bool,
 }
@@ -146,15 +178,21 @@ pub struct Items {
 impl Items {
     /// The items of `inputs`; HDF5 files are loaded and FITS images read with `options` when their turn comes.
     pub fn new(inputs: &[PathBuf], options: LoadOptions) -> Self {
-        // of three files that are one picture, and that a shell has listed, the g file stands for all
-        let listed: HashSet<&PathBuf> = inputs.iter().collect();
-        let stands_elsewhere = |path: &Path| match fits::bands_of(path) {
-            Some((files, place)) => place > 0 && listed.contains(&files[0]),
-            None => false,
-        };
-        let inputs = inputs.iter().filter(|path| !stands_elsewhere(path)).cloned().collect();
+        // a shell has listed all three files of a picture
+        let listed: HashSet<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+        let inputs = inputs.iter().filter(|path| !is_told(path, |earlier| listed.contains(earlier))).cloned().collect();
         let reading = Arc::new(FitsReading { options: options.fits.clone(), crop_arcsec: None });
-        Self { inputs, open: Vec::new(), peeked: None, options, reading, notes: Vec::new(), counting: false }
+        Self {
+            inputs,
+            open: Vec::new(),
+            peeked: None,
+            options,
+            reading,
+            notes: Vec::new(),
+            before: About::default(),
+            is_shared_told: false,
+            counting: false,
+        }
     }
 
     /// The same, but of each FITS image the piece of so many arcseconds around the item's position, where a side is given.
@@ -182,6 +220,8 @@ impl Items {
                 return Err(Error::file(input, "there is no such file or folder", "check the spelling of the path"));
             } else if is_catalogue(input) {
                 Catalogue::open(input)?;
+            } else {
+                check_ending(input)?;
             }
         }
         Ok(())
@@ -223,8 +263,9 @@ impl Items {
 
     fn open(&mut self, input: &Path) -> Open {
         if is_glob(input) {
-            return match glob::glob(&input.to_string_lossy()) {
-                Ok(paths) => Open::Glob(paths),
+            let last = input.file_name().unwrap_or_default().to_string_lossy();
+            return match glob::glob(&input.to_string_lossy()).and_then(|paths| Ok((paths, glob::Pattern::new(&last)?))) {
+                Ok((paths, pattern)) => Open::Glob(paths, pattern),
                 Err(error) => {
                     let reason = Error::file(input, format!("is no glob ({error})"), "check its brackets and stars");
                     Open::One(Some(Item::failed(input, reason)))
@@ -256,6 +297,24 @@ impl Items {
         }
     }
 
+    /// Tells once where one FITS image is to be the picture of rows with different positions, and nothing is cut out.
+    fn tell_shared(&mut self, about: &About) {
+        if self.counting || self.is_shared_told || self.reading.crop_arcsec.is_some() {
+            return;
+        }
+        let position = |about: &About| Some(Sky { ra: about.ra?, dec: about.dec? });
+        let apart = position(&self.before).zip(position(about)).map(|(one, other)| one.separation_arcsec(other));
+        let is_shared = about.path == self.before.path && fits::is_named(Path::new(&about.path));
+        if is_shared && apart.is_some_and(|apart| apart > SAME_ARCSEC) {
+            let path = &about.path;
+            self.notes.push(format!(
+                "{path} is the picture of rows with different positions, all of it for each; --crop-arcsec cuts out what lies around each"
+            ));
+            self.is_shared_told = true;
+        }
+        self.before = about.clone();
+    }
+
     /// A file of many items is one item where it cannot be opened, and worth a note.
     fn unopened(&mut self, input: &Path, error: &Error) -> Open {
         self.notes.push(error.to_string());
@@ -272,7 +331,10 @@ impl Iterator for Items {
         }
         loop {
             let input = match self.open.last_mut().map(Open::next) {
-                Some(Next::Item(item)) => return Some(item.read_as(&self.reading)),
+                Some(Next::Item(item)) => {
+                    self.tell_shared(&item.about);
+                    return Some(item.read_as(&self.reading));
+                }
                 Some(Next::Nothing) => continue,
                 Some(Next::End) => {
                     self.open.pop();

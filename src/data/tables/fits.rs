@@ -12,6 +12,8 @@ use super::{Cell, Described, Rows, Wanted, find};
 const BLOCK: usize = 2880;
 /// Longest header that is read: 50 000 cards; a table of 999 columns has a fifth of it.
 const LONGEST_HEADER: usize = 4_000_000 / BLOCK * BLOCK;
+/// Most parts of a file that are looked at for an image.
+const MOST_HDUS: usize = 1000;
 /// Longest row that is read, in bytes.
 const LONGEST_ROW: u64 = 64 << 20;
 
@@ -77,20 +79,33 @@ fn is_table(header: &Header) -> bool {
     header.get_string("XTENSION").is_some_and(|kind| kind.trim_end() == "BINTABLE")
 }
 
-/// Whether the first data of a FITS file are a table, and not an image (compressed images are tables that say so). What cannot
-/// be read is none.
+/// Whether a header's data are an image; compressed ones are tables that say so.
+fn is_image(header: &Header) -> bool {
+    match header.get_string("XTENSION").map(str::trim_end) {
+        None | Some("IMAGE") => data_bytes(header) != Ok(0),
+        Some("BINTABLE") => header.get_bool("ZIMAGE") == Some(true),
+        _ => false,
+    }
+}
+
+/// Whether a FITS file has a table and no image, wherever in the file. What cannot be read is none.
 pub fn holds_table(path: &Path) -> bool {
-    let first = |file: File| {
-        let mut file = BufReader::new(file);
-        while let Ok(Some(header)) = header(&mut file) {
-            if data_bytes(&header) != Ok(0) || is_table(&header) {
-                return is_table(&header) && header.get_bool("ZIMAGE") != Some(true);
+    let only = |file: File| {
+        let (mut file, mut found) = (BufReader::new(file), false);
+        for _ in 0..MOST_HDUS {
+            let Ok(Some(header)) = header(&mut file) else { break };
+            if is_image(&header) {
+                return false;
+            }
+            found |= is_table(&header);
+            if skip(&mut file, &header).is_err() {
+                break;
             }
         }
-        false
+        found
     };
     let regular = path.metadata().is_ok_and(|about| about.is_file());
-    regular && super::unbroken(|| Ok(File::open(path).is_ok_and(first))).unwrap_or(false)
+    regular && super::unbroken(|| Ok(File::open(path).is_ok_and(only))).unwrap_or(false)
 }
 
 /// A column of a table.
@@ -107,6 +122,7 @@ struct Column {
     scale: f64,
     zero: f64,
     null: Option<i64>,
+    unit: String,
 }
 
 impl Column {
@@ -131,7 +147,8 @@ impl Column {
         let float = |name: &str, otherwise: f64| header.get_float(&format!("{name}{number}")).unwrap_or(otherwise);
         let (scale, zero) = (float("TSCAL", 1.0), float("TZERO", 0.0));
         let null = header.get_int(&format!("TNULL{number}"));
-        Ok(Self { start, bytes, letter, is_array: repeat != 1, scale, zero, null })
+        let unit = header.get_string(&format!("TUNIT{number}")).unwrap_or_default().to_owned();
+        Ok(Self { start, bytes, letter, is_array: repeat != 1, scale, zero, null, unit })
     }
 
     /// Refuses what is neither text nor a number.
@@ -258,5 +275,9 @@ impl Rows for Fits {
 
     fn place(&self) -> String {
         format!("row {}", self.read)
+    }
+
+    fn unit(&self, wanted: usize) -> &str {
+        self.columns.get(wanted).and_then(Option::as_ref).map_or("", |column| &column.unit)
     }
 }

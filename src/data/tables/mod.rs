@@ -97,6 +97,11 @@ trait Rows: Send {
 
     /// Where the row stands that was read last, or that cannot be read.
     fn place(&self) -> String;
+
+    /// Unit of the column that was asked for as this one; empty where the table says none.
+    fn unit(&self, _wanted: usize) -> &str {
+        ""
+    }
 }
 
 /// A column as a table describes it.
@@ -160,6 +165,11 @@ impl TableReader {
     /// Where the row stands that was read last: `line 7` of a text, `row 7` of others, from 1.
     pub fn place(&self) -> String {
         self.rows.place()
+    }
+
+    /// Unit of the column that was asked for as this one, as FITS and VOTables have it; empty where none is said.
+    pub fn unit(&self, wanted: usize) -> &str {
+        self.rows.unit(wanted).trim()
     }
 }
 

@@ -260,4 +260,9 @@ impl Rows for VoTable {
     fn place(&self) -> String {
         format!("row {}", self.row)
     }
+
+    fn unit(&self, wanted: usize) -> &str {
+        let field = self.places.iter().position(|places| places.contains(&wanted));
+        field.map_or("", |field| &self.fields[field].unit)
+    }
 }

@@ -41,6 +41,8 @@ const PRIMITIVES: &[(&str, Primitive, u64)] = &[
 pub(super) struct Field {
     name: String,
     ucd: String,
+    /// Its unit; empty where none is said.
+    pub unit: String,
     primitive: Primitive,
     /// Bytes of one value.
     bytes: u64,
@@ -73,7 +75,7 @@ impl Field {
                 Some(all)
             }
         };
-        Ok(Self { name, ucd: text("ucd"), primitive, bytes, count, null: None })
+        Ok(Self { name, ucd: text("ucd"), unit: text("unit"), primitive, bytes, count, null: None })
     }
 
     pub fn described(&self) -> Described {
