@@ -117,7 +117,7 @@ fn the_answer_lists_its_largest_values() {
     let found = desk.json(&format!("{line} --json"));
     let scores: Vec<f64> =
         ["round", "spiral", "edge-on"].iter().map(|class| found["scores"][class].as_f64().unwrap()).collect();
-    let mut order = vec![0, 1, 2];
+    let mut order = [0, 1, 2];
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let order: Vec<String> = order.iter().map(usize::to_string).collect();
     assert!(text.contains(&format!(": 3, largest values {}\n", order.join(", "))), "{order:?} {text}");
