@@ -141,3 +141,19 @@ fn a_catalogue_that_is_cut_off_ends_in_a_row_that_says_so() {
         assert!(found.len() > 1000 && found.len() < 4000);
     }
 }
+
+#[test]
+fn positions_in_other_units_are_refused() {
+    let desk = Desk::new();
+    desk.pictures("in", 1);
+    let row = "<TABLEDATA><TR><TD>1</TD><TD/><TD/><TD>in/0000.png</TD><TD>1</TD><TD>1</TD></TR></TABLEDATA>";
+    std::fs::write(desk.path("rad.vot"), votable(row).replace("unit='deg'", "unit='rad'")).unwrap();
+    desk.refuses("RUN0 rad.vot --out t.csv", &["rad.vot: has ra in \"rad\"", "give decimal degrees"]);
+    desk.classify(0, "RUN0 in --out t.fits");
+    let mut bytes = std::fs::read(desk.path("t.fits")).unwrap();
+    let unit = String::from_utf8_lossy(&bytes).find("TUNIT5").unwrap();
+    let place = unit + bytes[unit..].windows(3).position(|part| part == b"deg").unwrap();
+    bytes[place..place + 3].copy_from_slice(b"rad");
+    std::fs::write(desk.path("rad.fits"), bytes).unwrap();
+    desk.refuses("RUN0 rad.fits --out t.csv", &["rad.fits: has dec in \"rad\"", "give decimal degrees"]);
+}

@@ -76,3 +76,37 @@ fn an_hdf5_file_of_another_layout_is_a_failed_item_and_a_note() {
     assert_eq!((code, said.trim_end()), (1, "0 classified, 1 failed; see t.csv"));
     assert!(notes.starts_with("note: ") && notes.contains("bad.h5"), "{notes}");
 }
+
+#[test]
+fn rows_of_other_fits_settings_are_not_mixed() {
+    let desk = Desk::new();
+    desk.pictures("in", 1);
+    desk.classify(0, "RUN0 in --out t.csv --fits-stretch Q=10");
+    let other = ["t.csv: its rows were made with other FITS settings", "Q=10", "now whole images", "Q=20"];
+    desk.refuses("RUN0 in --out t.csv --continue", &other);
+    desk.refuses(
+        "RUN0 in --out t.csv --continue --fits-stretch Q=10 --crop-arcsec 67",
+        &["now pieces of 67 arcseconds"],
+    );
+    desk.classify(0, "RUN0 in --out t.csv --continue --fits-stretch m=0.03,Q=10");
+    // tables from before it was said are gone on with
+    let meta = desk.text("t.csv.meta.json");
+    let without: String = meta.lines().filter(|line| !line.contains("\"fits\"")).collect();
+    assert_ne!(meta.len(), without.len());
+    std::fs::write(desk.path("t.csv.meta.json"), without).unwrap();
+    desk.classify(0, "RUN0 in --out t.csv --continue");
+}
+
+#[test]
+fn tables_that_are_not_read_are_refused_with_a_way_out() {
+    let desk = Desk::new();
+    for (name, said) in [
+        ("cat.csv.gz", "is a packed table; unpack it"),
+        ("cat.vot.gz", "unpack it"),
+        ("cat.ecsv", "save it as CSV, FITS, VOTable or Parquet"),
+        ("cat.TSV", "save it as CSV"),
+    ] {
+        std::fs::write(desk.path(name), "path\n").unwrap();
+        desk.refuses(&format!("RUN0 {name} --out t.csv"), &[name, said]);
+    }
+}

@@ -248,3 +248,21 @@ fn probabilities_are_those_of_csv_to_the_bit() {
         }
     }
 }
+
+/// The folder of a catalogue is part of its rows' reasons, and may be called anything; a row is one line all the same.
+#[cfg(unix)]
+#[test]
+fn reasons_of_several_lines_do_not_break_a_table() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("two\nlines")).unwrap();
+    std::fs::write(desk.path("two\nlines/cat.csv"), "path\nno.png\n").unwrap();
+    for (ending, _) in FORMATS {
+        for option in ["--force", "--continue"] {
+            let mut job = desk.program(&format!("classify --device cpu RUN0 --out t.{ending} {option}"));
+            let done = job.arg("two\nlines/cat.csv").output().unwrap();
+            assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
+            assert!(String::from_utf8_lossy(&done.stdout).starts_with("0 classified, 1 failed"));
+        }
+        assert!(desk.path(&format!("t.{ending}")).exists() && !desk.path(&format!("t.{ending}.rows.csv")).exists());
+    }
+}

@@ -135,3 +135,62 @@ fn an_image_stays_in_memory_until_its_file_changes() {
     fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
     assert_eq!(items(&[rows], Some(8.0), (4, 4))[0].1, Ok(vec![32; 48]), "sky of no flux");
 }
+
+/// A FITS file of a table of one column, and what follows it.
+fn table(behind: &[u8]) -> Vec<u8> {
+    let mut table = FitsFile::with_empty_primary();
+    let rows =
+        BinTableBuilder::new().add_column("ra", BinColumnType::D64(1)).push_row(|row| row.write_f64(1.0)).build();
+    table.push_extension(Hdu::bintable_extension(rows));
+    [table.to_bytes().unwrap(), behind.to_vec()].concat()
+}
+
+#[test]
+fn an_image_behind_a_table_is_an_image() {
+    let scratch = Scratch::new();
+    let mut image = cube(20, 24);
+    image.cards[0] = ("XTENSION".into(), "'IMAGE   '".into());
+    let image = image.with("PCOUNT", 0).with("GCOUNT", 1);
+    save(&scratch.path("in/a.fits"), &table(&image.bytes()));
+    save(&scratch.path("in/b.fits"), &table(&[]));
+    for input in [scratch.path("in"), scratch.path("in/a.fits")] {
+        Items::check(std::slice::from_ref(&input)).unwrap();
+        let found = items(&[input], None, (20, 24));
+        assert_eq!(found, [("a.fits".to_owned(), Ok(rgb(0..20, 0..24)))]);
+    }
+    // and a table in a class's folder is passed over
+    for class in ["one", "two"] {
+        save(&scratch.path("galaxies").join(class).join("a.fits"), &table(&image.bytes()));
+        save(&scratch.path("galaxies").join(class).join("b.fits"), &table(&[]));
+    }
+    assert_eq!(scratch.load(&scratch.path("galaxies")).unwrap().len(), 2);
+}
+
+#[test]
+fn a_glob_of_one_band_names_the_pictures_of_three() {
+    let scratch = Scratch::new();
+    three(&scratch.path("in"), "a", (20, 24));
+    for (glob, name) in [("*-r.fits", "a-r.fits"), ("*-[rz].fits", "a-r.fits"), ("*", "a-g.fits")] {
+        let input = scratch.path("in").join(glob);
+        Items::check(std::slice::from_ref(&input)).unwrap();
+        assert_eq!(items(&[input], None, (20, 24)), [(name.to_owned(), Ok(rgb(0..20, 0..24)))], "{glob}");
+    }
+}
+
+#[test]
+fn a_whole_image_is_not_the_picture_of_a_far_position() {
+    let scratch = Scratch::new();
+    // the centre is 4 arcseconds north and 4 east of 150, 60; the field 40 x 48 arcseconds
+    let (north, far) = (60.0 + 20.0 / 3600.0, 60.0 + 40.0 / 3600.0);
+    let rows =
+        catalogue(&scratch, &format!("large.fits,,,,150,60\nlarge.fits,,,,150,{north}\nlarge.fits,,,,150,{far}\n"));
+    let found = items(std::slice::from_ref(&rows), None, (20, 24));
+    assert!(found[0].1.is_ok() && found[1].1.is_ok());
+    assert_says(found[2].1.as_ref().unwrap_err(), &["large.fits", "has its centre", "--crop-arcsec"]);
+    for (crop, notes) in [(None, 1), (Some(8.0), 0)] {
+        let mut all = Items::new(std::slice::from_ref(&rows), LoadOptions::default()).cropped(crop);
+        assert_eq!(all.by_ref().count(), 3);
+        let found = all.notes();
+        assert_eq!(found.len(), notes, "{found:?}");
+    }
+}

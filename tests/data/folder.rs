@@ -159,3 +159,12 @@ fn folders_that_are_no_data_set_are_named() {
     fs::write(root.join("empty/notes.txt"), "").unwrap();
     assert_says(&scratch.refusal(&root), &["galaxies/empty", "no PNG, JPEG or FITS pictures", "fill or remove"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_class_whose_name_is_no_line_is_refused() {
+    let scratch = Scratch::new();
+    let root = two_classes(&scratch);
+    save(&root.join("a\nb/c.png"), RgbImage::from_pixel(4, 4, Rgb([1, 2, 3])).into());
+    assert_says(&scratch.refusal(&root), &["control characters in the name of class 0", "rename"]);
+}
