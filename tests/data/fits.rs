@@ -292,6 +292,7 @@ fn an_image_at_a_pole_or_with_another_pole_has_no_known_place() {
         ("CAR", 30.0, Some(0.0), true),
         ("CAR", 30.0, Some(180.0), false),
         ("CAR", -30.0, Some(180.0), true),
+        ("CAR", 90.0, None, false),
     ] {
         let mut fits = place(cube(8, 8), (150.0, dec), (4.5, 4.5), 1.0)
             .with("CTYPE1", format!("'RA---{kind}'"))
