@@ -121,3 +121,24 @@ fn training_keeps_how_fits_images_are_read() {
     let (code, said) = run("predict run data/bright/0.fits --device cpu --fits-stretch Q=10");
     assert!(code == Some(0) && said.contains("place on the sky not known"), "{said}");
 }
+
+#[test]
+fn three_files_are_told_apart_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let cards = [("SIMPLE", "T"), ("BITPIX", "-32"), ("NAXIS", "2"), ("NAXIS1", "8"), ("NAXIS2", "8")];
+    for (band, flux) in [("g", 0.001), ("r", 0.01), ("z", 0.1)] {
+        let file = fits(&cards, (0..64).map(|_| flux));
+        std::fs::write(folder.path().join(format!("a-{band}.fits")), file).unwrap();
+    }
+    let pixels = |files: &str| {
+        let (code, _, notes) = galaxy_gpu(folder.path(), &format!("data picture {files} --out p.png"));
+        assert_eq!(code, 0, "{notes}");
+        image::open(folder.path().join("p.png")).unwrap().into_rgb8().into_raw()
+    };
+    let sound = pixels("a-g.fits a-r.fits a-z.fits");
+    assert!(sound[0] > sound[2], "z is red");
+    assert_eq!(pixels("a-z.fits ./a-r.fits a-g.fits"), sound);
+    // names that say nothing are taken as they are given
+    std::fs::copy(folder.path().join("a-z.fits"), folder.path().join("b.fits")).unwrap();
+    assert_ne!(pixels("b.fits a-r.fits a-g.fits"), sound);
+}

@@ -179,8 +179,9 @@ pub(crate) fn name_classes(stored: Option<Vec<String>>, count: usize, given: Opt
             let got = format!("a list of {}", names.len());
             return Err(Error::setting("class names", got, format!("a list of {count}, one for each class")));
         }
-        source::check_names(names)
-            .map_err(|problem| Error::setting("class names", problem, "different names, none empty or with control characters"))?;
+        source::check_names(names).map_err(|problem| {
+            Error::setting("class names", problem, "different names, none empty or with control characters")
+        })?;
         return Ok(names.to_vec());
     }
     Ok(match stored {

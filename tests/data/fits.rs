@@ -279,3 +279,29 @@ fn facts_come_from_headers_alone() {
     assert_eq!((height, width), (20, 24));
     assert!((place.pixel_arcsec - 0.262).abs() < 1e-12 && (place.centre.dec - 60.0).abs() < 1e-9);
 }
+
+#[test]
+fn an_image_at_a_pole_or_with_another_pole_has_no_known_place() {
+    let scratch = Scratch::new();
+    let path = scratch.path("a.fits");
+    for (kind, dec, pole, known) in [
+        ("TAN", 90.0, None, false),
+        ("TAN", 90.0, Some(180.0), true),
+        ("TAN", -90.0, None, true),
+        ("TAN", 30.0, Some(0.0), false),
+        ("CAR", 30.0, Some(0.0), true),
+        ("CAR", 30.0, Some(180.0), false),
+        ("CAR", -30.0, Some(180.0), true),
+        ("CAR", 90.0, None, false),
+    ] {
+        let mut fits = place(cube(8, 8), (150.0, dec), (4.5, 4.5), 1.0)
+            .with("CTYPE1", format!("'RA---{kind}'"))
+            .with("CTYPE2", format!("'DEC--{kind}'"));
+        if let Some(pole) = pole {
+            fits = fits.with("LONPOLE", format!("{pole:.1}"));
+        }
+        fs::write(&path, fits.bytes()).unwrap();
+        let found = facts(std::slice::from_ref(&path), &FitsOptions::default()).unwrap().2;
+        assert_eq!(found.is_ok(), known, "{kind} at {dec} with {pole:?}: {found:?}");
+    }
+}

@@ -62,8 +62,8 @@ impl Wcs {
             return Err(format!("its point of reference is {}, {}", reference[0], reference[1]));
         }
         // the standard turns such an image by half a circle, the projection does not
-        if is_zenithal(first) && reference[1] >= 90.0 && number("LONPOLE").is_none() {
-            return Err("its point of reference is the pole, and LONPOLE is missing".into());
+        if reference[1] >= 90.0 && (!is_zenithal(first) || number("LONPOLE").is_none()) {
+            return Err("its point of reference is the pole".into());
         }
         let matrix = matrix(header)?;
         let scale = (matrix[0] * matrix[3] - matrix[1] * matrix[2]).abs().sqrt();

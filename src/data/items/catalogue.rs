@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{About, Item, Origin};
-use crate::data::tables::{Cell, Kind, TableReader, Wanted};
 use crate::data::fits;
+use crate::data::tables::{Cell, Kind, TableReader, Wanted};
 use crate::{Error, Result};
 
 /// The columns; those of positions and names are known by UCD as well (UCD1+, IVOA).

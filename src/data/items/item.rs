@@ -142,7 +142,11 @@ impl Item {
             return Ok(());
         }
         let problem = format!("has its centre {away:.0} arcseconds from the position {ra:.6}, {dec:.6}");
-        Err(Error::file(file, problem, "cut the piece around it out with --crop-arcsec, or mend the position or the path"))
+        Err(Error::file(
+            file,
+            problem,
+            "cut the piece around it out with --crop-arcsec, or mend the position or the path",
+        ))
     }
 
     fn planes_of(&self, files: &[PathBuf], size: (usize, usize)) -> Result<Seen> {

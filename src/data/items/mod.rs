@@ -97,7 +97,11 @@ enum Open {
     /// With the pattern of the last part of paths.
     Glob(glob::Paths, glob::Pattern),
     Catalogue(Box<Catalogue>),
-    Images { dataset: Arc<Dataset>, path: String, next: usize },
+    Images {
+        dataset: Arc<Dataset>,
+        path: String,
+        next: usize,
+    },
     One(Option<Item>),
 }
 
@@ -264,7 +268,8 @@ impl Items {
     fn open(&mut self, input: &Path) -> Open {
         if is_glob(input) {
             let last = input.file_name().unwrap_or_default().to_string_lossy();
-            return match glob::glob(&input.to_string_lossy()).and_then(|paths| Ok((paths, glob::Pattern::new(&last)?))) {
+            return match glob::glob(&input.to_string_lossy()).and_then(|paths| Ok((paths, glob::Pattern::new(&last)?)))
+            {
                 Ok((paths, pattern)) => Open::Glob(paths, pattern),
                 Err(error) => {
                     let reason = Error::file(input, format!("is no glob ({error})"), "check its brackets and stars");
