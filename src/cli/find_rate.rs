@@ -153,6 +153,7 @@ impl Args {
             fuse: !self.device.no_fuse,
             choices: self.device.choices.clone(),
             data_memory: self.device.data_memory.0,
+            shaders: self.device.shaders()?,
             ..Setup::inference(self.batch)
         })
     }
