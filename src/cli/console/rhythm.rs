@@ -38,7 +38,7 @@ mod tests {
     fn minutes_beyond_all_time_never_come() {
         let mut rhythm = Rhythm { every: None, minutes: Some(1e300), newest: (0, Instant::now()), owed: false };
         assert!(!rhythm.due(Moment::Epoch, 5, false) && rhythm.due(Moment::End, 5, false));
-        rhythm.minutes = Some(1e-9);
+        rhythm.minutes = Some(0.0);
         assert!(rhythm.due(Moment::Step, 6, false));
     }
 }

@@ -1,7 +1,7 @@
 //! Things to classify, one after the other: pictures, folders of them, globs, HDF5 files and catalogues.
 //!
 //! Nothing is listed before its turn, so that ten million items take no more memory than ten: of a folder the names in it and
-//! in the folders above are held, of a catalogue a few rows ([`tables`](super::tables)), of an HDF5 file what [`Dataset::load`] holds: its
+//! in the folders above are held, of a catalogue a few rows ([`tables`]), of an HDF5 file what [`Dataset::load`] holds: its
 //! pixels are in the mapped cache file, its labels and positions take 20 bytes an image. What cannot be read is an item too,
 //! with the reason. This file knows nothing of networks.
 

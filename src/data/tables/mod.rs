@@ -1,7 +1,7 @@
 //! Tables that other programs wrote, row by row: CSV, Parquet, VOTable and FITS binary tables, of each the columns that are
 //! asked for.
 //!
-//! Memory does not grow with the number of rows: a row of text takes at most [`LONGEST_ROW`], a row of FITS 64 MiB, a column of
+//! Memory does not grow with the number of rows: a row of text takes at most 1 MiB, a row of FITS 64 MiB, a column of
 //! Parquet one page and its dictionary (64 MiB each). What is damaged ends in one sentence; a decoder that breaks down is
 //! caught. This folder knows nothing of what the columns mean.
 

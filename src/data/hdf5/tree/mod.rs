@@ -4,7 +4,7 @@
 //! the child says is a header (JSON: version, attributes, names and shapes) and the values (f32, little-endian) in the header's
 //! order; nothing of it is believed before it is checked. This module knows nothing of networks.
 //!
-//! **Memory**, whatever the file says: the child 4 GiB; the parent twice the values, [`MOST_VALUES`] at most.
+//! **Memory**, whatever the file says: the child 4 GiB; the parent twice the values, 2^28 (1 GiB) at most.
 
 mod walk;
 mod write;
