@@ -2,36 +2,64 @@
 //! around every range and the driver's checks on (as users run them, trusted, kernels are run by the tests of whole steps:
 //! compiling each of these a second time would double the time). `cargo test --test kernels conv2d` runs one operation.
 //!
-//! The list comes from the registry, so a new kernel is tested without touching this file.
+//! The list comes from the registry, so a new kernel is tested without touching this file. Kernels for cooperative matrices run
+//! on imitated ones too, in the shapes that hardware has: 16 x 16 tiles on subgroups of 32 (NVIDIA) and 64 (AMD).
 
 mod common;
 
+use galaxy_gpu::engine::Gpu;
 use galaxy_gpu::engine::validate::{Compile, validate};
-use galaxy_gpu::kernels::registry;
+use galaxy_gpu::kernels::{Case, Contract, Implementation, Matrix, Precision, registry};
 use galaxy_gpu::plan::obstacle;
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::sync::Arc;
+
+const IMITATED: [&str; 2] = ["16x32", "16x64"];
 
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for contract in registry() {
         for (implementation, precision) in contract.variants() {
-            for case in (contract.cases)() {
-                let name = format!("{}::{}::{}", contract.name, implementation.label(precision), case.name);
-                if !(implementation.accepts)(&case.constants) {
-                    continue;
+            let accepted = |case: &Case| (implementation.accepts)(&case.constants);
+            for case in (contract.cases)().into_iter().filter(accepted) {
+                let run = Run { contract, implementation, precision, case };
+                if implementation.needs.matrix {
+                    trials.extend(IMITATED.map(|shape| run.clone().on_imitated(shape)));
                 }
-                trials.push(Trial::test(name, move || {
-                    let Some(gpu) = common::gpu() else { return Ok(()) };
-                    if let Some(why) = obstacle(implementation, &case.constants, precision, gpu.profile()) {
-                        eprintln!("SKIPPED {}::{}: {why}", contract.name, implementation.label(precision));
-                        return Ok(());
-                    }
-                    let verdict = validate(&gpu, contract, implementation, &case, precision, &Compile::own(true))?;
-                    if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
-                }));
+                trials.push(run.on(String::new(), common::gpu));
             }
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// An implementation on a case.
+#[derive(Clone)]
+struct Run {
+    contract: &'static Contract,
+    implementation: &'static Implementation,
+    precision: Precision,
+    case: Case,
+}
+
+impl Run {
+    fn on_imitated(self, shape: &'static str) -> Trial {
+        let matrix: Matrix = shape.parse().unwrap();
+        self.on(format!(" imitated {shape}"), move || common::imitating(matrix))
+    }
+
+    fn on(self, how: String, open: impl FnOnce() -> Option<Arc<Gpu>> + Send + 'static) -> Trial {
+        let Self { contract, implementation, precision, case } = self;
+        let kernel = format!("{}::{}{how}", contract.name, implementation.label(precision));
+        Trial::test(format!("{kernel}::{}", case.name), move || {
+            let Some(gpu) = open() else { return Ok(()) };
+            if let Some(why) = obstacle(implementation, &case.constants, precision, gpu.profile()) {
+                eprintln!("SKIPPED {kernel}: {why}");
+                return Ok(());
+            }
+            let verdict = validate(&gpu, contract, implementation, &case, precision, &Compile::own(true))?;
+            if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
+        })
+    }
 }

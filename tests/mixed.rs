@@ -4,13 +4,14 @@ mod common;
 #[path = "common/rig.rs"]
 mod rig;
 
-use galaxy_gpu::engine::{Engine, GpuEngine};
+use galaxy_gpu::engine::{Engine, Gpu, GpuEngine};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::{Precision, StepParams};
 use galaxy_gpu::model::Model;
 use galaxy_gpu::plan::{Profile, Program};
 use half::f16;
 use rig::{Rig, adam, read, share_of_largest, write};
+use std::sync::Arc;
 
 /// Bound on gradients against twins that round to f16 at the same places, as a share of the parameter's largest. Sums differ
 /// in their last bits, so now and then an activation rounds to the neighbouring f16, a relative 2^-10.
@@ -77,17 +78,27 @@ fn gradients_are_those_of_twins_that_round_alike() {
 /// What a hardware adapter would be given, on whatever cooperative matrices there are.
 #[test]
 fn a_step_on_matrices_has_the_same_gradients() {
-    let rig = rig(Precision::Mixed);
     let Some(gpu) = common::gpu() else { return };
-    if gpu.profile().matrix.is_none() {
-        eprintln!("SKIPPED: {} has no cooperative matrices", gpu.profile().name);
-        return;
+    match gpu.profile().matrix {
+        Some(_) => holds_a_step_on_matrices_to_the_twins(&gpu),
+        None => eprintln!("SKIPPED: {} has no cooperative matrices", gpu.profile().name),
     }
+}
+
+/// The same on the shape that the largest cards have, anywhere.
+#[test]
+fn a_step_on_imitated_matrices_has_the_same_gradients() {
+    let Some(gpu) = common::imitating("16x32".parse().unwrap()) else { return };
+    holds_a_step_on_matrices_to_the_twins(&gpu);
+}
+
+fn holds_a_step_on_matrices_to_the_twins(gpu: &Arc<Gpu>) {
+    let rig = rig(Precision::Mixed);
     let hardware = Profile { kind: "discrete".into(), ..gpu.profile().clone() };
     let plan = rig.plan(&hardware);
     let on_matrices = plan.steps(Program::Train).iter().filter(|step| step.implementation == "matrix").count();
     assert!(on_matrices >= 9, "three directions of three blocks: {on_matrices}");
-    let mut engine = GpuEngine::new(&gpu, plan, false).unwrap();
+    let mut engine = GpuEngine::new(gpu, plan, false).unwrap();
     rig.load(&mut engine);
     let mut twins = rig.twins::<f32>();
     engine.run(Program::Train, &steps(1)).unwrap();

@@ -67,6 +67,8 @@ pub struct Output {
     pub name: &'static str,
     /// Worst element.
     pub deviation: Deviation,
+    /// What it is allowed: the contract's tolerance, and f16's rounding where the output is stored so.
+    pub tolerance: Tolerance,
 }
 
 /// The verdict on an implementation and case.
@@ -74,8 +76,6 @@ pub struct Output {
 pub struct Verdict {
     /// How each output compares.
     pub outputs: Vec<Output>,
-    /// The contract's tolerance.
-    pub tolerance: Tolerance,
     /// Bindings whose guard bytes changed.
     pub overrun: Vec<&'static str>,
 }
@@ -86,9 +86,13 @@ impl Verdict {
         self.overrun.is_empty() && self.outputs.iter().all(|output| output.deviation.passed)
     }
 
-    /// The output that is furthest off.
+    /// The output that is nearest to its tolerance, or furthest beyond it.
     pub fn worst(&self) -> Option<&Output> {
-        self.outputs.iter().max_by(|a, b| a.deviation.error.total_cmp(&b.deviation.error))
+        let share = |output: &Output| match output.deviation.error {
+            0.0 => 0.0,
+            error => error / output.tolerance.relative,
+        };
+        self.outputs.iter().max_by(|a, b| share(a).total_cmp(&share(b)))
     }
 }
 
@@ -110,21 +114,21 @@ pub fn validate(
     engine.wait()?;
     let want = run_twin(contract, case, precision, &start);
     let tolerance = (contract.tolerance)(&case.constants);
-    let mut verdict = Verdict { outputs: Vec::new(), tolerance, overrun: Vec::new() };
+    let mut verdict = Verdict { outputs: Vec::new(), overrun: Vec::new() };
     for (id, binding) in contract.bindings.iter().enumerate() {
         let element = binding.element_in(precision);
         let (got, intact) = read_guarded(&mut engine, id, element)?;
         if !intact {
             verdict.overrun.push(binding.name);
         }
-        let deviation = match (&got, &want[id]) {
-            (Values::Float(got), Values::Float(want)) if binding.access != Access::Read => match element {
-                Element::F16 => tolerance.stored_in_half().measure(got, want),
-                _ => tolerance.measure(got, want),
-            },
-            (got, want) => exact(got, want),
+        let tolerance = if element == Element::F16 { tolerance.stored_in_half() } else { tolerance };
+        let (tolerance, deviation) = match (&got, &want[id]) {
+            (Values::Float(got), Values::Float(want)) if binding.access != Access::Read => {
+                (tolerance, tolerance.measure(got, want))
+            }
+            (got, want) => (Tolerance::EXACT, exact(got, want)),
         };
-        verdict.outputs.push(Output { name: binding.name, deviation });
+        verdict.outputs.push(Output { name: binding.name, deviation, tolerance });
     }
     Ok(verdict)
 }

@@ -7,6 +7,7 @@
 mod case;
 pub mod compare;
 mod constants;
+mod imitation;
 mod launch;
 mod precision;
 mod shaders;
@@ -30,6 +31,7 @@ pub mod softmax_cross_entropy;
 pub use case::{Case, Fill};
 pub use compare::Tolerance;
 pub use constants::Constants;
+pub use imitation::can_imitate;
 pub use launch::{
     Grid, Implementation, LOOP_ITERATIONS, Launch, MATRIX_WORKGROUPS, MOST_LOOP_ITERATIONS, Needs, Shader, Split,
     Stage, launch_split, subgroups_across,

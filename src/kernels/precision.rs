@@ -3,6 +3,8 @@
 //! Sums are f32 in every kernel. Mixed precision stores activations, their gradients and a copy of the weights in f16;
 //! parameters, their gradients, moments and the loss stay f32 (Micikevicius et al., "Mixed Precision Training", ICLR 2018).
 
+use super::imitation::{self, can_imitate};
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Type of a tensor's elements. Bytes (pixels, winner codes) travel four to a u32, lowest first.
@@ -55,6 +57,24 @@ pub struct Matrix {
     pub tile: u32,
     /// Threads that hold a tile together.
     pub subgroup: u32,
+    /// Whether they are plain WGSL in their place, for tests ([`super::can_imitate`]).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub imitated: bool,
+}
+
+impl std::str::FromStr for Matrix {
+    type Err = Error;
+
+    /// Imitated ones, written as `16x32`: rows of a tile, threads of a subgroup.
+    fn from_str(text: &str) -> Result<Self> {
+        let sizes =
+            text.split_once('x').and_then(|(tile, subgroup)| Some((tile.parse().ok()?, subgroup.parse().ok()?)));
+        let matrix = sizes.map(|(tile, subgroup)| Self { tile, subgroup, imitated: true });
+        let allowed = "rows of a tile and threads of a subgroup, such as 16x32, 16x16 or 8x8";
+        matrix
+            .filter(|&matrix| can_imitate(matrix))
+            .ok_or_else(|| Error::setting("--imitate-matrices", format!("\"{text}\""), allowed))
+    }
 }
 
 /// The lines that stand before all others in a shader: what its `Elem` is, and its matrices where it uses any.
@@ -73,13 +93,17 @@ impl Prelude {
             Precision::F32 => ("", "alias Elem = f32;\n"),
             Precision::Mixed => ("enable f16;\n", "alias Elem = f16;\n"),
         };
-        let matrices = self.matrix.map_or((String::new(), String::new()), |Matrix { tile, subgroup }| {
-            let aliases = [("TileA", "f16", "A"), ("TileB", "f16", "B"), ("TileC", "f32", "C")]
-                .map(|(name, element, role)| format!("alias {name} = coop_mat{tile}x{tile}<{element}, {role}>;\n"));
-            let sizes = format!("const TILE = {tile}u;\nconst SUBGROUP = {subgroup}u;\n");
-            ("enable wgpu_cooperative_matrix;\n".to_owned(), aliases.concat() + &sizes)
-        });
-        [elements.0, &matrices.0, elements.1, &matrices.1].concat()
+        let Some(matrix @ Matrix { tile, subgroup, imitated }) = self.matrix else {
+            return [elements.0, elements.1].concat();
+        };
+        let aliases = [("TileA", "f16", "A"), ("TileB", "f16", "B"), ("TileC", "f32", "C")]
+            .map(|(name, element, role)| format!("alias {name} = coop_mat{tile}x{tile}<{element}, {role}>;\n"));
+        let (enable, tiles) = match imitated {
+            true => ("", imitation::prelude(matrix)),
+            false => ("enable wgpu_cooperative_matrix;\n", aliases.concat()),
+        };
+        let sizes = format!("const TILE = {tile}u;\nconst SUBGROUP = {subgroup}u;\n");
+        [elements.0, enable, elements.1, &tiles, &sizes].concat()
     }
 }
 
@@ -95,7 +119,7 @@ mod tests {
 
     #[test]
     fn directives_come_first() {
-        let matrix = Some(Matrix { tile: 16, subgroup: 32 });
+        let matrix = Some(Matrix { tile: 16, subgroup: 32, imitated: false });
         let text = Prelude { precision: Precision::Mixed, matrix }.text();
         assert!(text.starts_with("enable f16;\nenable wgpu_cooperative_matrix;\nalias Elem = f16;\n"), "{text}");
         assert!(text.contains("alias TileC = coop_mat16x16<f32, C>;\nconst TILE = 16u;\nconst SUBGROUP = 32u;\n"));

@@ -1,6 +1,7 @@
 //! The whole text of a kernel as it is compiled: prelude, `shaders/common/`, its own file; and the way from a line of it back to
 //! the file that the line stands in.
 
+use super::imitation::imitate;
 use super::{Prelude, Shader};
 
 /// Files that stand before every kernel.
@@ -25,8 +26,13 @@ impl Source {
 
     /// The parts of the text in order, each with the place of its file.
     pub fn parts(&self) -> Vec<(String, String)> {
-        let files = self.common.iter().chain([&self.shader]).map(|file| (file.place(), file.text.to_owned()));
-        std::iter::once(("prelude".to_owned(), self.prelude.text())).chain(files).collect()
+        let kernel = match self.prelude.matrix.filter(|matrix| matrix.imitated) {
+            Some(matrix) => imitate(self.shader.text, matrix),
+            None => self.shader.text.to_owned(),
+        };
+        let prelude = ("prelude".to_owned(), self.prelude.text());
+        let common = self.common.iter().map(|file| (file.place(), file.text.to_owned()));
+        std::iter::once(prelude).chain(common).chain([(self.shader.place(), kernel)]).collect()
     }
 
     /// Whether all of it is the crate's own.

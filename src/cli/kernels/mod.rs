@@ -14,7 +14,7 @@ use crate::cli::shaders::ShaderOptions;
 use crate::engine::Gpu;
 use crate::engine::validate::Compile;
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Contract, Implementation, Precision, Shaders, registry};
+use crate::kernels::{Case, Contract, Implementation, Matrix, Precision, Shaders, registry};
 use crate::report::Table;
 use crate::suggest::did_you_mean;
 use clap::{Args, Subcommand};
@@ -60,6 +60,10 @@ struct Selection {
     /// Let the driver check every access of every kernel (slower)
     #[arg(long)]
     checked: bool,
+    /// Run kernels for cooperative matrices without any: tiles of so many rows, on subgroups of so many threads, spelt out in
+    /// plain WGSL (slow)
+    #[arg(long, value_name = "ROWSxTHREADS")]
+    imitate_matrices: Option<Matrix>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -118,9 +122,10 @@ impl Selection {
     /// Opens the adapter.
     ///
     /// # Errors
-    /// As [`Gpu::open`].
+    /// As [`Gpu::open`] and [`Gpu::open_imitating`].
     fn open(&self) -> Result<Arc<Gpu>> {
-        Gpu::open(self.adapter.as_deref())
+        let adapter = self.adapter.as_deref();
+        self.imitate_matrices.map_or_else(|| Gpu::open(adapter), |matrix| Gpu::open_imitating(adapter, matrix))
     }
 
     /// How its kernels are compiled.
@@ -189,7 +194,14 @@ mod tests {
 
     fn tasks(filter: &str) -> Result<Vec<Task>> {
         let foreign = ShaderOptions::default();
-        let selection = Selection { filter: Some(filter.into()), adapter: None, checked: false, json: false, foreign };
+        let selection = Selection {
+            filter: Some(filter.into()),
+            adapter: None,
+            checked: false,
+            json: false,
+            imitate_matrices: None,
+            foreign,
+        };
         selection.tasks(&Shaders::default(), |_| true)
     }
 

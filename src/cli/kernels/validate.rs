@@ -18,6 +18,7 @@ use std::sync::Arc;
   galaxy-gpu kernels validate conv2d.forward --checked
   galaxy-gpu kernels validate dense.forward::direct --adapter 1 --json
   galaxy-gpu kernels validate relu.forward --shaders my-shaders
+  galaxy-gpu kernels validate matrix --imitate-matrices 16x32
   galaxy-gpu kernels validate --lockstep --model conv4 --size 32 --batch 4")]
 pub struct Args {
     #[command(flatten)]
@@ -122,6 +123,7 @@ pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compi
             let worst = verdict.worst();
             result.worst_error = worst.map(|output| output.deviation.error).filter(|error| error.is_finite());
             result.worst_output = worst.map(|output| output.name);
+            result.tolerance = worst.map_or(result.tolerance, |output| output.tolerance.relative);
             result.verdict = if verdict.passed() { Outcome::Passed } else { Outcome::Failed };
             result.reasons = faults(&verdict);
         }
@@ -136,9 +138,8 @@ pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compi
 
 /// What is wrong, an output each.
 fn faults(verdict: &Verdict) -> Vec<String> {
-    let allowed = verdict.tolerance.relative;
     let off = verdict.outputs.iter().filter(|output| !output.deviation.passed).map(|output| {
-        let d = output.deviation;
+        let (d, allowed) = (output.deviation, output.tolerance.relative);
         format!(
             "{}[{}] is {:e}, the twin has {:e}: error {:.2e}, mean square {:.2e}, allowed {allowed:.2e} and its square",
             output.name, d.index, d.got, d.want, d.error, d.nmse

@@ -110,7 +110,7 @@ fn matrix_of(adapter: &wgpu::Adapter) -> Option<Matrix> {
             [shape.m_size, shape.n_size, shape.k_size] == [*tile; 3] && shape.ab_type == F16 && shape.cr_type == F32
         })
     };
-    [16, 8].into_iter().find(offered).map(|tile| Matrix { tile, subgroup })
+    [16, 8].into_iter().find(offered).map(|tile| Matrix { tile, subgroup, imitated: false })
 }
 
 #[expect(unsafe_code, reason = "cooperative matrices are an experimental feature of wgpu")]
@@ -130,6 +130,25 @@ impl Gpu {
     /// # Errors
     /// No adapter, none of this number or name, or one that will not open.
     pub fn open(wanted: Option<&str>) -> Result<Arc<Self>> {
+        Self::open_wanted(wanted).map(Arc::new)
+    }
+
+    /// As [`Gpu::open`], with cooperative matrices that are plain WGSL, whether the adapter has others or none: slow, and a way to
+    /// run every kernel that is written for matrices anywhere.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`]; an adapter without 16-bit floats.
+    pub fn open_imitating(wanted: Option<&str>, matrix: Matrix) -> Result<Arc<Self>> {
+        let mut gpu = Self::open_wanted(wanted)?;
+        if !gpu.profile.f16 {
+            let problem = format!("{} has no 16-bit floats, which matrices are made of", gpu.profile.name);
+            return Err(Error::device(problem, "choose another one with --adapter"));
+        }
+        gpu.profile.matrix = Some(matrix);
+        Ok(Arc::new(gpu))
+    }
+
+    fn open_wanted(wanted: Option<&str>) -> Result<Self> {
         let adapters = enumerate();
         let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
         if names.is_empty() {
@@ -149,7 +168,7 @@ impl Gpu {
             let allowed = format!("one of {}{near}", listed.join(", "));
             return Err(Error::setting("--adapter", format!("\"{wanted}\""), allowed));
         };
-        Self::open_adapter(&adapters[index], index).map(Arc::new)
+        Self::open_adapter(&adapters[index], index)
     }
 
     /// Another device of the same adapter, after this one has failed.
