@@ -173,3 +173,48 @@ fn every_command_has_an_example_in_its_help() {
         assert!(help.contains(&format!("\n  galaxy-gpu {command}")), "{command}: {help}");
     }
 }
+
+#[test]
+fn choices_are_measured_and_can_be_taken() {
+    if common::gpu().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = "--model conv3 --size 16 --classes 3";
+    let line = format!("bench choices {sizes} --batch 4 --precision f32 --json --out fast.toml");
+    let report: Value = serde_json::from_str(&run(&folder, &line)).unwrap();
+    positive(&report, &["planned_ms"]);
+    let calls = report["calls"].as_array().unwrap();
+    let layers: Vec<&str> = calls.iter().filter(|call| call["contract"] == "conv_block.forward").map(name).collect();
+    assert_eq!(layers, ["conv2d", "conv2d_1", "conv2d_2"]);
+    for call in calls {
+        let ways = call["implementations"].as_array().unwrap();
+        assert!(ways.len() > 1, "nothing to choose from: {call}");
+        ways.iter().for_each(|way| positive(way, &["ms"]));
+        let marked = |key: &str| ways.iter().filter(|way| way[key] == true).count();
+        assert_eq!((marked("planned"), marked("best"), &ways[0]["planned"]), (1, 1, &true.into()), "{call}");
+    }
+    let choices = report["choices"].as_array().unwrap();
+    let beyond = |call: &&Value| call["implementations"][0]["best"] == false;
+    assert_eq!(choices.len(), calls.iter().filter(beyond).count());
+    let text = std::fs::read_to_string(folder.path().join("fast.toml")).unwrap();
+    assert!(choices.iter().all(|choice| text.contains(choice.as_str().unwrap())), "{text}");
+    let training = "train --model conv3 --images 40 --size 16 --epochs 1 --no-report --config fast.toml --out run";
+    run(&folder, training);
+    let plain = run(&folder, &format!("bench choices {sizes} --batch 2 --infer"));
+    assert!(plain.contains("planned") && plain.contains("a whole step takes"), "{plain}");
+}
+
+fn name(call: &Value) -> &str {
+    call["layer"].as_str().unwrap()
+}
+
+#[test]
+fn choices_of_ones_own_or_of_twins_leave_nothing_to_measure() {
+    let refused = |line: &str| {
+        let output = command(&tempfile::tempdir().unwrap(), line).assert().code(2).get_output().stderr.clone();
+        String::from_utf8(output).unwrap()
+    };
+    assert!(refused("bench choices --use relu.forward=direct").contains("--use is relu.forward=direct"));
+    assert!(refused("bench choices --device cpu").contains("gpu, as the twins have one way each"));
+}

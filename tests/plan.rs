@@ -7,7 +7,7 @@ mod rig;
 use galaxy_gpu::graph::{Augment, Graph, Settings, Storage, TensorId, lower};
 use galaxy_gpu::kernels::{Access, Precision};
 use galaxy_gpu::model::Model;
-use galaxy_gpu::plan::{ALIGNMENT, Options, Place, Plan, Profile, Program, Step, shards};
+use galaxy_gpu::plan::{ALIGNMENT, Choice, Options, Place, Plan, Profile, Program, Step, shards};
 use rig::{Rig, model};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -372,6 +372,14 @@ fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
         "{}",
         dense[2].reason
     );
+    let one = plan("conv_block.forward@conv2d_1=direct", &Profile::webgpu()).unwrap();
+    let blocks = one.steps(Program::Train).iter().filter(|step| step.contract == "conv_block.forward");
+    assert_eq!(
+        blocks.map(|step| step.implementation).collect::<Vec<_>>(),
+        ["registers", "direct", "registers", "registers"]
+    );
+    let nowhere: Choice = "conv_block.forward@conv2d_9=direct".parse().unwrap();
+    assert_eq!(one.unused(std::slice::from_ref(&nowhere)), [&nowhere]);
     let message = plan("conv_block.forward=matrix", &Profile::webgpu()).unwrap_err().to_string();
     assert_eq!(
         message,

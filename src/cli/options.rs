@@ -152,8 +152,9 @@ pub struct DeviceOptions {
     /// Adapter by number or part of its name, as `galaxy-gpu devices` lists them
     #[arg(long, value_name = "N|NAME")]
     pub adapter: Option<String>,
-    /// Insist on an implementation, such as conv_block.forward=direct (may be repeated)
-    #[arg(long = "use", value_name = "CONTRACT=NAME")]
+    /// Insist on an implementation, such as conv_block.forward=direct, or conv_block.forward@conv2d_1=direct for one layer (may be
+    /// repeated); `bench choices` finds the fastest
+    #[arg(long = "use", value_name = "CONTRACT[@LAYER]=NAME")]
     pub choices: Vec<Choice>,
     /// What activations and weights are stored in: mixed keeps them in f16 and everything that is summed up in f32; auto
     /// is mixed where the adapter multiplies 16 x 16 matrices of f16 in hardware

@@ -10,7 +10,7 @@ mod show;
 
 pub use memory::{ALIGNMENT, bytes_in_words, shards, too_little_memory};
 pub use profile::Profile;
-pub use select::{Choice, obstacle};
+pub use select::{Choice, candidates, obstacle};
 
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, MicroBatches, Tensor, TensorId};
@@ -165,7 +165,8 @@ impl Plan {
 
     /// Choices that change nothing, as neither program calls their contract.
     pub fn unused<'a>(&self, choices: &'a [Choice]) -> Vec<&'a Choice> {
-        let called = |choice: &&Choice| self.programs.iter().flatten().any(|step| step.contract == choice.contract());
+        let called =
+            |choice: &&Choice| self.programs.iter().flatten().any(|step| choice.is_for(step.contract, &step.layer));
         choices.iter().filter(|choice| !called(choice)).collect()
     }
 

@@ -3,21 +3,24 @@
 use super::{Options, Profile};
 use crate::error::{Error, Result};
 use crate::graph::Call;
-use crate::kernels::{Constants, Implementation, Needs, Precision, Shaders};
+use crate::kernels::{Constants, Contract, Implementation, Needs, Precision, Shaders};
 use crate::suggest::did_you_mean;
 use std::fmt;
 
-/// A user's choice: `conv2d.forward=direct`.
+/// A user's choice: `conv2d.forward=direct`, or `conv2d.forward@conv2d_2=direct` for one layer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Choice {
     contract: String,
+    /// All layers where absent.
+    layer: Option<String>,
     implementation: String,
 }
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}={}", self.contract, self.implementation)
+        let layer = self.layer.as_ref().map_or(String::new(), |layer| format!("@{layer}"));
+        write!(f, "{}{layer}={}", self.contract, self.implementation)
     }
 }
 
@@ -36,9 +39,20 @@ impl TryFrom<String> for Choice {
 }
 
 impl Choice {
+    /// For one layer.
+    pub fn of_layer(contract: &str, layer: &str, implementation: &str) -> Self {
+        let [contract, layer, implementation] = [contract, layer, implementation].map(str::to_owned);
+        Self { contract, layer: Some(layer), implementation }
+    }
+
     /// Name of the contract that it is about.
     pub fn contract(&self) -> &str {
         &self.contract
+    }
+
+    /// Whether it is about this contract, called for this layer.
+    pub fn is_for(&self, contract: &str, layer: &str) -> bool {
+        self.contract == contract && self.layer.as_ref().is_none_or(|own| own == layer)
     }
 
     /// Refuses a choice of what does not exist; a user's shaders may hold implementations that the registry lacks.
@@ -46,7 +60,7 @@ impl Choice {
     /// # Errors
     /// [`Error::Setting`] with the names that there are.
     pub fn check(&self, shaders: &Shaders) -> Result<()> {
-        let Self { contract, implementation } = self;
+        let Self { contract, implementation, .. } = self;
         let found =
             crate::kernels::find(contract).map(|contract| shaders.implementations(contract)).unwrap_or_default();
         let names: Vec<&str> = found.iter().map(|implementation| implementation.name).collect();
@@ -65,14 +79,18 @@ impl std::str::FromStr for Choice {
 
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |allowed: String| Error::setting("--use", format!("\"{text}\""), allowed);
-        let (contract, implementation) =
-            text.split_once('=').ok_or_else(|| refuse("written as conv2d.forward=direct".into()))?;
+        let form = "written as conv2d.forward=direct, or conv2d.forward@conv2d_2=direct for one layer";
+        let (called, implementation) = text.split_once('=').ok_or_else(|| refuse(form.into()))?;
+        let (contract, layer) = match called.split_once('@') {
+            Some((contract, layer)) => (contract, Some(layer.to_owned())),
+            None => (called, None),
+        };
         if crate::kernels::find(contract).is_none() {
             let names: Vec<&str> = crate::kernels::registry().iter().map(|c| c.name).collect();
             let near = did_you_mean(contract, names.iter().copied());
             return Err(refuse(format!("for one of the contracts {}{near}", names.join(", "))));
         }
-        Ok(Self { contract: contract.to_owned(), implementation: implementation.to_owned() })
+        Ok(Self { contract: contract.to_owned(), layer, implementation: implementation.to_owned() })
     }
 }
 
@@ -81,7 +99,9 @@ impl std::str::FromStr for Choice {
 /// # Errors
 /// No implementation can run.
 pub fn select(call: &Call, profile: &Profile, options: &Options) -> Result<(&'static Implementation, String)> {
-    let Some(choice) = options.choices.iter().find(|choice| choice.contract == call.contract.name) else {
+    let mut choices = options.choices.iter().filter(|choice| choice.is_for(call.contract.name, &call.layer));
+    // what is said of one layer goes before what is said of all
+    let Some(choice) = choices.clone().find(|choice| choice.layer.is_some()).or_else(|| choices.next()) else {
         return first_that_runs(call, profile);
     };
     match objection(choice, call, profile, &options.shaders) {
@@ -113,7 +133,7 @@ pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> R
     for choice in &options.choices {
         choice.check(&options.shaders)?;
         let mut objections = Vec::new();
-        let of_contract = calls.iter().filter(|call| call.contract.name == choice.contract);
+        let of_contract = calls.iter().filter(|call| choice.is_for(call.contract.name, &call.layer));
         let followed = of_contract.clone().any(|call| match objection(choice, call, profile, &options.shaders) {
             Ok(_) => true,
             Err(why) => {
@@ -146,6 +166,19 @@ fn first_that_runs(call: &Call, profile: &Profile) -> Result<(&'static Implement
         format!("{} has no implementation here: {}", contract.name, passed_over.join("; ")),
         "use --device cpu",
     ))
+}
+
+/// What can run a contract with these constants, best first: all that [`select`] would take where nothing better could run.
+pub fn candidates(
+    contract: &Contract,
+    constants: &Constants,
+    precision: Precision,
+    profile: &Profile,
+    shaders: &Shaders,
+) -> Vec<&'static Implementation> {
+    let able = |implementation: &&Implementation| obstacle(implementation, constants, precision, profile).is_none();
+    let suited = |implementation: &&Implementation| unsuited(implementation, profile).is_none();
+    shaders.implementations(contract).into_iter().filter(able).filter(suited).collect()
 }
 
 /// Why an implementation that could run is not taken unless it is asked for.

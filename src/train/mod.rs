@@ -27,6 +27,7 @@ mod state;
 mod stream;
 pub mod summary;
 mod training;
+pub mod tune;
 mod weights;
 
 pub use assess::{Assessment, Measured, Prediction, Scored, assess, assess_each};

@@ -1,5 +1,6 @@
 //! `bench`: the adapter's ceilings, and how near to them a training step comes.
 
+mod choices;
 mod kernels;
 mod peak;
 mod step;
@@ -15,6 +16,8 @@ pub enum Command {
     Peak(peak::Args),
     /// Measure a training step or inference batch: the same plan and kernels as in training, on random images
     Step(Box<step::Args>),
+    /// Measure every implementation of every call of a step, and find the fastest choices for this adapter
+    Choices(Box<choices::Args>),
 }
 
 /// Runs the command; `started` is when the program did.
@@ -25,5 +28,6 @@ pub fn run(command: &Command, started: Instant) -> anyhow::Result<ExitCode> {
     match command {
         Command::Peak(args) => peak::run(args),
         Command::Step(args) => step::run(args, started),
+        Command::Choices(args) => choices::run(args),
     }
 }

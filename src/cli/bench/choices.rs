@@ -1,0 +1,218 @@
+//! `bench choices`: every implementation of every call of a step, measured; and the options that choose the fastest.
+
+use crate::cli::model::Sizes;
+use crate::cli::options::{Device, DeviceOptions, check_output};
+use crate::cli::{print_json, print_note, print_text};
+use crate::error::Error;
+use crate::files::write_whole;
+use crate::graph::Augment;
+use crate::kernels::Precision;
+use crate::report::Table;
+use crate::train::Setup;
+use crate::train::tune::{Call, Tuned, tune};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `bench choices`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  galaxy-gpu bench choices
+  galaxy-gpu bench choices --size 64 --precision f32 --out fast.toml
+  galaxy-gpu bench choices --batch 256 --infer --json
+
+What it finds is taken with --use, or in the file of --out with `train --config`. Nothing is kept or chosen behind your back: the
+same options give the same bits.")]
+pub struct Args {
+    /// Network: conv3, conv4, or a TOML file
+    #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
+    model: String,
+    #[command(flatten)]
+    sizes: Sizes,
+    /// Measure an inference batch instead of a training step
+    #[arg(long)]
+    infer: bool,
+    /// Write the choices to a file for `train --config`
+    #[arg(long, value_name = "FILE.toml")]
+    out: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
+}
+
+/// A line of the JSON.
+#[derive(Serialize)]
+struct Timing {
+    implementation: &'static str,
+    ms: f64,
+    gflops: f64,
+    gigabytes_per_second: f64,
+    /// Whether the plan takes it by itself.
+    planned: bool,
+    /// Whether it is the one to choose.
+    best: bool,
+}
+
+#[derive(Serialize)]
+struct CallReport<'a> {
+    layer: &'a str,
+    contract: &'static str,
+    implementations: Vec<Timing>,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    size: usize,
+    batch: usize,
+    program: &'static str,
+    precision: Precision,
+    adapter: &'a str,
+    driver: &'a str,
+    clock: &'static str,
+    calls: Vec<CallReport<'a>>,
+    choices: Vec<String>,
+    /// A whole step as it is planned.
+    planned_ms: f64,
+    /// The same with the choices; null where there are none.
+    best_ms: Option<f64>,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// As [`tune`]; choices of the user's own, which leave nothing to measure; a file that cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, &["toml"]))?;
+    if let Some(choice) = args.device.choices.first() {
+        return Err(Error::setting("--use", choice, "left out, as all implementations are measured").into());
+    }
+    if args.device.device == Device::Cpu {
+        return Err(Error::setting("--device", "cpu", "gpu, as the twins have one way each").into());
+    }
+    let network = args.sizes.network(&args.model)?;
+    let device = args.device.open()?;
+    let (precision, profile) = device.precision(args.device.precision)?;
+    let setup = Setup {
+        training: !args.infer,
+        augment: (!args.infer).then(Augment::default),
+        fuse: !args.device.no_fuse,
+        precision,
+        shaders: args.device.shaders()?,
+        ..Setup::inference(args.sizes.batch)
+    };
+    let make_engine = |plan| device.engine(plan, args.device.checked);
+    let tell = |round, rounds| print_note(format!("measuring round {round} of {rounds}"));
+    let tuned = tune(&network, &setup, &profile, make_engine, tell)?;
+    if let Some(path) = &args.out {
+        write_whole(path, in_toml(&tuned, &profile.name).as_bytes())?;
+    }
+    let Sizes { size, batch, .. } = args.sizes;
+    let program = if args.infer { "infer" } else { "train" };
+    if args.json {
+        print_json(&Report {
+            model: &args.model,
+            size,
+            batch,
+            program,
+            precision,
+            adapter: &profile.name,
+            driver: &profile.driver,
+            clock: tuned.clock,
+            calls: tuned.calls.iter().map(CallReport::new).collect(),
+            choices: tuned.choices().iter().map(ToString::to_string).collect(),
+            planned_ms: 1e3 * tuned.own,
+            best_ms: tuned.best.map(|seconds| 1e3 * seconds),
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_text(format!(
+        "{} ({}, {})\n{}, {size} px, batch {batch}, {precision}, {program}\n\n{}\n{}",
+        profile.name,
+        profile.backend,
+        profile.driver,
+        network.name,
+        table(&tuned.calls),
+        in_words(&tuned, args)
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl<'a> CallReport<'a> {
+    fn new(call: &'a Call) -> Self {
+        Self { layer: &call.layer, contract: call.contract, implementations: timings(call) }
+    }
+}
+
+fn timings(call: &Call) -> Vec<Timing> {
+    let best = call.best();
+    let timing = |(number, measured): (usize, &crate::train::tune::Measured)| Timing {
+        implementation: measured.implementation,
+        ms: 1e3 * measured.seconds,
+        gflops: call.cost.flops / measured.seconds / 1e9,
+        gigabytes_per_second: call.cost.bytes / measured.seconds / 1e9,
+        planned: number == 0,
+        best: best == Some(*measured),
+    };
+    call.measured.iter().enumerate().map(timing).collect()
+}
+
+/// A row for each implementation of each call.
+fn table(calls: &[Call]) -> Table {
+    let mut table = Table::new(&["layer", "contract", "implementation", "ms", "GFLOP/s", "GB/s", ""]).right([3, 4, 5]);
+    for call in calls {
+        for timing in timings(call) {
+            let first = |text: &str| if timing.planned { text.to_owned() } else { String::new() };
+            let mark = match (timing.planned, timing.best) {
+                (true, true) => "planned, best",
+                (true, false) => "planned",
+                (false, true) => "best",
+                (false, false) => "",
+            };
+            let numbers = [timing.gflops, timing.gigabytes_per_second].map(|number| format!("{number:.1}"));
+            let [gflops, bytes] = numbers;
+            let ms = format!("{:.4}", timing.ms);
+            table.row(&[
+                first(&call.layer),
+                first(call.contract),
+                timing.implementation.to_owned(),
+                ms,
+                gflops,
+                bytes,
+                mark.to_owned(),
+            ]);
+        }
+    }
+    table
+}
+
+/// What to do with it.
+fn in_words(tuned: &Tuned, args: &Args) -> String {
+    let own = 1e3 * tuned.own;
+    let Some(best) = tuned.best else {
+        return format!("a whole step takes {own:.3} ms; the plan's own choices are the best, or within 3 % of it\n");
+    };
+    let options: Vec<String> = tuned.choices().iter().map(|choice| format!("  --use {choice}\n")).collect();
+    let written = args.out.as_ref().map_or(String::new(), |path| format!("choices  {}\n", path.display()));
+    format!(
+        "a whole step takes {own:.3} ms as planned, {:.3} ms with the best of each:\n\n{}{written}",
+        1e3 * best,
+        options.concat()
+    )
+}
+
+/// The choices as settings.
+fn in_toml(tuned: &Tuned, adapter: &str) -> String {
+    let choices: Vec<String> = tuned.choices().iter().map(|choice| format!("    \"{choice}\",\n")).collect();
+    let best = tuned.best.unwrap_or(tuned.own);
+    format!(
+        "# Measured on {} by galaxy-gpu {}: {:.3} ms a step as planned, {:.3} ms so.\nuse = [\n{}]\n",
+        adapter.replace(['\n', '\r'], " "),
+        env!("CARGO_PKG_VERSION"),
+        1e3 * tuned.own,
+        1e3 * best,
+        choices.concat()
+    )
+}

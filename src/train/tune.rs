@@ -1,0 +1,156 @@
+//! Which implementation is the fastest for each call of a step: measured in whole steps, on the step's own data, since what is next
+//! to a kernel and what its numbers are decide, too.
+
+use super::Setup;
+use super::bench::{Bench, noise};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::kernels::{Cost, find};
+use crate::model::Network;
+use crate::plan::{Choice, Plan, Profile, Step, candidates};
+
+/// Another implementation is taken where it needs less than this share of the time; nearer ones differ between runs.
+const CLEARLY: f64 = 0.97;
+
+/// An implementation of a call, measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Its name.
+    pub implementation: &'static str,
+    /// Sum of its dispatches, each timed alone.
+    pub seconds: f64,
+}
+
+/// A call of the step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The layer it belongs to.
+    pub layer: String,
+    /// Name of the contract.
+    pub contract: &'static str,
+    /// Work.
+    pub cost: Cost,
+    /// What can run it here, the plan's own choice first.
+    pub measured: Vec<Measured>,
+}
+
+impl Call {
+    /// The fastest, or the plan's own choice where none is clearly faster.
+    pub fn best(&self) -> Option<Measured> {
+        let fastest = self.measured.iter().copied().min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
+        let own = *self.measured.first()?;
+        Some(if fastest.seconds < CLEARLY * own.seconds { fastest } else { own })
+    }
+
+    /// What a user would have to insist on; none where the plan's own choice is the best.
+    pub fn choice(&self) -> Option<Choice> {
+        let best = self.best().filter(|best| Some(best) != self.measured.first())?;
+        Some(Choice::of_layer(self.contract, &self.layer, best.implementation))
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// `gpu`: the adapter's own clock. `wall`: it has none, so submission and waiting count.
+    pub clock: &'static str,
+    /// Every call with more than one implementation, in the step's order.
+    pub calls: Vec<Call>,
+    /// Seconds of a whole step with the plan's own choices.
+    pub own: f64,
+    /// The same with the best of each call; absent where those are the plan's own.
+    pub best: Option<f64>,
+}
+
+impl Tuned {
+    /// What a user would have to insist on.
+    pub fn choices(&self) -> Vec<Choice> {
+        self.calls.iter().filter_map(Call::choice).collect()
+    }
+}
+
+/// Measures all implementations of all calls of a step (of training, or of inference where `setup` does not train) on random images,
+/// then a whole step with the plan's own choices beside one with the best. `tell` hears of each round.
+///
+/// # Errors
+/// As [`Bench::new`].
+pub fn tune(
+    network: &Network,
+    setup: &Setup,
+    profile: &Profile,
+    make_engine: impl Fn(Plan) -> Result<Box<dyn Engine>>,
+    mut tell: impl FnMut(usize, usize),
+) -> Result<Tuned> {
+    let dataset = noise(2 * setup.batch, network.image.0, network.classes);
+    let round = |choices: Vec<Choice>| {
+        let setup = Setup { choices, ..setup.clone() };
+        Bench::new(network, &dataset, &setup, profile, &make_engine).map(|(bench, _)| bench)
+    };
+    let mut bench = round(Vec::new())?;
+    let steps: Vec<Step> = bench.engine().plan().steps(bench.program()).to_vec();
+    let mut calls = steps.iter().map(|step| call(step, setup, profile)).collect::<Result<Vec<Call>>>()?;
+    let rounds = calls.iter().map(|call| call.measured.len()).max().unwrap_or(0);
+    for number in 0..rounds {
+        tell(number + 1, rounds);
+        if number > 0 {
+            drop(bench);
+            bench = round(calls.iter().filter_map(|call| call.nth_choice(number)).collect())?;
+        }
+        let seconds = bench.dispatches()?.seconds;
+        for (call, seconds) in calls.iter_mut().zip(&seconds) {
+            if let Some(measured) = call.measured.get_mut(number) {
+                measured.seconds = seconds.iter().sum();
+            }
+        }
+    }
+    calls.retain(|call| call.measured.len() > 1);
+    let clock = bench.engine().clock();
+    drop(bench); // so that no two steps' buffers are held at once
+    let whole_step = |choices| Ok::<f64, Error>(round(choices)?.device_seconds()?.median());
+    let mut tuned = Tuned { clock, calls, own: whole_step(Vec::new())?, best: None };
+    let choices = tuned.choices();
+    if !choices.is_empty() {
+        tuned.best = Some(whole_step(choices)?);
+    }
+    Ok(tuned)
+}
+
+/// A call with what can run it, the plan's own choice first; nothing is measured yet.
+fn call(step: &Step, setup: &Setup, profile: &Profile) -> Result<Call> {
+    let lost = || Error::device(format!("{} is not in the registry", step.contract), "please report this");
+    let contract = find(step.contract).ok_or_else(lost)?;
+    let precision = step.dispatches.first().map(|dispatch| dispatch.prelude.precision).unwrap_or_default();
+    let found = candidates(contract, &step.constants, precision, profile, &setup.shaders);
+    let others = found.into_iter().map(|found| found.name).filter(|&name| name != step.implementation);
+    let measured = std::iter::once(step.implementation).chain(others);
+    let measured = measured.map(|implementation| Measured { implementation, seconds: f64::INFINITY }).collect();
+    Ok(Call { layer: step.layer.clone(), contract: step.contract, cost: step.cost, measured })
+}
+
+impl Call {
+    fn nth_choice(&self, number: usize) -> Option<Choice> {
+        let measured = self.measured.get(number)?;
+        Some(Choice::of_layer(self.contract, &self.layer, measured.implementation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(seconds: &[f64]) -> Call {
+        let names = ["own", "second", "third"];
+        let measured = names.into_iter().zip(seconds);
+        let measured = measured.map(|(implementation, &seconds)| Measured { implementation, seconds }).collect();
+        Call { layer: "conv2d_1".into(), contract: "conv2d.forward", cost: Cost::default(), measured }
+    }
+
+    #[test]
+    fn only_what_is_clearly_faster_is_chosen() {
+        let chosen = |seconds: &[f64]| call(seconds).choice().map(|choice| choice.to_string());
+        assert_eq!(chosen(&[1.0, 0.98, 2.0]), None);
+        assert_eq!(chosen(&[1.0, 1.5, 0.9]).as_deref(), Some("conv2d.forward@conv2d_1=third"));
+        assert_eq!(chosen(&[1.0]), None);
+        assert_eq!(call(&[]).best(), None);
+    }
+}
