@@ -85,12 +85,18 @@ fn at(window: Window, q: u32) -> vec4f {
 fn accumulate(sums: ptr<function, Sums>, start: u32, e: mat4x4f) {
     for (var g = 0u; g < 4u; g++) {
         let place = start + g * 4u * WORDS;
-        let w = mat4x4f(vec4f(weights[place]), vec4f(weights[place + WORDS]), vec4f(weights[place + 2u * WORDS]), vec4f(weights[place + 3u * WORDS]));
-        (*sums).p0[g] += e[0] * w;
-        (*sums).p1[g] += e[1] * w;
-        (*sums).p2[g] += e[2] * w;
-        (*sums).p3[g] += e[3] * w;
+        // column: an output channel, four input channels
+        let w = transpose(mat4x4f(vec4f(weights[place]), vec4f(weights[place + WORDS]), vec4f(weights[place + 2u * WORDS]), vec4f(weights[place + 3u * WORDS])));
+        (*sums).p0[g] = chain((*sums).p0[g], w, e[0]);
+        (*sums).p1[g] = chain((*sums).p1[g], w, e[1]);
+        (*sums).p2[g] = chain((*sums).p2[g], w, e[2]);
+        (*sums).p3[g] = chain((*sums).p3[g], w, e[3]);
     }
+}
+
+// sum + w * e in four multiply-adds; `sum += w * e` would be a product of its own and an addition.
+fn chain(sum: vec4f, w: mat4x4f, e: vec4f) -> vec4f {
+    return fma(w[3], vec4f(e.w), fma(w[2], vec4f(e.z), fma(w[1], vec4f(e.y), fma(w[0], vec4f(e.x), sum))));
 }
 
 fn store(n: u32, y: u32, x: u32, tile: u32, sums: mat4x4f) {

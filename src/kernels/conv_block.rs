@@ -18,8 +18,8 @@
 //! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, MATRIX_WORKGROUPS, Needs, Real,
-    Shader, Split, Tolerance, View, ViewMut, conv2d, launch_split, maxpool2d,
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, SUM_WORKGROUPS,
+    Shader, Split, Tolerance, View, ViewMut, conv2d, launch_many_runs, launch_split, maxpool2d, runs_of,
 };
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
@@ -230,6 +230,12 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
             launch: |c| launch_runs(shader!("conv_block/backward_weights_rgb.wgsl"), c, 8 * c.size("OUT_C") / 16),
         },
         Implementation {
+            name: "sparse",
+            needs: Needs::HARDWARE,
+            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(32),
+            launch: |c| launch_segments(shader!("conv_block/backward_weights_sparse.wgsl"), c),
+        },
+        Implementation {
             name: "split",
             needs: Needs::NOTHING,
             accepts: |c| c.size("OUT_C").is_multiple_of(16),
@@ -252,13 +258,21 @@ fn launch_tiles(shader: Shader, bindings: usize, c: &Constants, channels: &str) 
 }
 
 /// Workgroups for each of `blocks` of the weights, and so many runs of areas of 8 x 16 pixels that there are about
-/// [`MATRIX_WORKGROUPS`].
+/// [`SUM_WORKGROUPS`].
 fn launch_areas(shader: Shader, c: &Constants, blocks: usize) -> Launch {
     let areas = c.size("BATCH") * c.size("POOL_H").div_ceil(4) * c.size("POOL_W").div_ceil(8);
-    let run = areas.div_ceil((MATRIX_WORKGROUPS / blocks).max(1)).max(1);
-    let split = Split { splits: areas.div_ceil(run), rows: run };
-    let mut launch = launch_split(shader, 3, split, 0, [weights(c), c.size("OUT_C")]);
-    launch.stages[0].grid = Grid::groups(split.splits * blocks);
+    let split = runs_of(areas, blocks, SUM_WORKGROUPS);
+    launch_many_runs(shader, 3, split, blocks, [weights(c), c.size("OUT_C")])
+}
+
+/// The same for segments of eight windows, and workgroups of 32 or 16 input channels: twice as many of the smaller ones.
+fn launch_segments(shader: Shader, c: &Constants) -> Launch {
+    let segments = c.product(&["BATCH", "POOL_H"]) * c.size("POOL_W").div_ceil(8);
+    let tile = if c.size("IN_C").is_multiple_of(32) { 32 } else { 16 };
+    let blocks = c.size("IN_C") / tile * (c.size("OUT_C") / 32);
+    let split = runs_of(segments, blocks, SUM_WORKGROUPS * 32 / tile);
+    let mut launch = launch_many_runs(shader, 3, split, blocks, [weights(c), c.size("OUT_C")]);
+    launch.extra = launch.extra.with("IN_TILE", tile as f64);
     launch
 }
 

@@ -13,8 +13,8 @@
 //! Constants: `BATCH IN OUT BIAS RELU`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, MATRIX_WORKGROUPS,
-    Needs, Real, Shader, Stage, Tolerance, subgroups_across, twin::add_scaled,
+    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Real,
+    SUM_WORKGROUPS, Shader, Stage, Tolerance, subgroups_across, twin::add_scaled,
 };
 use crate::{shader, twin};
 use rayon::prelude::*;
@@ -198,11 +198,11 @@ fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, columns: usize)
     Launch { extra, ..Launch::single(shader, bindings, Grid::groups(blocks * columns / (16 * across))) }
 }
 
-/// As [`split_launch`] on cooperative matrices: runs of a multiple of 64 inputs, and [`MATRIX_WORKGROUPS`].
+/// As [`split_launch`] on cooperative matrices: runs of a multiple of 64 inputs, and [`SUM_WORKGROUPS`].
 fn split_launch_matrix(c: &Constants) -> Launch {
     let across = subgroups_across(c.size("OUT"), 16);
     let blocks = c.size("BATCH").div_ceil(64) * c.size("OUT") / (16 * across);
-    let run = c.size("IN").div_ceil((MATRIX_WORKGROUPS / blocks).max(1)).next_multiple_of(64).min(LOOP_ITERATIONS);
+    let run = c.size("IN").div_ceil((SUM_WORKGROUPS / blocks).max(1)).next_multiple_of(64).min(LOOP_ITERATIONS);
     let mut launch = launch_runs(c, shader!("dense/forward_matrix.wgsl"), run, |runs| Grid::groups(runs * blocks));
     launch.extra = launch.extra.with("ACROSS", across as f64);
     launch

@@ -74,11 +74,23 @@ impl Grid {
     }
 }
 
+/// The kind of adapter that an implementation is written for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adapters {
+    /// Any.
+    #[default]
+    All,
+    /// Software adapters, where a load is a loop over the lanes.
+    Software,
+    /// Hardware: what is cheap there, such as a branch that all of a subgroup takes, is not where lanes are imitated.
+    Hardware,
+}
+
 /// What an adapter must offer beyond WebGPU's default limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Written for software adapters; others only run it when told to.
-    pub software: bool,
+    /// Adapters that it is written for; others run it when told to.
+    pub adapters: Adapters,
     /// The one precision it is written for; any where absent.
     pub precision: Option<Precision>,
     /// Cooperative matrices with f16 factors and f32 sums.
@@ -93,12 +105,21 @@ pub struct Needs {
 
 impl Needs {
     /// Any adapter will do.
-    pub const NOTHING: Self =
-        Self { software: false, precision: None, matrix: false, workgroup_bytes: 0, invocations: 0, subgroup: 0 };
+    pub const NOTHING: Self = Self {
+        adapters: Adapters::All,
+        precision: None,
+        matrix: false,
+        workgroup_bytes: 0,
+        invocations: 0,
+        subgroup: 0,
+    };
     /// A software adapter with subgroups of 8 (one AVX2 register) is wanted, and f32, as none calculates in f16.
-    pub const SOFTWARE: Self = Self { software: true, precision: Some(Precision::F32), subgroup: 8, ..Self::NOTHING };
+    pub const SOFTWARE: Self =
+        Self { adapters: Adapters::Software, precision: Some(Precision::F32), subgroup: 8, ..Self::NOTHING };
+    /// Hardware is wanted, and nothing else.
+    pub const HARDWARE: Self = Self { adapters: Adapters::Hardware, ..Self::NOTHING };
     /// Cooperative matrices, which mixed precision alone may use.
-    pub const MATRIX: Self = Self { precision: Some(Precision::Mixed), matrix: true, ..Self::NOTHING };
+    pub const MATRIX: Self = Self { precision: Some(Precision::Mixed), matrix: true, ..Self::HARDWARE };
 }
 
 /// One dispatch of an implementation.
@@ -195,15 +216,30 @@ pub fn launch_split(shader: Shader, reads: usize, split: Split, threads: usize, 
     Launch { extra, stages: vec![sum_runs, add_runs], scratch: split.splits * (weights + biases), iterations: 0 }
 }
 
+/// The same with `groups` workgroups to a run, and many runs: `reduce/splits_shared.wgsl` adds them with several threads to an element.
+pub fn launch_many_runs(shader: Shader, reads: usize, split: Split, groups: usize, sizes: [usize; 2]) -> Launch {
+    let mut launch = launch_split(shader, reads, split, 0, sizes);
+    launch.stages[0].grid = Grid::groups(split.splits * groups);
+    launch.stages[1].shader = shader!("reduce/splits_shared.wgsl");
+    launch.stages[1].grid = Grid::elements(sizes[0] + sizes[1], 32);
+    launch
+}
+
 /// Subgroups of a workgroup that take `width` channels each, side by side, on cooperative matrices: 4, 2 or 1, whichever
 /// divides `channels` evenly.
 pub fn subgroups_across(channels: usize, width: usize) -> usize {
     [4, 2].into_iter().find(|across| channels.is_multiple_of(width * across)).unwrap_or(1)
 }
 
-/// Workgroups that cooperative matrices cut a long sum into, with their number fixed by the shapes: about four for each of the
-/// 132 multiprocessors of a large card.
-pub const MATRIX_WORKGROUPS: usize = 528;
+/// Workgroups that cut a long sum into runs, with their number fixed by the shapes: about four for each of the 132 multiprocessors of
+/// a large card.
+pub const SUM_WORKGROUPS: usize = 528;
+
+/// Runs of `pieces` so that runs x `groups` come to about `workgroups`.
+pub fn runs_of(pieces: usize, groups: usize, workgroups: usize) -> Split {
+    let rows = pieces.div_ceil((workgroups / groups).max(1)).max(1);
+    Split { splits: pieces.div_ceil(rows), rows }
+}
 
 /// One way to run a contract on a GPU.
 pub struct Implementation {

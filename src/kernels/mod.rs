@@ -33,8 +33,8 @@ pub use compare::Tolerance;
 pub use constants::Constants;
 pub use imitation::can_imitate;
 pub use launch::{
-    Grid, Implementation, LOOP_ITERATIONS, Launch, MATRIX_WORKGROUPS, MOST_LOOP_ITERATIONS, Needs, Shader, Split,
-    Stage, launch_split, subgroups_across,
+    Adapters, Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, SUM_WORKGROUPS, Shader,
+    Split, Stage, launch_many_runs, launch_split, runs_of, subgroups_across,
 };
 pub use precision::{Element, Matrix, Precision, Prelude};
 pub use shaders::{Folder, Shaders, embedded};

@@ -3,7 +3,7 @@
 use super::{Options, Profile};
 use crate::error::{Error, Result};
 use crate::graph::Call;
-use crate::kernels::{Constants, Contract, Implementation, Needs, Precision, Shaders};
+use crate::kernels::{Adapters, Constants, Contract, Implementation, Precision, Shaders};
 use crate::suggest::did_you_mean;
 use std::fmt;
 
@@ -183,10 +183,10 @@ pub fn candidates(
 
 /// Why an implementation that could run is not taken unless it is asked for.
 fn unsuited(implementation: &Implementation, profile: &Profile) -> Option<String> {
-    let Needs { software, matrix, .. } = implementation.needs;
-    match profile.kind == "software" {
-        true => matrix.then(|| "software adapters only imitate matrices".to_owned()),
-        false => software.then(|| "it is for software adapters".to_owned()),
+    match (implementation.needs.adapters, profile.kind == "software") {
+        (Adapters::Software, false) => Some("it is for software adapters".to_owned()),
+        (Adapters::Hardware, true) => Some("it is for hardware adapters".to_owned()),
+        _ => None,
     }
 }
 

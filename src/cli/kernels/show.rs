@@ -5,7 +5,8 @@ use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::kernels::{
-    Access, Binding, Case, Contract, Element, Implementation, Needs, Precision, Prelude, Shaders, Source, registry,
+    Access, Adapters, Binding, Case, Contract, Element, Implementation, Needs, Precision, Prelude, Shaders, Source,
+    registry,
 };
 use crate::plan::{Profile, bytes_in_words, obstacle};
 use crate::report::Table;
@@ -287,9 +288,13 @@ fn access(access: Access) -> &'static str {
 }
 
 fn needs(needs: &Needs) -> Vec<String> {
-    let Needs { software, precision, matrix, workgroup_bytes, invocations, subgroup } = *needs;
+    let Needs { adapters, precision, matrix, workgroup_bytes, invocations, subgroup } = *needs;
     let mut words = Vec::new();
-    words.extend(software.then(|| "a software adapter".to_owned()));
+    match adapters {
+        Adapters::All => {}
+        Adapters::Software => words.push("a software adapter".to_owned()),
+        Adapters::Hardware => words.push("a hardware adapter".to_owned()),
+    }
     words.extend(precision.map(|precision| format!("{precision} precision")));
     words.extend(matrix.then(|| "cooperative matrices".to_owned()));
     words.extend((workgroup_bytes > 0).then(|| format!("{workgroup_bytes} B of workgroup memory")));

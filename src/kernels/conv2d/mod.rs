@@ -18,8 +18,8 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, MATRIX_WORKGROUPS, Needs, Shader, Split,
-    Tolerance, launch_split, subgroups_across,
+    Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, SUM_WORKGROUPS, Shader, Split,
+    Tolerance, launch_many_runs, launch_split, runs_of, subgroups_across,
 };
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
@@ -267,15 +267,14 @@ fn launch_backward_weights_matrix(c: &Constants) -> Launch {
     let (pixels, channels) = (c.product(&["BATCH", "OUT_H", "OUT_W"]), c.size("OUT_C"));
     let rows = c.product(&["KERNEL", "KERNEL", "IN_C"]);
     let groups = rows.div_ceil(64) * channels / matrix_width(channels);
-    let run = pixels.div_ceil(64).div_ceil((MATRIX_WORKGROUPS / groups).max(1));
-    let split = Split { splits: pixels.div_ceil(64 * run), rows: run };
+    let split = runs_of(pixels.div_ceil(64), groups, SUM_WORKGROUPS);
     let shader = shader!("conv2d/backward_weights_matrix.wgsl");
-    let mut launch = launch_split(shader, 2, split, 0, [weights(c), channels]);
-    let sizes = [("SPLIT_BLOCKS", run), ("PIXELS", pixels), ("ROWS", rows), ("WORDS", matrix_width(channels) / 4)];
+    let mut launch = launch_many_runs(shader, 2, split, groups, [weights(c), channels]);
+    let sizes =
+        [("SPLIT_BLOCKS", split.rows), ("PIXELS", pixels), ("ROWS", rows), ("WORDS", matrix_width(channels) / 4)];
     for (name, size) in sizes.into_iter().chain(matrix_columns(channels)) {
         launch.extra = launch.extra.with(name, size as f64);
     }
-    launch.stages[0].grid = Grid::groups(split.splits * groups);
     launch
 }
 
