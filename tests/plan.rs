@@ -359,25 +359,19 @@ fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
         let options = Options { choices: vec![choice.parse().unwrap()], ..Options::default() };
         Plan::new(&rig.graph(), profile, &options)
     };
+    let steps = |plan: &Plan, contract: &str| -> Vec<(&'static str, String)> {
+        let steps = plan.steps(Program::Train).iter().filter(|step| step.contract == contract);
+        steps.map(|step| (step.implementation, step.reason.clone())).collect()
+    };
+    let names = |steps: &[(&'static str, String)]| steps.iter().map(|(name, _)| *name).collect::<Vec<&str>>();
     let chosen = plan("conv_block.backward_weights=split", &Profile::webgpu()).unwrap();
-    let split = |step: &&Step| step.contract == "conv_block.backward_weights" && step.implementation == "split";
-    assert_eq!(chosen.steps(Program::Train).iter().filter(split).count(), 4);
-    let dense = plan("dense.forward=split", &Profile::webgpu()).unwrap();
-    let dense: Vec<&Step> =
-        dense.steps(Program::Train).iter().filter(|step| step.contract == "dense.forward").collect();
-    assert_eq!(dense.iter().map(|step| step.implementation).collect::<Vec<_>>(), ["split", "split", "direct"]);
-    assert_eq!(dense[0].reason, "chosen by --use");
-    assert!(
-        dense[2].reason.starts_with("not split of --use: these sizes do not fit its tiles; "),
-        "{}",
-        dense[2].reason
-    );
+    assert_eq!(names(&steps(&chosen, "conv_block.backward_weights")), ["split"; 4]);
+    let dense = steps(&plan("dense.forward=split", &Profile::webgpu()).unwrap(), "dense.forward");
+    assert_eq!(names(&dense), ["split", "split", "direct"]);
+    assert_eq!(dense[0].1, "chosen by --use");
+    assert!(dense[2].1.starts_with("not split of --use: these sizes do not fit its tiles; "), "{}", dense[2].1);
     let one = plan("conv_block.forward@conv2d_1=direct", &Profile::webgpu()).unwrap();
-    let blocks = one.steps(Program::Train).iter().filter(|step| step.contract == "conv_block.forward");
-    assert_eq!(
-        blocks.map(|step| step.implementation).collect::<Vec<_>>(),
-        ["registers", "direct", "registers", "registers"]
-    );
+    assert_eq!(names(&steps(&one, "conv_block.forward")), ["registers", "direct", "registers", "registers"]);
     let nowhere: Choice = "conv_block.forward@conv2d_9=direct".parse().unwrap();
     assert_eq!(one.unused(std::slice::from_ref(&nowhere)), [&nowhere]);
     let message = plan("conv_block.forward=matrix", &Profile::webgpu()).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 // runs over the output pixels, counted through the whole batch. A workgroup has ACROSS subgroups; each holds 64 rows x
 // 16 * WIDE channels (WIDE 1 or 2) in tiles of f32 sums. Per 64 pixels the workgroup stages what its rows see of them, zero
 // outside the image, and their gradients; the load of a tile transposes the inputs. The pixels are cut into SPLITS runs of
-// SPLIT_BLOCKS x 64, a number fixed by the shapes; reduce/splits_direct.wgsl adds the runs in order. The workgroups of the
+// SPLIT_BLOCKS x 64, a number fixed by the shapes; reduce/splits_shared.wgsl adds the runs in order. The workgroups of the
 // first rows also sum the bias, a thread to a word of four channels, pixel after pixel.
 // Scratch: SPLITS rows of KERNEL^2 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 16 and OUT_C by
 // 16 * WIDE * ACROSS.

@@ -94,11 +94,6 @@ fn accumulate(sums: ptr<function, Sums>, start: u32, e: mat4x4f) {
     }
 }
 
-// sum + w * e in four multiply-adds; `sum += w * e` would be a product of its own and an addition.
-fn chain(sum: vec4f, w: mat4x4f, e: vec4f) -> vec4f {
-    return fma(w[3], vec4f(e.w), fma(w[2], vec4f(e.z), fma(w[1], vec4f(e.y), fma(w[0], vec4f(e.x), sum))));
-}
-
 fn store(n: u32, y: u32, x: u32, tile: u32, sums: mat4x4f) {
     if y >= IN_H || x >= IN_W { return; }
     let place = (((n * IN_H + y) * IN_W + x) * IN_C) / 4u + tile * 4u;

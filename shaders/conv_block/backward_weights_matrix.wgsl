@@ -3,7 +3,7 @@
 // A workgroup computes the nine taps of such a block over a run of areas, with nine subgroups, one to a tap, that keep their
 // sums in tiles. An area is 8 rows of 16 pixels: its 10 x 18 inputs and its expanded gradients are staged; a tap is then a
 // shifted tile of the inputs, transposed by the load. The areas of the batch are cut into SPLITS equal runs of SPLIT_ROWS areas, a
-// number fixed by the shapes; reduce/splits_direct.wgsl adds the runs in order. The workgroups of the first input channels
+// number fixed by the shapes; reduce/splits_shared.wgsl adds the runs in order. The workgroups of the first input channels
 // also sum the bias: each thread the word of four channels it stages, then a thread per word all of them in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 16 and OUT_C by 32.
 override BATCH: u32;

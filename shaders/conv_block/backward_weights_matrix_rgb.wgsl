@@ -5,7 +5,7 @@
 // which take two rows each and keep their sums in tiles. Of an area its 10 x 18 pixels are staged and unfolded, 32 terms to a
 // pixel, and its gradients expanded; the load of a tile transposes the terms. The four sums are added in order in the
 // end. The areas of the batch are cut into SPLITS equal runs of SPLIT_ROWS, a number fixed by the shapes;
-// reduce/splits_direct.wgsl adds the runs in order. Scratch: SPLITS rows of 27 * OUT_C weights, then OUT_C biases. Needs
+// reduce/splits_shared.wgsl adds the runs in order. Scratch: SPLITS rows of 27 * OUT_C weights, then OUT_C biases. Needs
 // IN_C = 3 and OUT_C divisible by 16.
 override BATCH: u32;
 override IN_H: u32;

@@ -47,17 +47,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         }
     }
 
-    var best = vec4f(0.0);
-    var code = vec4u(4u);
-    code = select(code, vec4u(0u), y0 > best); best = select(best, y0, y0 > best);
-    code = select(code, vec4u(1u), y1 > best); best = select(best, y1, y1 > best);
-    code = select(code, vec4u(2u), y2 > best); best = select(best, y2, y2 > best);
-    code = select(code, vec4u(3u), y3 > best); best = select(best, y3, y3 > best);
+    let window = pool_window(y0, y1, y2, y3);
     var codes = 0u;
     for (var byte = 0u; byte < 4u; byte++) {
         let stored = word * 4u + byte < OUT_C;
-        if stored { pooled[(id / WORDS) * OUT_C + word * 4u + byte] = Elem(best[byte]); }
-        codes |= select(4u, code[byte], stored) << (byte * 8u);
+        if stored { pooled[(id / WORDS) * OUT_C + word * 4u + byte] = Elem(window.value[byte]); }
+        codes |= select(4u << (byte * 8u), window.winner & (255u << (byte * 8u)), stored);
     }
     winner[id] = codes;
 }

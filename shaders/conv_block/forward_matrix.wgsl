@@ -93,21 +93,12 @@ fn stage(n: u32, corner: vec2u, channel: u32, i: u32) {
     area[pixel * PIXEL + i % 4u] = value;
 }
 
-// Bias, relu and max of a window, four channels; only a larger value takes the window over, so the first maximum wins.
+// Bias, relu and max of a window, four channels.
 fn pool(n: u32, py: u32, px: u32, word: u32, at: u32) {
     if py >= POOL_H || px >= POOL_W { return; }
     let start = bias[word];
-    let y0 = rows[at] + start;
-    let y1 = rows[at + 4u] + start;
-    let y2 = rows[at + 64u] + start;
-    let y3 = rows[at + 68u] + start;
-    var best = vec4f(0.0);
-    var code = vec4u(4u);
-    code = select(code, vec4u(0u), y0 > best); best = select(best, y0, y0 > best);
-    code = select(code, vec4u(1u), y1 > best); best = select(best, y1, y1 > best);
-    code = select(code, vec4u(2u), y2 > best); best = select(best, y2, y2 > best);
-    code = select(code, vec4u(3u), y3 > best); best = select(best, y3, y3 > best);
+    let window = pool_window(rows[at] + start, rows[at + 4u] + start, rows[at + 64u] + start, rows[at + 68u] + start);
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
-    pooled[place] = vec4<Elem>(best);
-    winner[place] = code.x | (code.y << 8u) | (code.z << 16u) | (code.w << 24u);
+    pooled[place] = vec4<Elem>(window.value);
+    winner[place] = window.winner;
 }

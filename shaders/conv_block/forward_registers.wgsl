@@ -17,9 +17,6 @@ override WORDS: u32;
 @group(0) @binding(4) var<storage, read_write> pooled: array<vec4<Elem>>;
 @group(0) @binding(5) var<storage, read_write> winner: array<u32>;
 
-// The four pixels of a pooling window x 16 channels; column g of a matrix holds channels 4g..4g+3.
-struct Sums { q0: mat4x4f, q1: mat4x4f, q2: mat4x4f, q3: mat4x4f }
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
@@ -36,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let down = (pixel / (POOL_W * POOL_H) * IN_H + min(rows, vec4u(IN_H - 1u))) * IN_W * IN_C;
 
     let start = mat4x4f(bias[tile * 4u], bias[tile * 4u + 1u], bias[tile * 4u + 2u], bias[tile * 4u + 3u]);
-    var sums = Sums(start, start, start, start);
+    var sums = Block(start, start, start, start);
     for (var ic = 0u; ic < IN_C; ic++) {
         let r0 = select(vec4f(), load(down.x + ic + across), inside & vec4<bool>(rows.x < IN_H));
         let r1 = select(vec4f(), load(down.y + ic + across), inside);
@@ -64,22 +61,12 @@ fn load(at: vec4u) -> vec4f {
 }
 
 // One tap: `x` holds what it sees from each of the four pixels.
-fn accumulate(sums: ptr<function, Sums>, at: u32, x: vec4f) {
-    let w = mat4x4f(vec4f(weights[at]), vec4f(weights[at + 1u]), vec4f(weights[at + 2u]), vec4f(weights[at + 3u]));
-    (*sums).q0 += w * x.x;
-    (*sums).q1 += w * x.y;
-    (*sums).q2 += w * x.z;
-    (*sums).q3 += w * x.w;
+fn accumulate(sums: ptr<function, Block>, at: u32, x: vec4f) {
+    block_add(sums, mat4x4f(vec4f(weights[at]), vec4f(weights[at + 1u]), vec4f(weights[at + 2u]), vec4f(weights[at + 3u])), x);
 }
 
-// Relu and max of four channels; only a larger value takes the window over, so the first maximum wins.
 fn store(pixel: u32, word: u32, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) {
-    var best = vec4f(0.0);
-    var code = vec4u(4u);
-    code = select(code, vec4u(0u), y0 > best); best = select(best, y0, y0 > best);
-    code = select(code, vec4u(1u), y1 > best); best = select(best, y1, y1 > best);
-    code = select(code, vec4u(2u), y2 > best); best = select(best, y2, y2 > best);
-    code = select(code, vec4u(3u), y3 > best); best = select(best, y3, y3 > best);
-    pooled[pixel * WORDS + word] = vec4<Elem>(best);
-    winner[pixel * WORDS + word] = code.x | (code.y << 8u) | (code.z << 16u) | (code.w << 24u);
+    let window = pool_window(y0, y1, y2, y3);
+    pooled[pixel * WORDS + word] = vec4<Elem>(window.value);
+    winner[pixel * WORDS + word] = window.winner;
 }

@@ -1,5 +1,5 @@
-// Second dispatch of weights' gradients that were split into many runs (formula: splits_direct.wgsl), where one thread to an element would
-// wait for hundreds of loads in turn. A workgroup adds the runs of 32 elements; thread (element, lane) every eighth run from its
+// Second dispatch of split weights' gradients (formula: splits_direct.wgsl), for many runs: one thread to an element would wait for
+// hundreds of loads in turn. A workgroup adds the runs of 32 elements; thread (element, lane) every eighth run from its
 // lane on, in order, with four running sums; then the eight lanes are added in order.
 override WEIGHTS: u32;
 override BIASES: u32;

@@ -37,6 +37,8 @@ pub(super) const COMMON: [Shader; COMMON_FILES] = [
     shader!("common/rng.wgsl"),
     shader!("common/reduce.wgsl"),
     shader!("common/pixels.wgsl"),
+    shader!("common/products.wgsl"),
+    shader!("common/block.wgsl"),
 ];
 
 impl Shader {

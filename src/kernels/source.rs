@@ -5,7 +5,7 @@ use super::imitation::imitate;
 use super::{Prelude, Shader};
 
 /// Files that stand before every kernel.
-pub const COMMON_FILES: usize = 5;
+pub const COMMON_FILES: usize = 7;
 
 /// Everything a kernel is compiled from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

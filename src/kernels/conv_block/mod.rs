@@ -13,21 +13,21 @@
 //! Neither `y` nor `e` is ever in memory: per pooled element there are four bytes of value and one of winner (codes
 //! travel four channels to a word; bytes past the last channel hold 4). A `y` that is not a number counts as not
 //! positive: its window closes. Odd sizes floor as in Keras. A twin is the
-//! composition of the twins of [`conv2d`] and [`maxpool2d`].
+//! composition of the twins of [`conv2d`](super::conv2d) and [`maxpool2d`](super::maxpool2d).
 //!
 //! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
 
+mod twins;
+
+pub use twins::{backward_input, backward_weights, forward};
+
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, SUM_WORKGROUPS,
-    Shader, Split, Tolerance, View, ViewMut, conv2d, launch_many_runs, launch_split, maxpool2d, runs_of,
+    Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, SUM_WORKGROUPS, Shader, Split,
+    Tolerance, launch_many_runs, launch_split, runs_of, subgroups_across,
 };
-use crate::shape::{Padding, Window};
 use crate::{shader, twin};
 
 const CONSTANTS: &[&str] = &["BATCH", "IN_H", "IN_W", "IN_C", "POOL_H", "POOL_W", "OUT_C", "WORDS"];
-
-/// Code of a window that relu closed.
-const CLOSED: u32 = 4;
 
 /// Constants of a block; `None` where the image is too small to pool. `input` is height, width, channels of one image.
 pub fn constants(batch: usize, input: (usize, usize, usize), out_channels: usize) -> Option<Constants> {
@@ -59,7 +59,7 @@ const RGB_MATRIX_NEEDS: Needs =
 
 /// Workgroups of 16 x 16 pixels x as many of the 16 to 64 channels as divide `channels`.
 fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, channels: usize) -> Launch {
-    let across = [4, 2].into_iter().find(|across| channels.is_multiple_of(16 * across)).unwrap_or(1);
+    let across = subgroups_across(channels, 16);
     let grid = Grid::groups(blocks * channels / (16 * across));
     Launch { extra: Constants::sizes(&[("ACROSS", across)]), ..Launch::single(shader, bindings, grid) }
 }
@@ -114,6 +114,14 @@ pub static FORWARD: Contract = Contract {
             launch: |c| launch_tiles(shader!("conv_block/forward_rgb.wgsl"), 5, c, "OUT_C"),
         },
         Implementation {
+            name: "tiled",
+            needs: Needs::HARDWARE,
+            accepts: |c| {
+                c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16) && c.size("POOL_W") >= 8
+            },
+            launch: |c| launch_tiled(shader!("conv_block/forward_tiled.wgsl"), 5, c, ["POOL_H", "POOL_W"], "OUT_C"),
+        },
+        Implementation {
             name: "registers",
             needs: Needs::NOTHING,
             accepts: |c| c.size("OUT_C").is_multiple_of(16),
@@ -159,6 +167,12 @@ pub static BACKWARD_INPUT: Contract = Contract {
             needs: Needs::SOFTWARE,
             accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
             launch: |c| launch_tiles(shader!("conv_block/backward_input_wide.wgsl"), 4, c, "IN_C"),
+        },
+        Implementation {
+            name: "tiled",
+            needs: Needs::HARDWARE,
+            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4) && c.size("IN_W") >= 16,
+            launch: |c| launch_tiled(shader!("conv_block/backward_input_tiled.wgsl"), 4, c, ["IN_H", "IN_W"], "IN_C"),
         },
         Implementation {
             name: "registers",
@@ -251,6 +265,16 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     ],
 };
 
+/// Workgroups of 16 x 8 pixels x as many of the 16 to 64 channels as divide them, 32 threads for each 16; the area is counted in windows or
+/// in pixels. Narrower images would leave half of the threads idle.
+fn launch_tiled(shader: Shader, bindings: usize, c: &Constants, area: [&str; 2], channels: &str) -> Launch {
+    let scale = if area[0] == "POOL_H" { 1 } else { 2 };
+    let [rows, columns] = [c.size(area[0]).div_ceil(4 * scale), c.size(area[1]).div_ceil(8 * scale)];
+    let across = subgroups_across(c.size(channels), 16);
+    let grid = Grid::groups(c.size("BATCH") * rows * columns * c.size(channels) / (16 * across));
+    Launch { extra: Constants::sizes(&[("ACROSS", across)]), ..Launch::single(shader, bindings, grid) }
+}
+
 /// A software adapter's tiles: 32 threads to a workgroup, each with 4x4 pixels x 16 of the `channels`, the same sixteen.
 fn launch_tiles(shader: Shader, bindings: usize, c: &Constants, channels: &str) -> Launch {
     let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(4) * c.size("IN_W").div_ceil(4);
@@ -302,74 +326,6 @@ fn words(c: &Constants) -> usize {
 fn cost(c: &Constants) -> Cost {
     let flops = 2.0 * (c.product(&["BATCH", "IN_H", "IN_W"]) * weights(c)) as f64;
     Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c) + words(c)) as f64 }
-}
-
-/// Constants of the two single operations a block is made of.
-fn parts(c: &Constants) -> (Constants, Constants) {
-    let window = Window { kernel: 3, stride: 1, padding: Padding::Same };
-    let (batch, height, width) = (c.size("BATCH"), c.size("IN_H"), c.size("IN_W"));
-    let conv = conv2d::constants(batch, (height, width, c.size("IN_C")), window, c.size("OUT_C"));
-    let pool = maxpool2d::constants(batch, (height, width, c.size("OUT_C")), 2, 2);
-    (conv.unwrap_or_default().with("RELU", 1.0), pool.unwrap_or_default())
-}
-
-/// Word and shift of an element's winner code.
-fn code_place(c: &Constants, output: usize) -> (usize, usize) {
-    let (pixel, channel) = (output / c.size("OUT_C"), output % c.size("OUT_C"));
-    (pixel * c.size("WORDS") + channel / 4, channel % 4 * 8)
-}
-
-/// Twin of `conv_block.forward`: `conv2d.forward` with relu, then `maxpool2d.forward`, noting who won.
-pub fn forward<T: Real>(mut args: Args<T>) {
-    let c = args.constants;
-    let (conv, pool) = parts(c);
-    let mut activation = vec![T::zero(); conv.product(&["BATCH", "OUT_H", "OUT_W", "OUT_C"])];
-    let writes = vec![Some(ViewMut::Float(&mut activation[..]))];
-    conv2d::forward(Args { constants: &conv, step: args.step, reads: args.reads.clone(), writes });
-
-    let (pooled, winner) = (args.floats_out(0), args.indices_out(1));
-    winner.fill(u32::from_le_bytes([CLOSED as u8; 4]));
-    let width = c.size("IN_W");
-    maxpool2d::winners(&pool, &activation, |out, place| {
-        pooled[out] = T::zero();
-        if activation[place] > T::zero() {
-            pooled[out] = activation[place];
-            let (x, y) = (place / c.size("OUT_C") % width, place / (c.size("OUT_C") * width) % c.size("IN_H"));
-            let (word, shift) = code_place(c, out);
-            winner[word] = winner[word] & !(255 << shift) | (((y % 2 * 2 + x % 2) as u32) << shift);
-        }
-    });
-}
-
-/// The gradient of the convolution's output, expanded from pooled gradient and winners.
-fn expand<T: Real>(c: &Constants, pooled_gradient: &[T], winner: &[u32]) -> Vec<T> {
-    let [in_h, in_w, pool_h, pool_w, out_c] = ["IN_H", "IN_W", "POOL_H", "POOL_W", "OUT_C"].map(|name| c.size(name));
-    let mut gradient = vec![T::zero(); c.product(&["BATCH", "IN_H", "IN_W", "OUT_C"])];
-    for (out, &value) in pooled_gradient.iter().enumerate() {
-        let (word, shift) = code_place(c, out);
-        let code = (winner[word] >> shift & 255) as usize;
-        if code < CLOSED as usize {
-            let (px, py) = (out / out_c % pool_w, out / (out_c * pool_w) % pool_h);
-            let n = out / (out_c * pool_w * pool_h);
-            let (y, x) = (py * 2 + code / 2, px * 2 + code % 2);
-            gradient[((n * in_h + y) * in_w + x) * out_c + out % out_c] = value;
-        }
-    }
-    gradient
-}
-
-/// Twin of `conv_block.backward_input`: expand, then `conv2d.backward_input`.
-pub fn backward_input<T: Real>(args: Args<T>) {
-    let gradient = expand(args.constants, args.floats(0), args.indices(1));
-    let reads = vec![View::Float(&gradient[..]), args.reads[2]];
-    conv2d::backward_input(Args { constants: &parts(args.constants).0, step: args.step, reads, writes: args.writes });
-}
-
-/// Twin of `conv_block.backward_weights`: expand, then `conv2d.backward_weights`.
-pub fn backward_weights<T: Real>(args: Args<T>) {
-    let gradient = expand(args.constants, args.floats(1), args.indices(2));
-    let reads = vec![args.reads[0], View::Float(&gradient[..])];
-    conv2d::backward_weights(Args { constants: &parts(args.constants).0, step: args.step, reads, writes: args.writes });
 }
 
 fn cases() -> Vec<Case> {
