@@ -127,6 +127,26 @@ fn first_gradients_and_five_losses_are_the_twins() {
     }
 }
 
+/// What a card would run in f32, on any adapter.
+#[test]
+fn kernels_for_hardware_give_the_twins_gradients_and_the_same_bits_again() {
+    let Some(gpu) = common::gpu() else { return };
+    let rig = Rig::new(&Model::preset("conv4").unwrap(), (64, 64), 10, IMAGES, BATCH);
+    let plan = rig.plan(&Profile { kind: "discrete".into(), ..gpu.profile().clone() });
+    let count = |name: &str| plan.steps(Program::Train).iter().filter(|step| step.implementation == name).count();
+    assert_eq!((count("tiled"), count("sparse")), (4, 3), "two directions of two blocks, weights of three");
+    let engine = || {
+        let mut engine = GpuEngine::new(&gpu, plan.clone(), false).unwrap();
+        rig.load(&mut engine);
+        engine.run(Program::Train, &five_steps()[..1]).unwrap();
+        engine
+    };
+    let mut twins = rig.twins::<f32>();
+    twins.run(Program::Train, &five_steps()[..1]).unwrap();
+    compare_gradients("hardware", &rig, &mut engine(), &mut twins);
+    assert_eq!(read(&mut engine(), "gradients"), read(&mut engine(), "gradients"));
+}
+
 #[test]
 fn inference_gives_the_twins_probabilities_in_the_orders_rows() {
     let rig = conv4_like();

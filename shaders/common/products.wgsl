@@ -2,3 +2,8 @@
 fn chain(sum: vec4f, m: mat4x4f, v: vec4f) -> vec4f {
     return fma(m[3], vec4f(v.w), fma(m[2], vec4f(v.z), fma(m[1], vec4f(v.y), fma(m[0], vec4f(v.x), sum))));
 }
+
+// The same for the columns of a product of matrices.
+fn chains(sum: mat4x4f, m: mat4x4f, n: mat4x4f) -> mat4x4f {
+    return mat4x4f(chain(sum[0], m, n[0]), chain(sum[1], m, n[1]), chain(sum[2], m, n[2]), chain(sum[3], m, n[3]));
+}

@@ -56,10 +56,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
                 let e1 = load(seen1, oc);
                 let w_left = load_weights((tap + column) * OUT_C + oc);
                 let w_right = load_weights((tap + right) * OUT_C + oc);
-                left0 += w_left * e0;
-                left1 += w_left * e1;
-                right0 += w_right * e0;
-                right1 += w_right * e1;
+                left0 = chains(left0, w_left, e0);
+                left1 = chains(left1, w_left, e1);
+                right0 = chains(right0, w_right, e0);
+                right1 = chains(right1, w_right, e1);
             }
         }
     }

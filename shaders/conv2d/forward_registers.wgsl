@@ -58,10 +58,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
                 let x1 = load(seen1, ic);
                 let w_left = load_weights(tap + ic * OUT_C + column);
                 let w_right = load_weights(tap + ic * OUT_C + right);
-                left0 += w_left * x0;
-                left1 += w_left * x1;
-                right0 += w_right * x0;
-                right1 += w_right * x1;
+                left0 = chains(left0, w_left, x0);
+                left1 = chains(left1, w_left, x1);
+                right0 = chains(right0, w_right, x0);
+                right1 = chains(right1, w_right, x1);
             }
         }
     }

@@ -32,10 +32,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let w_right = transpose(load(right * OUT + o));
         let e0 = mat4x4f(vec4f(output_gradient[rows0.x + o]), vec4f(output_gradient[rows0.y + o]), vec4f(output_gradient[rows0.z + o]), vec4f(output_gradient[rows0.w + o]));
         let e1 = mat4x4f(vec4f(output_gradient[rows1.x + o]), vec4f(output_gradient[rows1.y + o]), vec4f(output_gradient[rows1.z + o]), vec4f(output_gradient[rows1.w + o]));
-        left0 += w_left * e0;
-        left1 += w_left * e1;
-        right0 += w_right * e0;
-        right1 += w_right * e1;
+        left0 = chains(left0, w_left, e0);
+        left1 = chains(left1, w_left, e1);
+        right0 = chains(right0, w_right, e0);
+        right1 = chains(right1, w_right, e1);
     }
     let two = column + 1u < columns;
     store(first, column, two, left0[0], right0[0]);

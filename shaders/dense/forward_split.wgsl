@@ -39,10 +39,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let x1 = mat4x4f(vec4f(input[rows1.x + i]), vec4f(input[rows1.y + i]), vec4f(input[rows1.z + i]), vec4f(input[rows1.w + i]));
         let w_left = load(i * OUT + column);
         let w_right = load(i * OUT + right);
-        left0 += w_left * x0;
-        left1 += w_left * x1;
-        right0 += w_right * x0;
-        right1 += w_right * x1;
+        left0 = chains(left0, w_left, x0);
+        left1 = chains(left1, w_left, x1);
+        right0 = chains(right0, w_right, x0);
+        right1 = chains(right1, w_right, x1);
     }
     let at = split * BATCH * columns + column;
     let two = column + 1u < columns;

@@ -265,7 +265,10 @@ mod tests {
         assert_eq!(run("fast", "relu/forward_vectors.wgsl").place(), "mine/relu/forward_fast.wgsl");
         assert_eq!(run("direct", "relu/forward_direct.wgsl").text, format!("{HEAD}\n"));
         assert!(run("vectors", "relu/forward_vectors.wgsl").folder.is_none());
-        assert_eq!(shaders.common().map(|common| common.folder.is_some()), [false, true, false, false, false]);
+        assert_eq!(
+            shaders.common().map(|common| common.folder.is_some()),
+            [false, true, false, false, false, false, false]
+        );
         assert!(!contract.implementations.iter().any(|i| i.name == "fast"), "the registry stays as it is");
         assert_eq!(shaders.in_words().len(), 3);
         assert!(shaders.hash().is_some() && Shaders::default().hash().is_none());

@@ -21,8 +21,8 @@ use std::process::ExitCode;
   galaxy-gpu bench choices --size 64 --precision f32 --out fast.toml
   galaxy-gpu bench choices --batch 256 --infer --json
 
-What it finds is taken with --use, or in the file of --out with `train --config`. Nothing is kept or chosen behind your back: the
-same options give the same bits.")]
+What it finds is taken with --use, or from the file of --out with `train --config`. Nothing is kept or chosen behind your back: \
+the same options give the same bits.")]
 pub struct Args {
     /// Network: conv3, conv4, or a TOML file
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]

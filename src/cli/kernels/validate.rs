@@ -196,10 +196,10 @@ mod tests {
     fn faults_name_the_output_the_place_both_values_and_overruns() {
         let tolerance = Tolerance { relative: 1e-6 };
         let outputs = vec![
-            Output { name: "images", deviation: tolerance.measure(&[1.0, 2.5], &[1.0, 2.0]) },
-            Output { name: "order", deviation: tolerance.measure(&[1.0], &[1.0]) },
+            Output { name: "images", deviation: tolerance.measure(&[1.0, 2.5], &[1.0, 2.0]), tolerance },
+            Output { name: "order", deviation: tolerance.measure(&[1.0], &[1.0]), tolerance },
         ];
-        let faults = faults(&Verdict { outputs, tolerance, overrun: vec!["order"] });
+        let faults = faults(&Verdict { outputs, overrun: vec!["order"] });
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].starts_with("images[1] is 2.5e0, the twin has 2e0"), "{faults:?}");
         assert_eq!(faults[1], "order: written outside of its range");
