@@ -1,29 +1,45 @@
 // matrix.product on cooperative matrices: product[r,c] = sum over k of left[r,k] * right[k,c], factors f16, sums f32.
-// One subgroup computes 16 x 16 elements, tiles of TILE x TILE straight from memory: the plainest use of all three tile
-// roles, which the start-up test relies on. Needs ROWS, INNER and COLUMNS divisible by 16.
+// One subgroup computes 16 x 16 elements, in all the ways that other kernels use matrices, since the start-up test relies on it: tiles
+// from workgroup memory by columns, tiles from storage by rows, vectors in both (some drivers take numbers only), and sums through
+// workgroup memory. Needs ROWS, INNER and COLUMNS divisible by 16.
 override ROWS: u32;
 override INNER: u32;
 override COLUMNS: u32;
 
-@group(0) @binding(1) var<storage, read> left: array<Elem>;
-@group(0) @binding(2) var<storage, read> right: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> product: array<f32>;
+@group(0) @binding(1) var<storage, read> left: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> right: array<vec4<Elem>>;
+@group(0) @binding(3) var<storage, read_write> product: array<vec4f>;
+
+const TILES = 16u / TILE; // along a side
+const TERM = 6u; // 16 rows of a staged term, and 8 unused
+
+var<workgroup> terms: array<vec4<Elem>, 16u * TERM>; // of left, transposed
+var<workgroup> rows: array<vec4f, 64u>;
 
 @compute @workgroup_size(SUBGROUP)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = group.y * groups.x + group.x; // naga takes what a function returns for divergent
     if id >= ROWS / 16u * (COLUMNS / 16u) { return; }
-    let corner_row = id / (COLUMNS / 16u) * 16u;
-    let corner_column = id % (COLUMNS / 16u) * 16u;
-    for (var tile = 0u; tile < 16u / TILE * (16u / TILE); tile++) {
-        let row = corner_row + tile / (16u / TILE) * TILE;
-        let column = corner_column + tile % (16u / TILE) * TILE;
-        var sum = TileC();
-        for (var k = 0u; k < INNER; k += TILE) {
-            let a = coopLoadT<TileA>(&left[row * INNER + k], INNER);
-            let b = coopLoadT<TileB>(&right[k * COLUMNS + column], COLUMNS);
-            sum = coopMultiplyAdd(a, b, sum);
+    let row = id / (COLUMNS / 16u) * 16u;
+    let column = id % (COLUMNS / 16u) * 16u;
+    var sums: array<TileC, TILES * TILES>;
+    for (var i = 0u; i < TILES * TILES; i++) { sums[i] = TileC(); }
+    for (var start = 0u; start < INNER; start += 16u) {
+        workgroupBarrier();
+        for (var i = local; i < 64u; i += SUBGROUP) {
+            let four = left[((row + i / 4u) * INNER + start) / 4u + i % 4u];
+            for (var j = 0u; j < 4u; j++) { terms[(i % 4u * 4u + j) * TERM + i / 16u][i / 4u % 4u] = four[j]; }
         }
-        coopStoreT(sum, &product[row * COLUMNS + column], COLUMNS);
+        workgroupBarrier();
+        for (var k = 0u; k < 16u; k += TILE) {
+            for (var i = 0u; i < TILES * TILES; i++) {
+                let a = coopLoad<TileA>(&terms[k * TERM + i / TILES * TILE / 4u], TERM);
+                let b = coopLoadT<TileB>(&right[((start + k) * COLUMNS + column + i % TILES * TILE) / 4u], COLUMNS / 4u);
+                sums[i] = coopMultiplyAdd(a, b, sums[i]);
+            }
+        }
     }
+    for (var i = 0u; i < TILES * TILES; i++) { coopStoreT(sums[i], &rows[i / TILES * TILE * 4u + i % TILES * TILE / 4u], 4u); }
+    workgroupBarrier();
+    for (var i = local; i < 64u; i += SUBGROUP) { product[((row + i / 4u) * COLUMNS + column) / 4u + i % 4u] = rows[i]; }
 }

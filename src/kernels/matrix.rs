@@ -4,7 +4,8 @@
 //! product[r,c] = sum_k left[r,k] * right[k,c]
 //! ```
 //!
-//! No layer uses it. Values are multiples of 1/16, so that every sum is exact and a transposed or misplaced tile, a role mixed
+//! No layer uses it. Its kernel loads and stores tiles in all the ways that layers' kernels do, so that a driver which knows but some of
+//! them is found out before (Metal takes no tiles from memory of vectors, as naga 30 writes them). Values are multiples of 1/16, so that every sum is exact and a transposed or misplaced tile, a role mixed
 //! up or a sum kept in f16 shows as a plainly wrong number.
 //!
 //! Constants: `ROWS INNER COLUMNS`.
@@ -44,7 +45,7 @@ pub static PRODUCT: Contract = Contract {
     implementations: &[
         Implementation {
             name: "matrix",
-            needs: Needs::MATRIX,
+            needs: Needs { workgroup_bytes: 16 * 48 + 1024, ..Needs::MATRIX },
             accepts: |c| ["ROWS", "INNER", "COLUMNS"].iter().all(|size| c.size(size).is_multiple_of(16)),
             launch: |c| {
                 let groups = c.product(&["ROWS", "COLUMNS"]) / 256;
