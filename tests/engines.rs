@@ -134,7 +134,11 @@ fn kernels_for_hardware_give_the_twins_gradients_and_the_same_bits_again() {
     let rig = Rig::new(&Model::preset("conv4").unwrap(), (64, 64), 10, IMAGES, BATCH);
     let plan = rig.plan(&Profile { kind: "discrete".into(), ..gpu.profile().clone() });
     let count = |name: &str| plan.steps(Program::Train).iter().filter(|step| step.implementation == name).count();
-    assert_eq!((count("tiled"), count("sparse")), (4, 3), "two directions of two blocks, weights of three");
+    assert_eq!(
+        (count("tiled"), count("sparse")),
+        (8, 3),
+        "two directions of two blocks and two dense layers; weights of three"
+    );
     let engine = || {
         let mut engine = GpuEngine::new(&gpu, plan.clone(), false).unwrap();
         rig.load(&mut engine);

@@ -306,7 +306,7 @@ fn needs(needs: &Needs) -> Vec<String> {
 /// Where everything lies that has to do with a contract, from the crate's root.
 fn files(contract: &str) -> Vec<(&'static str, String)> {
     let operation = contract.split('.').next().unwrap_or(contract);
-    let in_a_folder = ["conv2d", "conv_block"].contains(&operation);
+    let in_a_folder = ["conv2d", "conv_block", "dense"].contains(&operation);
     let module = if in_a_folder { format!("{operation}/mod") } else { operation.to_owned() };
     let mut files =
         vec![("contract", format!("src/kernels/{module}.rs")), ("shaders", format!("shaders/{operation}/"))];

@@ -12,12 +12,15 @@
 //!
 //! Constants: `BATCH IN OUT BIAS RELU`.
 
+mod twins;
+
+pub use twins::{backward_input, backward_weights, forward};
+
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, Real,
-    SUM_WORKGROUPS, Shader, Stage, Tolerance, subgroups_across, twin::add_scaled,
+    Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, SUM_WORKGROUPS,
+    Shader, Stage, Tolerance, subgroups_across,
 };
 use crate::{shader, twin};
-use rayon::prelude::*;
 
 const CONSTANTS: &[&str] = &["BATCH", "IN", "OUT", "BIAS", "RELU"];
 
@@ -54,6 +57,15 @@ pub static FORWARD: Contract = Contract {
             launch: |c| {
                 let tiles = c.size("BATCH").div_ceil(32) * c.size("OUT").div_ceil(32);
                 split_launch(c, shader!("dense/forward_wide.wgsl"), 8 * tiles, 128)
+            },
+        },
+        Implementation {
+            name: "tiled",
+            needs: Needs::HARDWARE,
+            accepts: |c| c.size("IN").is_multiple_of(16) && c.size("OUT").is_multiple_of(64),
+            launch: |c| {
+                let blocks = c.size("BATCH").div_ceil(64) * c.size("OUT") / 64;
+                split_among(c, shader!("dense/forward_tiled.wgsl"), blocks, 16)
             },
         },
         Implementation {
@@ -105,6 +117,15 @@ pub static BACKWARD_INPUT: Contract = Contract {
                 let tiles = c.size("BATCH").div_ceil(32) * c.size("IN").div_ceil(32);
                 Launch::single(shader!("dense/backward_input_wide.wgsl"), 3, Grid::elements(8 * tiles, 32))
                     .iterating(c.size("OUT"))
+            },
+        },
+        Implementation {
+            name: "tiled",
+            needs: Needs::HARDWARE,
+            accepts: |c| c.size("IN").is_multiple_of(64) && c.size("OUT").is_multiple_of(16),
+            launch: |c| {
+                let grid = Grid::groups(c.size("BATCH").div_ceil(64) * c.size("IN") / 64);
+                Launch::single(shader!("dense/backward_input_tiled.wgsl"), 3, grid).iterating(c.size("OUT"))
             },
         },
         Implementation {
@@ -198,14 +219,19 @@ fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, columns: usize)
     Launch { extra, ..Launch::single(shader, bindings, Grid::groups(blocks * columns / (16 * across))) }
 }
 
-/// As [`split_launch`] on cooperative matrices: runs of a multiple of 64 inputs, and [`SUM_WORKGROUPS`].
+/// As [`split_launch`] on cooperative matrices.
 fn split_launch_matrix(c: &Constants) -> Launch {
     let across = subgroups_across(c.size("OUT"), 16);
     let blocks = c.size("BATCH").div_ceil(64) * c.size("OUT") / (16 * across);
-    let run = c.size("IN").div_ceil((SUM_WORKGROUPS / blocks).max(1)).next_multiple_of(64).min(LOOP_ITERATIONS);
-    let mut launch = launch_runs(c, shader!("dense/forward_matrix.wgsl"), run, |runs| Grid::groups(runs * blocks));
+    let mut launch = split_among(c, shader!("dense/forward_matrix.wgsl"), blocks, 64);
     launch.extra = launch.extra.with("ACROSS", across as f64);
     launch
+}
+
+/// As [`split_launch`] with a workgroup for each of the `blocks`: runs of a multiple of `step` inputs, and [`SUM_WORKGROUPS`].
+fn split_among(c: &Constants, shader: Shader, blocks: usize, step: usize) -> Launch {
+    let run = c.size("IN").div_ceil((SUM_WORKGROUPS / blocks).max(1)).next_multiple_of(step).min(LOOP_ITERATIONS);
+    launch_runs(c, shader, run, |runs| Grid::groups(runs * blocks))
 }
 
 /// Two dispatches: `shader` sums products over each run of inputs with `threads` threads, then the runs' ordered sum. The
@@ -253,55 +279,6 @@ fn cost(c: &Constants) -> Cost {
     Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT") + outputs(c)) as f64 }
 }
 
-/// Twin of `dense.forward`; images spread over the cores.
-pub fn forward<T: Real>(mut args: Args<T>) {
-    let c = args.constants;
-    let (input, weights, bias) = (args.floats(0), args.floats(1), args.floats(2));
-    let (ins, outs) = (c.size("IN"), c.size("OUT"));
-    args.floats_out(0).par_chunks_mut(outs).zip(input.par_chunks(ins)).for_each(|(output, input)| {
-        output.fill(T::zero());
-        for (&x, weights) in input.iter().zip(weights.chunks(outs)) {
-            add_scaled(output, weights, x);
-        }
-        if c.switch("BIAS") {
-            add_scaled(output, bias, T::one());
-        }
-        if c.switch("RELU") {
-            output.iter_mut().filter(|y| **y < T::zero()).for_each(|y| *y = T::zero());
-        }
-    });
-}
-
-/// Twin of `dense.backward_input`; images spread over the cores.
-pub fn backward_input<T: Real>(mut args: Args<T>) {
-    let (output_gradient, weights) = (args.floats(0), args.floats(1));
-    let (ins, outs) = (args.constants.size("IN"), args.constants.size("OUT"));
-    let rows = args.floats_out(0).par_chunks_mut(ins).zip(output_gradient.par_chunks(outs));
-    rows.for_each(|(input_gradient, output_gradient)| {
-        for (sum, weights) in input_gradient.iter_mut().zip(weights.chunks(outs)) {
-            *sum = output_gradient.iter().zip(weights).map(|(&dy, &w)| dy * w).sum();
-        }
-    });
-}
-
-/// Twin of `dense.backward_weights`; inputs spread over the cores.
-pub fn backward_weights<T: Real>(mut args: Args<T>) {
-    let c = args.constants;
-    let (input, output_gradient) = (args.floats(0), args.floats(1));
-    let (ins, outs) = (c.size("IN"), c.size("OUT"));
-    args.floats_out(0).par_chunks_mut(outs).enumerate().for_each(|(i, sums)| {
-        sums.fill(T::zero());
-        for (input, output_gradient) in input.chunks(ins).zip(output_gradient.chunks(outs)) {
-            add_scaled(sums, output_gradient, input[i]);
-        }
-    });
-    let bias_gradient = args.floats_out(1);
-    bias_gradient.fill(T::zero());
-    if c.switch("BIAS") {
-        output_gradient.chunks(outs).for_each(|row| add_scaled(bias_gradient, row, T::one()));
-    }
-}
-
 /// Cases: sizes around the tiles of 8, batches 1 to 512, each direction beyond 65535 workgroups, real layers.
 fn cases() -> Vec<Case> {
     let layer = |name, batch, ins, outs| Case::new(name, constants(batch, ins, outs));
@@ -317,6 +294,7 @@ fn cases() -> Vec<Case> {
         layer("48 inputs and outputs, batch 17", 17, 48, 48),
         layer("more than 64 images and inputs", 65, 80, 32),
         layer("two runs of many images", 130, 1040, 640),
+        layer("more images and inputs than a tile", 70, 192, 64),
         layer("beyond 65535 workgroups forward", 512, 4, 8200),
         layer("beyond 65535 workgroups of inputs", 512, 8200, 4),
         layer("beyond 65535 workgroups of weights", 1, 2052, 2052),
@@ -338,38 +316,6 @@ fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{StepParams, View, ViewMut};
-
-    /// Runs a twin on floats; returns its outputs, of the given lengths.
-    fn run(twin: fn(Args<f64>), c: &Constants, reads: &[&[f64]], lengths: &[usize]) -> Vec<Vec<f64>> {
-        let mut outputs: Vec<Vec<f64>> = lengths.iter().map(|&n| vec![f64::NAN; n]).collect();
-        let writes = outputs.iter_mut().map(|o| Some(ViewMut::Float(&mut o[..]))).collect();
-        let reads = reads.iter().map(|r| View::Float(r)).collect();
-        twin(Args { constants: c, step: &StepParams::default(), reads, writes });
-        outputs
-    }
-
-    const X: &[f64] = &[1.0, 2.0, 3.0, -1.0, 0.0, 2.0];
-    const W: &[f64] = &[1.0, -1.0, 0.5, 2.0, -2.0, 1.0];
-    const DY: &[f64] = &[1.0, 2.0, -1.0, 3.0];
-
-    #[test]
-    fn two_images_by_hand() {
-        let c = constants(2, 3, 2);
-        let output = run(forward, &c, &[X, W, &[0.25, -10.0]], &[4]);
-        assert_eq!(output[0], [-3.75, -4.0, -4.75, -7.0]);
-        let gradient = run(backward_input, &c, &[DY, W], &[6]);
-        assert_eq!(gradient[0], [-1.0, 4.5, 0.0, -4.0, 5.5, 5.0]);
-        let gradient = run(backward_weights, &c, &[X, DY], &[6, 2]);
-        assert_eq!(gradient, [vec![2.0, -1.0, 2.0, 4.0, 1.0, 12.0], vec![0.0, 5.0]]);
-    }
-
-    #[test]
-    fn switches_are_obeyed() {
-        let c = constants(2, 3, 2).with("BIAS", 0.0).with("RELU", 1.0);
-        assert_eq!(run(forward, &c, &[X, W, &[9.0, 9.0]], &[4])[0], [0.0, 6.0, 0.0, 3.0]);
-        assert_eq!(run(backward_weights, &c, &[X, DY], &[6, 2])[1], [0.0, 0.0]);
-    }
 
     #[test]
     fn runs_cover_the_inputs() {

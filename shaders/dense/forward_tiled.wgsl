@@ -1,0 +1,68 @@
+// dense.forward on tiles in workgroup memory, for hardware, first of two dispatches (formula: forward_direct.wgsl): products summed over
+// a run of inputs. A workgroup computes 64 images x 64 outputs over one of SPLITS equal runs of SPLIT_INS inputs, a number fixed by the
+// shapes, so that weights are read from memory once where a batch has at most 64 images. Per 16 inputs it stages both
+// factors, inputs by columns; a thread sums 4 images x 8 outputs: 32 multiply-adds for three vec4 of workgroup memory.
+// forward_split_sum.wgsl adds the runs in order. Scratch: SPLITS x BATCH x OUT. Needs IN divisible by 16 and OUT by 64.
+override BATCH: u32;
+override IN: u32;
+override OUT: u32;
+override SPLITS: u32;
+override SPLIT_INS: u32;
+
+@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
+@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+
+var<workgroup> images: array<vec4f, 16u * 16u>; // input, four images
+var<workgroup> columns: array<vec4f, 16u * 16u>; // input, four outputs
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+    let id = flat_group(group, groups);
+    let blocks = (BATCH + 63u) / 64u;
+    let stripes = OUT / 64u;
+    if id >= SPLITS * blocks * stripes { return; }
+    let first = id / stripes % blocks * 64u; // image
+    let word = id % stripes * 16u; // of four outputs
+    let split = id / (stripes * blocks);
+    let four = local / 8u; // images
+    let own = local % 8u; // this word and the eighth after it
+
+    // column r of a matrix: image r, four outputs
+    var left = mat4x4f();
+    var right = mat4x4f();
+    let last = min((split + 1u) * SPLIT_INS, IN);
+    for (var start = split * SPLIT_INS; start < last; start += 16u) {
+        workgroupBarrier();
+        for (var i = local; i < 256u; i += 128u) {
+            stage_image(first, start, i);
+            columns[i] = vec4f(weights[(start + i / 16u) * (OUT / 4u) + word + i % 16u]);
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < 16u; k++) {
+            let x = images[k * 16u + four];
+            left = add_outer(left, columns[k * 16u + own], x);
+            right = add_outer(right, columns[k * 16u + own + 8u], x);
+        }
+    }
+    let place = split * BATCH * (OUT / 4u) + word + own;
+    store(first + four * 4u, place, left[0], right[0]);
+    store(first + four * 4u + 1u, place, left[1], right[1]);
+    store(first + four * 4u + 2u, place, left[2], right[2]);
+    store(first + four * 4u + 3u, place, left[3], right[3]);
+}
+
+// Four inputs of image i % 64, which go to four rows; zero past the last image.
+fn stage_image(first: u32, start: u32, i: u32) {
+    let image = i % 64u;
+    let word = i / 64u;
+    var value = vec4f();
+    if first + image < BATCH { value = vec4f(input[((first + image) * IN + start) / 4u + word]); }
+    for (var k = 0u; k < 4u; k++) { images[(word * 4u + k) * 16u + image / 4u][image % 4u] = value[k]; }
+}
+
+fn store(n: u32, place: u32, left: vec4f, right: vec4f) {
+    if n >= BATCH { return; }
+    partial[place + n * (OUT / 4u)] = left;
+    partial[place + n * (OUT / 4u) + 8u] = right;
+}
