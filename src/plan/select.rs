@@ -168,7 +168,7 @@ fn first_that_runs(call: &Call, profile: &Profile) -> Result<(&'static Implement
     ))
 }
 
-/// What can run a contract with these constants, best first: all that [`select`] would take where nothing better could run.
+/// What can run a contract with these constants, best first: all that the plan would take where nothing better could run.
 pub fn candidates(
     contract: &Contract,
     constants: &Constants,
