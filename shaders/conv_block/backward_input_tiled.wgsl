@@ -17,7 +17,6 @@ override ACROSS: u32;
 @group(0) @binding(3) var<storage, read> weights: array<vec4<Elem>>;
 @group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4<Elem>>;
 
-const COLUMNS = 18u;
 const ROWS = 10u;
 const PAIRS = 12u; // to a row: nine, and three unused, so that the two rows of blocks that load together lie in different banks
 
@@ -41,8 +40,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var sums = Block();
     for (var from_word = 0u; from_word < WORDS; from_word++) {
         workgroupBarrier();
-        for (var i = local; i < 60u; i += 32u * ACROSS) { stage_window(n, corner, from_word, i); }
-        for (var i = local; i < 144u * ACROSS; i += 32u * ACROSS) { stage_weights(first, from_word, i); }
+        for (var i = local; i < ROWS * 9u; i += 32u * ACROSS) { stage_pair(n, corner, from_word, i); }
+        for (var i = local; i < 36u * ACROSS; i += 32u * ACROSS) { stage_weights(first, from_word, i); }
         workgroupBarrier();
         for (var k = 0u; k < 4u; k++) {
             let at = (k * ROWS + own.y * 2u) * PAIRS + own.x;
@@ -71,33 +70,38 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     store(n, pixel + vec2u(1u, 1u), channel, sums.q3);
 }
 
-// Expands four channels of a window to its four pixels. The area starts one row above and one column left of the blocks: the first
-// windows give their last row or column only, the last windows their first.
-fn stage_window(n: u32, corner: vec2u, from_word: u32, i: u32) {
-    let window = vec2u(i % 10u, i / 10u);
-    let at = corner + window - 1u; // below zero wraps to a large number
-    var gradient = vec4f();
-    var code = vec4u(4u);
-    if at.x < POOL_W && at.y < POOL_H {
-        let place = ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + from_word;
-        gradient = vec4f(pooled_gradient[place]);
-        code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
-    }
-    for (var q = 0u; q < 4u; q++) {
-        let pixel = window * 2u + vec2u(q % 2u, q / 2u) - 1u;
-        if pixel.x >= COLUMNS || pixel.y >= ROWS { continue; }
-        let e = select(vec4f(), gradient, code == vec4u(q));
-        let place = pixel.y * PAIRS + pixel.x / 2u;
-        for (var k = 0u; k < 4u; k++) { pixels[k * ROWS * PAIRS + place][pixel.x % 2u] = e[k]; }
-    }
+// Four channels of e of two neighbouring pixels, which go to four planes: a whole vector from one thread, since to store a part of one may be
+// to store all of it. The area starts one row above and one column left of the blocks: pixels of even columns and rows are the right
+// and lower ones of their windows.
+fn stage_pair(n: u32, corner: vec2u, from_word: u32, i: u32) {
+    let pair = i % 9u;
+    let y = i / 9u;
+    let q = (1u - y % 2u) * 2u;
+    let row = corner.y + (y + 1u) / 2u - 1u; // of windows; below zero wraps to a large number
+    let left = expand(n, vec2u(corner.x + pair - 1u, row), from_word, q + 1u);
+    let right = expand(n, vec2u(corner.x + pair, row), from_word, q);
+    for (var k = 0u; k < 4u; k++) { pixels[(k * ROWS + y) * PAIRS + pair] = vec2f(left[k], right[k]); }
 }
 
-// Four output channels of an input channel and tap, which go to four planes.
+// What a window hands to its pixel q, four channels; nothing outside the pooled image.
+fn expand(n: u32, at: vec2u, from_word: u32, q: u32) -> vec4f {
+    if at.x >= POOL_W || at.y >= POOL_H { return vec4f(); }
+    let place = ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + from_word;
+    let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    return select(vec4f(), vec4f(pooled_gradient[place]), code == vec4u(q));
+}
+
+// Four output channels of four input channels and a tap, which go to four planes.
 fn stage_weights(first: u32, from_word: u32, i: u32) {
-    let channel = i % (16u * ACROSS);
-    let tap = i / (16u * ACROSS);
-    let w = vec4f(weights[(tap * IN_C + first + channel) * WORDS + from_word]);
-    for (var k = 0u; k < 4u; k++) { taps[(k * 9u + 8u - tap) * 4u * ACROSS + channel / 4u][channel % 4u] = w[k]; }
+    let channel = i % (4u * ACROSS);
+    let tap = i / (4u * ACROSS);
+    let place = (tap * IN_C + first + channel * 4u) * WORDS + from_word;
+    let w = transpose(mat4x4f(vec4f(weights[place]), vec4f(weights[place + WORDS]), vec4f(weights[place + 2u * WORDS]), vec4f(weights[place + 3u * WORDS])));
+    let at = (8u - tap) * 4u * ACROSS + channel;
+    taps[at] = w[0];
+    taps[at + 36u * ACROSS] = w[1];
+    taps[at + 72u * ACROSS] = w[2];
+    taps[at + 108u * ACROSS] = w[3];
 }
 
 // The weights of 16 input channels.

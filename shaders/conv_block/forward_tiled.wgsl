@@ -2,7 +2,7 @@
 // A workgroup computes 8 x 4 windows x 16 * ACROSS output channels with 32 threads for each 16, one to a window: its four pixels x 16
 // channels are 64 sums in registers, and it pools them itself. Per four input channels the workgroup stages the 18 x 10 pixels around its
 // windows, channel by channel, and the weights. Per input channel a thread then reads 8 pairs of pixels, of which neighbouring
-// threads share half, and 36 vec4 of weights, all threads of 32 the same: 576 multiply-adds for 44 loads from workgroup memory, and for 1.3
+// threads share half, and 36 vec4 of weights, all threads of 32 the same: 576 multiply-adds for 44 loads from workgroup memory, and for 1.5 to 2.5
 // loads of its own from storage. Needs IN_C divisible by 4 and OUT_C by 16 * ACROSS.
 override BATCH: u32;
 override IN_H: u32;
@@ -20,7 +20,6 @@ override ACROSS: u32;
 @group(0) @binding(4) var<storage, read_write> pooled: array<vec4<Elem>>;
 @group(0) @binding(5) var<storage, read_write> winner: array<u32>;
 
-const COLUMNS = 18u;
 const ROWS = 10u;
 const PAIRS = 12u; // to a row: nine, and three unused, so that the two rows of windows that load together lie in different banks
 
@@ -46,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var sums = Block(start, start, start, start);
     for (var channel = 0u; channel < IN_C; channel += 4u) {
         workgroupBarrier();
-        for (var i = local; i < COLUMNS * ROWS; i += 32u * ACROSS) { stage_pixel(n, corner * 2u, channel, i); }
+        for (var i = local; i < ROWS * 9u; i += 32u * ACROSS) { stage_pair(n, corner * 2u, channel, i); }
         for (var i = local; i < 144u * ACROSS; i += 32u * ACROSS) {
             let tap = i / (4u * ACROSS); // of 9, four channels one after the other
             taps[i] = vec4f(weights[(tap % 9u * IN_C + channel + tap / 9u) * WORDS + first_word + i % (4u * ACROSS)]);
@@ -80,13 +79,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     store(place + 3u, pool_window(sums.q0[3], sums.q1[3], sums.q2[3], sums.q3[3]));
 }
 
-// Four channels of a pixel, which go to four planes; the area starts one row above and one column left of the windows. Zero outside the image.
-fn stage_pixel(n: u32, corner: vec2u, channel: u32, i: u32) {
-    let at = corner + vec2u(i % COLUMNS, i / COLUMNS) - 1u; // below zero wraps to a large number
-    var value = vec4f();
-    if at.x < IN_W && at.y < IN_H { value = vec4f(input[(((n * IN_H + at.y) * IN_W + at.x) * IN_C + channel) / 4u]); }
-    let place = i / COLUMNS * PAIRS + i % COLUMNS / 2u;
-    for (var k = 0u; k < 4u; k++) { pixels[k * ROWS * PAIRS + place][i % 2u] = value[k]; }
+// Four channels of two neighbouring pixels, which go to four planes: a whole vector from one thread, since to store a part of one may be to
+// store all of it. The area starts one row above and one column left of the windows.
+fn stage_pair(n: u32, corner: vec2u, channel: u32, i: u32) {
+    let at = corner + vec2u(i % 9u * 2u, i / 9u) - 1u; // below zero wraps to a large number
+    let left = load(n, at, channel);
+    let right = load(n, at + vec2u(1u, 0u), channel);
+    let place = i / 9u * PAIRS + i % 9u;
+    for (var k = 0u; k < 4u; k++) { pixels[k * ROWS * PAIRS + place] = vec2f(left[k], right[k]); }
+}
+
+// Four channels of a pixel, zero outside the image.
+fn load(n: u32, at: vec2u, channel: u32) -> vec4f {
+    if at.x >= IN_W || at.y >= IN_H { return vec4f(); }
+    return vec4f(input[(((n * IN_H + at.y) * IN_W + at.x) * IN_C + channel) / 4u]);
 }
 
 // The weights of 16 output channels.

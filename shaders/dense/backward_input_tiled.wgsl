@@ -27,10 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var right = mat4x4f();
     for (var start = 0u; start < OUT; start += 16u) {
         workgroupBarrier();
-        for (var i = local; i < 256u; i += 128u) {
-            stage_image(first, start, i);
-            stage_weights(first_in, start, i);
-        }
+        if local < 64u { stage_images(first, start, local); } else { stage_weights(first_in, start, local - 64u); }
         workgroupBarrier();
         for (var k = 0u; k < 16u; k++) {
             let e = images[k * 16u + four];
@@ -45,21 +42,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     store(first + four * 4u + 3u, place, left[3], right[3]);
 }
 
-// Four outputs of image i % 64, which go to four rows; zero past the last image.
-fn stage_image(first: u32, start: u32, i: u32) {
-    let image = i % 64u;
-    let word = i / 64u;
-    var value = vec4f();
-    if first + image < BATCH { value = vec4f(output_gradient[((first + image) * OUT + start) / 4u + word]); }
-    for (var k = 0u; k < 4u; k++) { images[(word * 4u + k) * 16u + image / 4u][image % 4u] = value[k]; }
+// Four outputs of four images, which go to four rows: a whole vector from one thread, since to store a part of one may be to store
+// all of it. Zero past the last image.
+fn stage_images(first: u32, start: u32, i: u32) {
+    let n = first + i / 4u * 4u;
+    let at = start / 4u + i % 4u;
+    let x = transpose(mat4x4f(load(n, at), load(n + 1u, at), load(n + 2u, at), load(n + 3u, at)));
+    let place = i % 4u * 64u + i / 4u;
+    images[place] = x[0];
+    images[place + 16u] = x[1];
+    images[place + 32u] = x[2];
+    images[place + 48u] = x[3];
 }
 
-// Four outputs of input i / 4, which go to four rows.
+fn load(n: u32, at: u32) -> vec4f {
+    if n >= BATCH { return vec4f(); }
+    return vec4f(output_gradient[n * (OUT / 4u) + at]);
+}
+
+// Four outputs of four inputs, which go to four rows.
 fn stage_weights(first_in: u32, start: u32, i: u32) {
-    let row = i / 4u;
-    let word = i % 4u;
-    let value = vec4f(weights[((first_in + row) * OUT + start) / 4u + word]);
-    for (var k = 0u; k < 4u; k++) { columns[(word * 4u + k) * 16u + row / 4u][row % 4u] = value[k]; }
+    let next = OUT / 4u;
+    let at = (first_in + i / 4u * 4u) * next + start / 4u + i % 4u;
+    let w = transpose(mat4x4f(vec4f(weights[at]), vec4f(weights[at + next]), vec4f(weights[at + 2u * next]), vec4f(weights[at + 3u * next])));
+    let place = i % 4u * 64u + i / 4u;
+    columns[place] = w[0];
+    columns[place + 16u] = w[1];
+    columns[place + 32u] = w[2];
+    columns[place + 48u] = w[3];
 }
 
 fn store(n: u32, place: u32, left: vec4f, right: vec4f) {

@@ -34,10 +34,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let last = min((split + 1u) * SPLIT_INS, IN);
     for (var start = split * SPLIT_INS; start < last; start += 16u) {
         workgroupBarrier();
-        for (var i = local; i < 256u; i += 128u) {
-            stage_image(first, start, i);
-            columns[i] = vec4f(weights[(start + i / 16u) * (OUT / 4u) + word + i % 16u]);
-        }
+        if local < 64u { stage_images(first, start, local); }
+        for (var i = local; i < 256u; i += 128u) { columns[i] = vec4f(weights[(start + i / 16u) * (OUT / 4u) + word + i % 16u]); }
         workgroupBarrier();
         for (var k = 0u; k < 16u; k++) {
             let x = images[k * 16u + four];
@@ -52,13 +50,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     store(first + four * 4u + 3u, place, left[3], right[3]);
 }
 
-// Four inputs of image i % 64, which go to four rows; zero past the last image.
-fn stage_image(first: u32, start: u32, i: u32) {
-    let image = i % 64u;
-    let word = i / 64u;
-    var value = vec4f();
-    if first + image < BATCH { value = vec4f(input[((first + image) * IN + start) / 4u + word]); }
-    for (var k = 0u; k < 4u; k++) { images[(word * 4u + k) * 16u + image / 4u][image % 4u] = value[k]; }
+// Four inputs of four images, which go to four rows: a whole vector from one thread, since to store a part of one may be to store
+// all of it. Zero past the last image.
+fn stage_images(first: u32, start: u32, i: u32) {
+    let n = first + i / 4u * 4u;
+    let at = start / 4u + i % 4u;
+    let x = transpose(mat4x4f(load(n, at), load(n + 1u, at), load(n + 2u, at), load(n + 3u, at)));
+    let place = i % 4u * 64u + i / 4u;
+    images[place] = x[0];
+    images[place + 16u] = x[1];
+    images[place + 32u] = x[2];
+    images[place + 48u] = x[3];
+}
+
+fn load(n: u32, at: u32) -> vec4f {
+    if n >= BATCH { return vec4f(); }
+    return vec4f(input[n * (IN / 4u) + at]);
 }
 
 fn store(n: u32, place: u32, left: vec4f, right: vec4f) {

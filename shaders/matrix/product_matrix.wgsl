@@ -26,10 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var i = 0u; i < TILES * TILES; i++) { sums[i] = TileC(); }
     for (var start = 0u; start < INNER; start += 16u) {
         workgroupBarrier();
-        for (var i = local; i < 64u; i += SUBGROUP) {
-            let four = left[((row + i / 4u) * INNER + start) / 4u + i % 4u];
-            for (var j = 0u; j < 4u; j++) { terms[(i % 4u * 4u + j) * TERM + i / 16u][i / 4u % 4u] = four[j]; }
-        }
+        for (var i = local; i < 16u; i += SUBGROUP) { stage(row + i / 4u * 4u, start + i % 4u * 4u, i % 4u * 4u * TERM + i / 4u); }
         workgroupBarrier();
         for (var k = 0u; k < 16u; k += TILE) {
             for (var i = 0u; i < TILES * TILES; i++) {
@@ -42,4 +39,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var i = 0u; i < TILES * TILES; i++) { coopStoreT(sums[i], &rows[i / TILES * TILE * 4u + i % TILES * TILE / 4u], 4u); }
     workgroupBarrier();
     for (var i = local; i < 64u; i += SUBGROUP) { product[((row + i / 4u) * COLUMNS + column) / 4u + i % 4u] = rows[i]; }
+}
+
+// Four terms of four rows of left, transposed.
+fn stage(row: u32, term: u32, place: u32) {
+    let at = (row * INNER + term) / 4u;
+    let next = INNER / 4u;
+    let four = transpose(mat4x4f(vec4f(left[at]), vec4f(left[at + next]), vec4f(left[at + 2u * next]), vec4f(left[at + 3u * next])));
+    terms[place] = vec4<Elem>(four[0]);
+    terms[place + TERM] = vec4<Elem>(four[1]);
+    terms[place + 2u * TERM] = vec4<Elem>(four[2]);
+    terms[place + 3u * TERM] = vec4<Elem>(four[3]);
 }

@@ -218,12 +218,18 @@ pub fn launch_split(shader: Shader, reads: usize, split: Split, threads: usize, 
     Launch { extra, stages: vec![sum_runs, add_runs], scratch: split.splits * (weights + biases), iterations: 0 }
 }
 
-/// The same with `groups` workgroups to a run, and many runs: `reduce/splits_shared.wgsl` adds them with several threads to an element.
+/// Runs from which several threads to an element add them sooner than one.
+const MANY_RUNS: usize = 32;
+
+/// The same with `groups` workgroups to a run; where there are many runs, `reduce/splits_shared.wgsl` adds them with several threads to an
+/// element.
 pub fn launch_many_runs(shader: Shader, reads: usize, split: Split, groups: usize, sizes: [usize; 2]) -> Launch {
     let mut launch = launch_split(shader, reads, split, 0, sizes);
     launch.stages[0].grid = Grid::groups(split.splits * groups);
-    launch.stages[1].shader = shader!("reduce/splits_shared.wgsl");
-    launch.stages[1].grid = Grid::elements(sizes[0] + sizes[1], 32);
+    if split.splits >= MANY_RUNS {
+        launch.stages[1].shader = shader!("reduce/splits_shared.wgsl");
+        launch.stages[1].grid = Grid::elements(sizes[0] + sizes[1], 32);
+    }
     launch
 }
 

@@ -119,7 +119,10 @@ pub static FORWARD: Contract = Contract {
             accepts: |c| {
                 c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16) && c.size("POOL_W") >= 8
             },
-            launch: |c| launch_tiled(shader!("conv_block/forward_tiled.wgsl"), 5, c, ["POOL_H", "POOL_W"], "OUT_C"),
+            launch: |c| {
+                let blocks = [c.size("POOL_H").div_ceil(4), c.size("POOL_W").div_ceil(8)];
+                launch_tiled(shader!("conv_block/forward_tiled.wgsl"), 5, c, blocks, ["IN_C", "OUT_C"])
+            },
         },
         Implementation {
             name: "registers",
@@ -172,7 +175,10 @@ pub static BACKWARD_INPUT: Contract = Contract {
             name: "tiled",
             needs: Needs::HARDWARE,
             accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4) && c.size("IN_W") >= 16,
-            launch: |c| launch_tiled(shader!("conv_block/backward_input_tiled.wgsl"), 4, c, ["IN_H", "IN_W"], "IN_C"),
+            launch: |c| {
+                let blocks = [c.size("IN_H").div_ceil(8), c.size("IN_W").div_ceil(16)];
+                launch_tiled(shader!("conv_block/backward_input_tiled.wgsl"), 4, c, blocks, ["OUT_C", "IN_C"])
+            },
         },
         Implementation {
             name: "registers",
@@ -265,14 +271,14 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     ],
 };
 
-/// Workgroups of 16 x 8 pixels x as many of the 16 to 64 channels as divide them, 32 threads for each 16; the area is counted in windows or
-/// in pixels. Narrower images would leave half of the threads idle.
-fn launch_tiled(shader: Shader, bindings: usize, c: &Constants, area: [&str; 2], channels: &str) -> Launch {
-    let scale = if area[0] == "POOL_H" { 1 } else { 2 };
-    let [rows, columns] = [c.size(area[0]).div_ceil(4 * scale), c.size(area[1]).div_ceil(8 * scale)];
-    let across = subgroups_across(c.size(channels), 16);
-    let grid = Grid::groups(c.size("BATCH") * rows * columns * c.size(channels) / (16 * across));
-    Launch { extra: Constants::sizes(&[("ACROSS", across)]), ..Launch::single(shader, bindings, grid) }
+/// Workgroups for each block of 16 x 8 pixels (rows and columns of them) x as many of the 16 to 64 channels that come out as divide them, 32
+/// threads for each 16; narrower images would leave half of the threads idle. A thread loops over the channels that go in.
+fn launch_tiled(shader: Shader, bindings: usize, c: &Constants, blocks: [usize; 2], channels: [&str; 2]) -> Launch {
+    let [going_in, coming_out] = channels.map(|name| c.size(name));
+    let across = subgroups_across(coming_out, 16);
+    let grid = Grid::groups(c.size("BATCH") * blocks[0] * blocks[1] * coming_out / (16 * across));
+    let launch = Launch::single(shader, bindings, grid).iterating(10 * going_in);
+    Launch { extra: Constants::sizes(&[("ACROSS", across)]), ..launch }
 }
 
 /// A software adapter's tiles: 32 threads to a workgroup, each with 4x4 pixels x 16 of the `channels`, the same sixteen.
@@ -297,7 +303,7 @@ fn launch_segments(shader: Shader, c: &Constants) -> Launch {
     let split = runs_of(segments, blocks, SUM_WORKGROUPS * 32 / tile);
     let mut launch = launch_many_runs(shader, 3, split, blocks, [weights(c), c.size("OUT_C")]);
     launch.extra = launch.extra.with("IN_TILE", tile as f64);
-    launch
+    launch.iterating(32 * split.rows)
 }
 
 /// Two dispatches over runs of pooled rows; see [`launch_split`].
@@ -343,6 +349,8 @@ fn cases() -> Vec<Case> {
         block("many channels", 1, (2, 2, 1000), 5),
         block("one row", 1, (2, 33, 16), 48),
         block("ragged, 64 channels", 2, (19, 21, 32), 64),
+        block("64 channels in, ragged", 1, (9, 19, 64), 32),
+        block("48 channels in, ragged", 2, (5, 17, 48), 32),
         // 555 areas of 16 x 8 pixels: more than a run to a workgroup, and one past the last
         block("many areas, ragged", 37, (35, 35, 16), 32),
         block("beyond 65535 workgroups", 1, (1026, 1026, 1), 68),

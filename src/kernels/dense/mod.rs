@@ -125,7 +125,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
             accepts: |c| c.size("IN").is_multiple_of(64) && c.size("OUT").is_multiple_of(16),
             launch: |c| {
                 let grid = Grid::groups(c.size("BATCH").div_ceil(64) * c.size("IN") / 64);
-                Launch::single(shader!("dense/backward_input_tiled.wgsl"), 3, grid).iterating(c.size("OUT"))
+                Launch::single(shader!("dense/backward_input_tiled.wgsl"), 3, grid).iterating(3 * c.size("OUT"))
             },
         },
         Implementation {
