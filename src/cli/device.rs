@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 use crate::files::{cache_folder, write_whole};
 use crate::kernels::{Precision, Shaders};
 use crate::plan::{Choice, Plan, Profile};
+use crate::suggest::did_you_mean;
 use crate::train::Setup;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +69,14 @@ pub fn note_unused(plan: &Plan, choices: &[Choice]) {
     let fused = plan.programs.iter().flatten().any(|step| step.contract.starts_with("conv_block."));
     for choice in plan.unused(choices) {
         let contract = choice.contract();
+        let calls = plan.programs.iter().flatten().filter(|step| step.contract == contract);
+        let layers: Vec<&str> = calls.map(|step| &step.layer[..]).collect::<BTreeSet<&str>>().into_iter().collect();
+        if let (Some(layer), false) = (choice.layer(), layers.is_empty()) {
+            let near = did_you_mean(layer, layers.iter().copied());
+            let called = layers.join(", ");
+            super::print_note(format!("--use {choice} has no effect: {contract} is called for {called}{near}"));
+            continue;
+        }
         let within = fused && ["conv2d.", "relu.", "maxpool2d."].iter().any(|layer| contract.starts_with(layer));
         let remedy = if within { "; fused blocks call conv_block.*, and --no-fuse runs each layer alone" } else { "" };
         super::print_note(format!("--use {choice} has no effect: this network calls no {contract}{remedy}"));

@@ -92,7 +92,8 @@ impl Verdict {
             0.0 => 0.0,
             error => error / output.tolerance.relative,
         };
-        self.outputs.iter().max_by(|a, b| share(a).total_cmp(&share(b)))
+        let widest = |a: &Output, b: &Output| a.tolerance.relative.total_cmp(&b.tolerance.relative);
+        self.outputs.iter().max_by(|a, b| share(a).total_cmp(&share(b)).then(widest(a, b)))
     }
 }
 

@@ -38,7 +38,10 @@ impl Share {
 /// Whether there is an imitation of such matrices: a thread holds four columns at least, of one row.
 pub fn can_imitate(matrix: Matrix) -> bool {
     let Matrix { tile, subgroup, .. } = matrix;
-    matches!(tile, 8 | 16) && subgroup.is_multiple_of(tile) && (tile * tile).is_multiple_of(4 * subgroup)
+    matches!(tile, 8 | 16)
+        && subgroup >= tile
+        && subgroup.is_multiple_of(tile)
+        && (tile * tile / 4).is_multiple_of(subgroup)
 }
 
 /// Types of tiles and their product: what stands before a kernel in the place of the aliases of cooperative matrices.
@@ -214,7 +217,7 @@ mod tests {
     fn a_thread_holds_whole_quads_of_one_row() {
         let can = |tile, subgroup| can_imitate(Matrix { tile, subgroup, imitated: true });
         assert!(can(16, 32) && can(16, 64) && can(16, 16) && can(8, 8) && can(8, 16));
-        assert!(!can(16, 8) && !can(8, 32) && !can(4, 4) && !can(16, 24));
+        assert!(!can(16, 8) && !can(8, 32) && !can(4, 4) && !can(16, 24) && !can(16, 0) && !can(16, 1 << 30));
     }
 
     #[test]
@@ -226,6 +229,12 @@ mod tests {
             assert!(!code.clone().any(|line| line.contains("coop") || line.contains("subgroup_i")), "{path}: {text}");
             let same = shader.text.lines().zip(text.lines()).filter(|(old, new)| old == new).count();
             assert!(same * 4 > shader.text.lines().count() * 3, "{path}: most lines are the kernel's own");
+            assert!(text.contains(") { imitated_lane = "), "{path}: threads do not know their place");
+            let size = shader.text.split_once("@workgroup_size(").unwrap().1.split_once(")\n").unwrap().0;
+            assert!(!size.contains(','), "{path}: a thread's place is counted along one axis");
+            let others =
+                shader.text.match_indices("subgroup").filter_map(|(at, _)| shader.text[at + 8..].chars().next());
+            assert!(!others.clone().any(char::is_uppercase), "{path}: operations of subgroups are not imitated");
         }
     }
 

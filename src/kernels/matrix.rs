@@ -4,8 +4,8 @@
 //! product[r,c] = sum_k left[r,k] * right[k,c]
 //! ```
 //!
-//! No layer uses it. Its kernel loads and stores tiles in all the ways that layers' kernels do, so that a driver which knows but some of
-//! them is found out before (Metal takes no tiles from memory of vectors, as naga 30 writes them). Values are multiples of 1/16, so that every sum is exact and a transposed or misplaced tile, a role mixed
+//! No layer uses it. Its kernel loads and stores tiles in all the ways that layers' kernels do, so that a driver that knows only
+//! some of them is found out before (Metal takes no tiles from memory of vectors, as naga 30 writes them). Values are multiples of 1/16, so that every sum is exact and a transposed or misplaced tile, a role mixed
 //! up or a sum kept in f16 shows as a plainly wrong number.
 //!
 //! Constants: `ROWS INNER COLUMNS`.

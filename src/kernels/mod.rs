@@ -1,7 +1,7 @@
 //! Contracts: what each operation computes, its CPU twin, its WGSL implementations, its cost, tolerance and cases.
 //!
-//! One file per operation, always in the same order: mathematics, constants, contracts and implementations, twins,
-//! cases. This room knows nothing of wgpu, layers or files. Tests, benches, `kernels validate` and both engines take
+//! One file per operation, always in the same order: mathematics, constants, contracts and implementations, twins (in a file of
+//! their own where it grows long), cases. This room knows nothing of wgpu, layers or files. Tests, benches, `kernels validate` and both engines take
 //! everything they need from [`registry`], so a new kernel is one WGSL file and one entry here.
 
 mod case;

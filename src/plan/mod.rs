@@ -163,7 +163,7 @@ impl Plan {
         found.ok_or_else(|| Error::setting("the tensor", name, "one of the plan's tensors"))
     }
 
-    /// Choices that change nothing, as neither program calls their contract.
+    /// Choices that change nothing, as neither program calls their contract, or not for their layer.
     pub fn unused<'a>(&self, choices: &'a [Choice]) -> Vec<&'a Choice> {
         let called =
             |choice: &&Choice| self.programs.iter().flatten().any(|step| choice.is_for(step.contract, &step.layer));

@@ -50,6 +50,11 @@ impl Choice {
         &self.contract
     }
 
+    /// The one layer that it is about, if it is about one.
+    pub fn layer(&self) -> Option<&str> {
+        self.layer.as_deref()
+    }
+
     /// Whether it is about this contract, called for this layer.
     pub fn is_for(&self, contract: &str, layer: &str) -> bool {
         self.contract == contract && self.layer.as_ref().is_none_or(|own| own == layer)
@@ -82,6 +87,7 @@ impl std::str::FromStr for Choice {
         let form = "written as conv2d.forward=direct, or conv2d.forward@conv2d_2=direct for one layer";
         let (called, implementation) = text.split_once('=').ok_or_else(|| refuse(form.into()))?;
         let (contract, layer) = match called.split_once('@') {
+            Some((_, "")) => return Err(refuse(form.into())),
             Some((contract, layer)) => (contract, Some(layer.to_owned())),
             None => (called, None),
         };

@@ -4,6 +4,7 @@
 use super::Setup;
 use super::bench::{Bench, noise};
 use crate::engine::Engine;
+use crate::engine::measure::Samples;
 use crate::error::{Error, Result};
 use crate::kernels::{Cost, find};
 use crate::model::Network;
@@ -58,14 +59,18 @@ pub struct Tuned {
     pub calls: Vec<Call>,
     /// Seconds of a whole step with the plan's own choices.
     pub own: f64,
-    /// The same with the best of each call; absent where those are the plan's own.
+    /// The same with the best of each call, measured in turns with the former; absent where those are the plan's own.
     pub best: Option<f64>,
 }
 
+/// Whole steps measured of either, in turns.
+const TURNS: usize = 3;
+
 impl Tuned {
-    /// What a user would have to insist on.
+    /// What a user would have to insist on; nothing where the whole step does not gain by it.
     pub fn choices(&self) -> Vec<Choice> {
-        self.calls.iter().filter_map(Call::choice).collect()
+        let gains = self.best.is_some_and(|best| best < CLEARLY * self.own);
+        self.calls.iter().filter(|_| gains).filter_map(Call::choice).collect()
     }
 }
 
@@ -106,13 +111,18 @@ pub fn tune(
     calls.retain(|call| call.measured.len() > 1);
     let clock = bench.engine().clock();
     drop(bench); // so that no two steps' buffers are held at once
-    let whole_step = |choices| Ok::<f64, Error>(round(choices)?.device_seconds()?.median());
-    let mut tuned = Tuned { clock, calls, own: whole_step(Vec::new())?, best: None };
-    let choices = tuned.choices();
-    if !choices.is_empty() {
-        tuned.best = Some(whole_step(choices)?);
+    let whole_step = |choices: &[Choice]| Ok(round(choices.to_vec())?.device_seconds()?.median());
+    let choices: Vec<Choice> = calls.iter().filter_map(Call::choice).collect();
+    let turns = if choices.is_empty() { 1 } else { TURNS };
+    let (mut own, mut best) = (Vec::new(), Vec::new());
+    for _ in 0..turns {
+        own.push(whole_step(&[])?);
+        if !choices.is_empty() {
+            best.push(whole_step(&choices)?);
+        }
     }
-    Ok(tuned)
+    let best = (!best.is_empty()).then(|| Samples::new(best).median());
+    Ok(Tuned { clock, calls, own: Samples::new(own).median(), best })
 }
 
 /// A call with what can run it, the plan's own choice first; nothing is measured yet.
@@ -143,6 +153,13 @@ mod tests {
         let measured = names.into_iter().zip(seconds);
         let measured = measured.map(|(implementation, &seconds)| Measured { implementation, seconds }).collect();
         Call { layer: "conv2d_1".into(), contract: "conv2d.forward", cost: Cost::default(), measured }
+    }
+
+    #[test]
+    fn a_step_that_gains_nothing_is_left_as_it_is() {
+        let tuned = |best| Tuned { clock: "gpu", calls: vec![call(&[1.0, 0.5])], own: 2.0, best };
+        assert_eq!(tuned(Some(1.5)).choices().len(), 1);
+        assert!(tuned(Some(1.99)).choices().is_empty() && tuned(None).choices().is_empty());
     }
 
     #[test]

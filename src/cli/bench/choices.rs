@@ -21,7 +21,8 @@ use std::process::ExitCode;
   galaxy-gpu bench choices --size 64 --precision f32 --out fast.toml
   galaxy-gpu bench choices --batch 256 --infer --json
 
-What it finds is taken with --use, or from the file of --out with `train --config`. Nothing is kept or chosen behind your back: \
+What it finds is taken with --use, or from the file of --out with `train --config` (where a --use then replaces all of the \
+file's). Nothing is kept or chosen behind your back: \
 the same options give the same bits.")]
 pub struct Args {
     /// Network: conv3, conv4, or a TOML file
@@ -106,9 +107,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let tell = |round, rounds| print_note(format!("measuring round {round} of {rounds}"));
     let tuned = tune(&network, &setup, &profile, make_engine, tell)?;
-    if let Some(path) = &args.out {
-        write_whole(path, in_toml(&tuned, &profile.name).as_bytes())?;
-    }
     let Sizes { size, batch, .. } = args.sizes;
     let program = if args.infer { "infer" } else { "train" };
     if args.json {
@@ -126,17 +124,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             planned_ms: 1e3 * tuned.own,
             best_ms: tuned.best.map(|seconds| 1e3 * seconds),
         })?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        print_text(format!(
+            "{} ({}, {})\n{}, {size} px, batch {batch}, {precision}, {program}\n\n{}\n{}",
+            profile.name,
+            profile.backend,
+            profile.driver,
+            network.name,
+            table(&tuned.calls),
+            in_words(&tuned)
+        ))?;
     }
-    print_text(format!(
-        "{} ({}, {})\n{}, {size} px, batch {batch}, {precision}, {program}\n\n{}\n{}",
-        profile.name,
-        profile.backend,
-        profile.driver,
-        network.name,
-        table(&tuned.calls),
-        in_words(&tuned, args)
-    ))?;
+    // what was measured is told before a file can fail
+    if let Some(path) = &args.out {
+        write_whole(path, in_toml(&tuned, args, precision, &profile.name).as_bytes())?;
+        print_note(format!("the choices are in {}", path.display()));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -189,30 +192,56 @@ fn table(calls: &[Call]) -> Table {
 }
 
 /// What to do with it.
-fn in_words(tuned: &Tuned, args: &Args) -> String {
+fn in_words(tuned: &Tuned) -> String {
     let own = 1e3 * tuned.own;
-    let Some(best) = tuned.best else {
-        return format!("a whole step takes {own:.3} ms; the plan's own choices are the best, or within 3 % of it\n");
-    };
-    let options: Vec<String> = tuned.choices().iter().map(|choice| format!("  --use {choice}\n")).collect();
-    let written = args.out.as_ref().map_or(String::new(), |path| format!("choices  {}\n", path.display()));
-    format!(
-        "a whole step takes {own:.3} ms as planned, {:.3} ms with the best of each:\n\n{}{written}",
-        1e3 * best,
-        options.concat()
-    )
+    let choices = tuned.choices();
+    match tuned.best.map(|seconds| 1e3 * seconds) {
+        None => format!("a whole step takes {own:.3} ms; the plan's own choices are the best, or within 3 % of it\n"),
+        Some(best) if choices.is_empty() => {
+            format!(
+                "a whole step takes {own:.3} ms as planned and {best:.3} ms with the best of each: nothing to gain\n"
+            )
+        }
+        Some(best) => {
+            let options = choices.iter().map(|choice| format!("  --use \"{choice}\"\n")).collect::<String>();
+            format!("a whole step takes {own:.3} ms as planned, {best:.3} ms with the best of each:\n\n{options}")
+        }
+    }
 }
 
-/// The choices as settings.
-fn in_toml(tuned: &Tuned, adapter: &str) -> String {
-    let choices: Vec<String> = tuned.choices().iter().map(|choice| format!("    \"{choice}\",\n")).collect();
-    let best = tuned.best.unwrap_or(tuned.own);
-    format!(
-        "# Measured on {} by galaxy-gpu {}: {:.3} ms a step as planned, {:.3} ms so.\nuse = [\n{}]\n",
-        adapter.replace(['\n', '\r'], " "),
+/// The choices as settings, with what they hold for.
+fn in_toml(tuned: &Tuned, args: &Args, precision: Precision, adapter: &str) -> String {
+    let Sizes { size, batch, .. } = args.sizes;
+    let program = if args.infer { "an inference batch" } else { "a training step" };
+    let choices = tuned.choices();
+    let found = match tuned.best {
+        Some(best) if !choices.is_empty() => format!("{:.3} ms so", 1e3 * best),
+        _ => "nothing clearly faster was found".to_owned(),
+    };
+    let mut text = format!(
+        "# galaxy-gpu {} measured {program} of {}, {size} px, batch {batch}, on {}:\n# {:.3} ms as planned, {found}.\n",
         env!("CARGO_PKG_VERSION"),
+        one_line(&args.model),
+        one_line(adapter),
         1e3 * tuned.own,
-        1e3 * best,
-        choices.concat()
-    )
+    );
+    let mut settings = toml::Table::new();
+    settings.insert("precision".into(), precision.to_string().into());
+    if args.device.no_fuse {
+        settings.insert("no-fuse".into(), true.into());
+    }
+    if let Some(folder) = &args.device.foreign.shaders {
+        // a path of a settings file is relative to that
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        settings.insert("shaders".into(), folder.to_string_lossy().into_owned().into());
+    }
+    let names = choices.iter().map(|choice| toml::Value::from(choice.to_string()));
+    settings.insert("use".into(), names.collect::<Vec<toml::Value>>().into());
+    text += &settings.to_string();
+    text
+}
+
+/// A name that cannot leave its comment.
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
