@@ -63,21 +63,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         for (var k = local; k < 4u * COLUMNS * IN_TILE; k += IN_TILE * 4u) { stage_input(row, px, first, k); }
         if local < WINDOWS * 8u { bias += stage_gradient(row, px, first_word, local); }
         workgroupBarrier();
-        var patch_ = mat4x4f(vec4f(), vec4f(), column(0u, ic), column(1u, ic)); // column x, row y
+        var seen = mat4x4f(vec4f(), vec4f(), column(0u, ic), column(1u, ic)); // column x, row y
         for (var w = 0u; w < WINDOWS; w++) {
-            patch_ = mat4x4f(patch_[2], patch_[3], column(2u * w + 2u, ic), column(2u * w + 3u, ic));
+            seen = mat4x4f(seen[2], seen[3], column(2u * w + 2u, ic), column(2u * w + 3u, ic));
             let a = gradients[w * 8u + word];
             let b = gradients[w * 8u + word + 1u];
             let won_a = codes[w * 8u + word];
             let won_b = codes[w * 8u + word + 1u];
-            s0 = add(s0, patch_, won_a & 255u, a.x);
-            s1 = add(s1, patch_, (won_a >> 8u) & 255u, a.y);
-            s2 = add(s2, patch_, (won_a >> 16u) & 255u, a.z);
-            s3 = add(s3, patch_, won_a >> 24u, a.w);
-            s4 = add(s4, patch_, won_b & 255u, b.x);
-            s5 = add(s5, patch_, (won_b >> 8u) & 255u, b.y);
-            s6 = add(s6, patch_, (won_b >> 16u) & 255u, b.z);
-            s7 = add(s7, patch_, won_b >> 24u, b.w);
+            s0 = add(s0, seen, won_a & 255u, a.x);
+            s1 = add(s1, seen, (won_a >> 8u) & 255u, a.y);
+            s2 = add(s2, seen, (won_a >> 16u) & 255u, a.z);
+            s3 = add(s3, seen, won_a >> 24u, a.w);
+            s4 = add(s4, seen, won_b & 255u, b.x);
+            s5 = add(s5, seen, (won_b >> 8u) & 255u, b.y);
+            s6 = add(s6, seen, (won_b >> 16u) & 255u, b.z);
+            s7 = add(s7, seen, won_b >> 24u, b.w);
         }
     }
 

@@ -23,7 +23,7 @@ struct Share {
 
 impl Share {
     fn of(matrix: Matrix) -> Self {
-        let threads_a_row = (matrix.subgroup / matrix.tile).max(1);
+        let threads_a_row = matrix.subgroup / matrix.tile;
         Self { tile_quads: matrix.tile / 4, own_quads: matrix.tile / threads_a_row / 4, threads_a_row }
     }
 

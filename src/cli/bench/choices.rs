@@ -9,7 +9,7 @@ use crate::graph::Augment;
 use crate::kernels::Precision;
 use crate::report::Table;
 use crate::train::Setup;
-use crate::train::tune::{Call, Tuned, tune};
+use crate::train::tune::{Call, Measured, Tuned, tune};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -151,7 +151,7 @@ impl<'a> CallReport<'a> {
 
 fn timings(call: &Call) -> Vec<Timing> {
     let best = call.best();
-    let timing = |(number, measured): (usize, &crate::train::tune::Measured)| Timing {
+    let timing = |(number, measured): (usize, &Measured)| Timing {
         implementation: measured.implementation,
         ms: 1e3 * measured.seconds,
         gflops: call.cost.flops / measured.seconds / 1e9,
@@ -174,8 +174,7 @@ fn table(calls: &[Call]) -> Table {
                 (false, true) => "best",
                 (false, false) => "",
             };
-            let numbers = [timing.gflops, timing.gigabytes_per_second].map(|number| format!("{number:.1}"));
-            let [gflops, bytes] = numbers;
+            let [gflops, bytes] = [timing.gflops, timing.gigabytes_per_second].map(|number| format!("{number:.1}"));
             let ms = format!("{:.4}", timing.ms);
             table.row(&[
                 first(&call.layer),
@@ -221,8 +220,8 @@ fn in_toml(tuned: &Tuned, args: &Args, precision: Precision, adapter: &str) -> S
     let mut text = format!(
         "# galaxy-gpu {} measured {program} of {}, {size} px, batch {batch}, on {}:\n# {:.3} ms as planned, {found}.\n",
         env!("CARGO_PKG_VERSION"),
-        one_line(&args.model),
-        one_line(adapter),
+        args.model.replace(char::is_control, " "),
+        adapter.replace(char::is_control, " "),
         1e3 * tuned.own,
     );
     let mut settings = toml::Table::new();
@@ -241,7 +240,23 @@ fn in_toml(tuned: &Tuned, args: &Args, precision: Precision, adapter: &str) -> S
     text
 }
 
-/// A name that cannot leave its comment.
-fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Cost;
+
+    #[test]
+    fn only_what_the_whole_step_gains_by_is_recommended() {
+        let way = |implementation, seconds| Measured { implementation, seconds };
+        let (layer, contract) = ("gradient norm".to_owned(), "reduce.sum_squares");
+        let measured = vec![way("vectors", 2e-3), way("direct", 1e-3)];
+        let calls = vec![Call { layer, contract, cost: Cost::default(), measured }];
+        let said = |best| in_words(&Tuned { clock: "gpu", calls: calls.clone(), own: 10e-3, best });
+        assert!(
+            said(Some(9e-3))
+                .ends_with("9.000 ms with the best of each:\n\n  --use \"reduce.sum_squares@gradient norm=direct\"\n")
+        );
+        assert!(said(Some(9.9e-3)).ends_with("nothing to gain\n") && !said(Some(9.9e-3)).contains("--use"));
+        assert!(said(None).contains("the plan's own choices are the best"));
+    }
 }

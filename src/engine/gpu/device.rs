@@ -3,7 +3,7 @@
 use super::budget::memory_of;
 use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
-use crate::kernels::Matrix;
+use crate::kernels::{Matrix, can_imitate};
 use crate::plan::Profile;
 use crate::suggest::did_you_mean;
 use std::cell::Cell;
@@ -137,14 +137,17 @@ impl Gpu {
     /// run every kernel that is written for matrices anywhere.
     ///
     /// # Errors
-    /// As [`Gpu::open`]; an adapter without 16-bit floats.
+    /// As [`Gpu::open`]; matrices that [`can_imitate`] does not know; an adapter without 16-bit floats.
     pub fn open_imitating(wanted: Option<&str>, matrix: Matrix) -> Result<Arc<Self>> {
+        if !can_imitate(matrix) {
+            return Err(Error::setting("imitated matrices", format!("{matrix:?}"), "of a shape that can be imitated"));
+        }
         let mut gpu = Self::open_wanted(wanted)?;
         if !gpu.profile.f16 {
             let problem = format!("{} has no 16-bit floats, which matrices are made of", gpu.profile.name);
             return Err(Error::device(problem, "choose another one with --adapter"));
         }
-        gpu.profile.matrix = Some(matrix);
+        gpu.profile.matrix = Some(Matrix { imitated: true, ..matrix });
         Ok(Arc::new(gpu))
     }
 
