@@ -72,10 +72,10 @@ pub static FORWARD: Contract = Contract {
     implementations: &[
         Implementation { name: "matrix", needs: MATRIX_NEEDS, accepts: by_sixteen, launch: launch_forward_matrix },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_forward(c, shader!("conv2d/forward_wide.wgsl"), 16, 32),
+            launch: |c| launch_forward(c, shader!("conv2d/forward_llvmpipe.wgsl"), 16, 32),
         },
         Implementation {
             name: "registers",
@@ -119,10 +119,10 @@ pub static BACKWARD_INPUT: Contract = Contract {
             launch: launch_backward_input_matrix,
         },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: |c| by_four(c) && c.size("IN_C").is_multiple_of(16),
-            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_wide.wgsl"), 16, 32),
+            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_llvmpipe.wgsl"), 16, 32),
         },
         Implementation {
             name: "registers",
@@ -161,10 +161,10 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
             launch: launch_backward_weights_matrix,
         },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_wide.wgsl"), weights_tiles(c, 16), 16),
+            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_llvmpipe.wgsl"), weights_tiles(c, 16), 16),
         },
         Implementation {
             name: "split",

@@ -102,16 +102,16 @@ pub static FORWARD: Contract = Contract {
             },
         },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: |c| c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_tiles(shader!("conv_block/forward_wide.wgsl"), 5, c, "OUT_C"),
+            launch: |c| launch_tiles(shader!("conv_block/forward_llvmpipe.wgsl"), 5, c, "OUT_C"),
         },
         Implementation {
-            name: "rgb",
+            name: "llvmpipe_rgb",
             needs: Needs::SOFTWARE,
             accepts: |c| c.size("IN_C") == 3 && c.size("IN_W").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_tiles(shader!("conv_block/forward_rgb.wgsl"), 5, c, "OUT_C"),
+            launch: |c| launch_tiles(shader!("conv_block/forward_llvmpipe_rgb.wgsl"), 5, c, "OUT_C"),
         },
         Implementation {
             name: "tiled",
@@ -166,10 +166,10 @@ pub static BACKWARD_INPUT: Contract = Contract {
             },
         },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
-            launch: |c| launch_tiles(shader!("conv_block/backward_input_wide.wgsl"), 4, c, "IN_C"),
+            launch: |c| launch_tiles(shader!("conv_block/backward_input_llvmpipe.wgsl"), 4, c, "IN_C"),
         },
         Implementation {
             name: "tiled",
@@ -235,19 +235,21 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
             launch: |c| launch_areas(shader!("conv_block/backward_weights_matrix_rgb.wgsl"), c, c.size("OUT_C") / 16),
         },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: |c| c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(32),
             launch: |c| {
                 let threads = 8 * c.size("IN_C") / 4 * c.size("OUT_C") / 32;
-                launch_runs(shader!("conv_block/backward_weights_wide.wgsl"), c, threads)
+                launch_runs(shader!("conv_block/backward_weights_llvmpipe.wgsl"), c, threads)
             },
         },
         Implementation {
-            name: "rgb",
+            name: "llvmpipe_rgb",
             needs: Needs::SOFTWARE,
             accepts: |c| c.size("IN_C") == 3 && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_runs(shader!("conv_block/backward_weights_rgb.wgsl"), c, 8 * c.size("OUT_C") / 16),
+            launch: |c| {
+                launch_runs(shader!("conv_block/backward_weights_llvmpipe_rgb.wgsl"), c, 8 * c.size("OUT_C") / 16)
+            },
         },
         Implementation {
             name: "sparse",

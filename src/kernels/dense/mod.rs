@@ -51,12 +51,12 @@ pub static FORWARD: Contract = Contract {
     implementations: &[
         Implementation { name: "matrix", needs: MATRIX_NEEDS, accepts: by_sixteen, launch: split_launch_matrix },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: by_four,
             launch: |c| {
                 let tiles = c.size("BATCH").div_ceil(32) * c.size("OUT").div_ceil(32);
-                split_launch(c, shader!("dense/forward_wide.wgsl"), 8 * tiles, 128)
+                split_launch(c, shader!("dense/forward_llvmpipe.wgsl"), 8 * tiles, 128)
             },
         },
         Implementation {
@@ -110,12 +110,12 @@ pub static BACKWARD_INPUT: Contract = Contract {
             },
         },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: by_four,
             launch: |c| {
                 let tiles = c.size("BATCH").div_ceil(32) * c.size("IN").div_ceil(32);
-                Launch::single(shader!("dense/backward_input_wide.wgsl"), 3, Grid::elements(8 * tiles, 32))
+                Launch::single(shader!("dense/backward_input_llvmpipe.wgsl"), 3, Grid::elements(8 * tiles, 32))
                     .iterating(c.size("OUT"))
             },
         },
@@ -172,12 +172,12 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
             },
         },
         Implementation {
-            name: "wide",
+            name: "llvmpipe",
             needs: Needs::SOFTWARE,
             accepts: by_four,
             launch: |c| {
                 let tiles = c.size("IN").div_ceil(32) * c.size("OUT").div_ceil(32);
-                Launch::single(shader!("dense/backward_weights_wide.wgsl"), 4, Grid::elements(8 * tiles, 32))
+                Launch::single(shader!("dense/backward_weights_llvmpipe.wgsl"), 4, Grid::elements(8 * tiles, 32))
                     .iterating(c.size("BATCH"))
             },
         },

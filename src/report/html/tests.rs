@@ -120,7 +120,7 @@ fn data(html: &str) -> serde_json::Value {
 #[test]
 fn a_page_holds_everything_and_asks_for_nothing() {
     let run = Run::new(names(3), &[(0, 0, 0.9), (0, 1, 0.8), (1, 1, 0.7), (2, 2, 0.6), (2, 0, 0.95)]);
-    let (contract, implementation) = ("conv_block.forward".into(), "wide".into());
+    let (contract, implementation) = ("conv_block.forward".into(), "llvmpipe".into());
     let (seconds, flops, bytes) = (0.002, 4e9, 2e9);
     let kernel = Kernel { layer: "conv2d".into(), contract, implementation, seconds, flops, bytes };
     let html = run.html(Ok(Kernels { about: "a step".into(), calls: vec![kernel] }));

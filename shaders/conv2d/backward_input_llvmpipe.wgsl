@@ -1,4 +1,4 @@
-// conv2d.backward_input for software adapters (formula: backward_input_direct.wgsl; why: forward_wide.wgsl).
+// conv2d.backward_input for software adapters (formula: backward_input_direct.wgsl; why: forward_llvmpipe.wgsl).
 // One thread computes 16 input pixels of one phase (backward_input_registers.wgsl says what that is) x 16 input channels: 256
 // sums. Per tap and four output channels it loads a vec4 of each pixel's gradient and 16 vec4 of weights: 1024 multiply-adds for
 // 32 loads. Needs IN_C divisible by 16 and OUT_C by 4.

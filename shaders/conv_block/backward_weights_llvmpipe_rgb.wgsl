@@ -1,5 +1,5 @@
 // conv_block.backward_weights of pictures, three input channels, for software adapters, first of two dispatches (formula:
-// backward_weights_direct.wgsl): partial sums of a split, as in backward_weights_wide.wgsl.
+// backward_weights_direct.wgsl): partial sums of a split, as in backward_weights_llvmpipe.wgsl.
 // A subgroup computes one run of pooled rows x nine taps x three input channels x 16 output channels. Lane l takes output
 // channels 4 * (l % 4)..; lanes 0-3 sum the left taps, lanes 4-7 the middle ones, all the right ones (lanes 4-7 in vain): 72
 // sums a lane. Of each pooling window a lane loads four output channels' gradient and winners, and two of the 4x4 input pixels that

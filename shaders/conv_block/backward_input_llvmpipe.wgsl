@@ -1,5 +1,5 @@
 // conv_block.backward_input for software adapters (formula: backward_input_direct.wgsl) with subgroups of 8, where a load is
-// a loop over the lanes and a shuffle costs next to nothing (see forward_wide.wgsl).
+// a loop over the lanes and a shuffle costs next to nothing (see forward_llvmpipe.wgsl).
 // One thread computes 4x4 input pixels x 16 input channels, 256 sums. Per four output channels it loads the 16 pooling
 // windows around its pixels (a vec4 of gradients and a word of winners each), expands them to the 6x6 patch of convolution
 // outputs that reach the pixels, and loads its eighth of the subgroup's nine taps x 16 x 4 weights (18 vec4), which the

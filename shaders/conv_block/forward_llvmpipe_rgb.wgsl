@@ -1,5 +1,5 @@
 // conv_block.forward of pictures, three input channels, for software adapters (formula: forward_direct.wgsl) with subgroups of
-// 8, where a load is a loop over the lanes and a shuffle costs next to nothing (see forward_wide.wgsl).
+// 8, where a load is a loop over the lanes and a shuffle costs next to nothing (see forward_llvmpipe.wgsl).
 // One thread computes 2x2 pooled pixels x 16 output channels: 4x4 pixels x 16 channels, 256 sums. It loads the 6x6 patch as
 // runs of floats (six rows x five vec4) and its eighth of the 27 x 16 weights (15 vec4), which the lanes then hand around:
 // 6912 multiply-adds for 45 loads, no loop. A workgroup shares its sixteen channels. Needs IN_C = 3, IN_W divisible by 4,

@@ -1,4 +1,4 @@
-// conv2d.backward_weights for software adapters (why: forward_wide.wgsl), first of two dispatches, as backward_weights_split.wgsl.
+// conv2d.backward_weights for software adapters (why: forward_llvmpipe.wgsl), first of two dispatches, as backward_weights_split.wgsl.
 // One thread computes one run of output rows x 16 rows x 16 columns of the weights: 256 sums. Per output pixel it loads four
 // vec4 of gradients and four vec4 of inputs: 256 multiply-adds for 8 loads. Needs IN_C divisible by 4 and OUT_C by 16.
 override BATCH: u32;
