@@ -5,7 +5,8 @@
 //! The list comes from the registry, so a new kernel is tested without touching this file. Kernels for cooperative matrices run
 //! on imitated ones too, in the shapes that hardware has: 16 x 16 tiles on subgroups of 32 (NVIDIA) and 64 (AMD).
 
-mod common;
+#[path = "it/common/adapter.rs"]
+mod adapter;
 
 use galaxy_gpu::engine::Gpu;
 use galaxy_gpu::engine::validate::{Compile, validate};
@@ -27,7 +28,7 @@ fn main() {
                 if implementation.needs.matrix {
                     trials.extend(IMITATED.map(|shape| run.clone().on_imitated(shape)));
                 }
-                trials.push(run.on(String::new(), common::gpu));
+                trials.push(run.on(String::new(), adapter::gpu));
             }
         }
     }
@@ -46,7 +47,7 @@ struct Run {
 impl Run {
     fn on_imitated(self, shape: &'static str) -> Trial {
         let matrix: Matrix = shape.parse().unwrap();
-        self.on(format!(" imitated {shape}"), move || common::imitating(matrix))
+        self.on(format!(" imitated {shape}"), move || adapter::imitating(matrix))
     }
 
     fn on(self, how: String, open: impl FnOnce() -> Option<Arc<Gpu>> + Send + 'static) -> Trial {

@@ -1,0 +1,96 @@
+//! `doctor`: what it says of a machine in order, and that it fails where something is not.
+
+use crate::common;
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// `doctor` in an empty folder, with a cache folder that is not there yet.
+struct Machine {
+    folder: TempDir,
+    elsewhere: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), elsewhere: tempfile::tempdir().unwrap() }
+    }
+
+    fn doctor(&self, options: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
+        command.current_dir(self.folder.path()).arg("doctor").args(options);
+        command
+            .env("XDG_CACHE_HOME", self.elsewhere.path().join("cache"))
+            .env("XDG_RUNTIME_DIR", self.elsewhere.path());
+        command
+    }
+
+    /// A machine whose only drivers are those of a manifest that is not there.
+    fn without_adapters(&self, options: &[&str]) -> Command {
+        let mut command = self.doctor(options);
+        command.env_remove("VK_ICD_FILENAMES").env("VK_DRIVER_FILES", "/nowhere/driver.json");
+        command
+    }
+}
+
+fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
+    let all = report["checks"].as_array().unwrap();
+    all.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{check} is not in {report:#}"))
+}
+
+fn files(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn a_machine_in_order_passes_and_nothing_is_left_behind() {
+    let Some(gpu) = common::gpu() else { return };
+    let machine = Machine::new();
+    let output = machine.doctor(&["--json"]).assert().success().get_output().stdout.clone();
+    let report: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(report["failed"], 0, "{report:#}");
+    let checks = report["checks"].as_array().unwrap().len() as u64;
+    assert_eq!(report["ok"].as_u64().unwrap() + report["notes"].as_u64().unwrap(), checks);
+    for check in ["libhdf5", "cache folder", "this folder", "file locks", "adapter 0 limits", "adapter 0 f32"] {
+        assert!(["ok", "note"].contains(&finding(&report, check)["verdict"].as_str().unwrap()), "{report:#}");
+    }
+    let kernels = finding(&report, "adapter 0 f32")["finding"].as_str().unwrap();
+    let count: usize = kernels.split(' ').next().unwrap().parse().unwrap();
+    assert!(count >= galaxy_gpu::kernels::registry().len(), "{kernels}");
+    assert_eq!(finding(&report, "adapter 0 mixed")["verdict"] == "ok", gpu.profile().f16);
+    assert_eq!(report["adapters"][0]["name"], gpu.profile().name);
+    // drivers keep caches of their own
+    assert_eq!((files(machine.folder.path()), machine.elsewhere.path().join("cache/galaxy-gpu").exists()), (0, false));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_adapter_and_a_cache_that_cannot_be_made_fail_with_a_remedy() {
+    let machine = Machine::new();
+    let file = machine.elsewhere.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let assert = machine.without_adapters(&[]).env("XDG_CACHE_HOME", &file).assert().code(1);
+    let text = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    for (start, remedy) in
+        [("FAIL  adapters  ", "install a Vulkan driver"), ("FAIL  cache folder  ", "set XDG_CACHE_HOME")]
+    {
+        let at = lines.iter().position(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{text}"));
+        assert!(lines[at + 1].contains(&format!("to do: {remedy}")), "{text}");
+    }
+    assert!(lines.iter().any(|line| line.starts_with("ok    libhdf5  ")), "{text}");
+    assert!(lines.last().unwrap().ends_with(" 2 failed"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_temporary_folder_libhdf5_is_not_taken_for_sound() {
+    let machine = Machine::new();
+    let assert = machine.without_adapters(&["--json"]).env("TMPDIR", "/nowhere").assert().code(1);
+    let report: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+    let finding = finding(&report, "libhdf5");
+    assert_eq!(finding["verdict"], "fail");
+    assert!(finding["finding"].as_str().unwrap().contains("set TMPDIR"), "{report:#}");
+    assert_eq!(report["adapters"].as_array().unwrap().len(), 0);
+}

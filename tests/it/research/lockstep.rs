@@ -1,0 +1,155 @@
+//! Steps in lockstep: right kernels agree with their twins, and one that is wrong is found and named.
+
+use super::Desk;
+use crate::common;
+use crate::common::rig::{Rig, adam, model};
+use galaxy_gpu::engine::lockstep::{Compare, lockstep};
+use galaxy_gpu::engine::{Gpu, GpuEngine};
+use galaxy_gpu::graph::Augment;
+use galaxy_gpu::kernels::{Precision, Shaders, StepParams, embedded};
+use galaxy_gpu::plan::{Options, Plan, Program};
+use std::sync::Arc;
+
+const BATCH: usize = 4;
+
+fn rig() -> Rig {
+    let block = |filters: usize| [format!("conv2d filters={filters}"), "relu".into(), "max_pool2d".into()];
+    let layers: Vec<String> = [6, 16].into_iter().flat_map(block).collect();
+    let head = ["dropout rate=0.2", "flatten", "dense units=24", "relu", "dense"];
+    let layers: Vec<&str> = layers.iter().map(String::as_str).chain(head).collect();
+    let mut rig = Rig::new(&model(&layers), (16, 16), 5, 9, BATCH);
+    rig.settings.augment = Some(Augment::default());
+    rig.settings.average = true;
+    rig
+}
+
+/// A training step of the rig with a shader of which one part is changed, in lockstep.
+fn compare(gpu: &Arc<Gpu>, rig: &Rig, change: Option<(&str, &str, &str)>) -> Vec<Compare> {
+    let files = change.map(|(path, right, wrong)| {
+        let text = embedded()[path].text;
+        assert!(text.contains(right), "{path} has no {right:?}");
+        (path.to_owned(), text.replace(right, wrong))
+    });
+    let shaders = Shaders::new("wrong", false, files.into_iter().collect()).unwrap();
+    let options = Options { shaders, ..Options::default() };
+    let mut engine = GpuEngine::new(gpu, Plan::new(&rig.graph(), gpu.profile(), &options).unwrap(), false).unwrap();
+    rig.load(&mut engine);
+    let params = StepParams { clip: 1e-3, average: 0.1, ..adam(1, 3, BATCH) };
+    lockstep(&mut engine, &mut rig.twins::<f32>(), Program::Train, &params).unwrap()
+}
+
+#[test]
+fn right_kernels_agree_in_every_call() {
+    let Some(gpu) = common::gpu() else { return };
+    for rig in [rig(), rig().unfused()] {
+        let calls = compare(&gpu, &rig, None);
+        let faults: Vec<_> = calls.iter().filter(|call| call.fault().is_some()).collect();
+        assert!(faults.is_empty(), "{faults:#?}");
+        let wanted: Vec<&str> = rig.graph().train.iter().map(|call| call.contract.name).collect();
+        assert_eq!(calls.iter().map(|call| call.contract).collect::<Vec<_>>(), wanted);
+        assert!(calls.iter().all(|call| !call.outputs.is_empty()));
+    }
+}
+
+#[test]
+fn micro_batches_are_run_one_after_the_other() {
+    let Some(gpu) = common::gpu() else { return };
+    let mut rig = rig();
+    rig.settings.micro_batch = Some(2);
+    let calls = compare(&gpu, &rig, None);
+    assert!(calls.iter().all(|call| call.fault().is_none()));
+    assert_eq!(calls.iter().filter(|call| call.contract == "augment.draw").count(), 2);
+    assert_eq!(calls.iter().filter(|call| call.contract == "adam.update").count(), 1);
+}
+
+#[test]
+fn mixed_precision_agrees_where_the_adapter_has_it() {
+    let Some(gpu) = common::gpu() else { return };
+    if !gpu.profile().f16 {
+        eprintln!("SKIPPED: the adapter has no 16-bit floats");
+        return;
+    }
+    let mut rig = rig();
+    rig.settings.precision = Precision::Mixed;
+    let calls = compare(&gpu, &rig, None);
+    assert!(calls.iter().all(|call| call.fault().is_none()), "{:#?}", calls.last());
+}
+
+#[test]
+fn a_wrong_kernel_is_found_and_named() {
+    let Some(gpu) = common::gpu() else { return };
+    // of a wrong comparison, a forgotten element, forgotten terms, clipping and averaging: contract, layer, tensor
+    for (path, right, wrong, contract, layer, tensor) in [
+        (
+            "relu/backward_vectors.wgsl",
+            "> vec4f()",
+            "> vec4f(0.01)",
+            "relu.backward",
+            "relu_2",
+            "relu_2.input_gradient",
+        ),
+        (
+            "relu/backward_vectors.wgsl",
+            "id >= ELEMENTS / 4u",
+            "id + 1u >= ELEMENTS / 4u",
+            "relu.backward",
+            "relu_2",
+            "relu_2.input_gradient",
+        ),
+        (
+            "adam/update_vectors.wgsl",
+            "params.epsilon",
+            "(1000.0 * params.epsilon)",
+            "adam.update",
+            "adam",
+            "parameters",
+        ),
+        (
+            "reduce/gradient_direct.wgsl",
+            "params.clip > 0.0",
+            "params.clip < 0.0",
+            "reduce.gradient",
+            "gradient norm",
+            "loss_scale",
+        ),
+        ("adam/average_vectors.wgsl", "params.average", "(2.0 * params.average)", "adam.average", "average", "average"),
+    ] {
+        let calls = compare(&gpu, &rig(), Some((path, right, wrong)));
+        let call = calls.last().unwrap();
+        let fault = call.fault().unwrap_or_else(|| panic!("{path} with {wrong} passes"));
+        assert_eq!((call.contract, &call.layer[..]), (contract, layer));
+        assert!(fault.tensor.ends_with(tensor), "{}", fault.tensor);
+        assert_eq!(call.shaders, [format!("wrong/{path}")]);
+        assert!(calls[..calls.len() - 1].iter().all(|call| call.fault().is_none()), "it stops there");
+    }
+}
+
+#[test]
+fn the_command_names_what_is_wrong_and_ends_with_1() {
+    if common::gpu().is_none() {
+        return;
+    }
+    let desk = Desk::new();
+    let line = "kernels validate --lockstep --model conv3 --size 16 --batch 2";
+    let report = desk.json(&format!("{line} --json"));
+    assert_eq!((&report["passed"], &report["precision"]), (&true.into(), &"f32".into()));
+    let calls = report["calls"].as_array().unwrap();
+    assert!(calls.iter().any(|call| call["program"] == "infer") && calls.len() > 20, "{}", calls.len());
+    assert!(calls.iter().any(|call| call["contract"] == "adam.average"));
+
+    let text = embedded()["softmax_cross_entropy/loss_direct.wgsl"].text;
+    desk.write(
+        "bad/softmax_cross_entropy/loss_direct.wgsl",
+        &text.replace("step_mean_of(BATCH)", "(step_mean_of(BATCH) + 1u)"),
+    );
+    let (code, out, _) = desk.ended(&format!("{line} --shaders bad"));
+    assert_eq!(code, 1, "{out}");
+    let told = out.lines().find(|line| line.starts_with("WRONG")).unwrap();
+    assert!(told.contains("softmax_cross_entropy.loss=direct of layer loss"), "{told}");
+    assert!(
+        out.contains("tensor   train.logits_gradient") && out.contains("shader   bad/softmax_cross_entropy"),
+        "{out}"
+    );
+    desk.refuses(&format!("{line} --use relu.forward=nope"), &["--use", "nope", "direct"]);
+    desk.refuses("kernels validate --batch 3", &["--lockstep"]);
+}

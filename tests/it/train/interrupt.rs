@@ -1,0 +1,84 @@
+//! Ctrl-C: a run ends at once, in good order, with all that it has.
+
+use super::{Desk, SMALL, drawing};
+use crate::common;
+use galaxy_gpu::train::Weights;
+use galaxy_gpu::train::history::History;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+/// Starts a command, sends SIGINT after the first line that begins with `line`, and returns all it printed.
+pub(crate) fn interrupt(desk: &Desk, command: &str, line: &str) -> String {
+    let mut child = desk.program(command).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.lines().any(|said| said.starts_with(line)) {
+        assert!(reader.read_line(&mut text).unwrap() > 0, "ended before {line:?}: {text}");
+    }
+    let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(sent.success());
+    reader.read_to_string(&mut text).unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}: {text}");
+    assert!(text.contains("stopped by Ctrl-C; the weights of this moment are saved\n"), "{text}");
+    text
+}
+
+#[test]
+fn a_stopped_run_keeps_its_epochs_and_its_last_weights() {
+    for device in ["cpu", "gpu"] {
+        if device == "gpu" && common::gpu().is_none() {
+            return;
+        }
+        let desk = Desk::new();
+        let line = format!("{SMALL} --epochs 1000000 --out run --device {device}");
+        let text = interrupt(&desk, &line, "epoch 1/");
+        let history = History::read(&desk.path("run/history.csv")).unwrap();
+        assert_eq!(history.epochs.len(), text.lines().filter(|line| line.starts_with("epoch ")).count());
+        assert!(!history.epochs.is_empty() && history.epochs.len() < 1_000_000);
+        let last = Weights::load(&desk.path("run/weights/last.safetensors")).unwrap();
+        assert_eq!(last.hash(), Desk::said(&text, "weights  hash"));
+        // Three steps train on all 30 images. A run stopped in validation has trained an epoch that has no record.
+        assert_eq!(last.card.epochs, last.card.step / 3);
+        let unrecorded = last.card.epochs as usize - history.epochs.len();
+        assert!(unrecorded <= 1, "{} epochs are missing in the history", unrecorded);
+        let best = Weights::load(&desk.path("run/weights/best.safetensors")).unwrap();
+        assert_eq!(best.card.epochs, history.best().unwrap().epoch);
+        drawing(&desk.path("run/curves.png"));
+        assert!(
+            !desk.path("run/metrics.json").exists() && !text.contains("\ntest "),
+            "the test is for the end: {text}"
+        );
+        desk.json("evaluate run --images 40 --size 16 --device cpu --last --json");
+        // and goes on from that moment
+        let epochs = history.epochs.len() + 2;
+        let whole = desk.run(&format!("{SMALL} --epochs {epochs} --out whole --device {device}"));
+        let text = desk.run(&format!("train --resume run --epochs {epochs}"));
+        assert!(text.contains(&format!(" images in, step {}\n", last.card.step)), "{text}");
+        assert_eq!(Desk::said(&text, "weights  hash"), Desk::said(&whole, "weights  hash"));
+        let best = |run: &str| std::fs::read(desk.path(&format!("{run}/weights/best.safetensors"))).unwrap();
+        assert!(best("run") == best("whole"));
+    }
+}
+
+/// Nothing of the run that was there before may be taken for the new one's.
+#[test]
+fn a_run_stopped_in_its_first_epoch_shows_no_earlier_results() {
+    let desk = Desk::new();
+    desk.run(&format!("{SMALL} --epochs 1 --device cpu --out run"));
+    desk.run("evaluate run --images 40 --size 16 --device cpu");
+    assert!(desk.path("run/weights/best.safetensors").is_file() && desk.path("run/confusion_matrix.png").is_file());
+    // An epoch of seconds, in steps of a fraction of one.
+    let line =
+        "train --images 400 --size 32 --model conv3 --batch 10 --epochs 9 --device cpu --seed 5 --out run --force";
+    let text = interrupt(&desk, line, "training ");
+    assert!(!text.contains("\nepoch ") && !text.contains("\nbest "), "{text}");
+    assert!(History::read(&desk.path("run/history.csv")).unwrap().epochs.is_empty());
+    let last = Weights::load(&desk.path("run/weights/last.safetensors")).unwrap();
+    assert_eq!((last.hash(), last.card.epochs), (Desk::said(&text, "weights  hash"), 0));
+    assert!(!desk.path("run/weights/best.safetensors").exists() && !desk.path("run/confusion_matrix.png").exists());
+    assert_eq!(drawing(&desk.path("run/curves.png")).dimensions(), (1600, 700));
+    // Without a best there is still the last.
+    let found = desk.json("evaluate run --images 20 --size 32 --device cpu --all --json");
+    assert_eq!(found["per_class"].as_array().unwrap().len(), 10);
+}
