@@ -192,6 +192,50 @@ mod tests {
         }
     }
 
+    /// Documents with commands for users.
+    const DOCUMENTS: [(&str, &str); 7] = [
+        ("README.md", include_str!("../../README.md")),
+        ("docs/astronomer.md", include_str!("../../docs/astronomer.md")),
+        ("docs/keras-pytorch.md", include_str!("../../docs/keras-pytorch.md")),
+        ("docs/kernels.md", include_str!("../../docs/kernels.md")),
+        ("docs/operator.md", include_str!("../../docs/operator.md")),
+        ("docs/one-training-step.md", include_str!("../../docs/one-training-step.md")),
+        ("docs/adding-a-kernel.md", include_str!("../../docs/adding-a-kernel.md")),
+    ];
+
+    /// The arguments of each call of the program in the `sh` blocks of a document: continued lines joined, comments left out.
+    fn calls(document: &str) -> Vec<String> {
+        let blocks = document.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let lines = blocks.flat_map(|block| {
+            let lines: Vec<String> = block.replace("\\\n", " ").lines().map(str::to_owned).collect();
+            lines
+        });
+        let lines = lines.map(|line| line.split(" #").next().unwrap_or_default().to_owned());
+        let commands = lines.flat_map(|line| line.split("&&").map(|call| call.trim().to_owned()).collect::<Vec<_>>());
+        let starts = ["galaxy-gpu ", "cargo run --release -- "];
+        commands.filter_map(|call| starts.iter().find_map(|start| call.strip_prefix(start)).map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn every_command_in_the_documents_parses() {
+        for (name, document) in DOCUMENTS {
+            let calls = calls(document);
+            assert!(calls.len() >= 4, "{name} has only {calls:?}");
+            for call in calls {
+                let line = std::iter::once("galaxy-gpu".to_owned()).chain(words(&call));
+                if let Err(error) = Cli::command().try_get_matches_from(line) {
+                    panic!("{name}: {call}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calls_are_found_behind_others_and_across_lines() {
+        let text = "```sh\nscripts/setup && cargo run --release -- train --epochs 1 # not --this\ngalaxy-gpu plan \\\n  --json\n```";
+        assert_eq!(calls(text), ["train --epochs 1", "plan    --json"]);
+    }
+
     /// Help is wrapped to the terminal's width, at most 100 columns: a line break inside a paragraph would make it ragged.
     #[test]
     fn help_is_left_to_clap_to_wrap() {
