@@ -1,6 +1,6 @@
-//! From an HDF5 file to pixels: libhdf5 in one thread into memory, and the program's own way, all cores into an empty
-//! cache (hashing the file and making the cache safe on disk included). `cargo bench --bench data`; a file of your own
-//! with `GALAXY_GPU_BENCH_FILE=F.h5 cargo bench --bench data`. Bytes are of unpacked pixels.
+//! Times reading an HDF5 file: with libhdf5 in one thread into memory, and as the program does it, on all cores into an empty
+//! cache (which includes hashing the file and syncing the cache to disk). Run `cargo bench --bench data`, or with a file of
+//! your own `GALAXY_GPU_BENCH_FILE=F.h5 cargo bench --bench data`. Throughput counts unpacked pixels.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use galaxy_gpu::data::{Dataset, LoadOptions, simulate};
@@ -8,14 +8,14 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Images of the simulated file; the first [`DRAWN`] of them drawn, the others made of those.
+/// Images in the simulated file. Only [`DRAWN`] of them are drawn; the others repeat those with new noise.
 const IMAGES: usize = 376;
 const DRAWN: usize = 47;
 const SIZE: usize = 256;
-/// What h5py chooses for some thousands of such images.
+/// The chunks that h5py chooses for some thousands of such images.
 const CHUNK: (usize, usize, usize, usize) = (94, 32, 32, 1);
 
-/// Simulated galaxies with new noise each, in gzip-compressed chunks.
+/// Writes simulated galaxies, each with its own noise, in gzip-compressed chunks.
 fn simulated(path: &Path) -> hdf5::Result<()> {
     let settings = simulate::Settings { images: DRAWN, size: SIZE, seed: 1 };
     let drawn = simulate::simulate(&settings).expect("galaxies");
@@ -36,7 +36,7 @@ fn simulated(path: &Path) -> hdf5::Result<()> {
     file.close()
 }
 
-/// All pixels through libhdf5, a row of chunks at a time.
+/// Reads all pixels with libhdf5, a row of chunks at a time, and returns their number.
 fn library(path: &Path) -> usize {
     let images = hdf5::File::open(path).and_then(|file| file.dataset("images")).expect("images");
     let (count, rows) = (images.shape()[0], images.chunk().map_or(64, |chunk| chunk[0]));
@@ -64,7 +64,7 @@ fn decode(criterion: &mut Criterion) {
             let options = LoadOptions { cache_dir: Some(cache.path().to_owned()), ..LoadOptions::default() };
             (Dataset::load(&path, &options).expect("a data set"), cache)
         };
-        // One at a time: what is returned is dropped, and the folder removed, after the clock has stopped.
+        // One at a time, so that the result is dropped and the folder removed after the clock has stopped.
         bencher.iter_batched(empty, load, BatchSize::PerIteration);
     });
     group.finish();

@@ -1,7 +1,7 @@
-//! Every bench case of every contract's implementations on the first adapter: ms, GFLOP/s (as elements) and GB/s.
+//! Times every implementation of every contract in its bench cases, on the first adapter: ms, GFLOP/s (as elements) and GB/s.
 //!
 //! `cargo bench --bench kernels conv2d` times one operation. The list comes from the registry, so a new kernel is timed
-//! without touching this file. Times are the GPU's own where it has a clock.
+//! without touching this file. Times are by the GPU's own clock if it has one.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use galaxy_gpu::engine::peak::Roof;

@@ -1,5 +1,5 @@
-//! Whole steps on the first adapter, training and inference: what `galaxy-gpu bench step` measures, by the same code.
-//! `cargo bench --bench step conv4`. Elements are floating-point operations, counted from the contracts.
+//! Times whole steps of training and inference on the first adapter, with the code of `galaxy-gpu bench step`. Run
+//! `cargo bench --bench step conv4`. Elements are floating-point operations, as the contracts count them.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use galaxy_gpu::data::Dataset;

@@ -1,4 +1,4 @@
-//! `galaxy-gpu`: prints what went wrong, with its chain of causes, and sets the exit code. All else is in the library.
+//! `galaxy-gpu`: runs a command, prints its error with the chain of causes, and sets the exit code.
 
 use std::process::ExitCode;
 

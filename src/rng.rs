@@ -1,10 +1,10 @@
-//! The counter generator: random numbers as a pure function of (seed, step, stream, index).
+//! Random numbers as a pure function of (seed, step, stream, index).
 //!
-//! `shaders/common/rng.wgsl` is its twin, bit for bit. A kernel that needs randomness asks for it by its position, so
-//! nothing is stored, and forward and backward see the same mask. Hash: PCG4D, Jarzynski and Olano, "Hash Functions
-//! for GPU Rendering", JCGT 9(3), 2020.
+//! `shaders/common/rng.wgsl` computes the same bits. A kernel asks for a random number by its position, so nothing is stored,
+//! and forward and backward see the same mask. The hash is PCG4D: Jarzynski and Olano, "Hash Functions for GPU Rendering",
+//! JCGT 9(3), 2020.
 
-/// PCG4D: four well-mixed words from four counters.
+/// PCG4D: hashes four counters to four well-mixed words.
 pub fn pcg4d(mut v: [u32; 4]) -> [u32; 4] {
     for word in &mut v {
         *word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

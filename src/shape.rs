@@ -1,8 +1,8 @@
-//! Sizes of tensors (NHWC) and the arithmetic of sliding windows. Knows nothing of layers or buffers.
+//! Sizes of tensors (NHWC), and the arithmetic of sliding windows.
 
 use std::fmt;
 
-/// Sizes of a tensor, outermost first, at most four; images are `batch, height, width, channels`.
+/// The sizes of a tensor, outermost first, at most four. Images are `batch, height, width, channels`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<usize>);
 
@@ -23,7 +23,7 @@ impl Shape {
         self.0.iter().product()
     }
 
-    /// Height, width and channels of one image, where this is the shape of one image.
+    /// Height, width and channels, if this is the shape of one image.
     pub fn image(&self) -> Option<(usize, usize, usize)> {
         match self.0[..] {
             [height, width, channels] => Some((height, width, channels)),
@@ -46,14 +46,14 @@ impl fmt::Display for Shape {
     }
 }
 
-/// How a window treats the border.
+/// What a window does at the border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
-    /// Zeros around the image so that `out = ceil(in / stride)`; the odd one goes behind (TensorFlow's rule).
+    /// Pads the image with zeros so that `out = ceil(in / stride)`; an odd zero goes at the end (TensorFlow's rule).
     #[default]
     Same,
-    /// No zeros: `out = floor((in - kernel) / stride) + 1`.
+    /// Pads nothing: `out = floor((in - kernel) / stride) + 1`.
     Valid,
 }
 
@@ -64,14 +64,14 @@ pub struct Window {
     pub kernel: usize,
     /// Step between windows.
     pub stride: usize,
-    /// Treatment of the border.
+    /// What happens at the border.
     pub padding: Padding,
 }
 
 impl Window {
-    /// Number of windows over `input` places, and zeros in front; `None` where not one window fits.
+    /// Number of windows over `input` pixels, and how many zeros come before them; `None` if not one window fits.
     ///
-    /// `Same`: `out = ceil(in / stride)`, padding `max((out - 1) * stride + kernel - in, 0)`, its smaller half in front.
+    /// `Same` pads `max((out - 1) * stride + kernel - in, 0)` zeros, the smaller half in front.
     pub fn over(self, input: usize) -> Option<(usize, usize)> {
         match self.padding {
             Padding::Same => {
@@ -92,14 +92,14 @@ mod tests {
     fn same_padding_follows_tensorflow() {
         let window = |kernel, stride| Window { kernel, stride, padding: Padding::Same };
         assert_eq!(window(3, 1).over(8), Some((8, 1)));
-        assert_eq!(window(3, 2).over(8), Some((4, 0)), "one zero, behind");
+        assert_eq!(window(3, 2).over(8), Some((4, 0)), "one zero, at the end");
         assert_eq!(window(3, 2).over(7), Some((4, 1)));
         assert_eq!(window(5, 2).over(8), Some((4, 1)), "three zeros, one in front");
         assert_eq!(window(1, 2).over(5), Some((3, 0)));
     }
 
     #[test]
-    fn valid_padding_drops_what_does_not_fit() {
+    fn valid_padding_drops_incomplete_windows() {
         let window = |kernel, stride| Window { kernel, stride, padding: Padding::Valid };
         assert_eq!(window(2, 2).over(5), Some((2, 0)));
         assert_eq!(window(3, 2).over(7), Some((3, 0)));

@@ -213,7 +213,9 @@ mod tests {
         let lines = lines.map(|line| line.split(" #").next().unwrap_or_default().to_owned());
         let commands = lines.flat_map(|line| line.split("&&").map(|call| call.trim().to_owned()).collect::<Vec<_>>());
         let starts = ["galaxy-gpu ", "cargo run --release -- "];
-        commands.filter_map(|call| starts.iter().find_map(|start| call.strip_prefix(start)).map(str::to_owned)).collect()
+        commands
+            .filter_map(|call| starts.iter().find_map(|start| call.strip_prefix(start)).map(str::to_owned))
+            .collect()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Runs a plan on the CPU twins: slow, driverless, and the reference every GPU is held to.
+//! Runs a plan on the CPU twins: slow, without a driver, and the reference for every GPU.
 
 use super::{Engine, Metrics, Span, Timeline, bytes_of, floats_of};
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use half::f16;
 use std::ops::Range;
 use std::time::Instant;
 
-/// Contents of a tensor, or of a bank.
+/// The contents of a tensor or of a bank.
 enum Store<T> {
     Float(Vec<T>),
     Index(Vec<u32>),
@@ -19,15 +19,15 @@ enum Store<T> {
 pub struct CpuEngine<T: Real = f32> {
     plan: Plan,
     stores: Vec<Store<T>>,
-    /// Store and element range of each tensor: banks are shared, everything else has its own.
+    /// The store and element range of each tensor. Tensors in banks share a store, all others have their own.
     ranges: Vec<(usize, Range<usize>)>,
     metrics: Vec<Metrics>,
-    /// Contents for the next run.
+    /// What the next run writes before it begins.
     staged: Vec<(TensorId, Vec<u8>)>,
 }
 
 impl<T: Real> CpuEngine<T> {
-    /// An engine with all tensors zero.
+    /// An engine whose tensors are all zero.
     pub fn new(plan: Plan) -> Self {
         let bank_elements = |bank: Bank| {
             let end = |tensor: &crate::graph::Tensor| match tensor.storage {
@@ -53,7 +53,7 @@ impl<T: Real> CpuEngine<T> {
         Self { plan, stores, ranges, metrics: Vec::new(), staged: Vec::new() }
     }
 
-    /// The values of a tensor of floats in full width.
+    /// The values of a tensor of floats; empty if it holds integers.
     pub fn floats(&self, tensor: TensorId) -> &[T] {
         let (store, range) = &self.ranges[tensor];
         match &self.stores[*store] {
@@ -62,7 +62,7 @@ impl<T: Real> CpuEngine<T> {
         }
     }
 
-    /// The same, to change.
+    /// The values of a tensor of floats, to be changed.
     pub fn floats_mut(&mut self, tensor: TensorId) -> &mut [T] {
         let (store, range) = &self.ranges[tensor];
         match &mut self.stores[*store] {
@@ -104,7 +104,7 @@ impl<T: Real> CpuEngine<T> {
         }
     }
 
-    /// Takes a tensor out, so that it can be written while others are read: whole stores move, parts are copied.
+    /// Takes a tensor out, so that it can be written while others are read. Whole stores are moved, parts of one are copied.
     fn take(&mut self, id: TensorId) -> Store<T> {
         let (store, range) = self.ranges[id].clone();
         match &mut self.stores[store] {
@@ -134,7 +134,7 @@ impl<T: Real> CpuEngine<T> {
 }
 
 impl<T: Real> Store<T> {
-    /// What an f16 in memory keeps of each value.
+    /// Rounds each value as storing it in f16 would.
     fn round_to_half(&mut self) {
         if let Self::Float(values) = self {
             values.iter_mut().for_each(|value| *value = T::of(f16::from_f64(value.wide()).to_f64()));
@@ -149,7 +149,7 @@ impl<T: Real> Store<T> {
     }
 }
 
-/// Picks the twin of the right width.
+/// Picks the twin in f32 or in f64.
 pub trait Dispatch<T: Real> {
     /// Runs a contract's twin.
     fn dispatch(contract: &kernels::Contract, args: Args<T>);
@@ -188,7 +188,7 @@ where
             }
             Store::Index(values) => {
                 let words = &mut values[range][..bytes.len().div_ceil(4)];
-                // what is missing from the last word
+                // the bytes may end within the last word
                 words.iter_mut().last().into_iter().for_each(|last| *last = 0);
                 bytemuck::cast_slice_mut(words)[..bytes.len()].copy_from_slice(bytes);
             }

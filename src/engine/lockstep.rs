@@ -1,9 +1,9 @@
-//! Two engines through one step side by side, call by call: the GPU's kernels held to the twins on the numbers of a real
-//! training, layer by layer.
+//! Runs one step on two engines side by side and compares them call by call: the GPU's kernels with the twins, on the numbers
+//! of a real training.
 //!
-//! The inputs of each call are the twin's, written to the other engine just before it: so each call is judged by itself, the first
-//! one that is wrong is the one that is at fault, and a tolerance need not grow with the depth of the network. Outputs that a kernel
-//! has to overwrite hold NaN before it.
+//! Before each call, the other engine gets the twin's inputs. So each call is judged by itself, the first one that is wrong is
+//! the one at fault, and tolerances need not grow with the depth of the network. Outputs that a kernel must overwrite hold NaN
+//! before the call.
 
 use super::validate::exact_words;
 use super::{Engine, read_floats, write_floats};
@@ -13,54 +13,54 @@ use crate::kernels::compare::Deviation;
 use crate::kernels::{Access, Binding, Element, StepParams, Tolerance, find};
 use crate::plan::{Plan, Program, Step};
 
-/// How an output of a call compares.
+/// The comparison of one output of a call.
 #[derive(Clone, Debug)]
 pub struct Compared {
     /// Name of the tensor.
     pub tensor: String,
     /// Name of the contract's binding.
     pub binding: &'static str,
-    /// Worst element, or how many words of integers differ.
+    /// The worst element or, for integers, how many words differ.
     pub deviation: Deviation,
-    /// Error that is allowed.
+    /// The error that is allowed.
     pub tolerance: Tolerance,
 }
 
-/// How a call compares.
+/// The comparison of one call.
 #[derive(Clone, Debug)]
 pub struct Compare {
-    /// Its number in the program.
+    /// Number of the call in the program.
     pub number: usize,
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
-    /// The contract.
+    /// Name of the contract.
     pub contract: &'static str,
     /// The implementation that the first engine ran.
     pub implementation: &'static str,
     /// Files of its kernels.
     pub shaders: Vec<String>,
-    /// Its outputs.
+    /// The outputs of the call.
     pub outputs: Vec<Compared>,
 }
 
 impl Compare {
-    /// The first output out of its tolerance.
+    /// The first output outside its tolerance.
     pub fn fault(&self) -> Option<&Compared> {
         self.outputs.iter().find(|output| !output.deviation.passed)
     }
 
-    /// The output that is nearest to its tolerance, or furthest beyond it.
+    /// The output whose error is the largest fraction of its tolerance.
     pub fn worst(&self) -> Option<&Compared> {
-        let share = |output: &Compared| match output.tolerance.relative {
+        let fraction = |output: &Compared| match output.tolerance.relative {
             _ if output.deviation.error == 0.0 => 0.0,
             allowed => output.deviation.error / allowed.max(f64::MIN_POSITIVE),
         };
-        self.outputs.iter().max_by(|a, b| share(a).total_cmp(&share(b)))
+        self.outputs.iter().max_by(|a, b| fraction(a).total_cmp(&fraction(b)))
     }
 }
 
-/// Runs one step of a program (all of its micro-batches) on both engines, which hold plans of one graph and the same data. Ends at
-/// the first call with an output out of its tolerance, which is then the last of the list.
+/// Runs one step of a program (with all its micro-batches) on both engines, which must hold plans of one graph and the same data.
+/// Stops at the first call with an output outside its tolerance, which is then the last of the list.
 ///
 /// # Errors
 /// Plans of different graphs; a lost device.
@@ -89,7 +89,7 @@ pub fn lockstep(
     Ok(compared)
 }
 
-/// Runs one call on both engines and compares what it wrote.
+/// Runs one call on both engines and compares its outputs.
 fn one_call(
     engine: &mut dyn Engine,
     twins: &mut dyn Engine,
@@ -119,13 +119,13 @@ fn one_call(
     })
 }
 
-/// Writes what one engine holds of a tensor to the other, bit for bit.
+/// Copies a tensor from one engine to the other, bit for bit.
 fn hand_over(from: &mut dyn Engine, to: &mut dyn Engine, tensor: TensorId) -> Result<()> {
     let bytes = from.read(tensor)?;
     to.write(tensor, &bytes)
 }
 
-/// Fills a tensor with what no kernel writes.
+/// Fills a tensor with values that no kernel writes.
 fn spoil(engine: &mut dyn Engine, tensor: TensorId) -> Result<()> {
     let (element, elements) = (engine.plan().tensors[tensor].element, engine.plan().tensors[tensor].elements);
     match element {
@@ -157,9 +157,9 @@ fn compare(
     Ok(Compared { tensor: name, binding: binding.name, deviation, tolerance })
 }
 
-/// Compares integers. Where they tell which of several sums is the largest, two sums that agree within the tolerance may come out either
-/// way, which happens about as often as the tolerance says: up to `16 * tolerance` of the words may differ (each holds four
-/// choices, each between four sums), and none where there are few. The sums themselves are held to the tolerance.
+/// Compares integers. They may say which of several sums is the largest, and two sums that agree within the tolerance may come out
+/// either way, about as often as the tolerance says. So up to `16 * tolerance` of the words may differ (each holds four choices,
+/// each between four sums), which is none if there are few words. The sums themselves must agree within it.
 fn choices(got: &[u32], want: &[u32], tolerance: Tolerance) -> Deviation {
     let deviation = exact_words(got, want);
     let differ = got.iter().zip(want).filter(|(got, want)| got != want).count();

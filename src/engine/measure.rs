@@ -1,4 +1,4 @@
-//! Repeated measurements of a program: what `kernels time`, `bench` and the ceilings have in common.
+//! Times a program repeatedly, for `kernels time`, `bench` and the peaks.
 
 use super::Engine;
 use crate::error::Result;
@@ -8,29 +8,29 @@ use crate::plan::Program;
 /// How to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampling {
-    /// Measurements.
+    /// Number of measurements.
     pub samples: usize,
-    /// Seconds that one measurement should last, so that the clock's steps do not matter.
+    /// Seconds that one measurement should last, so that the resolution of the clock does not matter.
     pub seconds: f64,
-    /// Most runs in one submission.
+    /// The most runs in one submission.
     pub most_repeats: usize,
-    /// Seconds of all measurements together, beyond which there are fewer of them (but one).
+    /// Seconds for all measurements together. If they would take longer, there are fewer of them, but at least one.
     pub budget: f64,
 }
 
 impl Sampling {
-    /// What suits a single kernel.
+    /// For a single kernel.
     pub const KERNEL: Self = Self { samples: 5, seconds: 0.02, most_repeats: 200, budget: 5.0 };
 }
 
-/// Seconds of one run, shortest first; never empty, never zero.
+/// Measured seconds of one run, shortest first; never empty, never zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Sorted samples of one or more measurements, in seconds.
+    /// Sorts measurements.
     pub fn new(mut seconds: Vec<f64>) -> Self {
-        // a clock that did not move at all would divide by zero
+        // callers divide by these, and a coarse clock may not have moved
         seconds.iter_mut().for_each(|seconds| *seconds = seconds.max(1e-12));
         seconds.sort_by(f64::total_cmp);
         if seconds.is_empty() {
@@ -39,24 +39,24 @@ impl Samples {
         Self(seconds)
     }
 
-    /// What is typical.
+    /// The median.
     pub fn median(&self) -> f64 {
         let (low, high) = (self.0[(self.0.len() - 1) / 2], self.0[self.0.len() / 2]);
         (low + high) / 2.0
     }
 
-    /// What is possible.
+    /// The shortest time.
     pub fn fastest(&self) -> f64 {
         self.0[0]
     }
 
-    /// Measurements.
+    /// Number of measurements.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Measures a program, each sample as many runs as it takes to read the clock well.
+/// Measures a program. Each sample repeats it until it takes long enough for the clock.
 ///
 /// # Errors
 /// The device is lost.
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_stands_in_the_middle() {
+    fn the_median_is_the_middle() {
         assert_eq!(Samples::new(vec![3.0, 1.0, 2.0]).median(), 2.0);
         assert_eq!(Samples::new(vec![4.0, 1.0, 2.0, 3.0]).median(), 2.5);
         assert_eq!(Samples::new(vec![4.0, 1.0]).fastest(), 1.0);

@@ -1,6 +1,6 @@
 //! Engines run plans: `cpu` on the twins, `gpu` through wgpu. Training talks to the trait and cannot tell them apart.
 //!
-//! An engine knows a plan's buffers and dispatches. It knows no layers, no data sets and no files.
+//! An engine knows the buffers and dispatches of a plan, but no layers, data sets or files.
 
 pub mod cpu;
 pub mod gpu;
@@ -18,34 +18,34 @@ use crate::kernels::{Element, StepParams};
 use crate::plan::{Plan, Program};
 use half::f16;
 
-/// What one step measured.
+/// The metrics of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metrics {
-    /// Sum of the losses of its images.
+    /// Sum of the losses of the step's images.
     pub loss: f32,
-    /// Images whose largest logit was right.
+    /// Images that were classified correctly.
     pub hits: f32,
-    /// Its images.
+    /// Images in the step.
     pub count: f32,
     /// Sum of squares of all gradients; zero in inference.
     pub gradient_squares: f32,
 }
 
-/// When something ran.
+/// When something ran, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Span {
     /// Seconds since the timeline began.
     pub start: f64,
-    /// How long it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// One run of a program, dispatch by dispatch.
+/// The times of one run of a program, dispatch by dispatch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timeline {
-    /// What the CPU did meanwhile, by name.
+    /// What the CPU did in the meantime, by name.
     pub host: Vec<(&'static str, Span)>,
-    /// The dispatches of each of the program's steps, in the plan's order; a twin is one.
+    /// The dispatches of each step of the program, in the plan's order; a twin counts as one dispatch.
     pub steps: Vec<Vec<Span>>,
 }
 
@@ -57,77 +57,77 @@ pub trait Engine {
     /// The device in words.
     fn device(&self) -> String;
 
-    /// Writes a tensor from its front on; elements as the plan stores them, little-endian. What is missing from the last word
-    /// becomes zero.
+    /// Writes `bytes` to the front of a tensor: elements as the plan stores them, little-endian. An incomplete last word is filled
+    /// up with zeros.
     ///
     /// # Errors
     /// The device is lost.
     fn write(&mut self, tensor: TensorId, bytes: &[u8]) -> Result<()>;
 
-    /// Gathers `parts`, one after the other, to be written to a tensor from its front on when the next run starts,
-    /// instead of what was staged for it before. Meanwhile the device works on what was queued, and sees the old
-    /// contents.
+    /// Gathers `parts`, one after the other. The next run begins by copying them to the front of the tensor. This replaces what
+    /// was staged for the tensor before. Work that is already queued still sees the old contents.
     ///
     /// # Errors
-    /// The device is lost; nothing, or more than the tensor holds.
+    /// The device is lost; `parts` are empty, or more than the tensor holds.
     fn stage(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()>;
 
-    /// Queues one run of a program for each of `steps` (at most [`METRICS_SLOTS`](crate::graph::METRICS_SLOTS)), in order. A plan in
-    /// micro-batches cuts each by itself ([`Plan::parts`]), with the metrics of the whole.
+    /// Queues one run of a program for each of `steps` (at most [`METRICS_SLOTS`](crate::graph::METRICS_SLOTS)), in order. A plan with
+    /// micro-batches cuts each step into parts ([`Plan::parts`]); its metrics are those of the whole step.
     ///
     /// # Errors
     /// The device is lost or refuses the work.
     fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<()>;
 
-    /// Metrics of the steps that have ended since the last call, in order; waits for nothing.
+    /// Metrics of the steps that have ended since the last call, in order. Does not wait.
     ///
     /// # Errors
     /// The device is lost.
     fn finished(&mut self) -> Result<Vec<Metrics>>;
 
-    /// Waits for everything queued, then as [`Engine::finished`].
+    /// Waits for everything queued, then returns what [`Engine::finished`] would.
     ///
     /// # Errors
     /// The device is lost.
     fn wait(&mut self) -> Result<Vec<Metrics>>;
 
-    /// Reads a tensor whole, after everything queued.
+    /// Reads a whole tensor, after everything queued has run.
     ///
     /// # Errors
     /// The device is lost.
     fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>>;
 
-    /// Whose clock [`Engine::time`] and [`Engine::timeline`] read: `gpu`, or `wall` where submission and waiting count.
+    /// Which clock [`Engine::time`] and [`Engine::timeline`] read: `gpu`, or `wall`, which also counts submitting and waiting.
     fn clock(&self) -> &'static str;
 
-    /// Seconds of one run of a program (of one micro-batch, with the update), the mean of `repeats` in one submission, after everything queued before.
+    /// Seconds that one run of a program takes (one micro-batch, with the update): the mean of `repeats` runs in one submission,
+    /// after everything queued before.
     ///
     /// # Errors
     /// The device is lost.
     fn time(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64>;
 
-    /// Runs a program once, in its order and on its data, timing every dispatch alone, after everything queued before.
+    /// Runs a program once and times each of its dispatches, after everything queued before.
     ///
     /// # Errors
     /// The device is lost.
     fn timeline(&mut self, program: Program, params: &StepParams) -> Result<Timeline>;
 
-    /// Runs the step of this number of a program alone, after everything queued before: what it writes can then be read, also
-    /// what a later step of the program would overwrite.
+    /// Runs only step `number` of a program, after everything queued before. The caller can then read what it wrote, even if a
+    /// later step of the program would overwrite it.
     ///
     /// # Errors
     /// The device is lost.
     fn run_alone(&mut self, program: Program, number: usize, params: &StepParams) -> Result<()>;
 
-    /// Begins anew for the same plan after a device has failed: with another device where there was one. The contents of all
-    /// tensors are lost, and so is what was queued.
+    /// Starts again with the same plan after the device has failed, on a newly opened device. The contents of all tensors are lost,
+    /// and so is everything queued.
     ///
     /// # Errors
     /// The device does not come back.
     fn renew(&mut self) -> Result<()>;
 }
 
-/// Reads a tensor of floats, of either width.
+/// Reads a tensor of f32 or f16 values.
 ///
 /// # Errors
 /// As [`Engine::read`].
@@ -139,7 +139,7 @@ pub fn read_floats(engine: &mut dyn Engine, tensor: TensorId) -> Result<Vec<f32>
     Ok(floats)
 }
 
-/// Writes a tensor of floats, of either width.
+/// Writes a tensor of f32 or f16 values.
 ///
 /// # Errors
 /// As [`Engine::write`].
@@ -148,7 +148,7 @@ pub fn write_floats(engine: &mut dyn Engine, tensor: TensorId, values: &[f32]) -
     engine.write(tensor, &bytes)
 }
 
-/// Floats as a buffer holds them, in whole words.
+/// The bytes of a buffer that holds these floats, up to a whole word.
 fn bytes_of(values: &[f32], element: Element) -> Vec<u8> {
     match element {
         Element::F16 => {
@@ -160,7 +160,7 @@ fn bytes_of(values: &[f32], element: Element) -> Vec<u8> {
     }
 }
 
-/// The floats that a buffer holds; those of a last half-filled word too.
+/// The floats in a buffer, including the padding of a last half-filled word.
 fn floats_of(bytes: &[u8], element: Element) -> Vec<f32> {
     match element {
         Element::F16 => {

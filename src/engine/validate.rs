@@ -1,7 +1,6 @@
-//! Holds an implementation to its twin on one case: what the kernel tests, `kernels validate` and the user's own card
-//! all run.
+//! Compares an implementation with its twin on one case. The kernel tests and `kernels validate` both run this.
 //!
-//! Inputs are filled as the contract says, outputs with NaN, and guard bytes stand on both sides of every range.
+//! Inputs are filled as the contract says, outputs with NaN, and guard bytes surround every range.
 
 use super::{Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
@@ -18,9 +17,9 @@ use std::sync::Arc;
 /// How kernels are compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Compile {
-    /// Let the driver check every access of the crate's own kernels, too.
+    /// Whether the driver checks every access of the crate's own kernels, too.
     pub checked: bool,
-    /// The crate's shaders, or a user's in their place.
+    /// The crate's shaders, some perhaps replaced by a user's.
     pub shaders: Shaders,
 }
 
@@ -31,7 +30,7 @@ impl Compile {
     }
 }
 
-/// Contents of a binding.
+/// The contents of a binding.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Floats.
@@ -41,7 +40,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// What memory keeps of floats.
+    /// The same values, rounded as a buffer of such elements rounds them.
     fn stored_as(self, element: Element) -> Self {
         match (self, element) {
             (Self::Float(values), Element::F16) => {
@@ -51,7 +50,7 @@ impl Values {
         }
     }
 
-    /// As a buffer of such elements holds them.
+    /// The bytes of a buffer of such elements.
     pub fn bytes(&self, element: Element) -> Vec<u8> {
         match self {
             Self::Float(values) => super::bytes_of(values, element),
@@ -60,21 +59,21 @@ impl Values {
     }
 }
 
-/// How one output compares.
+/// The comparison of one output.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// Name of the binding.
     pub name: &'static str,
-    /// Worst element.
+    /// The worst element.
     pub deviation: Deviation,
-    /// What it is allowed: the contract's tolerance, and f16's rounding where the output is stored so.
+    /// The error that is allowed: the contract's tolerance, plus f16's rounding if the output is stored as f16.
     pub tolerance: Tolerance,
 }
 
-/// The verdict on an implementation and case.
+/// The verdict on an implementation in one case.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// How each output compares.
+    /// The comparison of each output.
     pub outputs: Vec<Output>,
     /// Bindings whose guard bytes changed.
     pub overrun: Vec<&'static str>,
@@ -86,14 +85,14 @@ impl Verdict {
         self.overrun.is_empty() && self.outputs.iter().all(|output| output.deviation.passed)
     }
 
-    /// The output that is nearest to its tolerance, or furthest beyond it.
+    /// The output whose error is the largest fraction of its tolerance.
     pub fn worst(&self) -> Option<&Output> {
-        let share = |output: &Output| match output.deviation.error {
+        let fraction = |output: &Output| match output.deviation.error {
             0.0 => 0.0,
             error => error / output.tolerance.relative,
         };
         let widest = |a: &Output, b: &Output| a.tolerance.relative.total_cmp(&b.tolerance.relative);
-        self.outputs.iter().max_by(|a, b| share(a).total_cmp(&share(b)).then(widest(a, b)))
+        self.outputs.iter().max_by(|a, b| fraction(a).total_cmp(&fraction(b)).then(widest(a, b)))
     }
 }
 
@@ -134,10 +133,10 @@ pub fn validate(
     Ok(verdict)
 }
 
-/// Holds cooperative matrices to the twin, on exact sums of asymmetric factors: drivers list shapes, and wgpu passes on, what
-/// nobody has tried.
+/// Tries the adapter's cooperative matrices on a product of asymmetric factors with exact sums, as drivers list shapes that nobody
+/// has tried and wgpu passes them on.
 ///
-/// What is wrong with them; `None` where they can be used.
+/// Returns what is wrong with them, or `None` if they can be used.
 ///
 /// # Errors
 /// A lost device, or one out of memory.
@@ -147,13 +146,13 @@ pub fn test_matrices(gpu: &Arc<Gpu>) -> Result<Option<&'static str>> {
     let Some(implementation) = contract.implementation("matrix") else { return Ok(None) };
     match validate(gpu, contract, implementation, &case, Precision::Mixed, &Compile::own(false)) {
         Ok(verdict) if verdict.passed() => Ok(None),
-        Ok(_) => Ok(Some("a product of two is wrong")),
+        Ok(_) => Ok(Some("the product of two matrices is wrong")),
         Err(Error::Shader { .. }) => Ok(Some("the driver does not compile their shader")),
         Err(error) => Err(error),
     }
 }
 
-/// An engine for one call with its inputs filled, as benches and `kernels time` need it.
+/// An engine for one call with its inputs filled, for benches and `kernels time`.
 ///
 /// # Errors
 /// As [`GpuEngine::new`].
@@ -173,8 +172,8 @@ pub fn prepared_engine(
     Ok(engine)
 }
 
-/// An engine for one call by a contract's implementation of this name, its buffers still empty; with guards around them
-/// where wanted.
+/// An engine for one call of a contract, by the implementation of this name. Its buffers are still empty, with or without guards
+/// around them.
 ///
 /// # Errors
 /// As [`GpuEngine::new`].
@@ -191,8 +190,8 @@ pub fn single_engine(
     GpuEngine::new(gpu, plan, compile.checked)
 }
 
-/// Contents of all bindings before the call, as the precision stores them: outputs hold NaN (or a number no kernel
-/// writes).
+/// The contents of all bindings before the call, as the precision stores them. Outputs hold NaN, or an integer that no kernel
+/// writes.
 pub fn fill(contract: &Contract, case: &Case, precision: Precision) -> Vec<Values> {
     let lengths = (contract.lengths)(&case.constants);
     let filled = contract.bindings.iter().zip(lengths).zip(1..);
@@ -210,7 +209,7 @@ pub fn fill(contract: &Contract, case: &Case, precision: Precision) -> Vec<Value
     filled.map(fill).collect()
 }
 
-/// Contents of all bindings after the twin has run on `start`, as the precision stores them.
+/// The contents of all bindings after the twin has run on `start`, as the precision stores them.
 pub fn run_twin(contract: &Contract, case: &Case, precision: Precision, start: &[Values]) -> Vec<Values> {
     let mut values = start.to_vec();
     let (reads, writes) = values.split_at_mut(contract.reads());
@@ -228,7 +227,7 @@ pub fn run_twin(contract: &Contract, case: &Case, precision: Precision, start: &
     stored.map(|(values, binding)| values.stored_as(binding.element_in(precision))).collect()
 }
 
-/// Integers, and floats that may only be read, must agree to the bit.
+/// Integers, and floats that a kernel may only read, must agree to the bit.
 fn exact(got: &Values, want: &Values) -> Deviation {
     let words = |values: &Values| match values {
         Values::Float(values) => values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>(),
@@ -255,7 +254,7 @@ fn guarded(engine: &GpuEngine, id: usize) -> Place {
 }
 
 fn write_guarded(engine: &mut GpuEngine, id: usize, values: &Values, element: Element) -> Result<()> {
-    // half a word behind an odd number of f16 is guarded, too
+    // the half word after an odd number of f16 values is guarded, too
     let mut bytes = values.bytes(element);
     bytes.truncate(element.size() * engine.plan().tensors[id].elements);
     let place = guarded(engine, id);

@@ -1,15 +1,17 @@
-//! How much memory an adapter has to give, by its driver's word. wgpu asks for it too, and keeps it to itself.
+//! How much memory an adapter can give, as its driver reports it. wgpu knows this too, but does not say it.
 
-/// Bytes that a plan may take of an adapter's own memory: what the driver has left for this process in its largest heap
-/// beside the GPU, but for a sixteenth, which pipelines, staging and the driver itself need. Absent where Vulkan is not
-/// the one to ask.
+/// Bytes that a plan may take of an adapter's own memory: what the driver has left for this process in its largest heap on the
+/// GPU, less a sixteenth for pipelines, staging and the driver itself. `None` if the backend is not Vulkan.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn memory_of(adapter: &wgpu::Adapter) -> Option<u64> {
     use ash::{ext::memory_budget, vk};
-    #[expect(unsafe_code, reason = "wgpu does not tell an adapter's memory, and Vulkan's functions are all unsafe")]
-    // SAFETY: nothing is destroyed through the handles, which is what `as_hal` asks for; it lends them, so that instance and
-    // physical device live through the call. That is core Vulkan 1.1, which is checked first, and it fills two structs
-    // that `push_next` has chained and that live in this block.
+    #[expect(
+        unsafe_code,
+        reason = "wgpu does not say how much memory an adapter has, and Vulkan's functions are all unsafe"
+    )]
+    // SAFETY: nothing is destroyed through the handles, as `as_hal` demands; it only lends them, so instance and physical
+    // device outlive the call. The call is core Vulkan 1.1, which is checked first, and fills two structs that `push_next` has
+    // chained and that live in this block.
     let (properties, budget, known) = unsafe {
         let adapter = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
         let about = adapter.physical_device_capabilities();
@@ -35,13 +37,13 @@ pub(super) fn memory_of(adapter: &wgpu::Adapter) -> Option<u64> {
     )
 }
 
-/// See the other one: Metal is not asked, and says when it cannot allocate.
+/// Metal is not asked; it reports when it cannot allocate.
 #[cfg(target_vendor = "apple")]
 pub(super) fn memory_of(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
-/// What the heap with most room has to give, of each heap's budget and usage.
+/// What the heap with the most room can give, from each heap's budget and usage.
 #[cfg(not(target_vendor = "apple"))]
 fn largest(heaps: impl Iterator<Item = (u64, u64)>) -> Option<u64> {
     heaps.map(|(budget, usage)| budget.saturating_sub(usage)).max().map(|room| room - room / 16)
@@ -58,7 +60,7 @@ mod tests {
         assert_eq!(largest([(5, 9)].into_iter()), Some(0));
     }
 
-    /// Also software adapters name a heap of their own, although a profile does not use it.
+    /// Software adapters report a heap as well, although a profile does not use it.
     #[test]
     fn every_vulkan_adapter_is_asked() {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());

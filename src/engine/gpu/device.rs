@@ -1,4 +1,4 @@
-//! Adapters and devices: what there is, which one is taken, and what it said when something went wrong.
+//! Adapters and devices: which there are, which one is opened, and what the driver reports when something goes wrong.
 
 use super::budget::memory_of;
 use super::pipeline_cache::KeptPipelines;
@@ -17,11 +17,11 @@ pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) profile: Profile,
-    /// Where compiled pipelines come from and go to, once [`Gpu::keep_pipelines`] was called.
+    /// The store of compiled pipelines, once [`Gpu::keep_pipelines`] was called.
     pub(super) kept: OnceLock<KeptPipelines>,
-    /// The first error the driver reported outside of a call.
+    /// The first error that the driver reported outside a call.
     fault: Arc<Mutex<Option<String>>>,
-    /// Its number among the adapters.
+    /// The adapter's number.
     number: usize,
     /// Milliseconds that a submission may take.
     patience: AtomicU64,
@@ -36,12 +36,12 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic of this thread is about to become an error, and not worth a word on the terminal.
+/// Whether a panic of this thread will be caught and become an error, so that it need not be printed.
 pub fn panic_is_caught() -> bool {
     GUARDED.get()
 }
 
-/// Every adapter, the fastest kind first; what `--adapter` counts.
+/// All adapters, the fastest kind first, in the order that `--adapter` counts.
 pub fn adapters() -> Vec<Profile> {
     enumerate().iter().map(profile_of).collect()
 }
@@ -90,12 +90,12 @@ fn profile_of(adapter: &wgpu::Adapter) -> Profile {
     }
 }
 
-/// What kernels that calculate with cooperative matrices ask of a device.
+/// Features that kernels with cooperative matrices need.
 const MATRIX_FEATURES: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
 
-/// The larger of the square tiles that WGSL knows, where the adapter multiplies f16 and adds in f32, and subgroups have
-/// one size that the kernels are written for, so that a shader can count on it.
+/// The adapter's cooperative matrices: the larger of the square tiles that WGSL knows, with f16 factors and f32 sums. `None` unless
+/// subgroups have a single size, which a shader can rely on, and one that the kernels are written for.
 fn matrix_of(adapter: &wgpu::Adapter) -> Option<Matrix> {
     let info = adapter.get_info();
     let subgroup = info.subgroup_min_size;
@@ -118,17 +118,17 @@ fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
     if !features.contains(MATRIX_FEATURES) {
         return wgpu::ExperimentalFeatures::disabled();
     }
-    // SAFETY: wgpu asks us to know that what it calls experimental may have faults. Matrices are used by our own kernels
-    // alone, which are held to their twins, and only on shapes that the adapter lists.
+    // SAFETY: wgpu wants callers to know that an experimental feature may have faults. Only our own kernels use matrices, they
+    // are tested against their twins, and they use only shapes that the adapter lists.
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 impl Gpu {
-    /// Opens an adapter: the first, or the one whose number is given, or the first whose name contains the text. What
-    /// can be read as a number is one, and never part of a name.
+    /// Opens an adapter: the first, the one with the given number, or the first whose name contains the given text. Text that
+    /// reads as a number is always a number.
     ///
     /// # Errors
-    /// No adapter, none of this number or name, or one that will not open.
+    /// There is no adapter, none with this number or name, or it does not open.
     pub fn open(wanted: Option<&str>) -> Result<Arc<Self>> {
         Self::open_wanted(wanted).map(Arc::new)
     }
@@ -174,10 +174,10 @@ impl Gpu {
         Self::open_adapter(&adapters[index], index)
     }
 
-    /// Another device of the same adapter, after this one has failed.
+    /// Opens another device of the same adapter, after this one has failed.
     ///
     /// # Errors
-    /// The adapter is gone, or does not open.
+    /// The adapter is gone or does not open.
     pub fn reopen(&self) -> Result<Arc<Self>> {
         let adapters = enumerate();
         let same = |adapter: &wgpu::Adapter| {
@@ -232,7 +232,7 @@ impl Gpu {
         Ok(Self { device, queue, profile, kept: OnceLock::new(), fault, number, patience })
     }
 
-    /// The first adapter for a unit test; none where there is none and `GALAXY_GPU_NO_ADAPTER=allow` says that this will do.
+    /// The first adapter, for a unit test; `None` if there is none and `GALAXY_GPU_NO_ADAPTER=allow` permits that.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Option<Arc<Self>> {
         match Self::open(None) {
@@ -241,7 +241,7 @@ impl Gpu {
         }
     }
 
-    /// What it can do.
+    /// What the adapter can do.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
@@ -251,8 +251,7 @@ impl Gpu {
         self.patience.store(patience.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Gives the device up: nothing can be done with it any more, and its memory is free as soon as it has ended what it
-    /// works at.
+    /// Destroys the device. Its memory is freed as soon as it has finished its current work.
     pub fn destroy(&self) {
         self.device.destroy();
     }
@@ -262,7 +261,7 @@ impl Gpu {
         let patience = Duration::from_millis(self.patience.load(Ordering::Relaxed));
         let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
         GUARDED.set(true);
-        // where a driver says that the device is lost, wgpu tells us so by the callback and then panics
+        // if a driver reports that the device is lost, wgpu calls our callback and then panics
         let waited = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait)));
         GUARDED.set(false);
         let problem = match waited {
@@ -271,18 +270,18 @@ impl Gpu {
             Ok(Err(error)) => format!("waiting failed ({error})"),
             Err(_) => "the device was lost".to_owned(),
         };
-        // to drop a device is to wait for it, for good if it hangs: what little it still holds is left to the end of the process
+        // dropping a device waits for it, forever if it hangs; so the little it still holds is freed by the end of the process
         std::mem::forget((self.device.clone(), self.queue.clone()));
         note(&self.fault, problem);
         self.check()
     }
 
-    /// Whose clock times its work: `gpu`, or `wall` where it has none.
+    /// Which clock times its work: `gpu`, or `wall` if it has none.
     pub fn clock(&self) -> &'static str {
         if self.profile.timestamps { "gpu" } else { "wall" }
     }
 
-    /// Bytes of device memory that are in use at this moment; `None` where the backend does not count them.
+    /// Bytes of device memory in use now; `None` if the backend does not count them.
     pub fn allocated_bytes(&self) -> Option<u64> {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
@@ -292,7 +291,7 @@ impl Gpu {
         self.device.create_buffer(&descriptor)
     }
 
-    /// Runs `work` and turns what the driver objects to into an error.
+    /// Runs `work` and returns an error if the driver objects.
     pub(super) fn guarded<R>(&self, doing: &str, work: impl FnOnce() -> R) -> Result<R> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
@@ -309,7 +308,7 @@ impl Gpu {
         }
     }
 
-    /// The first fault the driver reported, if any.
+    /// Fails if the driver has reported a fault.
     pub(super) fn check(&self) -> Result<()> {
         let fault = self.fault.lock().map(|fault| fault.clone()).unwrap_or_default();
         let remedy = "see the driver's log; update the driver or choose another adapter with --adapter";

@@ -1,5 +1,5 @@
-//! The GPU engine: the only place that names wgpu. Everything slow happens once, in [`GpuEngine::new`]; a step only
-//! encodes and submits.
+//! The GPU engine, the only room that names wgpu. Everything slow happens once, in [`GpuEngine::new`]; a step only encodes
+//! and submits.
 
 mod budget;
 mod device;
@@ -22,7 +22,7 @@ use readback::Readback;
 use staging::Staging;
 use std::sync::Arc;
 
-/// Bytes handed to the driver at once when a large tensor is written.
+/// Bytes of a large tensor that are handed to the driver at once.
 const UPLOAD_BYTES: usize = 64 << 20;
 
 /// A plan with its buffers, pipelines and bind groups on a GPU.
@@ -31,7 +31,7 @@ pub struct GpuEngine {
     plan: Arc<Plan>,
     buffers: Vec<wgpu::Buffer>,
     programs: Programs,
-    /// `StepParams` of up to [`METRICS_SLOTS`] steps or micro-batches, one per 256 bytes.
+    /// `StepParams` of up to [`METRICS_SLOTS`] steps or micro-batches, 256 bytes apart.
     params: wgpu::Buffer,
     staging: Staging,
     readback: Readback,
@@ -39,11 +39,11 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// Allocates every buffer and starts to build every pipeline; the first run or wait finds them ready. With `checked`,
-    /// the driver guards every access and loop; without, kernels are trusted, as the tests have run them checked.
+    /// Allocates every buffer and starts to build every pipeline; the first run or wait finds them ready. If `checked`, the driver
+    /// guards every access and loop. Otherwise it trusts the kernels, since the tests have run them checked.
     ///
     /// # Errors
-    /// A refused allocation. A shader that does not compile is the first run's or wait's error.
+    /// An allocation is refused. If a shader does not compile, the first run or wait fails.
     pub fn new(gpu: &Arc<Gpu>, plan: Plan, checked: bool) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let allocated = gpu.guarded("allocating buffers", || {
@@ -67,8 +67,8 @@ impl GpuEngine {
         Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, staging: Staging::default(), readback, checked })
     }
 
-    /// Queues runs of a program as one submission, each a step or a micro-batch of one. The metrics of a step come with its
-    /// last micro-batch.
+    /// Queues runs of a program as one submission. Each run is a step or one of its micro-batches; the metrics of a step come
+    /// with its last micro-batch.
     fn submit(&mut self, program: Program, parts: &[StepParams]) -> Result<()> {
         let dispatches = &self.programs.ready()?[program as usize];
         self.readback.make_room(&self.gpu)?;
@@ -88,7 +88,7 @@ impl GpuEngine {
         self.gpu.check()
     }
 
-    /// Reads a range of a buffer, after everything queued.
+    /// Reads a range of a buffer, after everything queued has run.
     ///
     /// # Errors
     /// The device is lost.
@@ -101,8 +101,8 @@ impl GpuEngine {
         readback::map_now(&self.gpu, &staging)
     }
 
-    /// Writes a range of a buffer, with zeros up to the next word. Large ranges go in pieces, of which at most two wait
-    /// to be copied, so that staging memory stays small.
+    /// Writes a range of a buffer, filled up to a whole word with zeros. Large ranges are written in pieces, of which at most two
+    /// wait to be copied, so that staging memory stays small.
     ///
     /// # Errors
     /// The device is lost.
@@ -128,7 +128,7 @@ impl GpuEngine {
     }
 }
 
-/// Puts the parameters of up to [`METRICS_SLOTS`] steps or micro-batches where their dispatches look for them.
+/// Writes the parameters of up to [`METRICS_SLOTS`] steps or micro-batches into the uniform ring.
 fn write_params(gpu: &Gpu, params: &wgpu::Buffer, steps: &[StepParams]) {
     let mut bytes = vec![0; ALIGNMENT as usize * steps.len()];
     for (slot, step) in bytes.chunks_mut(ALIGNMENT as usize).zip(steps) {
@@ -137,7 +137,7 @@ fn write_params(gpu: &Gpu, params: &wgpu::Buffer, steps: &[StepParams]) {
     gpu.queue.write_buffer(params, 0, &bytes);
 }
 
-/// Encodes a program for the step whose parameters are in place `step`.
+/// Encodes a program for the step whose parameters are in slot `step` of the uniform ring.
 fn encode(pass: &mut wgpu::ComputePass, program: &[Encoded], step: usize) {
     for dispatch in program {
         dispatch.encode(pass, step);
@@ -208,7 +208,7 @@ impl Engine for GpuEngine {
     }
 
     fn renew(&mut self) -> Result<()> {
-        // its memory is to be free before the new engine asks for as much
+        // free the memory before the new engine asks for as much
         self.buffers.iter().for_each(wgpu::Buffer::destroy);
         self.gpu.destroy();
         let gpu = self.gpu.reopen()?;

@@ -1,42 +1,42 @@
-//! Compiled pipelines kept between processes. The engine knows no files: it hands sealed bytes to a [`PipelineStore`], and
-//! where those lie is the caller's affair.
+//! Keeps compiled pipelines between processes. The engine knows no files: it hands sealed bytes to a [`PipelineStore`], and
+//! the caller decides where those are stored.
 //!
-//! Sealed: magic (8 bytes), key (32 bytes: BLAKE3 of adapter, driver, version and all shader text), BLAKE3 of the data (32
-//! bytes), data as the driver gave it. Drivers check little more than a header of their own, so whatever was cut off,
-//! changed, or made by another driver or build never reaches them: it is ignored, and replaced when pipelines are saved.
+//! The sealed bytes are magic (8 bytes), key (32 bytes: BLAKE3 of adapter, driver, version and all shader text), BLAKE3 of the
+//! data (32 bytes), and the data as the driver gave it. Drivers check little more than a header of their own. So data that was
+//! cut off, changed, or made by another driver or build never reaches them: it is ignored, and replaced when pipelines are saved.
 
 use super::Gpu;
 use crate::kernels::{Shaders, embedded};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Keeps bytes under a name between processes.
+/// Keeps bytes under a name, between processes.
 pub trait PipelineStore: Send + Sync {
-    /// What was saved last; `None` where there is nothing, or nothing that can be read.
+    /// What was saved last; `None` if there is nothing, or it cannot be read.
     fn load(&self, name: &str) -> Option<Vec<u8>>;
 
-    /// Replaces what was saved. It may fail without a word: pipelines are then compiled again.
+    /// Replaces what was saved. It may fail silently: pipelines are then compiled again.
     fn save(&self, name: &str, bytes: &[u8]);
 }
 
 const MAGIC: [u8; 8] = *b"GALXPIPE";
 /// Bytes before the data.
 const PREFIX: usize = 72;
-/// Beyond this a cache starts anew: it only ever grows, with every network and batch size that it meets.
+/// A larger cache starts empty again, as it grows with every network and batch size and never shrinks.
 const MOST_BYTES: usize = 64 << 20;
 
-/// A driver's cache and where its contents go.
+/// A driver's cache, and the store for its contents.
 pub(super) struct KeptPipelines {
     pub cache: wgpu::PipelineCache,
     pub store: Arc<dyn PipelineStore>,
     name: String,
     key: blake3::Hash,
-    /// Of the data in the store.
+    /// Hash of the data in the store.
     stored: Mutex<Option<blake3::Hash>>,
 }
 
 impl Gpu {
-    /// From now on pipelines are looked for in `store` before they are compiled, and saved there once an engine has
-    /// built its own. The first store stays; where the adapter keeps no pipelines, nothing is done.
+    /// From now on, looks for pipelines in `store` before compiling them, and saves them there once an engine has built its
+    /// own. A second store is ignored, and so is any store if the adapter has no pipeline cache.
     pub fn keep_pipelines(&self, store: Arc<dyn PipelineStore>) {
         if !self.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return;
@@ -57,7 +57,7 @@ impl KeptPipelines {
     pub fn save(&self) {
         let Some(mut data) = self.cache.get_data() else { return };
         if data.len() > MOST_BYTES {
-            data.clear(); // the next process begins anew
+            data.clear(); // the next process starts with an empty cache
         }
         let hash = blake3::hash(&data);
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,14 +70,14 @@ impl KeptPipelines {
 fn new_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor { label: Some("pipelines"), data, fallback: true };
     #[expect(unsafe_code, reason = "drivers trust the contents of a pipeline cache")]
-    // SAFETY: the data, if any, is what `get_data` returned for this adapter, driver and build: `unseal` passes nothing
+    // SAFETY: the data, if any, is what `get_data` returned for this adapter, driver and build: `unseal` lets nothing pass
     // without their key and a checksum over every byte, which only `seal` writes.
     unsafe {
         device.create_pipeline_cache(&descriptor)
     }
 }
 
-/// Hash of words; none of them can pass for two.
+/// Hash of a list of words. The length of each is hashed, too, so that other words never give the same text.
 fn hash<'a>(words: impl IntoIterator<Item = &'a String>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     for word in words {
@@ -87,7 +87,7 @@ fn hash<'a>(words: impl IntoIterator<Item = &'a String>) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Stands for an adapter with its driver and for this build: its version and the text of every shader.
+/// The key of an adapter with its driver and of this build: its version and the text of every shader.
 fn key_of(adapter: &[&String]) -> blake3::Hash {
     let build = [env!("CARGO_PKG_VERSION").to_owned(), Shaders::default().common().map(|shader| shader.text).concat()];
     let texts: Vec<String> =
@@ -99,7 +99,7 @@ fn seal(data: &[u8], key: blake3::Hash) -> Vec<u8> {
     [&MAGIC[..], key.as_bytes(), blake3::hash(data).as_bytes(), data].concat()
 }
 
-/// The data of sealed bytes; `None` where they are damaged, or sealed with another key.
+/// The data of sealed bytes; `None` if they are damaged or sealed with another key.
 fn unseal(sealed: &[u8], key: blake3::Hash) -> Option<&[u8]> {
     let (prefix, data) = sealed.split_at_checked(PREFIX)?;
     let wanted = [&MAGIC[..], key.as_bytes(), blake3::hash(data).as_bytes()].concat();

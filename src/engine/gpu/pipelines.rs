@@ -1,5 +1,5 @@
-//! Pipelines and bind groups: one module per shader and one pipeline per (shader, constants, bindings) of both programs,
-//! built on all cores by a thread of their own, so that an engine's tensors can be filled meanwhile.
+//! Pipelines and bind groups: one module for each shader, and one pipeline for each combination of shader, constants and
+//! bindings in both programs. A thread of its own builds them on all cores, so that an engine's tensors can be filled meanwhile.
 
 use super::Gpu;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
-    /// Encodes it with the parameters of a submission's step of this number.
+    /// Encodes the dispatch with the parameters in slot `step` of the uniform ring.
     pub fn encode(&self, pass: &mut wgpu::ComputePass, step: usize) {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &self.bind_group, &[step as u32 * ALIGNMENT as u32]);
@@ -27,10 +27,10 @@ impl Encoded {
     }
 }
 
-/// Dispatches of each program of a plan, in order.
+/// The dispatches of each program of a plan, in order.
 type Dispatches = [Vec<Encoded>; 2];
 
-/// Dispatches that a thread builds.
+/// The dispatches of a plan's programs, which a thread builds.
 pub(super) struct Programs {
     thread: Option<JoinHandle<Result<Dispatches>>>,
     built: Option<Result<Dispatches>>,
@@ -50,7 +50,7 @@ impl Programs {
         Self { thread: Some(thread), built: None }
     }
 
-    /// The programs, once they are built.
+    /// Waits for the programs.
     pub fn ready(&mut self) -> Result<&Dispatches> {
         let failed =
             || Error::device("the pipelines could not be built", "please report this with what was said before");
@@ -66,7 +66,7 @@ impl Programs {
 }
 
 impl Drop for Programs {
-    /// Waits, since a program that ends while its driver compiles may crash.
+    /// Waits for the thread, since a process that ends while its driver compiles may crash.
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -133,7 +133,7 @@ impl Pipeline {
                     constants: &dispatch.constants,
                     zero_initialize_workgroup_memory: checked || !source.is_trusted(),
                 },
-                // what is kept is keyed by the crate's own text
+                // the cache's key covers the crate's own text only
                 cache: gpu.kept.get().filter(|_| source.is_own()).map(|kept| &kept.cache),
             });
             Self { pipeline, layout }
@@ -160,7 +160,7 @@ fn refused(file: &str, error: &Error) -> Error {
     Error::Shader { file: file.to_owned(), message: error.to_string() }
 }
 
-/// Compiles a kernel. A user's is checked by the driver unless the user vouches for it, whatever is done with the crate's own.
+/// Compiles a kernel. The driver checks a user's kernel unless the user vouches for it, whether or not it checks the crate's own.
 fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModule> {
     let file = source.shader;
     let wgsl = wgpu::ShaderSource::Wgsl(source.text().into());
@@ -176,8 +176,8 @@ fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModul
             )]
             // SAFETY: these are the crate's own kernels. Their indices stay inside the bound ranges, whose sizes the
             // contracts state, and their loops end: the tests run every implementation and case with the checks on and with
-            // guard bytes around each range. A user's kernels come here only with --trust-shaders, which says that it is the
-            // user who answers for that.
+            // guard bytes around each range. A user's kernels get here only with --trust-shaders, by which the user takes
+            // that responsibility.
             unsafe {
                 gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             }
@@ -191,11 +191,11 @@ fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModul
     })
 }
 
-/// The compiler's words with the file's own lines in them.
+/// The compiler's message, with the line numbers of the kernel's own file.
 fn not_compiled(source: &Source, objection: &wgpu::CompilationMessage) -> Error {
     let text = objection.message.trim();
     let place = source.first_place(text).map(|(file, line)| format!("{file}:{line}"));
-    // naga begins with the label, which is the file without its line
+    // naga's message begins with the label, which is the file without the line
     let text = text.split_once("error: ").map_or(text, |(_, text)| text);
     Error::Shader { file: place.unwrap_or_else(|| source.shader.place()), message: source.translate(text) }
 }

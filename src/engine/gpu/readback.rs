@@ -1,4 +1,4 @@
-//! The metrics ring on its way back: at most two submissions in flight, and waiting for the older is the only wait.
+//! Reads the metrics ring back: at most two submissions are in flight, and waiting for the older is the only wait.
 
 use super::Gpu;
 use crate::engine::Metrics;
@@ -9,22 +9,22 @@ use std::time::Duration;
 
 const IN_FLIGHT: usize = 2;
 
-/// How long a callback may take to come after the wait for its work has ended; it is under way then.
+/// How long a callback may take after the wait for its work has ended. Another thread is calling it then.
 const CALL_BACK: Duration = Duration::from_secs(30);
 
 struct Pending {
-    /// A copy of the metrics ring; absent in plans without metrics.
+    /// A copy of the metrics ring; `None` in plans without metrics.
     copy: Option<wgpu::Buffer>,
     submission: wgpu::SubmissionIndex,
     slots: Vec<u32>,
 }
 
-/// Metrics of submitted steps.
+/// The metrics of submitted steps.
 pub(super) struct Readback {
     metrics: Option<(wgpu::Buffer, Place)>,
     pending: VecDeque<Pending>,
     arrived: Vec<Metrics>,
-    /// Copies to use again.
+    /// Copies that can be used again.
     spare: Vec<wgpu::Buffer>,
 }
 
@@ -80,7 +80,7 @@ impl Readback {
     }
 }
 
-/// Contents of a mappable buffer, after everything queued.
+/// The contents of a mappable buffer, after everything queued has run.
 pub(super) fn map_now(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
     map_after(gpu, buffer, None)
 }
@@ -90,7 +90,7 @@ fn map_after(gpu: &Gpu, buffer: &wgpu::Buffer, submission: Option<wgpu::Submissi
     buffer.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
     gpu.wait_for(submission)?;
     let failed = |what: String| Error::device(format!("reading from the GPU failed: {what}"), "check the driver");
-    // a thread that waits for the same device may have taken it upon itself to call back
+    // another thread that waits for the same device may be the one that calls back
     receiver.recv_timeout(CALL_BACK).map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
     let bytes = buffer.get_mapped_range(..).map_err(|e| failed(e.to_string()))?.to_vec();
     buffer.unmap();

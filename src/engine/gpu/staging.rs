@@ -1,5 +1,5 @@
-//! Host memory in which a tensor's next contents are gathered while the device works, and from which the next run
-//! copies them. It is mapped once and used again as soon as the submission that copied it has ended.
+//! Host memory that collects a tensor's next contents while the device works; the next run copies them to the device. The
+//! memory is mapped once, and used again as soon as the submission that copied from it has ended.
 
 use super::Gpu;
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use crate::plan::Place;
 use rayon::prelude::*;
 use wgpu::util::StagingBelt;
 
-/// Room beside the first staged tensor in each piece of memory, for the small ones that come with it.
+/// Extra room in each piece of memory, for the small tensors that are staged along with the first one.
 const BESIDE: u64 = 4096;
 
 /// Bytes that one core writes at a time.
@@ -17,13 +17,12 @@ const PIECE: usize = 1 << 20;
 #[derive(Default)]
 pub(super) struct Staging {
     belt: Option<StagingBelt>,
-    /// Gathered for the next run: where it lies and where it belongs.
+    /// Gathered for the next run: source buffer and offset, and destination.
     pending: Vec<(wgpu::Buffer, u64, Place)>,
 }
 
 impl Staging {
-    /// Gathers `parts`, one after the other, for the front of `place`, on all cores. Takes the place of what was
-    /// gathered for it before.
+    /// Gathers `parts`, one after the other, for the front of `place`, on all cores. Replaces what was gathered for it before.
     pub fn stage(&mut self, gpu: &Gpu, place: Place, parts: &[&[u8]]) -> Result<()> {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum::<u64>().next_multiple_of(4);
         self.pending.retain(|(.., other)| (other.buffer, other.offset) != (place.buffer, place.offset));
@@ -31,13 +30,13 @@ impl Staging {
             return Err(Error::setting("the bytes staged for a tensor", bytes, format!("1 to {}", place.bytes)));
         }
         let belt = self.belt.get_or_insert_with(|| StagingBelt::new(gpu.device.clone(), place.bytes + BESIDE));
-        // always the whole tensor's room, so that pieces of memory fit any later contents
+        // always room for the whole tensor, so that the memory fits any later contents
         let wanted = wgpu::BufferSize::new(place.bytes).unwrap_or(wgpu::BufferSize::MIN);
         let alignment = wgpu::BufferSize::MIN.saturating_add(wgpu::MAP_ALIGNMENT - 1);
         let slice = match gpu.guarded("staging a tensor", || belt.allocate(wanted, alignment)) {
             Ok(slice) => slice,
             Err(error) => {
-                // the belt has kept memory that is none
+                // the belt still counts on memory that it did not get
                 *self = Self::default();
                 return Err(error);
             }
@@ -49,7 +48,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Encodes the copies of everything gathered. The memory is unmapped: submit next, then [`Staging::recall`].
+    /// Encodes copies of everything gathered, and unmaps the memory. Submit next, then call [`Staging::recall`].
     pub fn copy(&mut self, encoder: &mut wgpu::CommandEncoder, buffers: &[wgpu::Buffer]) {
         if let Some(belt) = &mut self.belt {
             belt.finish();
@@ -59,7 +58,7 @@ impl Staging {
         }
     }
 
-    /// Asks for the memory of the submission that was just made, to be used again once it has ended.
+    /// Asks for the memory back once the newest submission has ended.
     pub fn recall(&mut self) {
         if let Some(belt) = &mut self.belt {
             belt.recall();
@@ -67,8 +66,8 @@ impl Staging {
     }
 }
 
-/// Writes `parts`, one after the other, into mapped memory from `offset` on, in pieces that spread over the cores. The
-/// last few of `bytes`, up to a whole word, stay as they are.
+/// Writes `parts`, one after the other, into mapped memory from `offset` on. Pieces of them are spread over the cores. `bytes` is
+/// rounded up to a whole word; the last few bytes stay as they are.
 fn gather(buffer: &wgpu::Buffer, offset: u64, bytes: u64, parts: &[&[u8]]) -> Result<(), wgpu::MapRangeError> {
     let end = |total: &mut usize, part: &&[u8]| {
         *total += part.len();

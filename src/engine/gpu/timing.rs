@@ -1,4 +1,4 @@
-//! How long work takes on the GPU's own clock, or on the wall where it has none.
+//! How long work takes, by the GPU's own clock, or by the CPU's if the GPU has none.
 
 use super::pipelines::Encoded;
 use super::{Gpu, GpuEngine, encode, readback, write_params};
@@ -8,14 +8,14 @@ use crate::kernels::StepParams;
 use crate::plan::Program;
 use std::time::Instant;
 
-/// Marks that a query set may hold (`wgpu::QUERY_SET_MAX_QUERIES`), two to a pass.
+/// Passes that one query set has room for, with two timestamps each.
 const PASSES_OF_A_SET: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 
-/// Where passes leave the clock's readings as they begin and end.
+/// Timestamps at the beginning and end of passes.
 struct Marks {
     sets: Vec<wgpu::QuerySet>,
     passes: usize,
-    /// Of each set, where its readings go.
+    /// For each set, the buffer that the device writes its timestamps to, and one that the host can read.
     resolved: Vec<(wgpu::Buffer, wgpu::Buffer)>,
 }
 
@@ -35,7 +35,7 @@ impl Marks {
         Self { sets: sizes.clone().map(set).collect(), passes, resolved: sizes.map(buffers).collect() }
     }
 
-    /// Begins a pass with its number's marks.
+    /// Begins pass `number`.
     fn pass<'a>(&self, encoder: &'a mut wgpu::CommandEncoder, number: usize) -> wgpu::ComputePass<'a> {
         let begin = 2 * (number % PASSES_OF_A_SET) as u32;
         encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
@@ -55,7 +55,7 @@ impl Marks {
         }
     }
 
-    /// When each pass ran, from the beginning of the first, once everything is submitted; waits for it.
+    /// When each pass ran, counted from the beginning of the first. Call it when everything is submitted; it waits.
     fn spans(&self, gpu: &Gpu) -> Result<Vec<Span>> {
         let mut ticks: Vec<u64> = Vec::with_capacity(2 * self.passes);
         for (_, readable) in &self.resolved {
@@ -97,7 +97,7 @@ impl GpuEngine {
         Ok(seconds / repeats as f64)
     }
 
-    /// As [`Engine::timeline`]: a pass for each dispatch, or a submission where there is no clock to mark passes with.
+    /// As [`Engine::timeline`]: a pass for each dispatch or, if the GPU has no clock, a submission for each.
     pub(super) fn time_dispatches(&mut self, program: Program, params: &StepParams) -> Result<Timeline> {
         Engine::wait(self)?;
         write_params(&self.gpu, &self.params, std::slice::from_ref(params));
@@ -113,7 +113,7 @@ impl GpuEngine {
         Ok(Timeline { host, steps: self.by_step(program, spans) })
     }
 
-    /// The spans of a program's dispatches as the steps they belong to.
+    /// Groups the spans of a program's dispatches by the steps they belong to.
     fn by_step(&self, program: Program, spans: Vec<Span>) -> Vec<Vec<Span>> {
         let mut spans = spans.into_iter();
         let steps = self.plan.steps(program).iter();
@@ -123,6 +123,7 @@ impl GpuEngine {
 
 /// What the host did, and when.
 type Host = Vec<(&'static str, Span)>;
+
 fn mark_dispatches(gpu: &Gpu, dispatches: &[Encoded]) -> Result<(Host, Vec<Span>)> {
     let marks = Marks::new(gpu, dispatches.len());
     let clock = Instant::now();
@@ -141,7 +142,7 @@ fn mark_dispatches(gpu: &Gpu, dispatches: &[Encoded]) -> Result<(Host, Vec<Span>
     let host = [("encode", 0.0, encoded), ("submit", encoded, submitted), ("wait", submitted, ended)];
     let host = host.map(|(name, start, end)| (name, Span { start, seconds: end - start }));
     let mut spans = marks.spans(gpu)?;
-    // The two clocks have no common zero: the last dispatch ends where the CPU's waiting does.
+    // The two clocks have no common zero. Take it that the last dispatch ends when the CPU's waiting does.
     let last = spans.last().map_or(0.0, |span| span.start + span.seconds);
     spans.iter_mut().for_each(|span| span.start += (ended - last).max(0.0));
     Ok((host.to_vec(), spans))
@@ -175,7 +176,7 @@ mod tests {
 
     const CALLS: usize = PASSES_OF_A_SET + 2;
 
-    /// Many small copies: more than one set of marks holds. None without an adapter.
+    /// More small copies than fit into one query set; `None` without an adapter.
     fn engine(clock: bool) -> Option<GpuEngine> {
         let mut gpu = Arc::into_inner(Gpu::for_tests()?).unwrap();
         gpu.profile.timestamps &= clock;
