@@ -49,7 +49,7 @@ impl DeviceOptions {
         match self.device {
             Device::Gpu => {
                 let gpu = Gpu::open(self.adapter.as_deref())?;
-                gpu.set_patience(Duration::from_secs(self.timeout.into()));
+                gpu.set_timeout(Duration::from_secs(self.timeout.into()));
                 if let Some(folder) = cache_folder() {
                     gpu.keep_pipelines(Arc::new(PipelineFolder(folder)));
                 }

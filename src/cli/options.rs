@@ -4,7 +4,7 @@ use super::fits::FitsArgs;
 use super::shaders::ShaderOptions;
 use crate::data::hdf5::Reader;
 use crate::data::{Dataset, LoadOptions, Split, simulate};
-use crate::engine::gpu::PATIENCE;
+use crate::engine::gpu::TIMEOUT;
 use crate::error::{Error, Result};
 use crate::plan::Choice;
 use crate::suggest::did_you_mean;
@@ -179,7 +179,7 @@ pub struct DeviceOptions {
 }
 
 fn default_timeout() -> u32 {
-    PATIENCE.as_secs() as u32
+    TIMEOUT.as_secs() as u32
 }
 
 /// Bytes of device memory for images, such as 512MiB; `None` for as many as there are.

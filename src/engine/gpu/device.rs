@@ -24,12 +24,12 @@ pub struct Gpu {
     /// The adapter's number.
     number: usize,
     /// Milliseconds that a submission may take.
-    patience: AtomicU64,
+    timeout: AtomicU64,
 }
 
-/// How long a device may work at a submission before it counts as hung, unless [`Gpu::set_patience`] says otherwise. The longest
+/// How long a device may work at a submission before it counts as hung, unless [`Gpu::set_timeout`] says otherwise. The longest
 /// step of a software adapter takes seconds; drivers of their own end what takes longer than 2 to 10 s.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 thread_local! {
     /// Whether this thread is within a call whose panic is caught.
@@ -192,7 +192,7 @@ impl Gpu {
         };
         let mut gpu = Self::open_adapter(&adapters[number], number)?;
         gpu.profile = self.profile.clone();
-        gpu.patience = AtomicU64::new(self.patience.load(Ordering::Relaxed));
+        gpu.timeout = AtomicU64::new(self.timeout.load(Ordering::Relaxed));
         if let Some(kept) = self.kept.get() {
             gpu.keep_pipelines(kept.store.clone());
         }
@@ -228,8 +228,8 @@ impl Gpu {
                 note(&lost, format!("the device was lost: {message}"));
             }
         });
-        let patience = AtomicU64::new(PATIENCE.as_millis() as u64);
-        Ok(Self { device, queue, profile, kept: OnceLock::new(), fault, number, patience })
+        let timeout = AtomicU64::new(TIMEOUT.as_millis() as u64);
+        Ok(Self { device, queue, profile, kept: OnceLock::new(), fault, number, timeout })
     }
 
     /// The first adapter, for a unit test; `None` if there is none and `GALAXY_GPU_NO_ADAPTER=allow` permits that.
@@ -247,8 +247,8 @@ impl Gpu {
     }
 
     /// From now on a submission that takes longer counts as hung.
-    pub fn set_patience(&self, patience: Duration) {
-        self.patience.store(patience.as_millis() as u64, Ordering::Relaxed);
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.timeout.store(timeout.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Destroys the device. Its memory is freed as soon as it has finished its current work.
@@ -258,15 +258,15 @@ impl Gpu {
 
     /// Waits for a submission, or for everything queued.
     pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let patience = Duration::from_millis(self.patience.load(Ordering::Relaxed));
-        let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
+        let timeout = Duration::from_millis(self.timeout.load(Ordering::Relaxed));
+        let wait = wgpu::PollType::Wait { submission_index, timeout: Some(timeout) };
         GUARDED.set(true);
         // if a driver reports that the device is lost, wgpu calls our callback and then panics
         let waited = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait)));
         GUARDED.set(false);
         let problem = match waited {
             Ok(Ok(_)) => return self.check(),
-            Ok(Err(wgpu::PollError::Timeout)) => format!("it has not answered for {} s", patience.as_secs_f64()),
+            Ok(Err(wgpu::PollError::Timeout)) => format!("it has not answered for {} s", timeout.as_secs_f64()),
             Ok(Err(error)) => format!("waiting failed ({error})"),
             Err(_) => "the device was lost".to_owned(),
         };

@@ -9,7 +9,7 @@ mod readback;
 mod staging;
 mod timing;
 
-pub use device::{Gpu, PATIENCE, adapters, panic_is_caught};
+pub use device::{Gpu, TIMEOUT, adapters, panic_is_caught};
 pub use pipeline_cache::PipelineStore;
 
 use super::{Engine, Metrics, Timeline};

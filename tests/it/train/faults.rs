@@ -297,11 +297,11 @@ fn a_device_that_does_not_answer_is_an_error_and_another_goes_on() {
     let mut session = Session::new(&stage.network, &stage.dataset, &setup, gpu.profile(), make_engine).unwrap();
     session.set_order(&(0..30).collect::<Vec<u32>>()).unwrap();
     let steps = session.submissions(0, 30, 1).remove(0);
-    gpu.set_patience(Duration::ZERO);
+    gpu.set_timeout(Duration::ZERO);
     let message = (0..1000).find_map(|_| session.run(Program::Train, &steps).err()).unwrap().to_string();
     assert!(message.contains("has not answered for 0 s"), "{message}");
     assert!(session.run(Program::Train, &steps).is_err(), "it is not used again");
-    gpu.set_patience(Duration::from_secs(300));
+    gpu.set_timeout(Duration::from_secs(300));
     session.renew().unwrap();
     session.set_order(&(0..30).collect::<Vec<u32>>()).unwrap();
     assert_eq!(session.infer(0, 30, 1).unwrap().count(), 30);
