@@ -1,12 +1,12 @@
-//! Catalogues in CSV, Parquet, VOTable and FITS, told apart by how they begin: whatever they hold, each row is an item that a table's
-//! row can carry.
+//! Catalogues in CSV, Parquet, VOTable and FITS, told apart by their first bytes. Whatever they hold, each row must become an item
+//! that fits into a row of a table.
 #![no_main]
 
 mod common;
 
 use galaxy_gpu::data::{Items, LoadOptions};
 
-/// Rows of other formats than CSV that are looked at: a header may promise any number, and a page hold as many nulls.
+/// The most rows that are read of formats other than CSV: a header may promise any number, and a page may hold as many nulls.
 const MOST: usize = 10_000;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,5 +1,5 @@
-//! Checkpoints: safetensors files with a description in JSON, sealed by a checksum. Where an input has none that fits, only what comes
-//! before it is reached, so the fuzzer begins with a whole one.
+//! Checkpoints: safetensors files with a description in JSON and a checksum. If the checksum is wrong, reading stops there, so the
+//! fuzzer starts from a valid file.
 #![no_main]
 
 use galaxy_gpu::train::Checkpoint;

@@ -1,4 +1,4 @@
-//! Readers take paths: the input becomes a file in memory.
+//! Writes the input to a file in memory, as readers take paths.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ pub fn file(data: &[u8], ending: &str) -> PathBuf {
     path
 }
 
-/// What every refusal must be: one line that names the file.
+/// Checks that a refusal is one line that names the file.
 #[allow(dead_code, reason = "not every target has refusals of its own")]
 pub fn check<T>(path: &std::path::Path, outcome: galaxy_gpu::Result<T>) {
     if let Err(error) = outcome {

@@ -1,4 +1,4 @@
-//! FITS images: plain, gzip'ed, and in tiles.
+//! FITS images: plain, gzipped and tile-compressed.
 #![no_main]
 
 mod common;

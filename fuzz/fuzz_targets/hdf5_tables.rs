@@ -1,4 +1,4 @@
-//! The tables that lead to a file's chunks, and the chunks that they lead to: arbitrary files.
+//! HDF5's tables of chunks, and the chunks they point to, in arbitrary files.
 #![no_main]
 
 mod common;
