@@ -4,7 +4,7 @@
 //! without touching this file. Times are by the GPU's own clock if it has one.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use galaxy_gpu::engine::peak::Roof;
+use galaxy_gpu::engine::peak::Peaks;
 use galaxy_gpu::engine::validate::{Compile, prepared_engine};
 use galaxy_gpu::engine::{Engine, Gpu};
 use galaxy_gpu::kernels::{peak::F32_FMA, registry};
@@ -14,8 +14,8 @@ use std::time::Duration;
 fn kernels(criterion: &mut Criterion) {
     let gpu = Gpu::open(None).expect("an adapter to time");
     println!("adapter: {} ({})", gpu.profile().name, gpu.profile().driver);
-    let roof = Roof::measure(&gpu, &F32_FMA).expect("micro-kernels that compute what they should");
-    println!("ceilings: {:.1} GFLOP/s f32, {:.1} GB/s copy", roof.flops / 1e9, roof.bytes / 1e9);
+    let peaks = Peaks::measure(&gpu, &F32_FMA).expect("micro-kernels that compute what they should");
+    println!("peaks: {:.1} GFLOP/s f32, {:.1} GB/s copy", peaks.flops / 1e9, peaks.bytes / 1e9);
     for contract in registry() {
         let mut group = criterion.benchmark_group(contract.name);
         group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! `devices`: the adapters of this machine and what they can do.
+//! `devices`: lists the adapters of this machine and what they can do.
 
 use super::{print_json, print_text};
 use crate::engine::gpu::adapters;
@@ -20,7 +20,7 @@ pub struct Args {
     json: bool,
 }
 
-/// An adapter by its number, which `--adapter` takes.
+/// An adapter, with its number for `--adapter`.
 #[derive(Serialize)]
 struct Adapter {
     number: usize,
@@ -36,7 +36,7 @@ struct Report {
 /// Prints the adapters, the fastest kind first.
 ///
 /// # Errors
-/// There is none.
+/// There is no adapter.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let profiles = adapters();
     if args.json {
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An adapter a column: there are few adapters and many figures.
+/// A column for each adapter, as there are few adapters and many figures.
 fn table(profiles: &[Profile]) -> Table {
     let numbers = (0..profiles.len()).map(|number| number.to_string());
     let mut table = Table::new(&std::iter::once("adapter".to_owned()).chain(numbers).collect::<Vec<_>>());

@@ -88,7 +88,7 @@ enum Command {
     /// List, check and time the kernels
     #[command(subcommand)]
     Kernels(kernels::Command),
-    /// Measure the adapter's ceilings, and training steps against them
+    /// Measure the most that the adapter can do, and how much of it a training step reaches
     #[command(subcommand)]
     Bench(bench::Command),
     /// Show what a training step and an inference batch will run, how and why

@@ -1,4 +1,4 @@
-//! `plan`: what a training step and an inference batch will run on a device, without running it.
+//! `plan`: shows what a training step and an inference batch will run on a device, without running it.
 
 use super::device::note_unused;
 use super::model::{Sizes, check_range};
@@ -25,10 +25,10 @@ pub struct Args {
     /// Images of the data set
     #[arg(long, default_value_t = 17_736, value_name = "N")]
     images: usize,
-    /// Images of a step that are computed at a time; auto takes as many as fit
+    /// Images of a step to compute at a time; auto takes as many as fit
     #[arg(long, value_name = "off|auto|N", default_value = "off")]
     micro_batch: MicroBatch,
-    /// Train on the images as they are
+    /// Train on the images without augmentation
     #[arg(long)]
     no_augment: bool,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct Args {
 /// Prints the plan.
 ///
 /// # Errors
-/// Sizes out of range, a network that cannot be built, a device that cannot hold it.
+/// A size is out of range, the network cannot be built, or it does not fit on the device.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Sizes { size, batch, .. } = args.sizes;
     check_range("--images", args.images, 10_000_000)?;
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 #[derive(Serialize)]
 struct DispatchReport {
     shader: &'static str,
-    /// Whether it is of a user's folder.
+    /// Whether it is from a user's folder.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     foreign: bool,
     /// Workgroups along x and y.
@@ -116,9 +116,9 @@ struct Report<'a> {
     buffers: Vec<BufferReport<'a>>,
     total_bytes: u64,
     data_set_bytes: u64,
-    /// What a plan may take; null where the driver does not say.
+    /// What a plan may take; null if the driver does not say.
     free_bytes: Option<u64>,
-    /// Images of a step that are computed at a time; null where all are.
+    /// Images of a step that are computed at a time; null if all are.
     micro_batch: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! `--shaders`: a user's WGSL, read from a folder of the shape of `shaders/`.
+//! `--shaders`: reads a user's WGSL from a folder laid out like `shaders/`.
 
 use super::print_note;
 use crate::error::{Error, Result};
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
-/// Longest shader that is read, in bytes; the crate's own longest has 8 KiB.
+/// The longest shader that is read, in bytes; the longest of the crate has 8 KiB.
 const LONGEST: u64 = 256 << 10;
-/// Most shaders of a folder; the crate has fewer than a hundred.
+/// The most shaders in a folder; the crate has fewer than a hundred.
 const MOST: usize = 1000;
 
-/// Whose shaders run.
+/// Options for a user's shaders.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ShaderOptions {
     /// Folder of WGSL files that replace the program's own of the same path (conv2d/forward_registers.wgsl, common/index.wgsl), or
@@ -22,18 +22,18 @@ pub struct ShaderOptions {
     #[arg(long, value_name = "FOLDER")]
     #[serde(default)]
     pub shaders: Option<PathBuf>,
-    /// Run the shaders of --shaders without the driver's checks, as the program's own are run: faster, but one that reads or
-    /// writes out of bounds, or never ends, can then do anything
+    /// Run the shaders of --shaders without the driver's checks, like the program's own: faster, but a shader that reads or writes
+    /// out of bounds, or never ends, can then do anything
     #[arg(long, requires = "shaders")]
     #[serde(default)]
     pub trust_shaders: bool,
 }
 
 impl ShaderOptions {
-    /// Reads the folder, and says what its shaders do; the program's own where there is none.
+    /// Reads the folder, if there is one, and prints a note on what its shaders do.
     ///
     /// # Errors
-    /// A folder without WGSL files, or that cannot be read; a file that is too long or not text; as [`Shaders::new`].
+    /// The folder has no WGSL files or cannot be read, a file is too long or not text, or as [`Shaders::new`].
     pub fn load(&self) -> Result<Shaders> {
         let Some(folder) = &self.shaders else { return Ok(Shaders::default()) };
         let shaders = Shaders::new(&folder.to_string_lossy(), self.trust_shaders, read(folder)?)?;
@@ -42,7 +42,7 @@ impl ShaderOptions {
     }
 }
 
-/// Paths below the folder, with `/`, and texts.
+/// The files below the folder: path, with `/`, and text.
 fn read(folder: &Path) -> Result<Vec<(String, String)>> {
     let remedy = "name a folder of WGSL files with the paths of the program's own, such as conv2d/forward_direct.wgsl";
     let mut files = Vec::new();

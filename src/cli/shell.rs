@@ -1,4 +1,4 @@
-//! `completions` and `man`: what a shell and its manual know of the commands, made of their own definitions.
+//! `completions` and `man`: shell completions and manual pages, made from the definitions of the commands.
 
 use super::voice::{print_data, print_text};
 use crate::error::Error;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
   galaxy-gpu completions zsh > ~/.zfunc/_galaxy-gpu
   galaxy-gpu completions fish > ~/.config/fish/completions/galaxy-gpu.fish")]
 pub struct CompletionsArgs {
-    /// The shell to complete commands in
+    /// The shell
     shell: Shell,
 }
 
@@ -24,15 +24,15 @@ pub struct CompletionsArgs {
   galaxy-gpu man --out ~/.local/share/man/man1
   galaxy-gpu man --out /tmp/man && man -l /tmp/man/galaxy-gpu-train.1")]
 pub struct ManArgs {
-    /// Folder to write a page for each command into; made where it is not there
+    /// Folder for the pages, one for each command; created if need be
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
 }
 
-/// Prints a shell's completions of `program`.
+/// Prints a shell's completions for `program`.
 ///
 /// # Errors
-/// Standard output that cannot be written.
+/// Standard output cannot be written.
 pub fn completions(args: &CompletionsArgs, mut program: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, "galaxy-gpu", &mut script);
@@ -43,14 +43,14 @@ pub fn completions(args: &CompletionsArgs, mut program: Command) -> anyhow::Resu
 /// Writes a manual page for `program` and for each of its commands.
 ///
 /// # Errors
-/// A folder that cannot be made or written to.
+/// The folder cannot be created or written to.
 pub fn man(args: &ManArgs, program: Command) -> anyhow::Result<ExitCode> {
     let failed = |error| Error::file(&args.out, format!("it cannot be written to ({error})"), "choose another --out");
     std::fs::create_dir_all(&args.out).map_err(failed)?;
     clap_mangen::generate_to(program, &args.out).map_err(failed)?;
     let main_page = args.out.join("galaxy-gpu.1");
     print_text(format!(
-        "a page for each command in {}; begin with man -l {}\n",
+        "wrote a page for each command to {}; start with man -l {}\n",
         args.out.display(),
         main_page.display()
     ))?;

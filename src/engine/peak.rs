@@ -1,21 +1,21 @@
-//! An adapter's ceilings, measured by its micro-kernels, and how near to them a piece of work comes.
+//! Measures an adapter's peaks with micro-kernels, and says what fraction of them a piece of work reaches.
 //!
-//! A micro-kernel runs as any other kernel: as a plan of one call, on the engine that trains.
+//! A micro-kernel runs like any other kernel: as a plan of one call, on the engine that trains.
 
 use super::measure::{Sampling, sample};
 use super::validate::{Compile, Values, fill, run_twin, single_engine};
 use super::{Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
-use crate::kernels::peak::{COPY_BANDWIDTH, Ceiling};
+use crate::kernels::peak::{COPY_BANDWIDTH, Peak};
 use crate::kernels::{Case, Cost, Element};
 use crate::plan::{Profile, Program, obstacle};
 use std::sync::Arc;
 
-/// A ceiling as it was measured.
+/// A measured peak.
 #[derive(Clone, Copy)]
-pub struct Peak {
-    /// Which.
-    pub ceiling: &'static Ceiling,
+pub struct MeasuredPeak {
+    /// Which peak.
+    pub peak: &'static Peak,
     /// Flops or bytes a second, in the fastest of several measurements.
     pub per_second: f64,
     /// Seconds of one run.
@@ -24,91 +24,90 @@ pub struct Peak {
     pub cost: Cost,
 }
 
-/// A run shorter than this is mostly its beginning and end.
+/// A shorter run, in seconds, would mostly measure its beginning and end.
 const LONG_ENOUGH: f64 = 2e-3;
-/// How much a run grows where it is too short.
+/// How much larger the next run is if one was too short.
 const GROWTH: usize = 8;
-/// Long samples, as a GPU that was idle takes a while to reach its clock.
+/// Samples are long, as an idle GPU takes a while to reach its full clock rate.
 const SAMPLING: Sampling = Sampling { samples: 5, seconds: 0.1, most_repeats: 500, budget: 2.0 };
 
-/// Why an adapter has no such ceiling; `None` where it has.
-pub fn absent(ceiling: &Ceiling, profile: &Profile) -> Option<String> {
-    let Some(implementation) = ceiling.contract.implementation(ceiling.implementation) else {
+/// Why an adapter has no such peak; `None` if it has.
+pub fn absent(peak: &Peak, profile: &Profile) -> Option<String> {
+    let Some(implementation) = peak.contract.implementation(peak.implementation) else {
         return Some("its micro-kernel does not exist".into());
     };
-    obstacle(implementation, &(ceiling.sizes)(1), ceiling.precision, profile)
+    obstacle(implementation, &(peak.sizes)(1), peak.precision, profile)
 }
 
-/// Measures a ceiling and checks what its micro-kernel computed.
+/// Measures a peak and checks what its micro-kernel computed.
 ///
 /// # Errors
-/// A ceiling that is [`absent`], a micro-kernel whose result is wrong, a lost device.
-pub fn measure(gpu: &Arc<Gpu>, ceiling: &'static Ceiling) -> Result<Peak> {
-    if let Some(why) = absent(ceiling, gpu.profile()) {
-        return Err(Error::setting(ceiling.about, "not there", format!("of an adapter that has it: {why}")));
+/// The peak is [`absent`], the micro-kernel's result is wrong, or the device is lost.
+pub fn measure(gpu: &Arc<Gpu>, peak: &'static Peak) -> Result<MeasuredPeak> {
+    if let Some(why) = absent(peak, gpu.profile()) {
+        return Err(Error::setting(peak.about, "not there", format!("of an adapter that has it: {why}")));
     }
     let mut scale = 1;
     loop {
-        let run = Run::new(gpu, ceiling, scale)?;
-        let (peak, larger) = (run.measure(), scale * GROWTH);
-        let peak = peak?;
-        if peak.seconds >= LONG_ENOUGH || larger > ceiling.largest || !fits(ceiling, larger, gpu.profile()) {
-            return Ok(peak);
+        let measured = Run::new(gpu, peak, scale)?.measure()?;
+        let larger = scale * GROWTH;
+        if measured.seconds >= LONG_ENOUGH || larger > peak.largest || !fits(peak, larger, gpu.profile()) {
+            return Ok(measured);
         }
         scale = larger;
     }
 }
 
 /// Whether each buffer of a run fits into one binding.
-fn fits(ceiling: &Ceiling, scale: usize, profile: &Profile) -> bool {
-    let lengths = (ceiling.contract.lengths)(&(ceiling.sizes)(scale));
+fn fits(peak: &Peak, scale: usize, profile: &Profile) -> bool {
+    let lengths = (peak.contract.lengths)(&(peak.sizes)(scale));
     lengths.iter().all(|&length| 4 * length as u64 <= profile.binding_bytes.min(profile.buffer_bytes))
 }
 
 /// A micro-kernel with its buffers filled, ready to run.
 struct Run {
     engine: GpuEngine,
-    ceiling: &'static Ceiling,
+    peak: &'static Peak,
     case: Case,
-    /// What the tile's twin leaves in each binding.
+    /// What each binding of a tile holds after the twin has run.
     want: Vec<Values>,
 }
 
 impl Run {
-    fn new(gpu: &Arc<Gpu>, ceiling: &'static Ceiling, scale: usize) -> Result<Self> {
-        let case = Case::new(ceiling.about, (ceiling.sizes)(scale));
-        let tile = Case::new(ceiling.about, (ceiling.tile)(case.constants.clone()));
-        let Ceiling { contract, implementation, precision, .. } = *ceiling;
+    fn new(gpu: &Arc<Gpu>, peak: &'static Peak, scale: usize) -> Result<Self> {
+        let case = Case::new(peak.about, (peak.sizes)(scale));
+        let tile = Case::new(peak.about, (peak.tile)(case.constants.clone()));
+        let Peak { contract, implementation, precision, .. } = *peak;
         let start = fill(contract, &tile, precision);
         let mut engine = single_engine(gpu, (contract, implementation, precision), &case, false, &Compile::own(false))?;
-        let lengths = (ceiling.contract.lengths)(&case.constants);
+        let lengths = (contract.lengths)(&case.constants);
         for (id, (values, length)) in start.iter().zip(lengths).enumerate() {
             let element = contract.bindings[id].element_in(precision);
             let bytes = values.bytes(element);
             engine.write(id, &bytes.repeat(element.bytes(length) as usize / bytes.len().max(1)))?;
         }
         let want = run_twin(contract, &tile, precision, &start);
-        Ok(Self { engine, ceiling, want, case })
+        Ok(Self { engine, peak, want, case })
     }
 
-    fn measure(mut self) -> Result<Peak> {
+    fn measure(mut self) -> Result<MeasuredPeak> {
         let seconds = sample(&mut self.engine, Program::Train, &self.case.step, SAMPLING)?.fastest();
         self.check()?;
-        let (ceiling, cost) = (self.ceiling, (self.ceiling.contract.cost)(&self.case.constants));
-        let work = ceiling.unit.of(cost);
-        Ok(Peak { ceiling, per_second: work / seconds, seconds, cost })
+        let (peak, cost) = (self.peak, (self.peak.contract.cost)(&self.case.constants));
+        let work = peak.unit.of(cost);
+        Ok(MeasuredPeak { peak, per_second: work / seconds, seconds, cost })
     }
 
-    /// Holds every tile of every binding to the twin's.
+    /// Compares every tile of every binding with the twin's.
     fn check(&mut self) -> Result<()> {
-        let contract = self.ceiling.contract;
+        let contract = self.peak.contract;
         let tolerance = (contract.tolerance)(&self.case.constants);
         for (id, (binding, want)) in contract.bindings.iter().zip(&self.want).enumerate() {
             let got = self.engine.read(id)?;
-            let want_bytes = want.bytes(binding.element_in(self.ceiling.precision));
+            let want_bytes = want.bytes(binding.element_in(self.peak.precision));
             let right = |tile: &[u8]| match want {
                 _ if tile == want_bytes => true,
-                Values::Float(want) if binding.element_in(self.ceiling.precision) == Element::F32 => {
+                Values::Float(want) if binding.element_in(self.peak.precision) == Element::F32 => {
                     tolerance.measure(&bytemuck::pod_collect_to_vec(tile), want).passed
                 }
                 _ => false,
@@ -124,16 +123,16 @@ impl Run {
     }
 }
 
-/// The two ceilings that bound a kernel from above.
+/// The two peaks that limit a kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Roof {
+pub struct Peaks {
     /// Flops a second.
     pub flops: f64,
     /// Bytes a second.
     pub bytes: f64,
 }
 
-/// Which ceiling is nearer.
+/// Which of the two peaks limits a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// Arithmetic.
@@ -142,19 +141,19 @@ pub enum Bound {
     Bytes,
 }
 
-impl Roof {
-    /// The roof of an adapter for this kind of arithmetic.
+impl Peaks {
+    /// The peaks of an adapter, for this kind of arithmetic.
     ///
     /// # Errors
     /// As [`measure`].
-    pub fn measure(gpu: &Arc<Gpu>, arithmetic: &'static Ceiling) -> Result<Self> {
+    pub fn measure(gpu: &Arc<Gpu>, arithmetic: &'static Peak) -> Result<Self> {
         let [flops, bytes] = [measure(gpu, arithmetic)?, measure(gpu, &COPY_BANDWIDTH)?].map(|peak| peak.per_second);
         Ok(Self { flops, bytes })
     }
 
-    /// Share of the nearer ceiling that work of this cost and duration reaches, and which ceiling that is. More than one
-    /// is possible for what lies in a cache, as the bandwidth is the memory's.
-    pub fn share(&self, cost: Cost, seconds: f64) -> (f64, Bound) {
+    /// The fraction of the nearer peak that work of this cost and duration reaches, and which peak that is. The fraction may
+    /// exceed one for data in a cache, as the bandwidth is that of memory.
+    pub fn fraction(&self, cost: Cost, seconds: f64) -> (f64, Bound) {
         let (arithmetic, memory) = (cost.flops / self.flops, cost.bytes / self.bytes);
         let bound = if arithmetic >= memory { Bound::Flops } else { Bound::Bytes };
         (arithmetic.max(memory) / seconds, bound)
@@ -166,28 +165,28 @@ mod tests {
     use super::*;
     use crate::kernels::peak::F32_FMA;
 
-    const ROOF: Roof = Roof { flops: 100.0, bytes: 10.0 };
+    const PEAKS: Peaks = Peaks { flops: 100.0, bytes: 10.0 };
 
     #[test]
-    fn work_of_high_intensity_meets_the_arithmetic_ceiling() {
+    fn arithmetic_limits_work_of_high_intensity() {
         // 200 flops take 2 s at least, 5 bytes half a second
-        assert_eq!(ROOF.share(Cost { flops: 200.0, bytes: 5.0 }, 4.0), (0.5, Bound::Flops));
+        assert_eq!(PEAKS.fraction(Cost { flops: 200.0, bytes: 5.0 }, 4.0), (0.5, Bound::Flops));
     }
 
     #[test]
-    fn work_of_low_intensity_meets_the_memory_ceiling() {
-        assert_eq!(ROOF.share(Cost { flops: 1.0, bytes: 5.0 }, 1.0), (0.5, Bound::Bytes));
-        assert_eq!(ROOF.share(Cost { flops: 0.0, bytes: 40.0 }, 2.0), (2.0, Bound::Bytes));
+    fn memory_limits_work_of_low_intensity() {
+        assert_eq!(PEAKS.fraction(Cost { flops: 1.0, bytes: 5.0 }, 1.0), (0.5, Bound::Bytes));
+        assert_eq!(PEAKS.fraction(Cost { flops: 0.0, bytes: 40.0 }, 2.0), (2.0, Bound::Bytes));
     }
 
     #[test]
-    fn where_both_ceilings_meet_both_shares_agree() {
-        let (share, _) = ROOF.share(Cost { flops: 100.0, bytes: 10.0 }, 1.0);
-        assert_eq!(share, 1.0);
+    fn at_the_ridge_both_fractions_agree() {
+        let (fraction, _) = PEAKS.fraction(Cost { flops: 100.0, bytes: 10.0 }, 1.0);
+        assert_eq!(fraction, 1.0);
     }
 
     #[test]
-    fn a_wrong_result_is_no_ceiling() {
+    fn a_wrong_result_is_an_error() {
         let Some(gpu) = Gpu::for_tests() else { return };
         let mut run = Run::new(&gpu, &F32_FMA, 1).unwrap();
         let message = run.check().unwrap_err().to_string();
@@ -206,9 +205,9 @@ mod tests {
     }
 
     #[test]
-    fn a_ceiling_that_cannot_run_is_absent() {
+    fn a_peak_that_cannot_run_is_absent() {
         assert_eq!(absent(&F32_FMA, &Profile::webgpu()), None);
-        static LOST: Ceiling = Ceiling { implementation: "no such", ..F32_FMA };
+        static LOST: Peak = Peak { implementation: "no such", ..F32_FMA };
         assert!(absent(&LOST, &Profile::webgpu()).is_some());
     }
 }

@@ -6,8 +6,8 @@
 //! peak.matrix product = left * right added up ROUNDS times, 8 times for each of GROUPS groups, 16 x 16 matrices
 //! ```
 //!
-//! [`CEILINGS`] lists what `bench peak` measures: another ceiling is a contract here, its WGSL, and one entry. Peaks and
-//! the roofline drawn from them: Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model for
+//! [`PEAKS`] lists what `bench peak` measures: another peak is a contract here, its WGSL, and one entry. The roofline model:
+//! Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model for
 //! Multicore Architectures", CACM 52(4), 2009.
 //!
 //! Constants: `THREADS`, `ROUNDS`; `VECTORS`; `GROUPS`, `ROUNDS`.
@@ -109,7 +109,7 @@ pub static MATRIX: Contract = Contract {
     ],
 };
 
-/// What a ceiling counts.
+/// What a peak counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Additions and multiplications.
@@ -128,8 +128,8 @@ impl Unit {
     }
 }
 
-/// A ceiling of an adapter and how it is measured.
-pub struct Ceiling {
+/// A peak of an adapter, and how it is measured.
+pub struct Peak {
     /// Its name, also in JSON.
     pub name: &'static str,
     /// What it is, for people.
@@ -140,7 +140,7 @@ pub struct Ceiling {
     pub contract: &'static Contract,
     /// What its `or_half` tensors are stored in.
     pub precision: Precision,
-    /// The implementation of it that counts; where it cannot run, the adapter has no such ceiling.
+    /// The implementation to measure; if it cannot run, the adapter has no such peak.
     pub implementation: &'static str,
     /// Sizes of a run. The scale starts at 1 and grows to at most `largest`, until a run is long enough.
     pub sizes: fn(scale: usize) -> Constants,
@@ -151,7 +151,7 @@ pub struct Ceiling {
 }
 
 /// What adds and multiplies in f32.
-pub static F32_FMA: Ceiling = Ceiling {
+pub static F32_FMA: Peak = Peak {
     name: "f32_fma",
     about: "f32 multiply-add",
     unit: Unit::Flops,
@@ -165,7 +165,7 @@ pub static F32_FMA: Ceiling = Ceiling {
 };
 
 /// What multiplies f16 and adds in f32, on cooperative matrices.
-pub static F16_MATRIX: Ceiling = Ceiling {
+pub static F16_MATRIX: Peak = Peak {
     name: "f16_matrix",
     about: "f16 matrices, f32 sums",
     unit: Unit::Flops,
@@ -179,7 +179,7 @@ pub static F16_MATRIX: Ceiling = Ceiling {
 };
 
 /// What moves bytes between memory and registers.
-pub static COPY_BANDWIDTH: Ceiling = Ceiling {
+pub static COPY_BANDWIDTH: Peak = Peak {
     name: "copy",
     about: "copy, read + written",
     unit: Unit::Bytes,
@@ -192,8 +192,8 @@ pub static COPY_BANDWIDTH: Ceiling = Ceiling {
     tile: |run| run.with("VECTORS", 65_536.0),
 };
 
-/// Every ceiling, in the order it is measured and shown.
-pub static CEILINGS: &[&Ceiling] = &[&F32_FMA, &F16_MATRIX, &COPY_BANDWIDTH];
+/// All peaks, in the order in which they are measured and shown.
+pub static PEAKS: &[&Peak] = &[&F32_FMA, &F16_MATRIX, &COPY_BANDWIDTH];
 
 fn fma_constants(threads: usize, rounds: usize) -> Constants {
     Constants::sizes(&[("THREADS", threads), ("ROUNDS", rounds)])
@@ -262,16 +262,16 @@ mod tests {
 
     #[test]
     fn runs_are_whole_tiles_at_every_scale() {
-        for ceiling in CEILINGS {
-            for scale in [1, ceiling.largest] {
-                let run = (ceiling.sizes)(scale);
-                let tile = (ceiling.tile)(run.clone());
-                let lengths = |c| (ceiling.contract.lengths)(c);
+        for peak in PEAKS {
+            for scale in [1, peak.largest] {
+                let run = (peak.sizes)(scale);
+                let tile = (peak.tile)(run.clone());
+                let lengths = |c| (peak.contract.lengths)(c);
                 for (whole, part) in lengths(&run).into_iter().zip(lengths(&tile)) {
-                    assert!(whole.is_multiple_of(part), "{} at scale {scale}: {whole} of {part}", ceiling.name);
+                    assert!(whole.is_multiple_of(part), "{} at scale {scale}: {whole} of {part}", peak.name);
                 }
             }
-            assert!(ceiling.contract.implementation(ceiling.implementation).is_some(), "{}", ceiling.name);
+            assert!(peak.contract.implementation(peak.implementation).is_some(), "{}", peak.name);
         }
     }
 

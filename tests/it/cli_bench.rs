@@ -223,5 +223,5 @@ fn choices_of_ones_own_or_of_twins_leave_nothing_to_measure() {
         String::from_utf8(output).unwrap()
     };
     assert!(refused("bench choices --use relu.forward=direct").contains("--use is relu.forward=direct"));
-    assert!(refused("bench choices --device cpu").contains("gpu, as the twins have one way each"));
+    assert!(refused("bench choices --device cpu").contains("gpu, as a contract has only one twin"));
 }

@@ -1,4 +1,4 @@
-//! `bench choices`: every implementation of every call of a step, measured; and the options that choose the fastest.
+//! `bench choices`: measures every implementation of every call of a step, and prints the options that choose the fastest.
 
 use crate::cli::model::Sizes;
 use crate::cli::options::{Device, DeviceOptions, check_output};
@@ -21,9 +21,9 @@ use std::process::ExitCode;
   galaxy-gpu bench choices --size 64 --precision f32 --out fast.toml
   galaxy-gpu bench choices --batch 256 --infer --json
 
-What it finds is taken with --use, or from the file of --out with `train --config` (where a --use then replaces all of the \
-file's). Nothing is kept or chosen behind your back: \
-the same options give the same bits.")]
+To use what it finds, give the --use options that it prints, or the file of --out to `train --config` (a --use on the \
+command line then replaces all of the file's). Nothing is stored or chosen behind your back: the same options give the \
+same bits.")]
 pub struct Args {
     /// Network: conv3, conv4, or a TOML file
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
@@ -50,9 +50,9 @@ struct Timing {
     ms: f64,
     gflops: f64,
     gigabytes_per_second: f64,
-    /// Whether the plan takes it by itself.
+    /// Whether the plan chooses it by itself.
     planned: bool,
-    /// Whether it is the one to choose.
+    /// Whether it is the fastest.
     best: bool,
 }
 
@@ -75,23 +75,23 @@ struct Report<'a> {
     clock: &'static str,
     calls: Vec<CallReport<'a>>,
     choices: Vec<String>,
-    /// A whole step as it is planned.
+    /// Time of a whole step as planned.
     planned_ms: f64,
-    /// The same with the choices; null where there are none.
+    /// The same with the choices; null if there are none.
     best_ms: Option<f64>,
 }
 
 /// Measures and prints.
 ///
 /// # Errors
-/// As [`tune`]; choices of the user's own, which leave nothing to measure; a file that cannot be written.
+/// As [`tune`]; the user already chose an implementation; or the file cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, &["toml"]))?;
     if let Some(choice) = args.device.choices.first() {
-        return Err(Error::setting("--use", choice, "left out, as all implementations are measured").into());
+        return Err(Error::setting("--use", choice, "left out, as this command measures all implementations").into());
     }
     if args.device.device == Device::Cpu {
-        return Err(Error::setting("--device", "cpu", "gpu, as the twins have one way each").into());
+        return Err(Error::setting("--device", "cpu", "gpu, as a contract has only one twin").into());
     }
     let network = args.sizes.network(&args.model)?;
     let device = args.device.open()?;
@@ -135,7 +135,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             in_words(&tuned)
         ))?;
     }
-    // what was measured is told before a file can fail
+    // print the result before writing the file, which may fail
     if let Some(path) = &args.out {
         write_whole(path, in_toml(&tuned, args, precision, &profile.name).as_bytes())?;
         print_note(format!("the choices are in {}", path.display()));
@@ -190,12 +190,12 @@ fn table(calls: &[Call]) -> Table {
     table
 }
 
-/// What to do with it.
+/// The result, and what to do with it.
 fn in_words(tuned: &Tuned) -> String {
     let own = 1e3 * tuned.own;
     let choices = tuned.choices();
     match tuned.best.map(|seconds| 1e3 * seconds) {
-        None => format!("a whole step takes {own:.3} ms; the plan's own choices are the best, or within 3 % of it\n"),
+        None => format!("a whole step takes {own:.3} ms; the plan's own choices are the best, or within 3 % of the best\n"),
         Some(best) if choices.is_empty() => {
             format!(
                 "a whole step takes {own:.3} ms as planned and {best:.3} ms with the best of each: nothing to gain\n"
@@ -208,13 +208,13 @@ fn in_words(tuned: &Tuned) -> String {
     }
 }
 
-/// The choices as settings, with what they hold for.
+/// The choices as a settings file, with a comment that says what they were measured for.
 fn in_toml(tuned: &Tuned, args: &Args, precision: Precision, adapter: &str) -> String {
     let Sizes { size, batch, .. } = args.sizes;
     let program = if args.infer { "an inference batch" } else { "a training step" };
     let choices = tuned.choices();
     let found = match tuned.best {
-        Some(best) if !choices.is_empty() => format!("{:.3} ms so", 1e3 * best),
+        Some(best) if !choices.is_empty() => format!("{:.3} ms with these choices", 1e3 * best),
         _ => "nothing clearly faster was found".to_owned(),
     };
     let mut text = format!(
@@ -230,7 +230,7 @@ fn in_toml(tuned: &Tuned, args: &Args, precision: Precision, adapter: &str) -> S
         settings.insert("no-fuse".into(), true.into());
     }
     if let Some(folder) = &args.device.foreign.shaders {
-        // a path of a settings file is relative to that
+        // a path in a settings file is relative to that file
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
         settings.insert("shaders".into(), folder.to_string_lossy().into_owned().into());
     }
@@ -246,7 +246,7 @@ mod tests {
     use crate::kernels::Cost;
 
     #[test]
-    fn only_what_the_whole_step_gains_by_is_recommended() {
+    fn choices_are_recommended_only_if_the_whole_step_gains() {
         let way = |implementation, seconds| Measured { implementation, seconds };
         let (layer, contract) = ("gradient norm".to_owned(), "reduce.sum_squares");
         let measured = vec![way("vectors", 2e-3), way("direct", 1e-3)];

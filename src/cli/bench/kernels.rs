@@ -1,7 +1,7 @@
 //! A step dispatch by dispatch: the table of `--kernels` and the bars of `--trace`.
 
 use crate::engine::Timeline;
-use crate::engine::peak::{Bound, Roof};
+use crate::engine::peak::{Bound, Peaks};
 use crate::plan::Step;
 use crate::report::Table;
 use crate::report::trace::{Event, chrome_trace};
@@ -16,7 +16,7 @@ pub struct DispatchTime {
     ms: f64,
 }
 
-/// A call of a kernel in the JSON: its work is the contract's, done by one or more dispatches.
+/// A call in the JSON. Its work is what the contract counts, done by one or more dispatches.
 #[derive(Serialize)]
 pub struct KernelTime {
     layer: String,
@@ -28,19 +28,19 @@ pub struct KernelTime {
     pub ms: f64,
     gflops: f64,
     gigabytes_per_second: f64,
-    /// Share of the nearer ceiling; null on the CPU twins.
+    /// Fraction of the nearer peak; null on the CPU twins.
     share_of_ceiling: Option<f64>,
-    /// Which ceiling that is: `flops` or `bytes`.
+    /// Which peak that is: `flops` or `bytes`.
     ceiling: Option<&'static str>,
     dispatches: Vec<DispatchTime>,
 }
 
 /// The plan's steps with the seconds of their dispatches.
-pub fn kernel_times(steps: &[Step], seconds: &[Vec<f64>], roof: Option<Roof>) -> Vec<KernelTime> {
+pub fn kernel_times(steps: &[Step], seconds: &[Vec<f64>], peaks: Option<Peaks>) -> Vec<KernelTime> {
     let kernel = |(step, times): (&Step, &Vec<f64>)| {
         let seconds = times.iter().sum::<f64>().max(1e-12);
-        let share = roof.map(|roof| roof.share(step.cost, seconds));
-        // the twins run a call as one, whatever its dispatches on a GPU would be
+        let fraction = peaks.map(|peaks| peaks.fraction(step.cost, seconds));
+        // a twin runs a call as one dispatch, however many it takes on a GPU
         let shaders = step.dispatches.iter().map(|dispatch| dispatch.shader.path.to_owned());
         let dispatches = shaders.zip(times).map(|(shader, seconds)| DispatchTime { shader, ms: 1e3 * seconds });
         KernelTime {
@@ -52,22 +52,21 @@ pub fn kernel_times(steps: &[Step], seconds: &[Vec<f64>], roof: Option<Roof>) ->
             ms: 1e3 * seconds,
             gflops: step.cost.flops / seconds / 1e9,
             gigabytes_per_second: step.cost.bytes / seconds / 1e9,
-            share_of_ceiling: share.map(|(share, _)| share),
-            ceiling: share.map(|(_, bound)| if bound == Bound::Flops { "flops" } else { "bytes" }),
+            share_of_ceiling: fraction.map(|(fraction, _)| fraction),
+            ceiling: fraction.map(|(_, bound)| if bound == Bound::Flops { "flops" } else { "bytes" }),
             dispatches: dispatches.collect(),
         }
     };
     steps.iter().zip(seconds).map(kernel).collect()
 }
 
-/// The table: a row for each call, and one for each dispatch of a call that has several. Then the sum, beside the
-/// `whole` step of so many milliseconds.
+/// The table: a row for each call, and one for each dispatch of a call that has several. Below it the sum, and the milliseconds of
+/// the `whole` step.
 pub fn in_words(kernels: &[KernelTime], whole: f64, clock: &str) -> String {
-    let header =
-        ["layer", "contract", "implementation", "ms", "% of sum", "GFLOP/s", "GB/s", "% of ceiling", "ceiling"];
+    let header = ["layer", "contract", "implementation", "ms", "% of sum", "GFLOP/s", "GB/s", "% of peak", "peak"];
     let mut table = Table::new(&header).right([3, 4, 5, 6, 7]);
     let sum: f64 = kernels.iter().map(|kernel| kernel.ms).sum();
-    let percent = |share: f64| format!("{:.1}", 1e2 * share);
+    let percent = |fraction: f64| format!("{:.1}", 1e2 * fraction);
     for kernel in kernels {
         table.row(&[
             kernel.layer.clone(),
@@ -81,12 +80,12 @@ pub fn in_words(kernels: &[KernelTime], whole: f64, clock: &str) -> String {
             kernel.ceiling.unwrap_or("-").to_owned(),
         ]);
         for dispatch in kernel.dispatches.iter().filter(|_| kernel.dispatches.len() > 1) {
-            let (ms, share) = (format!("{:.3}", dispatch.ms), percent(dispatch.ms / sum));
-            table.row(&["", &format!("  {}", dispatch.shader), "", &ms, &share]);
+            let (ms, fraction) = (format!("{:.3}", dispatch.ms), percent(dispatch.ms / sum));
+            table.row(&["", &format!("  {}", dispatch.shader), "", &ms, &fraction]);
         }
     }
     let dispatches: usize = kernels.iter().map(|kernel| kernel.dispatches.len()).sum();
-    let how = if clock == "gpu" { "on the GPU's own clock" } else { "by the wall, submission and waiting included" };
+    let how = if clock == "gpu" { "on the GPU's own clock" } else { "by the CPU's clock, with submitting and waiting" };
     format!(
         "{table}\nsum      {sum:.3} ms of {dispatches} dispatches, each timed alone {how}; the whole step {whole:.3} ms\n"
     )

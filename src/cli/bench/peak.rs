@@ -1,9 +1,9 @@
-//! `bench peak`: an adapter's ceilings.
+//! `bench peak`: the most an adapter can do.
 
 use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::engine::peak::{absent, measure};
-use crate::kernels::peak::{CEILINGS, Ceiling, Unit};
+use crate::kernels::peak::{PEAKS, Peak, Unit};
 use crate::report::Table;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ pub struct Args {
     json: bool,
 }
 
-/// A ceiling in the JSON.
+/// A peak in the JSON.
 #[derive(Serialize)]
 struct Line {
     name: &'static str,
@@ -31,9 +31,9 @@ struct Line {
     implementation: &'static str,
     /// `GFLOP/s` or `GB/s`, in powers of ten.
     unit: &'static str,
-    /// In that unit; null where the adapter has no such ceiling.
+    /// In that unit; null if the adapter has no such peak.
     value: Option<f64>,
-    /// Of one run of the micro-kernel.
+    /// Time of one run of the micro-kernel.
     milliseconds: Option<f64>,
     /// Why there is no value.
     absent: Option<String>,
@@ -44,30 +44,30 @@ struct Report {
     adapter: String,
     driver: String,
     backend: String,
-    /// `gpu`: the adapter's own clock. `wall`: it has none, so submission and waiting count.
+    /// `gpu`: the adapter's own clock. `wall`: it has none, so submitting and waiting are included.
     clock: &'static str,
     ceilings: Vec<Line>,
 }
 
-/// Measures all ceilings and prints them.
+/// Measures all peaks and prints them.
 ///
 /// # Errors
-/// No adapter, a micro-kernel whose result is wrong, a lost device.
+/// There is no adapter, a micro-kernel's result is wrong, or the device is lost.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let gpu = Gpu::open(args.adapter.as_deref())?;
     let profile = gpu.profile();
     let mut ceilings = Vec::new();
-    for ceiling in CEILINGS {
-        let absent = absent(ceiling, profile);
-        let peak = if absent.is_none() { Some(measure(&gpu, ceiling)?) } else { None };
+    for peak in PEAKS {
+        let absent = absent(peak, profile);
+        let measured = if absent.is_none() { Some(measure(&gpu, peak)?) } else { None };
         ceilings.push(Line {
-            name: ceiling.name,
-            about: ceiling.about,
-            contract: ceiling.contract.name,
-            implementation: ceiling.implementation,
-            unit: unit(ceiling),
-            value: peak.map(|peak| peak.per_second / 1e9),
-            milliseconds: peak.map(|peak| 1e3 * peak.seconds),
+            name: peak.name,
+            about: peak.about,
+            contract: peak.contract.name,
+            implementation: peak.implementation,
+            unit: unit(peak),
+            value: measured.map(|measured| measured.per_second / 1e9),
+            milliseconds: measured.map(|measured| 1e3 * measured.seconds),
             absent,
         });
     }
@@ -86,9 +86,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The unit people use for a ceiling, 10^9 of its own.
-fn unit(ceiling: &Ceiling) -> &'static str {
-    match ceiling.unit {
+/// The unit in which a peak is printed, 10^9 of its own.
+fn unit(peak: &Peak) -> &'static str {
+    match peak.unit {
         Unit::Flops => "GFLOP/s",
         Unit::Bytes => "GB/s",
     }
@@ -96,7 +96,7 @@ fn unit(ceiling: &Ceiling) -> &'static str {
 
 impl Report {
     fn in_words(&self) -> String {
-        let mut table = Table::new(&["ceiling", "micro-kernel", "ms a run", "value", "unit"]).right([2, 3]);
+        let mut table = Table::new(&["peak", "micro-kernel", "ms a run", "value", "unit"]).right([2, 3]);
         for line in &self.ceilings {
             let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
             let unit = line.absent.as_ref().map_or(line.unit.to_owned(), |why| format!("not here: {why}"));
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ceiling_that_is_absent_says_why() {
+    fn a_peak_that_is_absent_says_why() {
         let line = Line {
             name: "f16_matrix",
             about: "f16 matrix",
@@ -127,7 +127,7 @@ mod tests {
         };
         let (adapter, driver, backend) = ("A".to_owned(), "D 1".to_owned(), "vulkan".to_owned());
         let text = Report { adapter, driver, backend, clock: "wall", ceilings: vec![line] }.in_words();
-        assert!(text.starts_with("A (vulkan, D 1), wall clock\n\nceiling"), "{text}");
+        assert!(text.starts_with("A (vulkan, D 1), wall clock\n\npeak"), "{text}");
         assert!(text.ends_with("-      -  not here: needs matrices\n"), "{text}");
     }
 }

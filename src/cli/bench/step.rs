@@ -1,4 +1,4 @@
-//! `bench step`: what a training step or an inference batch costs, in time, memory and share of the adapter's ceilings.
+//! `bench step`: time and memory of a training step or an inference batch, and the fraction of the adapter's peak it reaches.
 
 use super::kernels::{KernelTime, kernel_times, trace};
 use crate::cli::device::{OpenDevice, note_unused};
@@ -6,12 +6,12 @@ use crate::cli::model::{Sizes, check_range};
 use crate::cli::options::{DeviceOptions, check_output};
 use crate::cli::{print_json, print_text};
 use crate::engine::measure::Samples;
-use crate::engine::peak::{Roof, absent, measure};
+use crate::engine::peak::{Peaks, absent, measure};
 use crate::error::Result;
 use crate::files::write_whole;
 use crate::graph::Augment;
 use crate::kernels::Precision;
-use crate::kernels::peak::{Ceiling, F16_MATRIX, F32_FMA};
+use crate::kernels::peak::{F16_MATRIX, F32_FMA, Peak};
 use crate::plan::{Profile, Program, Step, bytes_in_words};
 use crate::train::Setup;
 use crate::train::bench::{Bench, Preparation, noise};
@@ -20,8 +20,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// The arithmetic that a step of this precision is compared with.
-fn ceiling(precision: Precision, profile: &Profile) -> &'static Ceiling {
+/// The peak that a step of this precision is compared with.
+fn peak(precision: Precision, profile: &Profile) -> &'static Peak {
     match precision {
         Precision::Mixed if absent(&F16_MATRIX, profile).is_none() => &F16_MATRIX,
         _ => &F32_FMA,
@@ -43,7 +43,7 @@ pub struct Args {
     model: String,
     #[command(flatten)]
     sizes: Sizes,
-    /// Random images on the device; eight batches where absent
+    /// Random images on the device [default: eight batches]
     #[arg(long, value_name = "N")]
     images: Option<usize>,
     /// Augment the images, as train does by default
@@ -55,10 +55,10 @@ pub struct Args {
     /// Steps to time, rounded up to whole submissions
     #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
-    /// Seconds to time steps for; at least five submissions are timed
+    /// Seconds to time steps for, but at least five submissions
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds, allow_negative_numbers = true)]
     seconds: f64,
-    /// Time each dispatch alone, and say how near to its ceiling it comes
+    /// Time each dispatch alone, and print the fraction of the peak that it reaches
     #[arg(long)]
     kernels: bool,
     /// Write a trace of one step for Perfetto or chrome://tracing
@@ -76,7 +76,7 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     text.parse().ok().filter(allowed).ok_or_else(|| "give a number from 0 to 3600".to_owned())
 }
 
-/// Milliseconds of what comes before the first step has ended.
+/// Milliseconds until the first step has ended.
 #[derive(Serialize)]
 struct SetUp {
     /// Finding and opening the adapter.
@@ -84,10 +84,10 @@ struct SetUp {
     plan: f64,
     /// Buffers, shaders, pipelines and bind groups.
     pipelines: f64,
-    /// Handing over images, labels and weights.
+    /// Uploading images, labels and weights.
     upload: f64,
     first_step: f64,
-    /// From the start of the program to the end of its first step, without the drawing of random images.
+    /// From the start of the program to the end of its first step, without drawing random images.
     total: f64,
 }
 
@@ -103,21 +103,21 @@ struct Report {
     adapter: String,
     driver: String,
     backend: String,
-    /// `gpu`: dispatches are timed by the adapter's own clock. `wall`: it has none, so submission and waiting count.
+    /// `gpu`: dispatches are timed by the adapter's own clock. `wall`: it has none, so submitting and waiting are included.
     clock: &'static str,
     /// Steps that were timed.
     steps: usize,
     steps_per_submit: usize,
     /// Median wall time with the queue kept full.
     ms_per_step: f64,
-    /// On the adapter's own clock; null where it has none.
+    /// By the adapter's own clock; null if it has none.
     gpu_ms_per_step: Option<f64>,
     images_per_s: f64,
     flops: f64,
     gflops: f64,
-    /// Which ceiling the step is compared with.
+    /// Which peak the step is compared with.
     peak: &'static str,
-    /// What the adapter does at most; null on the CPU twins.
+    /// The most that the adapter does; null on the CPU twins.
     peak_gflops: Option<f64>,
     share_of_peak: Option<f64>,
     dispatches: usize,
@@ -133,10 +133,10 @@ struct Report {
     kernels: Option<Vec<KernelTime>>,
 }
 
-/// Sets up, times steps, then whatever else was asked for.
+/// Sets up, times steps, then does what else was asked for.
 ///
 /// # Errors
-/// As [`Bench::new`]; no adapter, a trace that cannot be written.
+/// As [`Bench::new`]; there is no adapter, or the trace cannot be written.
 pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     args.trace.as_deref().map_or(Ok(()), |path| check_output("--trace", path, &["json"]))?;
     let network = args.sizes.network(&args.model)?;
@@ -158,15 +158,15 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
         note_unused(bench.engine().plan(), &setup.choices);
     }
     let setup_ms = SetUp::new(open, preparation, started.elapsed().saturating_sub(drawing));
-    let ceiling = ceiling(precision, &profile);
-    let roof = args.roof(&device, ceiling)?;
+    let peak = peak(precision, &profile);
+    let peaks = args.peaks(&device, peak)?;
     let mut report = Report::new(args, images, profile, setup_ms, &bench);
     report.precision = precision;
-    report.peak = ceiling.name;
-    report.time(&mut bench, args, roof)?;
+    report.peak = peak.name;
+    report.time(&mut bench, args, peaks)?;
     if args.kernels || args.trace.is_some() {
         let dispatches = bench.dispatches()?;
-        let kernels = kernel_times(bench.engine().plan().steps(bench.program()), &dispatches.seconds, roof);
+        let kernels = kernel_times(bench.engine().plan().steps(bench.program()), &dispatches.seconds, peaks);
         if let Some(path) = &args.trace {
             write_whole(path, trace(&kernels, &dispatches.timeline, &report.adapter).as_bytes())?;
         }
@@ -193,12 +193,12 @@ impl Args {
         })
     }
 
-    /// The ceilings that the report compares with: memory's is only measured for kernels.
-    fn roof(&self, device: &OpenDevice, ceiling: &'static Ceiling) -> Result<Option<Roof>> {
+    /// The peaks that the report compares with. That of memory is measured only for kernels.
+    fn peaks(&self, device: &OpenDevice, arithmetic: &'static Peak) -> Result<Option<Peaks>> {
         Ok(match device {
             OpenDevice::Cpu => None,
-            OpenDevice::Gpu(gpu) if self.kernels || self.trace.is_some() => Some(Roof::measure(gpu, ceiling)?),
-            OpenDevice::Gpu(gpu) => Some(Roof { flops: measure(gpu, ceiling)?.per_second, bytes: f64::INFINITY }),
+            OpenDevice::Gpu(gpu) if self.kernels || self.trace.is_some() => Some(Peaks::measure(gpu, arithmetic)?),
+            OpenDevice::Gpu(gpu) => Some(Peaks { flops: measure(gpu, arithmetic)?.per_second, bytes: f64::INFINITY }),
         })
     }
 }
@@ -217,7 +217,7 @@ impl Report {
     fn new(args: &Args, images: usize, profile: Profile, setup_ms: SetUp, bench: &Bench) -> Self {
         let plan = bench.engine().plan();
         let (all, data) = plan.bytes();
-        // a twin is one loop, whatever it would be on a GPU
+        // a twin runs a call as one dispatch, however many it takes on a GPU
         let dispatches = |step: &Step| if profile.kind == "cpu" { 1 } else { step.dispatches.len() };
         Self {
             model: args.model.clone(),
@@ -251,7 +251,7 @@ impl Report {
     }
 
     /// Times whole steps.
-    fn time(&mut self, bench: &mut Bench, args: &Args, roof: Option<Roof>) -> Result<()> {
+    fn time(&mut self, bench: &mut Bench, args: &Args, peaks: Option<Peaks>) -> Result<()> {
         let submissions = args.steps.map(|steps| (steps as usize).div_ceil(self.steps_per_submit));
         let clock = Instant::now();
         let seconds = bench.steps(|seconds| match submissions {
@@ -266,7 +266,7 @@ impl Report {
         }
         self.images_per_s = self.batch as f64 / seconds;
         self.gflops = self.flops / seconds / 1e9;
-        self.peak_gflops = roof.map(|roof| roof.flops / 1e9);
+        self.peak_gflops = peaks.map(|peaks| peaks.flops / 1e9);
         self.share_of_peak = self.peak_gflops.map(|peak| self.gflops / peak);
         Ok(())
     }
@@ -280,9 +280,9 @@ impl Report {
             Some(ms) => format!("{ms:.3} ms on the GPU's own clock"),
             None => "no clock of its own".into(),
         };
-        let share = match (self.share_of_peak, self.peak_gflops) {
-            (Some(share), Some(peak)) => {
-                format!(", {:.1} % of the measured {} peak of {peak:.1}", 1e2 * share, self.peak)
+        let of_peak = match (self.share_of_peak, self.peak_gflops) {
+            (Some(fraction), Some(peak)) => {
+                format!(", {:.1} % of the measured {} peak of {peak:.1}", 1e2 * fraction, self.peak)
             }
             _ => String::new(),
         };
@@ -304,7 +304,7 @@ impl Report {
                 self.ms_per_step, self.steps
             ),
             format!("device   {gpu}"),
-            format!("speed    {:.0} images/s, {:.1} GFLOP/s{share}", self.images_per_s, self.gflops),
+            format!("speed    {:.0} images/s, {:.1} GFLOP/s{of_peak}", self.images_per_s, self.gflops),
             format!("memory   {all}, {own} without the {} images\n", self.images),
         ]
         .join("\n");

@@ -1,4 +1,4 @@
-//! Each adapter: what it is, its limits and features, and its kernels against their twins.
+//! Checks each adapter: what it is, its limits and features, and its kernels against their twins.
 
 use super::{Finding, Findings};
 use crate::cli::kernels::quick;
@@ -10,10 +10,10 @@ use crate::plan::{Profile, bytes_in_words};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What helps against a driver's faults.
+/// What to do about a faulty driver.
 const DRIVER: &str = "update its driver, choose another adapter with --adapter, or use --device cpu";
 
-/// Checks every adapter; their profiles.
+/// Checks every adapter and returns their profiles.
 pub fn check(findings: &mut Findings) -> anyhow::Result<Vec<Profile>> {
     let profiles = adapters();
     if profiles.is_empty() {
@@ -38,14 +38,14 @@ fn identity(check: &str, profile: &Profile, all_software: bool) -> Finding {
     let found = format!("{name}, {kind}, {backend}, driver {driver}");
     match all_software {
         true => {
-            let remedy = "it computes on the CPU: where this machine has a GPU, install its Vulkan driver";
+            let remedy = "this adapter computes on the CPU; if the machine has a GPU, install its Vulkan driver";
             Finding::note(check, found, remedy)
         }
         false => Finding::ok(check, found),
     }
 }
 
-/// Holds limits to WebGPU's defaults, which the kernels count on.
+/// Compares limits with WebGPU's defaults, which the kernels rely on.
 fn limits(check: &str, profile: &Profile) -> Finding {
     let check = format!("{check} limits");
     let figures = |p: &Profile| {
@@ -61,11 +61,11 @@ fn limits(check: &str, profile: &Profile) -> Finding {
     let (found, needed) = (figures(profile), figures(&Profile::webgpu()));
     match found.iter().zip(&needed).all(|(found, needed)| found >= needed) {
         true => Finding::ok(check, in_words(found)),
-        false => Finding::fail(check, format!("{}; kernels count on {}", in_words(found), in_words(needed)), DRIVER),
+        false => Finding::fail(check, format!("{}; the kernels need {}", in_words(found), in_words(needed)), DRIVER),
     }
 }
 
-/// Features and kernels of an open adapter.
+/// Checks the features and kernels of an open adapter.
 fn open(check: &str, gpu: &Arc<Gpu>, findings: &mut Findings) -> anyhow::Result<()> {
     let mut profile = gpu.profile().clone();
     let faulty = match profile.matrix {
@@ -75,8 +75,8 @@ fn open(check: &str, gpu: &Arc<Gpu>, findings: &mut Findings) -> anyhow::Result<
     findings.add(match &faulty {
         Ok(Some(why)) => {
             profile.matrix = None;
-            let found = format!("{}; its cooperative matrices are left alone, as {why}", features(&profile));
-            Finding::note(format!("{check} features"), found, "update its driver; training does without them")
+            let found = format!("{}; its cooperative matrices are not used, as {why}", features(&profile));
+            Finding::note(format!("{check} features"), found, "update its driver; training can do without them")
         }
         Ok(None) => Finding::ok(format!("{check} features"), features(&profile)),
         Err(error) => Finding::error(format!("{check} features"), error),
@@ -102,7 +102,7 @@ fn features(profile: &Profile) -> String {
     [floats, subgroups, clock, matrix].join(", ")
 }
 
-/// The kernels that a training would run here in a precision, held to their twins.
+/// Compares the kernels that a training would run here, in a precision, with their twins.
 fn kernels(check: String, gpu: &Arc<Gpu>, profile: &Profile, precision: Precision) -> Finding {
     if precision == Precision::Mixed && !profile.f16 {
         return Finding::note(check, "it has no 16-bit floats", "train in f32, as --precision auto does here");
@@ -132,7 +132,7 @@ mod tests {
         let small = Profile { storage_buffers: 4, ..Profile::webgpu() };
         let finding = limits("adapter 0", &small);
         assert_eq!(finding.verdict, Verdict::Fail);
-        assert!(finding.finding.contains("4 storage buffers") && finding.finding.contains("count on"), "{finding:?}");
+        assert!(finding.finding.contains("4 storage buffers") && finding.finding.contains("need"), "{finding:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `doctor`: whether this machine has what a training needs, with a verdict a line and what to do about it.
+//! `doctor`: checks whether this machine has what a training needs, and prints a verdict a line with what to do.
 
 mod adapters;
 mod system;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
   galaxy-gpu doctor
   galaxy-gpu doctor --json
 
-Verdicts: ok; note, where something is missing that training does without; FAIL, with exit code 1.")]
+Verdicts: ok; note, if something is missing that training can do without; FAIL, with exit code 1.")]
 pub struct Args {
     /// Print one JSON object
     #[arg(long)]
@@ -26,18 +26,18 @@ pub struct Args {
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Ok,
-    /// Training does without.
+    /// Training can do without it.
     Note,
     Fail,
 }
 
-/// What a check has found.
+/// The result of a check.
 #[derive(Debug, PartialEq, Serialize)]
 struct Finding {
     check: String,
     verdict: Verdict,
     finding: String,
-    /// What to do, where there is something to do.
+    /// What to do, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
@@ -59,7 +59,7 @@ impl Finding {
         Self { remedy: Some(remedy.into()), ..Self::new(check, Verdict::Fail, finding) }
     }
 
-    /// An error, whose sentence already says what to do.
+    /// An error, whose message already says what to do.
     fn error(check: impl Into<String>, error: &crate::Error) -> Self {
         Self::new(check, Verdict::Fail, error.to_string())
     }
@@ -75,7 +75,7 @@ impl Finding {
     }
 }
 
-/// Where findings go: printed as they come, so that a driver that hangs or crashes is the one whose line is missing.
+/// All findings. Each is printed at once, so that if a driver hangs or crashes, the missing line tells which.
 struct Findings {
     quiet: bool,
     all: Vec<Finding>,
@@ -105,10 +105,10 @@ struct Report<'a> {
     adapters: &'a [Profile],
 }
 
-/// Checks the machine and prints what it finds; exit code 1 where something failed.
+/// Checks the machine and prints what it finds; exit code 1 if something failed.
 ///
 /// # Errors
-/// Standard output that cannot be written.
+/// Standard output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut findings = Findings { quiet: args.json, all: Vec::new() };
     findings.add(Finding::ok("galaxy-gpu", env!("CARGO_PKG_VERSION")))?;
@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let (checks, adapters) = (&findings.all[..], &profiles[..]);
         print_json(&Report { version: env!("CARGO_PKG_VERSION"), ok, notes, failed, checks, adapters })?;
     } else {
-        print_text(format!("{ok} ok, {notes} to note, {failed} failed\n"))?;
+        print_text(format!("{ok} ok, {notes} notes, {failed} failed\n"))?;
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }

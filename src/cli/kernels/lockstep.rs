@@ -1,4 +1,4 @@
-//! `kernels validate --lockstep`: a whole training step and a batch of inference, each call of a kernel held to its twin.
+//! `kernels validate --lockstep`: compares a whole training step and a batch of inference with the twins, call by call.
 
 use super::Selection;
 use crate::cli::device::{OpenDevice, note_unused};
@@ -19,11 +19,10 @@ use crate::train::{Adam, Session, Setup};
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// What runs in lockstep.
+/// Options of --lockstep.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Run a whole training step and a batch of inference of a network, kernels beside twins, and stop at the first call that is
-    /// wrong
+    /// Run a whole training step and a batch of inference of a network, kernels beside twins, and stop at the first wrong call
     #[arg(long, conflicts_with = "filter")]
     pub lockstep: bool,
     /// Network of --lockstep: conv3, conv4, or a TOML file
@@ -53,12 +52,12 @@ pub struct Options {
 #[derive(Serialize)]
 struct OutputReport {
     tensor: String,
-    /// Of the contract.
+    /// Name of the contract's binding.
     binding: &'static str,
-    /// Null where it is infinite: NaN, or integers that differ.
+    /// Null if it is infinite: NaN, or integers that differ.
     worst_error: Option<f64>,
     tolerance: f64,
-    /// Place of the worst element.
+    /// Index of the worst element.
     index: usize,
     got: Option<f64>,
     twin: Option<f64>,
@@ -89,10 +88,11 @@ struct Report<'a> {
     calls: Vec<CallReport>,
 }
 
-/// Runs both programs in lockstep and prints what came of each call; exit code 1 where one is wrong.
+/// Runs both programs in lockstep and prints the result of each call; exit code 1 if one is wrong.
 ///
 /// # Errors
-/// No adapter, sizes out of range, a network that cannot be built, a choice that cannot be followed, a shader that does not compile.
+/// There is no adapter, a size is out of range, the network cannot be built, a choice cannot be followed, or a shader does not
+/// compile.
 pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyhow::Result<ExitCode> {
     let Options { size, batch, .. } = *options;
     check_range("--batch", batch, 1024)?;

@@ -1,5 +1,5 @@
-//! `kernels`: listing, checking and timing every implementation of every contract. The list comes from the registry, so
-//! a new kernel appears here without touching this folder.
+//! `kernels`: lists, shows, checks and times the implementations of every contract. They come from the registry, so a new
+//! kernel appears here without touching this folder.
 
 mod lockstep;
 mod quick;
@@ -21,15 +21,15 @@ use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// What to do with kernels.
+/// The subcommands.
 #[derive(Subcommand)]
 pub enum Command {
     /// List contracts, their implementations (best first) and their constants
     #[command(after_help = "Example:\n  galaxy-gpu kernels list")]
     List,
-    /// Show contracts in full: formula, bindings, work, cases, implementations and where everything lies
+    /// Show contracts in full: formula, bindings, work, cases, implementations and their files
     Show(show::Args),
-    /// Check every implementation against its CPU twin on this machine's GPU; exit code 1 where one fails
+    /// Check every implementation against its CPU twin on this machine's GPU; exit code 1 if one fails
     Validate(validate::Args),
     /// Time every implementation on real layers
     Time(time::Args),
@@ -38,7 +38,7 @@ pub enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// No adapter, a filter that matches nothing, a lost device.
+/// There is no adapter, the filter matches nothing, or the device is lost.
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List => print_text(list())?,
@@ -49,10 +49,10 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where to run kernels, and which.
+/// Which kernels to run, and where.
 #[derive(Args)]
 struct Selection {
-    /// Part of the name of a contract or implementation, or with :: of contract::implementation::case; all where absent
+    /// Part of the name of a contract or implementation or, with ::, of contract::implementation::case [default: all]
     filter: Option<String>,
     /// Adapter by number or part of its name, as `galaxy-gpu devices` lists them
     #[arg(long, value_name = "N|NAME")]
@@ -71,7 +71,7 @@ struct Selection {
     foreign: ShaderOptions,
 }
 
-/// An implementation in a precision and the cases it is to run.
+/// An implementation in a precision, and the cases to run.
 struct Task {
     contract: &'static Contract,
     implementation: &'static Implementation,
@@ -86,11 +86,11 @@ impl Task {
 }
 
 impl Selection {
-    /// Implementations of which a name contains the filter (the contract's or its own; the full name where the filter
-    /// holds `::`), in every precision, with those of their cases that they accept and that `wanted` picks.
+    /// The implementations that match the filter, in every precision, with the cases that they accept and that `wanted` picks. The
+    /// filter is part of the contract's name or of the implementation's or, if it holds `::`, of the full name.
     ///
     /// # Errors
-    /// A filter that matches nothing: the message lists the operations.
+    /// The filter matches nothing; the message lists the operations.
     fn tasks(&self, shaders: &Shaders, wanted: fn(&Case) -> bool) -> Result<Vec<Task>> {
         let filter = self.filter.as_deref().unwrap_or_default();
         let matches = |contract: &Contract, label: &str, case: &Case| match filter.contains("::") {
@@ -128,7 +128,7 @@ impl Selection {
         self.imitate_matrices.map_or_else(|| Gpu::open(adapter), |matrix| Gpu::open_imitating(adapter, matrix))
     }
 
-    /// How its kernels are compiled.
+    /// How to compile the kernels.
     ///
     /// # Errors
     /// As [`ShaderOptions::load`].
@@ -137,7 +137,7 @@ impl Selection {
     }
 }
 
-/// Operations of the registry, each once, in its order.
+/// The operations of the registry, in its order, each once.
 fn operations() -> Vec<&'static str> {
     let mut operations: Vec<&str> =
         registry().iter().map(|contract| contract.name.split('.').next().unwrap_or(contract.name)).collect();
@@ -145,7 +145,7 @@ fn operations() -> Vec<&'static str> {
     operations
 }
 
-/// What a filter can name in full: contracts, implementations, and cases with `::`.
+/// All names that a filter can match: contracts, implementations, and cases with `::`.
 fn names() -> Vec<String> {
     let mut names = Vec::new();
     for contract in registry() {
@@ -170,7 +170,7 @@ fn list() -> String {
     table.to_string()
 }
 
-/// Columns wide enough for the names of all tasks, for lines that are printed one by one.
+/// Column widths that fit the names of all tasks, as lines are printed one by one.
 struct Columns {
     contract: usize,
     implementation: usize,

@@ -1,4 +1,4 @@
-//! `kernels show`: all that is known of a contract, for whoever wants to write a kernel for it.
+//! `kernels show`: everything about a contract, for someone who wants to write a kernel for it.
 
 use crate::cli::shaders::ShaderOptions;
 use crate::cli::{print_json, print_text};
@@ -24,10 +24,10 @@ pub struct Args {
     /// Print the WGSL of each implementation as it is compiled: prelude, shaders/common, its own file
     #[arg(long)]
     source: bool,
-    /// Leave out the numbers of lines, so that the text can be pasted
+    /// Leave out line numbers, so that the text can be pasted
     #[arg(long, requires = "source")]
     plain: bool,
-    /// Show what mixed precision compiles
+    /// Show the text for mixed precision
     #[arg(long, requires = "source")]
     mixed: bool,
     /// Adapter by number or part of its name, as `galaxy-gpu devices` lists them
@@ -43,13 +43,13 @@ pub struct Args {
 /// A binding in the JSON.
 #[derive(Serialize)]
 struct BindingReport {
-    /// In the shader; 0 is the step's parameters.
+    /// Number in the shader, where 0 is the step's parameters.
     number: usize,
     name: &'static str,
     f32: &'static str,
     mixed: &'static str,
     access: &'static str,
-    /// With the constants of the case.
+    /// Number of elements in the shown case.
     elements: usize,
 }
 
@@ -59,9 +59,9 @@ struct ImplementationReport {
     name: &'static str,
     needs: Vec<String>,
     shaders: Vec<String>,
-    /// Whether the sizes of the case fit its tiles.
+    /// Whether it accepts the sizes of the shown case.
     fits_case: bool,
-    /// Null where no adapter was found.
+    /// Null if no adapter was found.
     runs_here: Option<bool>,
     /// Why it does not run on this adapter, whatever the sizes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ struct Work {
 struct Report {
     contract: &'static str,
     formula: &'static str,
-    /// The real layer that lengths and work are of.
+    /// The real layer whose lengths and work are shown.
     case: &'static str,
     constants: Vec<(&'static str, f64)>,
     bindings: Vec<BindingReport>,
@@ -98,15 +98,15 @@ struct Report {
 
 #[derive(Serialize)]
 struct Whole {
-    /// Null where none was found.
+    /// Null if none was found.
     adapter: Option<String>,
     contracts: Vec<Report>,
 }
 
-/// Prints the contracts. It also runs where there is no adapter, and then cannot say what runs there.
+/// Prints the contracts. It works without an adapter, but then cannot say which implementations run.
 ///
 /// # Errors
-/// A name that no contract has; an adapter that was asked for and is not there; as [`ShaderOptions::load`].
+/// No contract has that name, the adapter asked for does not exist, or as [`ShaderOptions::load`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let found: Vec<&Contract> = registry().into_iter().filter(|c| c.name.contains(&args.contract)).collect();
     if found.is_empty() {
@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     print_text(format!("{adapter}\n\n{}", contracts.join("\n")))
 }
 
-/// The case whose numbers are shown: the last real layer, else the last.
+/// The case whose numbers are shown: the last real layer, or else the last case.
 fn shown(contract: &Contract) -> Option<Case> {
     let mut cases = (contract.cases)();
     let place = cases.iter().rposition(|case| case.bench).or(cases.len().checked_sub(1))?;
@@ -233,7 +233,7 @@ impl ImplementationReport {
         case: &Case,
         (args, shaders, profile): (&Args, &Shaders, Option<&Profile>),
     ) -> Self {
-        // its shaders are those of a case that it accepts, which the shown one need not be
+        // show the shaders for a case that it accepts, which may be another than the shown one
         let accepted = |case: &Case| (implementation.accepts)(&case.constants);
         let fits_case = accepted(case);
         let own = if fits_case { Some(case.clone()) } else { (contract.cases)().into_iter().find(accepted) };
@@ -261,7 +261,7 @@ impl ImplementationReport {
     }
 }
 
-/// Each part under the name of its file, with the numbers of its own lines.
+/// Each part under the name of its file, with its own line numbers.
 fn numbered(source: &Source) -> String {
     let part = |(file, text): (String, String)| {
         let lines =
@@ -303,7 +303,7 @@ fn needs(needs: &Needs) -> Vec<String> {
     words
 }
 
-/// Where everything lies that has to do with a contract, from the crate's root.
+/// The files that belong to a contract, relative to the crate's root.
 fn files(contract: &str) -> Vec<(&'static str, String)> {
     let operation = contract.split('.').next().unwrap_or(contract);
     let in_a_folder = ["conv2d", "conv_block", "dense"].contains(&operation);

@@ -1,10 +1,10 @@
-//! `kernels time`: how long each implementation takes on the cases that are real layers.
+//! `kernels time`: times each implementation on the cases that are real layers.
 
 use super::{Columns, Selection, Task};
 use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::engine::measure::{Sampling, sample};
-use crate::engine::peak::{Roof, absent, measure};
+use crate::engine::peak::{Peaks, absent, measure};
 use crate::engine::validate::{Compile, prepared_engine};
 use crate::error::Result;
 use crate::kernels::Case;
@@ -31,14 +31,13 @@ struct Timing {
     contract: &'static str,
     implementation: String,
     case: &'static str,
-    /// Of one call, median of several measurements.
+    /// Time of one call, median of several measurements.
     milliseconds: f64,
     /// 10^9 additions and multiplications a second.
     gflops: f64,
     /// 10^9 bytes a second, counting each byte that must move once.
     gigabytes_per_second: f64,
-    /// Share of the nearer of the adapter's measured ceilings, f32 arithmetic and memory; above one where the data lies in a
-    /// cache.
+    /// Fraction of the nearer of the adapter's measured peaks, arithmetic and memory; above one if the data is in a cache.
     share_of_ceiling: f64,
 }
 
@@ -47,19 +46,19 @@ struct Report<'a> {
     adapter: &'a str,
     driver: &'a str,
     checked: bool,
-    /// `gpu`: the adapter's own clock. `wall`: it has none, so submission and waiting count.
+    /// `gpu`: the adapter's own clock. `wall`: it has none, so submitting and waiting are included.
     clock: &'static str,
-    /// Cases that could not run; why is said on standard error.
+    /// Cases that could not run; standard error says why.
     failed: usize,
     peak_gflops: f64,
     peak_gigabytes_per_second: f64,
     results: Vec<Timing>,
 }
 
-/// Times all bench cases and prints the results as they come; exit code 1 where one could not run.
+/// Times all bench cases and prints each result at once; exit code 1 if one could not run.
 ///
 /// # Errors
-/// No adapter, a filter that matches nothing to time.
+/// There is no adapter, or the filter matches nothing to time.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Selection { checked, json, .. } = args.selection;
     let compile = args.selection.compile()?;
@@ -68,14 +67,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let profile = gpu.profile();
     let clock = gpu.clock();
     let columns = Columns::of(&tasks);
-    let roof = Roof::measure(&gpu, &F32_FMA)?;
+    let peaks = Peaks::measure(&gpu, &F32_FMA)?;
     let matrices = tasks.iter().any(|task| task.implementation.needs.matrix) && absent(&F16_MATRIX, profile).is_none();
-    let of_matrices = if matrices { measure(&gpu, &F16_MATRIX)?.per_second } else { roof.flops };
-    let [peak_gflops, peak_gigabytes_per_second] = [roof.flops / 1e9, roof.bytes / 1e9];
+    let of_matrices = if matrices { measure(&gpu, &F16_MATRIX)?.per_second } else { peaks.flops };
+    let [peak_gflops, peak_gigabytes_per_second] = [peaks.flops / 1e9, peaks.bytes / 1e9];
     if !json {
         print_text(format!("{} ({}, {}), {clock} clock\n", profile.name, profile.backend, profile.driver))?;
-        print_text(format!("ceilings: {peak_gflops:.1} GFLOP/s, {peak_gigabytes_per_second:.1} GB/s\n"))?;
-        print_text(line(&columns, ["contract", "implementation", "case", "ms", "GFLOP/s", "GB/s", "% of ceiling"]))?;
+        print_text(format!("peaks: {peak_gflops:.1} GFLOP/s, {peak_gigabytes_per_second:.1} GB/s\n"))?;
+        print_text(line(&columns, ["contract", "implementation", "case", "ms", "GFLOP/s", "GB/s", "% of peak"]))?;
     }
     let mut results = Vec::new();
     let mut failed = 0;
@@ -86,8 +85,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 eprintln!("skipped {name}: {why}");
                 continue;
             }
-            let flops = if task.implementation.needs.matrix { of_matrices } else { roof.flops };
-            match time_case(&gpu, task, case, &compile, Roof { flops, ..roof }) {
+            let flops = if task.implementation.needs.matrix { of_matrices } else { peaks.flops };
+            match time_case(&gpu, task, case, &compile, Peaks { flops, ..peaks }) {
                 Ok(timing) => {
                     if !json {
                         print_text(timing.in_words(&columns))?;
@@ -118,10 +117,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn line(columns: &Columns, cells: [&str; 7]) -> String {
-    let [contract, implementation, case, milliseconds, gflops, bytes, share] = cells;
+    let [contract, implementation, case, milliseconds, gflops, bytes, percent] = cells;
     let (a, b, c) = (columns.contract, columns.implementation.max("implementation".len()), columns.case);
     format!(
-        "{contract:<a$}  {implementation:<b$}  {case:<c$}  {milliseconds:>10}  {gflops:>8}  {bytes:>7}  {share:>12}\n"
+        "{contract:<a$}  {implementation:<b$}  {case:<c$}  {milliseconds:>10}  {gflops:>8}  {bytes:>7}  {percent:>9}\n"
     )
 }
 
@@ -129,12 +128,12 @@ impl Timing {
     fn in_words(&self, columns: &Columns) -> String {
         let milliseconds = format!("{:.4}", self.milliseconds);
         let numbers = [self.gflops, self.gigabytes_per_second, 1e2 * self.share_of_ceiling];
-        let [gflops, bytes, share] = numbers.map(|number| format!("{number:.1}"));
-        line(columns, [self.contract, &self.implementation, self.case, &milliseconds, &gflops, &bytes, &share])
+        let [gflops, bytes, percent] = numbers.map(|number| format!("{number:.1}"));
+        line(columns, [self.contract, &self.implementation, self.case, &milliseconds, &gflops, &bytes, &percent])
     }
 }
 
-fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compile, roof: Roof) -> Result<Timing> {
+fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compile, peaks: Peaks) -> Result<Timing> {
     let Task { contract, implementation, precision, .. } = *task;
     let mut engine = prepared_engine(gpu, contract, implementation, case, precision, compile)?;
     let seconds = sample(&mut engine, Program::Train, &case.step, Sampling::KERNEL)?.median();
@@ -146,6 +145,6 @@ fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compile, roof: 
         milliseconds: 1e3 * seconds,
         gflops: cost.flops / seconds / 1e9,
         gigabytes_per_second: cost.bytes / seconds / 1e9,
-        share_of_ceiling: roof.share(cost, seconds).0,
+        share_of_ceiling: peaks.fraction(cost, seconds).0,
     })
 }

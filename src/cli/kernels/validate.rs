@@ -27,7 +27,7 @@ pub struct Args {
     lockstep: lockstep::Options,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
@@ -43,10 +43,10 @@ pub(super) struct CaseResult {
     contract: &'static str,
     implementation: String,
     case: &'static str,
-    /// Null where nothing was compared or the error is infinite (NaN, integers that differ).
+    /// Null if nothing was compared or the error is infinite (NaN, integers that differ).
     worst_error: Option<f64>,
     tolerance: f64,
-    /// The output that is furthest off.
+    /// The output with the largest error.
     worst_output: Option<&'static str>,
     pub(super) verdict: Outcome,
     /// Why it failed or was skipped.
@@ -65,10 +65,10 @@ struct Report<'a> {
     results: Vec<CaseResult>,
 }
 
-/// Runs all cases and prints what came of them; exit code 1 where one failed.
+/// Runs all cases and prints the results; exit code 1 if one failed.
 ///
 /// # Errors
-/// No adapter, a filter that matches nothing.
+/// There is no adapter, or the filter matches nothing.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Selection { checked, json, .. } = args.selection;
     let compile = args.selection.compile()?;
@@ -128,7 +128,7 @@ pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compi
             result.reasons = faults(&verdict);
         }
         Err(error) => {
-            // A case too large for the adapter says nothing about the kernel; all else does.
+            // A case that is too large for the adapter says nothing about the kernel; any other error does.
             result.verdict = if matches!(error, Error::Limit { .. }) { Outcome::Skipped } else { Outcome::Failed };
             result.reasons.push(error.to_string());
         }
@@ -136,7 +136,7 @@ pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compi
     result
 }
 
-/// What is wrong, an output each.
+/// What is wrong, a sentence for each output.
 fn faults(verdict: &Verdict) -> Vec<String> {
     let off = verdict.outputs.iter().filter(|output| !output.deviation.passed).map(|output| {
         let (d, allowed) = (output.deviation, output.tolerance.relative);
@@ -145,14 +145,14 @@ fn faults(verdict: &Verdict) -> Vec<String> {
             output.name, d.index, d.got, d.want, d.error, d.nmse
         )
     });
-    let overrun = verdict.overrun.iter().map(|name| format!("{name}: written outside of its range"));
+    let overrun = verdict.overrun.iter().map(|name| format!("{name}: written outside its range"));
     off.chain(overrun).collect()
 }
 
 /// One line for an implementation, and one for each reason why a case failed or was skipped.
 fn in_words(task: &Task, results: &[CaseResult], columns: &Columns) -> String {
     let passed = results.iter().filter(|result| result.verdict == Outcome::Passed).count();
-    // The case nearest to its tolerance; exact ones are near only where they fail.
+    // The case nearest to its tolerance; a case that must be exact counts only if it fails.
     let nearness = |result: &CaseResult| match result.worst_error {
         Some(error) if error > 0.0 => error / result.tolerance,
         _ => 0.0,
@@ -170,7 +170,7 @@ fn in_words(task: &Task, results: &[CaseResult], columns: &Columns) -> String {
     let (wide, wide_too) = (columns.contract, columns.implementation);
     let mut text =
         format!("{contract:<wide$}  {implementation:<wide_too$}  {counts}  {worst}").trim_end().to_owned() + "\n";
-    // A shader that does not compile fails all its cases alike: said once.
+    // A shader that does not compile fails all its cases alike, so say it once.
     let mut told: Vec<(&CaseResult, Vec<&str>)> = Vec::new();
     for result in results.iter().filter(|result| !result.reasons.is_empty()) {
         match told.iter_mut().find(|(first, _)| first.reasons == result.reasons) {
@@ -202,7 +202,7 @@ mod tests {
         let faults = faults(&Verdict { outputs, overrun: vec!["order"] });
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].starts_with("images[1] is 2.5e0, the twin has 2e0"), "{faults:?}");
-        assert_eq!(faults[1], "order: written outside of its range");
+        assert_eq!(faults[1], "order: written outside its range");
     }
 
     #[test]
