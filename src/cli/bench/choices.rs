@@ -195,7 +195,9 @@ fn in_words(tuned: &Tuned) -> String {
     let own = 1e3 * tuned.own;
     let choices = tuned.choices();
     match tuned.best.map(|seconds| 1e3 * seconds) {
-        None => format!("a whole step takes {own:.3} ms; the plan's own choices are the best, or within 3 % of the best\n"),
+        None => {
+            format!("a whole step takes {own:.3} ms; the plan's own choices are the best, or within 3 % of the best\n")
+        }
         Some(best) if choices.is_empty() => {
             format!(
                 "a whole step takes {own:.3} ms as planned and {best:.3} ms with the best of each: nothing to gain\n"
