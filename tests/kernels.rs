@@ -12,7 +12,7 @@ use galaxy_gpu::engine::Gpu;
 use galaxy_gpu::engine::validate::{Compile, validate};
 use galaxy_gpu::kernels::{Case, Contract, Implementation, Matrix, Precision, registry};
 use galaxy_gpu::plan::obstacle;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::sync::Arc;
 
 const IMITATED: [&str; 2] = ["16x32", "16x64"];
@@ -50,17 +50,20 @@ impl Run {
         self.on(format!(" imitated {shape}"), move || adapter::imitating(matrix))
     }
 
-    fn on(self, how: String, open: impl FnOnce() -> Option<Arc<Gpu>> + Send + 'static) -> Trial {
+    /// A case that the adapter cannot run is ignored, with the reason.
+    fn on(self, how: String, open: impl FnOnce() -> Arc<Gpu> + Send + 'static) -> Trial {
         let Self { contract, implementation, precision, case } = self;
-        let kernel = format!("{}::{}{how}", contract.name, implementation.label(precision));
-        Trial::test(format!("{kernel}::{}", case.name), move || {
-            let Some(gpu) = open() else { return Ok(()) };
+        let name = format!("{}::{}{how}::{}", contract.name, implementation.label(precision), case.name);
+        Trial::ignorable_test(name, move || {
+            if cfg!(no_adapter) {
+                return Ok(Completion::ignored_with("no adapter"));
+            }
+            let gpu = open();
             if let Some(why) = obstacle(implementation, &case.constants, precision, gpu.profile()) {
-                eprintln!("SKIPPED {kernel}: {why}");
-                return Ok(());
+                return Ok(Completion::ignored_with(why));
             }
             let verdict = validate(&gpu, contract, implementation, &case, precision, &Compile::own(true))?;
-            if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
+            if verdict.passed() { Ok(Completion::Completed) } else { Err(Failed::from(format!("{verdict:#?}"))) }
         })
     }
 }

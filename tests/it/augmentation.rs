@@ -135,8 +135,9 @@ fn the_twin_warps_like_keras() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn the_adapter_warps_like_keras() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let run = |contract: &'static Contract, case: &Case, start: &[Values]| {
         let direct = contract.implementation("direct").expect("every contract has one");
         let mut engine =

@@ -1,6 +1,5 @@
 //! The program as a user meets it: what it prints, what it writes, how it refuses and what it leaves behind.
 
-use crate::common;
 use assert_cmd::Command;
 use galaxy_gpu::data::{Dataset, Pixels, Sky, write_hdf5};
 use predicates::prelude::{PredicateBooleanExt, predicate};
@@ -303,10 +302,8 @@ fn unknown_kernels_are_refused() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn kernels_are_validated_and_timed_on_the_adapter() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let text = desk.run("kernels validate relu.forward --checked");
     assert!(text.contains("relu.forward  direct") && text.ends_with(" 0 failed, 0 skipped\n"), "{text}");
@@ -329,10 +326,8 @@ fn kernels_are_validated_and_timed_on_the_adapter() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn adapters_are_listed_by_their_numbers() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let adapters = desk.json("devices --json")["adapters"].clone();
     let name = adapters[0]["name"].as_str().unwrap();

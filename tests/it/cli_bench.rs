@@ -1,7 +1,6 @@
 //! `galaxy-gpu bench` as a user meets it: what it prints, that its numbers agree with each other, and how it refuses.
 //! Nothing here depends on how long anything takes.
 
-use crate::common;
 use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -39,10 +38,8 @@ fn sum(list: &Value, key: &str) -> f64 {
 const STEP: &str = "bench step --model conv3 --size 16 --batch 4 --classes 3 --precision f32";
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn ceilings_are_measured() {
-    if common::gpu().is_none() {
-        return;
-    }
     let report = json("bench peak --json");
     assert!(report["adapter"].is_string() && report["driver"].is_string() && report["clock"].is_string());
     let ceilings = report["ceilings"].as_array().unwrap();
@@ -57,10 +54,8 @@ fn ceilings_are_measured() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_step_and_its_kernels_add_up() {
-    if common::gpu().is_none() {
-        return;
-    }
     let report = json(&format!("{STEP} --augment --steps 3 --kernels --json"));
     positive(&report, &["ms_per_step", "images_per_s", "gflops", "peak_gflops", "share_of_peak", "gpu_bytes", "flops"]);
     positive(&report["setup_ms"], &["open", "plan", "pipelines", "upload", "first_step", "total"]);
@@ -93,10 +88,8 @@ fn a_step_and_its_kernels_add_up() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_trace_has_a_bar_for_every_dispatch() {
-    if common::gpu().is_none() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let report: Value =
         serde_json::from_str(&run(&folder, &format!("{STEP} --infer --steps 1 --trace step.json --json"))).unwrap();
@@ -119,10 +112,8 @@ fn a_trace_has_a_bar_for_every_dispatch() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_step_is_described_for_people() {
-    if common::gpu().is_none() {
-        return;
-    }
     let text = run(&tempfile::tempdir().unwrap(), &format!("{STEP} --steps 1 --kernels"));
     let words: Vec<&str> = text.lines().filter_map(|line| line.split("  ").next()).collect();
     for word in ["adapter", "step", "set-up", "wall", "device", "speed", "memory", "layer", "adam", "sum"] {
@@ -174,10 +165,8 @@ fn every_command_has_an_example_in_its_help() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn choices_are_measured_and_can_be_taken() {
-    if common::gpu().is_none() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let sizes = "--model conv3 --size 16 --classes 3";
     let line = format!("bench choices {sizes} --batch 4 --precision f32 --json --out fast.toml");

@@ -64,7 +64,7 @@ fn five_steps() -> Vec<StepParams> {
 
 /// Every engine that can be compared with the f32 twins.
 fn for_checked_and_trusted(rig: &Rig, test: impl Fn(&str, GpuEngine)) {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     test("checked", rig.on_gpu(&gpu, true));
     test("trusted", rig.on_gpu(&gpu, false));
 }
@@ -126,8 +126,9 @@ fn first_gradients_and_five_losses_are_the_twins() {
 
 /// What a card would run in f32, on any adapter.
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn kernels_for_hardware_give_the_twins_gradients_and_the_same_bits_again() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let rig = Rig::new(&Model::preset("conv4").unwrap(), (64, 64), 10, IMAGES, BATCH);
     let plan = rig.plan(&Profile { kind: "discrete".into(), ..gpu.profile().clone() });
     let count = |name: &str| plan.steps(Program::Train).iter().filter(|step| step.implementation == name).count();
@@ -183,10 +184,11 @@ fn images_past_the_last_count_for_nothing() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn the_same_seed_gives_the_same_bits() {
     let mut rig = conv4_like();
     rig.settings.augment = Some(Augment::default());
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let steps = five_steps();
     let run = |steps: &[StepParams], checked| bits_after(rig.on_gpu(&gpu, checked), &[steps]);
     let first = run(&steps, true);
@@ -197,10 +199,11 @@ fn the_same_seed_gives_the_same_bits() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn steps_in_one_submission_give_the_same_bits() {
     let mut rig = conv4_like();
     rig.settings.augment = Some(Augment::default());
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let steps = five_steps();
     let singly: Vec<&[StepParams]> = steps.chunks(1).collect();
     let by_three: Vec<&[StepParams]> = steps.chunks(3).collect();
@@ -208,8 +211,9 @@ fn steps_in_one_submission_give_the_same_bits() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn shards_give_the_same_bits_as_one_piece() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     // 31 pixels wide: an image of 2883 bytes ends inside a word
     let layers = ["conv2d filters=4", "relu", "max_pool2d", "flatten", "dense units=8", "relu", "dense"];
     let whole = Rig::new(&model(&layers), (31, 31), 10, IMAGES, BATCH);
@@ -250,7 +254,7 @@ fn what_is_staged_is_seen_by_the_next_run_and_not_before() {
     };
     let other = Rig { pixels: inverted.clone(), ..rig.clone() };
     for_checked_and_trusted(&rig, |mode, mut engine| {
-        let gpu = common::gpu().unwrap();
+        let gpu = common::gpu();
         let fresh = |rig: &Rig| losses(&mut rig.on_gpu(&gpu, mode == "checked"), false)[0];
         let (before, after) = (fresh(&rig), fresh(&other));
         assert_ne!(before, after);
@@ -267,8 +271,9 @@ fn what_is_staged_is_seen_by_the_next_run_and_not_before() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn fused_and_single_layers_agree_on_the_gpu() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let rig = conv4_like();
     let (mut fused, mut single) = (rig.on_gpu(&gpu, true), rig.unfused().on_gpu(&gpu, true));
     let steps = five_steps();

@@ -4,9 +4,9 @@
 //! The fixture (see `tests/fixtures/keras/README.md`) keeps its gradients away from ties of relu and max-pool: f32 and f64
 //! agree on them to 2e-6 of each parameter's largest, and other orders of summation to 1.2e-5; hence 1e-4.
 
-use crate::common;
 use crate::common::npz::Npz;
 use crate::common::rig::{Rig, adam, model, read, share_of_largest};
+use crate::common::{Device, on_both_devices};
 use galaxy_gpu::engine::Engine;
 use galaxy_gpu::kernels::{Access, StepParams};
 use galaxy_gpu::plan::{Place, Program};
@@ -68,15 +68,14 @@ impl Fixture {
     }
 }
 
-/// Runs a test on both engines and with both groupings.
-fn on_every_engine(rig: &Rig, test: impl Fn(&str, &Rig, &mut dyn Engine)) {
-    for (grouping, rig) in [("fused", rig), ("single layers", &rig.unfused())] {
-        test(&format!("CPU twins, {grouping}"), rig, &mut rig.twins::<f32>());
-        if let Some(gpu) = common::gpu() {
-            test(&format!("GPU, {grouping}"), rig, &mut rig.on_gpu(&gpu, true));
-        }
-    }
+/// Runs a test with both groupings.
+fn on(device: Device, rig: &Rig, test: impl Fn(&str, &Rig, &mut dyn Engine)) {
+    test("fused", rig, &mut *rig.on(device));
+    let rig = rig.unfused();
+    test("single layers", &rig, &mut *rig.on(device));
 }
+
+on_both_devices!(no_adapter: logits_and_loss_are_keras, gradients_are_keras, three_steps_of_adam_are_keras);
 
 /// Whether anything after the last call that reads `place` writes into its buffer.
 fn is_overwritten(engine: &dyn Engine, program: Program, place: Place) -> bool {
@@ -87,12 +86,11 @@ fn is_overwritten(engine: &dyn Engine, program: Program, place: Place) -> bool {
     later.any(|(other, access)| other.buffer == place.buffer && *access != Access::Read)
 }
 
-#[test]
-fn logits_and_loss_are_keras() {
+fn logits_and_loss_are_keras(device: Device) {
     let fixture = Fixture::open();
     let want = fixture.floats("logits");
     let [mean_loss] = fixture.floats("loss")[..] else { panic!("one loss") };
-    on_every_engine(&fixture.rig(true), |name, _, engine| {
+    on(device, &fixture.rig(true), |name, _, engine| {
         engine.run(Program::Infer, &[StepParams { count: IMAGES as u32, ..Default::default() }]).unwrap();
         let metrics = engine.wait().unwrap()[0];
         let loss = metrics.loss / metrics.count;
@@ -128,10 +126,9 @@ fn parameters_have_keras_names_and_order() {
     assert_eq!(rig.network.parameter_count(), 9_742);
 }
 
-#[test]
-fn gradients_are_keras() {
+fn gradients_are_keras(device: Device) {
     let fixture = Fixture::open();
-    on_every_engine(&fixture.rig(false), |name, rig, engine| {
+    on(device, &fixture.rig(false), |name, rig, engine| {
         engine.run(Program::Train, &[adam(1, 0, IMAGES)]).unwrap();
         let mut worst = (0.0, String::new());
         for (number, parameter) in rig.names().into_iter().enumerate() {
@@ -146,12 +143,11 @@ fn gradients_are_keras() {
     });
 }
 
-#[test]
-fn three_steps_of_adam_are_keras() {
+fn three_steps_of_adam_are_keras(device: Device) {
     let fixture = Fixture::open();
     let want: Vec<f32> = fixture.array::<f64>("adam_losses").into_iter().map(|loss| loss as f32).collect();
     assert_eq!(want.len(), 4, "before step 1, 2, 3 and after step 3");
-    on_every_engine(&fixture.rig(false), |name, rig, engine| {
+    on(device, &fixture.rig(false), |name, rig, engine| {
         for t in 1..=3 {
             engine.run(Program::Train, &[adam(t, 0, IMAGES)]).unwrap();
         }

@@ -1,9 +1,9 @@
 //! Micro-batches: a step whose images are computed a few at a time is the step of the whole batch, within rounding, on both
 //! engines and in both precisions; it repeats to the bit, and is refused as a whole.
 
-use crate::common;
 use crate::common::rig::{Rig, adam, model, read, share_of_largest};
-use galaxy_gpu::engine::{Engine, GpuEngine, Metrics};
+use crate::common::{self, Device, on_both_devices};
+use galaxy_gpu::engine::{Engine, Metrics};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::{Precision, StepParams};
 use galaxy_gpu::plan::Program;
@@ -52,16 +52,6 @@ fn train(engine: &mut dyn Engine) -> Vec<Metrics> {
     engine.wait().unwrap()
 }
 
-/// The adapter's engine; none without one, or without 16-bit floats where those are wanted.
-fn on_gpu(rig: &Rig, checked: bool) -> Option<GpuEngine> {
-    let gpu = common::gpu()?;
-    if rig.settings.precision == Precision::Mixed && !gpu.profile().f16 {
-        eprintln!("SKIPPED: {} has no 16-bit floats", gpu.profile().name);
-        return None;
-    }
-    Some(rig.on_gpu(&gpu, checked))
-}
-
 fn assert_metrics(name: &str, got: &[Metrics], want: &[Metrics], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{name}: one row a step");
     for (step, (a, b)) in got.iter().zip(want).enumerate() {
@@ -73,6 +63,16 @@ fn assert_metrics(name: &str, got: &[Metrics], want: &[Metrics], tolerance: f32)
         assert!(close(a.gradient_squares, b.gradient_squares, bound), "{name}, step {step}: {a:?}, whole {b:?}");
     }
 }
+
+on_both_devices!(
+    no_adapter: in_f32_micro_batches_are_the_whole_batch_within_rounding,
+    inference_in_micro_batches_gives_the_same_scores,
+    a_micro_batch_that_is_not_finite_refuses_its_whole_step_once
+);
+on_both_devices!(
+    no_f16: in_mixed_precision_the_gradient_is_the_whole_batchs,
+    in_mixed_precision_it_is_refused_once_too
+);
 
 /// In f64 roundings are far below whatever a wrong place, count or mean would change.
 #[test]
@@ -98,8 +98,7 @@ fn in_f64_micro_batches_are_the_whole_batch() {
 /// Weights after six steps of up to 1e-3 each. Adam makes a step of whatever gradient there is, so that a parameter whose
 /// gradient is little more than rounding moves by a share of that; on average nothing does (3e-8 at most and 2e-10 in the
 /// mean on the twins and on Mesa's llvmpipe).
-#[test]
-fn in_f32_micro_batches_are_the_whole_batch_within_rounding() {
+fn in_f32_micro_batches_are_the_whole_batch_within_rounding(device: Device) {
     let rig = rig(Precision::F32);
     let compare = |name: &str, whole: &mut dyn Engine, micro: &mut dyn Engine| {
         assert_metrics(name, &train(micro), &train(whole), 1e-5);
@@ -111,82 +110,84 @@ fn in_f32_micro_batches_are_the_whole_batch_within_rounding() {
     };
     for images in [2, 5] {
         let cut = cut(&rig, images);
-        compare(&format!("twins, {images} at a time"), &mut rig.twins::<f32>(), &mut cut.twins::<f32>());
-        for checked in [true, false] {
-            let (Some(mut whole), Some(mut micro)) = (on_gpu(&rig, checked), on_gpu(&cut, checked)) else { return };
-            compare(&format!("adapter, checked {checked}, {images} at a time"), &mut whole, &mut micro);
+        compare(&format!("{images} at a time"), &mut *rig.on(device), &mut *cut.on(device));
+        if device == Device::Gpu {
+            let gpu = common::gpu();
+            compare(&format!("{images}, trusted"), &mut rig.on_gpu(&gpu, false), &mut cut.on_gpu(&gpu, false));
         }
     }
 }
 
 /// The gradient of the first step: activations are rounded to f16 alike, and sums are f32's.
-#[test]
-fn in_mixed_precision_the_gradient_is_the_whole_batchs() {
+fn in_mixed_precision_the_gradient_is_the_whole_batchs(device: Device) {
     let rig = rig(Precision::Mixed);
     let first = &six_steps()[..1];
-    let compare = |name: &str, whole: &mut dyn Engine, micro: &mut dyn Engine| {
-        whole.run(Program::Train, first).unwrap();
-        micro.run(Program::Train, first).unwrap();
-        assert_metrics(name, &micro.wait().unwrap(), &whole.wait().unwrap(), 1e-4);
-        let share = share_of_largest(&read(micro, "gradient_sums"), &read(whole, "gradients"));
-        println!("{name}: the gradient differs by {share:.1e} of its largest");
-        assert!(share < 1e-4, "{name}: the gradient differs by {share} of its largest");
-    };
-    let cut = cut(&rig, 3);
-    compare("twins", &mut rig.twins::<f32>(), &mut cut.twins::<f32>());
-    let (Some(mut whole), Some(mut micro)) = (on_gpu(&rig, false), on_gpu(&cut, false)) else { return };
-    compare("adapter", &mut whole, &mut micro);
+    let (mut whole, mut micro) = (rig.on(device), cut(&rig, 3).on(device));
+    whole.run(Program::Train, first).unwrap();
+    micro.run(Program::Train, first).unwrap();
+    assert_metrics("mixed", &micro.wait().unwrap(), &whole.wait().unwrap(), 1e-4);
+    let share = share_of_largest(&read(&mut *micro, "gradient_sums"), &read(&mut *whole, "gradients"));
+    println!("the gradient differs by {share:.1e} of its largest");
+    assert!(share < 1e-4, "the gradient differs by {share} of its largest");
 }
 
-#[test]
-fn inference_in_micro_batches_gives_the_same_scores() {
+fn inference_in_micro_batches_gives_the_same_scores(device: Device) {
     let rig = rig(Precision::F32);
     let infer = |engine: &mut dyn Engine| {
         engine.run(Program::Infer, &six_steps()[..3]).unwrap();
         (engine.wait().unwrap(), read(engine, "probabilities"))
     };
-    let compare = |name, (got, scores): (Vec<Metrics>, Vec<f32>), (want, wanted): (Vec<Metrics>, Vec<f32>)| {
-        assert_metrics(name, &got, &want, 1e-5);
-        assert!(share_of_largest(&scores, &wanted) < 1e-5, "{name}");
-    };
-    compare("twins", infer(&mut cut(&rig, 3).twins::<f32>()), infer(&mut rig.twins::<f32>()));
-    let (Some(mut whole), Some(mut micro)) = (on_gpu(&rig, true), on_gpu(&cut(&rig, 3), true)) else { return };
-    compare("adapter", infer(&mut micro), infer(&mut whole));
+    let (got, scores) = infer(&mut *cut(&rig, 3).on(device));
+    let (want, wanted) = infer(&mut *rig.on(device));
+    assert_metrics("inference", &got, &want, 1e-5);
+    assert!(share_of_largest(&scores, &wanted) < 1e-5);
 }
 
 /// Twenty steps of seven micro-batches are more than one submission's parameters hold.
-#[test]
-fn the_same_bits_however_steps_are_submitted() {
-    for precision in [Precision::F32, Precision::Mixed] {
-        let rig = cut(&rig(precision), 1);
-        let steps: Vec<StepParams> = (1..=20).map(|t| adam(t, (t as usize - 1) % 2 * BATCH, BATCH)).collect();
-        let run = |at_once: usize| -> Option<(Vec<u32>, Vec<Metrics>)> {
-            let mut engine = on_gpu(&rig, false)?;
-            steps.chunks(at_once).for_each(|steps| engine.run(Program::Train, steps).unwrap());
-            let metrics = engine.wait().unwrap();
-            Some((read(&mut engine, "parameters").into_iter().map(f32::to_bits).collect(), metrics))
-        };
-        let Some((want, rows)) = run(1) else { return };
-        assert!(rows.len() == 20 && rows.iter().all(|row| row.count == 7.0 && row.loss.is_finite()), "{rows:?}");
-        for at_once in [1, 3, 20] {
-            assert!(run(at_once).unwrap() == (want.clone(), rows.clone()), "{precision}: {at_once} steps at once");
-        }
+fn however_steps_are_submitted(precision: Precision) {
+    let rig = cut(&rig(precision), 1);
+    let steps: Vec<StepParams> = (1..=20).map(|t| adam(t, (t as usize - 1) % 2 * BATCH, BATCH)).collect();
+    let run = |at_once: usize| -> (Vec<u32>, Vec<Metrics>) {
+        let mut engine = rig.on_gpu(&common::gpu(), false);
+        steps.chunks(at_once).for_each(|steps| engine.run(Program::Train, steps).unwrap());
+        let metrics = engine.wait().unwrap();
+        (read(&mut engine, "parameters").into_iter().map(f32::to_bits).collect(), metrics)
+    };
+    let (want, rows) = run(1);
+    assert!(rows.len() == 20 && rows.iter().all(|row| row.count == 7.0 && row.loss.is_finite()), "{rows:?}");
+    for at_once in [1, 3, 20] {
+        assert!(run(at_once) == (want.clone(), rows.clone()), "{at_once} steps at once");
     }
 }
 
-/// One image whose loss is infinite, in the first, a middle and the last micro-batch.
 #[test]
-fn a_micro_batch_that_is_not_finite_refuses_its_whole_step_once() {
-    for precision in [Precision::F32, Precision::Mixed] {
-        for place in [0, 3, 6] {
-            let mut rig = cut(&rig(precision), 3);
-            let bad = rig.order[place] as usize;
-            rig.labels.iter_mut().enumerate().for_each(|(image, label)| *label = u32::from(image == bad));
-            rig.class_weights = vec![1.0, f32::INFINITY, 1.0, 1.0, 1.0];
-            refuses_once(&format!("twins, {precision}, image {place}"), &rig, &mut rig.twins::<f32>());
-            let Some(mut engine) = on_gpu(&rig, false) else { continue };
-            refuses_once(&format!("adapter, {precision}, image {place}"), &rig, &mut engine);
-        }
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
+fn the_same_bits_however_steps_are_submitted() {
+    however_steps_are_submitted(Precision::F32);
+}
+
+#[test]
+#[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
+fn the_same_bits_in_mixed_precision_however_steps_are_submitted() {
+    however_steps_are_submitted(Precision::Mixed);
+}
+
+fn a_micro_batch_that_is_not_finite_refuses_its_whole_step_once(device: Device) {
+    refuses_its_step_once(device, Precision::F32);
+}
+
+fn in_mixed_precision_it_is_refused_once_too(device: Device) {
+    refuses_its_step_once(device, Precision::Mixed);
+}
+
+/// One image whose loss is infinite, in the first, a middle and the last micro-batch.
+fn refuses_its_step_once(device: Device, precision: Precision) {
+    for place in [0, 3, 6] {
+        let mut rig = cut(&rig(precision), 3);
+        let bad = rig.order[place] as usize;
+        rig.labels.iter_mut().enumerate().for_each(|(image, label)| *label = u32::from(image == bad));
+        rig.class_weights = vec![1.0, f32::INFINITY, 1.0, 1.0, 1.0];
+        refuses_once(&format!("{device}, {precision}, image {place}"), &rig, &mut *rig.on(device));
     }
 }
 

@@ -33,14 +33,9 @@ fn steps(count: i32) -> Vec<StepParams> {
     (1..=count).map(|t| adam(t, (t as usize - 1) % 2 * BATCH, BATCH)).collect()
 }
 
-/// The engine in mixed precision; none without an adapter, or where it has no 16-bit floats.
-fn engine(rig: &Rig) -> Option<GpuEngine> {
-    let gpu = common::gpu()?;
-    if !gpu.profile().f16 {
-        eprintln!("SKIPPED: {} has no 16-bit floats", gpu.profile().name);
-        return None;
-    }
-    Some(rig.on_gpu(&gpu, false))
+/// The engine in mixed precision.
+fn engine(rig: &Rig) -> GpuEngine {
+    rig.on_gpu(&common::gpu(), false)
 }
 
 /// The largest difference between two engines' gradients of a parameter, as a share of its largest.
@@ -58,9 +53,10 @@ fn worst_gradient(rig: &Rig, got: &mut dyn Engine, want: &mut dyn Engine) -> (f6
 }
 
 #[test]
+#[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
 fn gradients_are_those_of_twins_that_round_alike() {
     let rig = rig(Precision::Mixed);
-    let Some(mut engine) = engine(&rig) else { return };
+    let mut engine = engine(&rig);
     let mut twins = rig.twins::<f32>();
     let one = steps(1);
     engine.run(Program::Train, &one).unwrap();
@@ -72,20 +68,18 @@ fn gradients_are_those_of_twins_that_round_alike() {
     assert!(worst < TWINS, "the gradient of {name} differs by {worst} of its largest");
 }
 
-/// What a hardware adapter would be given, on whatever cooperative matrices there are.
+/// What a hardware adapter would be given.
 #[test]
+#[ignore = "needs cooperative matrices: scripts/matrix-tests"]
 fn a_step_on_matrices_has_the_same_gradients() {
-    let Some(gpu) = common::gpu() else { return };
-    match gpu.profile().matrix {
-        Some(_) => holds_a_step_on_matrices_to_the_twins(&gpu),
-        None => eprintln!("SKIPPED: {} has no cooperative matrices", gpu.profile().name),
-    }
+    holds_a_step_on_matrices_to_the_twins(&common::gpu());
 }
 
 /// The same on the shape that the largest cards have, anywhere.
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_step_on_imitated_matrices_has_the_same_gradients() {
-    let Some(gpu) = common::imitating("16x32".parse().unwrap()) else { return };
+    let gpu = common::imitating("16x32".parse().unwrap());
     holds_a_step_on_matrices_to_the_twins(&gpu);
 }
 
@@ -106,10 +100,11 @@ fn holds_a_step_on_matrices_to_the_twins(gpu: &Arc<Gpu>) {
 }
 
 #[test]
+#[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
 fn gradients_are_near_those_of_f32() {
     let (mixed, full) = (rig(Precision::Mixed), rig(Precision::F32));
-    let Some(mut engine) = engine(&mixed) else { return };
-    let mut want = full.on_gpu(&common::gpu().unwrap(), false);
+    let mut engine = engine(&mixed);
+    let mut want = full.on_gpu(&common::gpu(), false);
     engine.run(Program::Train, &steps(1)).unwrap();
     want.run(Program::Train, &steps(1)).unwrap();
     let (metrics, wanted) = (engine.wait().unwrap()[0], want.wait().unwrap()[0]);
@@ -126,13 +121,14 @@ fn gradients_are_near_those_of_f32() {
 }
 
 #[test]
+#[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
 fn steps_repeat_to_the_bit_and_copies_follow_the_parameters() {
     let rig = rig(Precision::Mixed);
-    let Some(mut engine) = engine(&rig) else { return };
+    let mut engine = engine(&rig);
     let all = steps(6);
     engine.run(Program::Train, &all).unwrap();
     let first = read(&mut engine, "parameters");
-    let mut again = self::engine(&rig).unwrap();
+    let mut again = self::engine(&rig);
     all.iter().for_each(|step| again.run(Program::Train, &[*step]).unwrap());
     assert_eq!(first, read(&mut again, "parameters"), "in six submissions as in one");
     let rounded: Vec<f32> = first.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
@@ -141,9 +137,10 @@ fn steps_repeat_to_the_bit_and_copies_follow_the_parameters() {
 }
 
 #[test]
+#[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
 fn an_overflow_refuses_the_step_and_halves_the_loss_scale() {
     let rig = rig(Precision::Mixed);
-    let Some(mut engine) = engine(&rig) else { return };
+    let mut engine = engine(&rig);
     let before = read(&mut engine, "parameters");
     // so large that a gradient leaves f16's range, for some steps
     write(&mut engine, "loss_scale", bytemuck::cast_slice(&[16_777_216.0f32, 1.0, 0.0, 0.0]));

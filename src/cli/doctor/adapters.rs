@@ -136,8 +136,9 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(no_adapter, ignore = "needs an adapter")]
     fn an_adapter_without_f16_is_told_to_train_in_f32() {
-        let Some(gpu) = Gpu::for_tests() else { return };
+        let gpu = Gpu::for_tests();
         let profile = Profile { f16: false, ..gpu.profile().clone() };
         let finding = kernels("adapter 0 mixed".into(), &gpu, &profile, Precision::Mixed);
         assert_eq!((finding.verdict, finding.finding.as_str()), (Verdict::Note, "it has no 16-bit floats"));

@@ -110,8 +110,9 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(no_adapter, ignore = "needs an adapter")]
     fn an_adapter_too_small_for_a_contract_has_a_fault() {
-        let Some(gpu) = Gpu::for_tests() else { return };
+        let gpu = Gpu::for_tests();
         let tiny = Profile { binding_bytes: 4, ..gpu.profile().clone() };
         let found = quick(&gpu, &tiny, Precision::F32);
         assert!(found.faults.iter().any(|fault| fault.ends_with("has no implementation here")), "{:?}", found.faults);

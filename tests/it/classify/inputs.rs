@@ -1,6 +1,7 @@
 //! Folders, globs, catalogues and HDF5 files, with good and bad items.
 
 use super::{Desk, dataset, pixels, probabilities, rows};
+use crate::common::{Device, on_both_devices};
 use galaxy_gpu::data::write_hdf5;
 use serde_json::Value;
 
@@ -60,39 +61,38 @@ fn a_folder_with_good_and_bad_pictures_gives_a_row_each() {
     assert_eq!(probabilities(&table[0]), probabilities(&table[6]), "the same picture twice");
 }
 
-#[test]
-fn json_lines_say_the_same_and_predict_agrees_to_the_bit() {
+on_both_devices!(no_adapter: json_lines_say_the_same_and_predict_agrees_to_the_bit);
+
+fn json_lines_say_the_same_and_predict_agrees_to_the_bit(device: Device) {
     let desk = Desk::new();
     desk.pictures("in", 4);
     truncate(&desk, "in/0002.png");
-    for device in ["cpu", "gpu"] {
-        let job = format!("classify RUN0 in --device {device} --force");
-        assert_eq!(desk.run(&format!("{job} --out t.csv")).0, 1);
-        assert_eq!(desk.run(&format!("{job} --out t.jsonl")).0, 1);
-        let (table, lines) = (rows(&desk.text("t.csv")), desk.text("t.jsonl"));
-        assert_eq!(lines.lines().count(), 4);
-        for (row, line) in table.iter().zip(lines.lines()) {
-            let object: Value = serde_json::from_str(line).unwrap();
-            assert_eq!(object.as_object().unwrap().len(), row.len());
-            for (name, text) in row {
-                let same = match &object[name] {
-                    Value::Null => text.is_empty(),
-                    Value::String(value) => value == text,
-                    number => number.as_f64() == text.parse().ok(),
-                };
-                assert!(same, "{name}: {text:?} and {}", object[name]);
-            }
-            if row["status"] != "ok" {
-                continue;
-            }
-            let (code, said, _) = desk.run(&format!("predict RUN0 {} --json --device {device}", row["path"]));
-            assert_eq!(code, 0);
-            let predicted: Value = serde_json::from_str(&said).unwrap();
-            assert_eq!(predicted["class"], row["class"]);
-            let scores = predicted["probabilities"].as_object().unwrap().values();
-            let scores: Vec<f32> = scores.map(|score| score.to_string().parse().unwrap()).collect();
-            assert_eq!(scores, probabilities(row), "{}", row["path"]);
+    let job = format!("classify RUN0 in --device {device} --force");
+    assert_eq!(desk.run(&format!("{job} --out t.csv")).0, 1);
+    assert_eq!(desk.run(&format!("{job} --out t.jsonl")).0, 1);
+    let (table, lines) = (rows(&desk.text("t.csv")), desk.text("t.jsonl"));
+    assert_eq!(lines.lines().count(), 4);
+    for (row, line) in table.iter().zip(lines.lines()) {
+        let object: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(object.as_object().unwrap().len(), row.len());
+        for (name, text) in row {
+            let same = match &object[name] {
+                Value::Null => text.is_empty(),
+                Value::String(value) => value == text,
+                number => number.as_f64() == text.parse().ok(),
+            };
+            assert!(same, "{name}: {text:?} and {}", object[name]);
         }
+        if row["status"] != "ok" {
+            continue;
+        }
+        let (code, said, _) = desk.run(&format!("predict RUN0 {} --json --device {device}", row["path"]));
+        assert_eq!(code, 0);
+        let predicted: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(predicted["class"], row["class"]);
+        let scores = predicted["probabilities"].as_object().unwrap().values();
+        let scores: Vec<f32> = scores.map(|score| score.to_string().parse().unwrap()).collect();
+        assert_eq!(scores, probabilities(row), "{}", row["path"]);
     }
 }
 

@@ -1,23 +1,23 @@
 //! What the options do to the result, and what they do not.
 
 use super::{Desk, SIDE, pixels, probabilities, rows, save};
+use crate::common::{Device, on_both_devices};
 use galaxy_gpu::catalogue::views;
 
-#[test]
-fn batches_and_places_change_no_bit() {
+on_both_devices!(no_adapter: batches_and_places_change_no_bit);
+
+fn batches_and_places_change_no_bit(device: Device) {
     let desk = Desk::new();
     desk.pictures("in", 21);
-    for device in ["cpu", "gpu"] {
-        let run = |batch: usize| {
-            let line = format!("classify RUN0 in --device {device} --batch {batch} --out t.csv --force --quiet");
-            let (code, said, notes) = desk.run(&line);
-            assert_eq!((code, &said[..]), (0, ""), "{notes}");
-            desk.text("t.csv")
-        };
-        let whole = run(64);
-        for batch in [1, 2, 7, 16] {
-            assert_eq!(run(batch), whole, "batch {batch} on {device}");
-        }
+    let run = |batch: usize| {
+        let line = format!("classify RUN0 in --device {device} --batch {batch} --out t.csv --force --quiet");
+        let (code, said, notes) = desk.run(&line);
+        assert_eq!((code, &said[..]), (0, ""), "{notes}");
+        desk.text("t.csv")
+    };
+    let whole = run(64);
+    for batch in [1, 2, 7, 16] {
+        assert_eq!(run(batch), whole, "batch {batch} on {device}");
     }
 }
 
@@ -40,25 +40,24 @@ fn a_low_confidence_names_no_class() {
     }
 }
 
+on_both_devices!(no_adapter: eight_views_do_not_see_how_an_image_is_turned);
+
 /// The mean of all views is that of any view's views: to the bit, as they are added by size.
-#[test]
-fn eight_views_do_not_see_how_an_image_is_turned() {
+fn eight_views_do_not_see_how_an_image_is_turned(device: Device) {
     let desk = Desk::new();
     for number in 0..3 {
         for turn in 0..views::ALL {
             save(&desk.path(&format!("in/{number}/{turn}.png")), views::view(&pixels(number), SIDE, turn));
         }
     }
-    for device in ["cpu", "gpu"] {
-        let line = format!("classify RUN0 in --device {device} --batch 20 --force");
-        assert_eq!(desk.run(&format!("{line} --out one.csv")).0, 0);
-        assert_eq!(desk.run(&format!("{line} --out eight.csv --views 8")).0, 0);
-        let (one, eight) = (rows(&desk.text("one.csv")), rows(&desk.text("eight.csv")));
-        for (one, eight) in one.chunks(views::ALL).zip(eight.chunks(views::ALL)) {
-            assert!(one.iter().any(|row| probabilities(row) != probabilities(&one[0])), "the network sees turns");
-            let all: Vec<f32> = one.iter().flat_map(probabilities).collect();
-            let mean = views::mean(&all, 10);
-            assert!(eight.iter().all(|row| probabilities(row) == mean), "{device}");
-        }
+    let line = format!("classify RUN0 in --device {device} --batch 20 --force");
+    assert_eq!(desk.run(&format!("{line} --out one.csv")).0, 0);
+    assert_eq!(desk.run(&format!("{line} --out eight.csv --views 8")).0, 0);
+    let (one, eight) = (rows(&desk.text("one.csv")), rows(&desk.text("eight.csv")));
+    for (one, eight) in one.chunks(views::ALL).zip(eight.chunks(views::ALL)) {
+        assert!(one.iter().any(|row| probabilities(row) != probabilities(&one[0])), "the network sees turns");
+        let all: Vec<f32> = one.iter().flat_map(probabilities).collect();
+        let mean = views::mean(&all, 10);
+        assert!(eight.iter().all(|row| probabilities(row) == mean), "{device}");
     }
 }

@@ -6,27 +6,20 @@ use galaxy_gpu::kernels::Matrix;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// The adapter all tests of a process share. None is a failure, unless `GALAXY_GPU_NO_ADAPTER=allow` asks for a
-/// printed skip.
-pub fn gpu() -> Option<Arc<Gpu>> {
-    static GPU: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
+/// The adapter all tests of a process share. A test that calls this is marked `#[cfg_attr(no_adapter, ignore = "...")]`, or
+/// `no_f16`: see `build.rs`.
+pub fn gpu() -> Arc<Gpu> {
+    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
     GPU.get_or_init(|| opened(Gpu::open(None))).clone()
 }
 
 /// The same with imitated matrices, one for each shape.
-pub fn imitating(matrix: Matrix) -> Option<Arc<Gpu>> {
-    static GPUS: OnceLock<Mutex<HashMap<Matrix, Option<Arc<Gpu>>>>> = OnceLock::new();
+pub fn imitating(matrix: Matrix) -> Arc<Gpu> {
+    static GPUS: OnceLock<Mutex<HashMap<Matrix, Arc<Gpu>>>> = OnceLock::new();
     let mut gpus = GPUS.get_or_init(Mutex::default).lock().unwrap();
     gpus.entry(matrix).or_insert_with(|| opened(Gpu::open_imitating(None, matrix))).clone()
 }
 
-fn opened(gpu: Result<Arc<Gpu>>) -> Option<Arc<Gpu>> {
-    match gpu {
-        Ok(gpu) => Some(gpu),
-        Err(error) if std::env::var("GALAXY_GPU_NO_ADAPTER").as_deref() == Ok("allow") => {
-            eprintln!("SKIPPED, GALAXY_GPU_NO_ADAPTER=allow: {error}");
-            None
-        }
-        Err(error) => panic!("{error} (GALAXY_GPU_NO_ADAPTER=allow turns this into a skip)"),
-    }
+fn opened(gpu: Result<Arc<Gpu>>) -> Arc<Gpu> {
+    gpu.unwrap_or_else(|error| panic!("{error} (GALAXY_GPU_NO_ADAPTER=allow ignores what needs an adapter)"))
 }

@@ -1,5 +1,6 @@
 //! A network, a small random data set and starting parameters, ready to be loaded into any engine.
 
+use super::Device;
 use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine, read_floats, write_floats};
 use galaxy_gpu::graph::{Graph, Settings, Shard, lower};
 use galaxy_gpu::kernels::{Precision, Real, StepParams, reduce};
@@ -103,6 +104,14 @@ impl Rig {
         let mut engine = GpuEngine::new(gpu, self.plan(gpu.profile()), checked).unwrap();
         self.load(&mut engine);
         engine
+    }
+
+    /// An engine of this device, loaded; the GPU's checked.
+    pub fn on(&self, device: Device) -> Box<dyn Engine> {
+        match device {
+            Device::Cpu => Box::new(self.twins::<f32>()),
+            Device::Gpu => Box::new(self.on_gpu(&super::gpu(), true)),
+        }
     }
 
     /// Writes data set, labels, order, class weights and parameters.

@@ -1,10 +1,9 @@
 //! What Keras 3.15.1 has saved in its three formats, trained and not, gives Keras's logits on both engines.
 
 use super::{fixture, imported, refused};
-use crate::common;
 use crate::common::npz::Npz;
 use crate::common::rig::{Rig, model, read};
-use galaxy_gpu::engine::Engine;
+use crate::common::{Device, on_both_devices};
 use galaxy_gpu::interchange::Import;
 use galaxy_gpu::kernels::StepParams;
 use galaxy_gpu::model::{Layer, Model};
@@ -26,28 +25,24 @@ fn tiny2() -> Model {
     model(&lines)
 }
 
-/// Both engines give these logits for the fixture's images.
-fn assert_logits(what: &str, weights: &Weights, want: &[f32]) {
+/// The device gives these logits for the fixture's images.
+fn assert_logits(device: Device, what: &str, weights: &Weights, want: &[f32]) {
     let mut rig = Rig::new(&weights.card.model, (32, 32), 10, IMAGES, IMAGES);
     rig.pixels = array("tiny2_fixture.npz", "images");
     rig.order = (0..IMAGES as u32).collect();
     rig.parameters = weights.tensors.clone();
-    let check = |engine: &mut dyn Engine| {
-        engine.run(Program::Infer, &[StepParams { count: IMAGES as u32, ..Default::default() }]).unwrap();
-        let logits = read(engine, "infer.dense_2.output");
-        for (i, (a, b)) in logits.iter().zip(want).enumerate() {
-            // as in tests/it/keras.rs: other orders of summation
-            assert!((a - b).abs() < 1e-4, "{what}: logit {i} is {a}, Keras has {b}");
-        }
-    };
-    check(&mut rig.twins::<f32>());
-    if let Some(gpu) = common::gpu() {
-        check(&mut rig.on_gpu(&gpu, true));
+    let mut engine = rig.on(device);
+    engine.run(Program::Infer, &[StepParams { count: IMAGES as u32, ..Default::default() }]).unwrap();
+    let logits = read(&mut *engine, "infer.dense_2.output");
+    for (i, (a, b)) in logits.iter().zip(want).enumerate() {
+        // as in tests/it/keras.rs: other orders of summation
+        assert!((a - b).abs() < 1e-4, "{what}: logit {i} is {a}, Keras has {b}");
     }
 }
 
-#[test]
-fn all_formats_give_keras_logits() {
+on_both_devices!(no_adapter: all_formats_give_keras_logits);
+
+fn all_formats_give_keras_logits(device: Device) {
     for (name, logits, parameter) in
         [("tiny2", "tiny2_fixture.npz", "param0"), ("tiny2_trained", "tiny2_trained_logits.npz", "param")]
     {
@@ -70,7 +65,7 @@ fn all_formats_give_keras_logits() {
             }
             hashes.push(found.weights.hash());
             if ending == "keras" {
-                assert_logits(&file, &found.weights, &array::<f32>(logits, "logits"));
+                assert_logits(device, &file, &found.weights, &array::<f32>(logits, "logits"));
             }
         }
         assert_eq!(hashes[0], hashes[1]);

@@ -85,8 +85,9 @@ fn the_gradient_of_a_logit_is_its_slope() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn the_adapter_explains_as_the_twins_do() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     for (name, rig) in rigs() {
         for fuse in [true, false] {
             let explained = explained(&rig, fuse, Precision::F32);

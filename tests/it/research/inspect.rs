@@ -1,7 +1,7 @@
 //! The inspector and its command.
 
 use super::Desk;
-use crate::common;
+use crate::common::{Device, on_both_devices};
 use galaxy_gpu::engine::{CpuEngine, Engine};
 use galaxy_gpu::model::{Model, initialise};
 use galaxy_gpu::plan::{Plan, Profile};
@@ -49,13 +49,13 @@ fn smoothing_averages_gradients_of_noisy_pictures() {
     assert!(inspector.inspect(&[0; 7], None, Smooth { samples: 0, noise: 0.0, seed: 0 }).is_err());
 }
 
-#[test]
-fn the_command_writes_a_picture_or_a_folder_of_everything() {
+on_both_devices!(no_adapter: the_command_writes_a_picture_or_a_folder_of_everything);
+
+fn the_command_writes_a_picture_or_a_folder_of_everything(device: Device) {
     let desk = Desk::new();
     weights().save(&desk.path("w.safetensors")).unwrap();
     let picture = image::RgbImage::from_raw(SIZE as u32, SIZE as u32, pixels()).unwrap();
     picture.save(desk.path("galaxy.png")).unwrap();
-    let device = if common::gpu().is_some() { "gpu" } else { "cpu" };
     let line = format!("inspect w.safetensors galaxy.png --smooth 2 --device {device}");
     let text = desk.run(&format!("{line} --class edge-on"));
     assert!(text.contains("saliency  of \"edge-on\"") && text.ends_with("written   inspection.png\n"), "{text}");

@@ -39,8 +39,9 @@ fn compare(gpu: &Arc<Gpu>, rig: &Rig, change: Option<(&str, &str, &str)>) -> Vec
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn right_kernels_agree_in_every_call() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     for rig in [rig(), rig().unfused()] {
         let calls = compare(&gpu, &rig, None);
         let faults: Vec<_> = calls.iter().filter(|call| call.fault().is_some()).collect();
@@ -52,8 +53,9 @@ fn right_kernels_agree_in_every_call() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn micro_batches_are_run_one_after_the_other() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let mut rig = rig();
     rig.settings.micro_batch = Some(2);
     let calls = compare(&gpu, &rig, None);
@@ -63,12 +65,9 @@ fn micro_batches_are_run_one_after_the_other() {
 }
 
 #[test]
-fn mixed_precision_agrees_where_the_adapter_has_it() {
-    let Some(gpu) = common::gpu() else { return };
-    if !gpu.profile().f16 {
-        eprintln!("SKIPPED: the adapter has no 16-bit floats");
-        return;
-    }
+#[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
+fn mixed_precision_agrees() {
+    let gpu = common::gpu();
     let mut rig = rig();
     rig.settings.precision = Precision::Mixed;
     let calls = compare(&gpu, &rig, None);
@@ -76,8 +75,9 @@ fn mixed_precision_agrees_where_the_adapter_has_it() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_wrong_kernel_is_found_and_named() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     // of a wrong comparison, a forgotten element, forgotten terms, clipping and averaging: contract, layer, tensor
     for (path, right, wrong, contract, layer, tensor) in [
         (
@@ -125,10 +125,8 @@ fn a_wrong_kernel_is_found_and_named() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn the_command_names_what_is_wrong_and_ends_with_1() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let line = "kernels validate --lockstep --model conv3 --size 16 --batch 2";
     let report = desk.json(&format!("{line} --json"));

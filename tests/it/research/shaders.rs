@@ -14,8 +14,9 @@ fn shaders(trusted: bool, files: &[(&str, String)]) -> Shaders {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn an_edited_kernel_is_compiled_anew_each_time() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let contract = find("relu.forward").unwrap();
     let direct = contract.implementation("direct").unwrap();
     let case = (contract.cases)().into_iter().find(|case| case.name == "around a workgroup").unwrap();
@@ -31,8 +32,9 @@ fn an_edited_kernel_is_compiled_anew_each_time() {
 
 /// A kernel that writes far behind its buffer: unchecked, it might write anywhere.
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn kernels_of_a_folder_are_checked_by_the_driver() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let contract = find("relu.forward").unwrap();
     let direct = contract.implementation("direct").unwrap();
     let case = (contract.cases)().into_iter().find(|case| case.name == "around a workgroup").unwrap();
@@ -45,8 +47,9 @@ fn kernels_of_a_folder_are_checked_by_the_driver() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_common_file_is_replaced_for_every_kernel() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let contract = find("relu.forward").unwrap();
     let direct = contract.implementation("direct").unwrap();
     let case = (contract.cases)().into_iter().find(|case| case.name == "around a workgroup").unwrap();
@@ -57,10 +60,8 @@ fn a_common_file_is_replaced_for_every_kernel() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn errors_point_at_the_line_of_the_edited_file() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let text = embedded()["relu/forward_direct.wgsl"].text;
     let line = text.lines().position(|line| line.contains("output[id] =")).unwrap() + 1;
@@ -87,10 +88,8 @@ fn errors_point_at_the_line_of_the_edited_file() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_new_implementation_trains_and_is_noted_in_the_run() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let text = embedded()["dense/forward_direct.wgsl"].text;
     desk.write("mine/dense/forward_mine.wgsl", &format!("// launch: direct\n{text}"));
@@ -140,10 +139,8 @@ fn a_choice_that_nothing_calls_is_told() {
 
 /// A run of a folder's kernels is reported on without that folder, and with those of the command line.
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_report_takes_the_shaders_of_its_own_command_line() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let text = embedded()["dense/forward_direct.wgsl"].text;
     desk.write("mine/dense/forward_mine.wgsl", &format!("// launch: direct\n{text}"));

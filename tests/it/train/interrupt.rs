@@ -1,7 +1,7 @@
 //! Ctrl-C: a run ends at once, in good order, with all that it has.
 
 use super::{Desk, SMALL, drawing};
-use crate::common;
+use crate::common::{Device, on_both_devices};
 use galaxy_gpu::train::Weights;
 use galaxy_gpu::train::history::History;
 use std::io::{BufRead, BufReader, Read};
@@ -24,41 +24,34 @@ pub(crate) fn interrupt(desk: &Desk, command: &str, line: &str) -> String {
     text
 }
 
-#[test]
-fn a_stopped_run_keeps_its_epochs_and_its_last_weights() {
-    for device in ["cpu", "gpu"] {
-        if device == "gpu" && common::gpu().is_none() {
-            return;
-        }
-        let desk = Desk::new();
-        let line = format!("{SMALL} --epochs 1000000 --out run --device {device}");
-        let text = interrupt(&desk, &line, "epoch 1/");
-        let history = History::read(&desk.path("run/history.csv")).unwrap();
-        assert_eq!(history.epochs.len(), text.lines().filter(|line| line.starts_with("epoch ")).count());
-        assert!(!history.epochs.is_empty() && history.epochs.len() < 1_000_000);
-        let last = Weights::load(&desk.path("run/weights/last.safetensors")).unwrap();
-        assert_eq!(last.hash(), Desk::said(&text, "weights  hash"));
-        // Three steps train on all 30 images. A run stopped in validation has trained an epoch that has no record.
-        assert_eq!(last.card.epochs, last.card.step / 3);
-        let unrecorded = last.card.epochs as usize - history.epochs.len();
-        assert!(unrecorded <= 1, "{} epochs are missing in the history", unrecorded);
-        let best = Weights::load(&desk.path("run/weights/best.safetensors")).unwrap();
-        assert_eq!(best.card.epochs, history.best().unwrap().epoch);
-        drawing(&desk.path("run/curves.png"));
-        assert!(
-            !desk.path("run/metrics.json").exists() && !text.contains("\ntest "),
-            "the test is for the end: {text}"
-        );
-        desk.json("evaluate run --images 40 --size 16 --device cpu --last --json");
-        // and goes on from that moment
-        let epochs = history.epochs.len() + 2;
-        let whole = desk.run(&format!("{SMALL} --epochs {epochs} --out whole --device {device}"));
-        let text = desk.run(&format!("train --resume run --epochs {epochs}"));
-        assert!(text.contains(&format!(" images in, step {}\n", last.card.step)), "{text}");
-        assert_eq!(Desk::said(&text, "weights  hash"), Desk::said(&whole, "weights  hash"));
-        let best = |run: &str| std::fs::read(desk.path(&format!("{run}/weights/best.safetensors"))).unwrap();
-        assert!(best("run") == best("whole"));
-    }
+on_both_devices!(no_adapter: a_stopped_run_keeps_its_epochs_and_its_last_weights);
+
+fn a_stopped_run_keeps_its_epochs_and_its_last_weights(device: Device) {
+    let desk = Desk::new();
+    let line = format!("{SMALL} --epochs 1000000 --out run --device {device}");
+    let text = interrupt(&desk, &line, "epoch 1/");
+    let history = History::read(&desk.path("run/history.csv")).unwrap();
+    assert_eq!(history.epochs.len(), text.lines().filter(|line| line.starts_with("epoch ")).count());
+    assert!(!history.epochs.is_empty() && history.epochs.len() < 1_000_000);
+    let last = Weights::load(&desk.path("run/weights/last.safetensors")).unwrap();
+    assert_eq!(last.hash(), Desk::said(&text, "weights  hash"));
+    // Three steps train on all 30 images. A run stopped in validation has trained an epoch that has no record.
+    assert_eq!(last.card.epochs, last.card.step / 3);
+    let unrecorded = last.card.epochs as usize - history.epochs.len();
+    assert!(unrecorded <= 1, "{} epochs are missing in the history", unrecorded);
+    let best = Weights::load(&desk.path("run/weights/best.safetensors")).unwrap();
+    assert_eq!(best.card.epochs, history.best().unwrap().epoch);
+    drawing(&desk.path("run/curves.png"));
+    assert!(!desk.path("run/metrics.json").exists() && !text.contains("\ntest "), "the test is for the end: {text}");
+    desk.json("evaluate run --images 40 --size 16 --device cpu --last --json");
+    // and goes on from that moment
+    let epochs = history.epochs.len() + 2;
+    let whole = desk.run(&format!("{SMALL} --epochs {epochs} --out whole --device {device}"));
+    let text = desk.run(&format!("train --resume run --epochs {epochs}"));
+    assert!(text.contains(&format!(" images in, step {}\n", last.card.step)), "{text}");
+    assert_eq!(Desk::said(&text, "weights  hash"), Desk::said(&whole, "weights  hash"));
+    let best = |run: &str| std::fs::read(desk.path(&format!("{run}/weights/best.safetensors"))).unwrap();
+    assert!(best("run") == best("whole"));
 }
 
 /// Nothing of the run that was there before may be taken for the new one's.

@@ -1,7 +1,6 @@
 //! What a network has learned, as `evaluate` and `predict` tell it.
 
 use super::{CLASSES, Desk, SMALL, assert_close, drawing, sides};
-use crate::common;
 use galaxy_gpu::data::write_hdf5;
 use serde_json::{Value, json};
 
@@ -35,10 +34,8 @@ fn assert_consistent(found: &Value) -> u64 {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn easy_pictures_are_learned_and_recognised() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     desk.pictures(60);
     let run = desk.json(EASY);

@@ -1,7 +1,6 @@
 //! Input at fault: exit code 2, one error that says what and where, and nothing left behind.
 
 use super::{Desk, SMALL, sides};
-use crate::common;
 use galaxy_gpu::data::write_hdf5;
 
 /// A file in Galaxy10's layout with these labels, of 16x16 pixels.
@@ -108,10 +107,8 @@ fn settings_out_of_range() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn adapters_that_are_not_there() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     desk.refuses(&format!("{SMALL} --out run --adapter nonsense"), &["--adapter is \"nonsense\"", "0 = "]);
     desk.refuses(&format!("{SMALL} --out run --adapter 99"), &["--adapter is \"99\"", "0 = "]);

@@ -134,13 +134,21 @@ fn every_step_resumes_on_the_twins() {
 }
 
 #[test]
-fn every_step_resumes_on_the_adapter_in_both_precisions() {
-    let Some(gpu) = common::gpu() else { return };
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
+fn every_step_resumes_on_the_adapter() {
+    every_step_resumes_on_gpu(Precision::F32);
+}
+
+#[test]
+#[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
+fn every_step_resumes_on_the_adapter_in_mixed_precision() {
+    every_step_resumes_on_gpu(Precision::Mixed);
+}
+
+fn every_step_resumes_on_gpu(precision: Precision) {
+    let gpu = common::gpu();
     let open = |_: &Setup, plan: Plan| Box::new(GpuEngine::new(&gpu, plan, false).unwrap()) as Box<dyn Engine>;
-    every_step_resumes(&open, gpu.profile(), Precision::F32);
-    if gpu.profile().f16 {
-        every_step_resumes(&open, gpu.profile(), Precision::Mixed);
-    }
+    every_step_resumes(&open, gpu.profile(), precision);
 }
 
 #[test]

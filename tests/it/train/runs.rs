@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_run_leaves_history_curves_and_weights() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let text = desk.run("train --images 40 --size 16 --batch 10 --model conv3 --epochs 2 --seed 7 --out run");
     for epoch in [1, 2] {
@@ -101,10 +99,8 @@ fn json_is_one_object_with_everything() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn the_seed_decides_every_bit() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let train = |more: &str, out: &str| {
         let hash = desk.json(&format!("{SMALL} --epochs 2 --json --out {out} {more}"))["weights_hash"].clone();
@@ -124,8 +120,9 @@ fn kept_pipelines(cache: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn pipelines_are_kept_where_they_can_be_and_nothing_fails_where_not() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let desk = Desk::new();
     let train = |cache: &Path| {
         let line = format!("{SMALL} --epochs 1 --json");
@@ -148,10 +145,8 @@ fn pipelines_are_kept_where_they_can_be_and_nothing_fails_where_not() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn twins_and_lone_layers_agree_with_the_adapter() {
-    if common::gpu().is_none() {
-        return;
-    }
     let desk = Desk::new();
     let train = |more: &str| desk.json(&format!("{SMALL} --epochs 1 --json {more}"))["epochs"][0].clone();
     let adapter = train("");

@@ -222,7 +222,8 @@ fn class_weights_are_kerass_on_the_twins() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn class_weights_are_kerass_on_the_adapter() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     weights_are_kerass(&|plan| Box::new(GpuEngine::new(&gpu, plan, false).unwrap()), gpu.profile());
 }

@@ -2,6 +2,7 @@
 
 use super::{Desk, SMALL, sides};
 use crate::common;
+use crate::common::{Device, on_both_devices};
 use galaxy_gpu::data::{Dataset, Pixels};
 use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use galaxy_gpu::error::Error;
@@ -68,8 +69,9 @@ fn results(mut session: Session, per_submit: usize) -> (Vec<Vec<f32>>, Vec<f32>)
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn streamed_images_give_the_same_bits() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let dataset = odd();
     let whole = session(&dataset, &setup(None), &gpu, gpu.profile());
     assert!(!whole.streams());
@@ -108,8 +110,9 @@ fn what_cannot_be_allocated_is_streamed_unless_room_was_asked_for() {
 }
 
 #[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn submissions_out_of_turn_find_their_images_too() {
-    let Some(gpu) = common::gpu() else { return };
+    let gpu = common::gpu();
     let dataset = odd();
     let scores = |room, backwards: bool| {
         let mut session = session(&dataset, &setup(room), &gpu, gpu.profile());
@@ -151,24 +154,21 @@ fn submissions_out_of_turn_find_their_images_too() {
     assert!(wrong.contains("at most 4"), "{wrong}");
 }
 
-#[test]
-fn memory_for_images_is_an_option_that_changes_no_result() {
+on_both_devices!(no_adapter: memory_for_images_is_an_option_that_changes_no_result);
+
+fn memory_for_images_is_an_option_that_changes_no_result(device: Device) {
     let desk = Desk::new();
-    let train = |more: &str| desk.json(&format!("{SMALL} --epochs 2 --json {more}"))["weights_hash"].clone();
-    for device in ["--device cpu", "--device gpu"] {
-        if device.ends_with("gpu") && common::gpu().is_none() {
-            return;
-        }
-        let want = train(device);
-        for more in
-            ["--data-memory 0 --steps-per-submit 1", "--data-memory 16KiB --steps-per-submit 5", "--data-memory 1GiB"]
-        {
-            assert_eq!(train(&format!("{device} {more}")), want, "{device} {more}");
-        }
+    let train =
+        |more: &str| desk.json(&format!("{SMALL} --device {device} --epochs 2 --json {more}"))["weights_hash"].clone();
+    let want = train("");
+    for more in
+        ["--data-memory 0 --steps-per-submit 1", "--data-memory 16KiB --steps-per-submit 5", "--data-memory 1GiB"]
+    {
+        assert_eq!(train(more), want, "{more}");
     }
-    let text = desk.run(&format!("{SMALL} --epochs 1 --data-memory 0 --out run"));
+    let text = desk.run(&format!("{SMALL} --device {device} --epochs 1 --data-memory 0 --out run"));
     assert!(Desk::said(&text, "memory ").ends_with("7.5 KiB of images at a time, streamed"), "{text}");
-    let accuracy = |more: &str| desk.run(&format!("evaluate run --images 40 --size 16 {more}"));
+    let accuracy = |more: &str| desk.run(&format!("evaluate run --device {device} --images 40 --size 16 {more}"));
     assert_eq!(accuracy(""), accuracy("--data-memory 0"));
     desk.refuses(&format!("{SMALL} --data-memory much"), &["--data-memory", "auto"]);
 }
