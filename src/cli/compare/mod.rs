@@ -1,4 +1,4 @@
-//! `galaxy-gpu compare`: runs side by side, out of what their folders hold.
+//! `galaxy-gpu compare`: compares runs by what their folders hold.
 
 mod fairness;
 mod rows;
@@ -13,24 +13,24 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Which runs.
+/// Arguments of `compare`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu compare runs/1 runs/2
   galaxy-gpu compare runs/* --out compare.png --csv compare.csv
   galaxy-gpu compare runs/conv3 runs/conv4 --json
 
-A folder of `train --repeat` is one row: means over its seeds, and their standard deviation behind a plus or minus. \
-Intervals in parentheses hold the accuracy on as many other images with 95 % confidence. Runs that were tested on \
-different images, or whose best epoch was chosen by the test side, are compared all the same, with a warning.")]
+A folder of `train --repeat` is one row: the mean over its seeds, plus or minus the standard deviation. An interval in \
+parentheses holds the accuracy on as many other images with 95 % confidence. Runs that were tested on different images, \
+or whose best epoch the test set chose, are compared with a warning.")]
 pub struct Args {
     /// Run folders, and folders of train --repeat
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Picture of all curves: accuracy and loss, a colour a run
+    /// Picture of all curves: accuracy and loss, a colour for each run
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    /// Table with a line a run
+    /// Table with a line for each run
     #[arg(long, value_name = "FILE.csv")]
     csv: Option<PathBuf>,
     /// Print one JSON object
@@ -38,10 +38,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Reads the runs, prints the table, says where comparing them is unfair, and draws their curves.
+/// Reads the runs, prints the table, warns if comparing them is unfair, and draws their curves.
 ///
 /// # Errors
-/// A folder that holds no run; a picture or table that cannot be written.
+/// A folder holds no run, or the picture or table cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, &["png"]))?;
     args.csv.as_deref().map_or(Ok(()), |path| check_output("--csv", path, &["csv"]))?;

@@ -1,4 +1,4 @@
-//! `data picture`: one picture as a network sees it.
+//! `data picture`: writes one picture as a network sees it.
 
 use crate::cli::fits::{self, PictureArgs};
 use crate::cli::options::check_output;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     picture: PictureArgs,
-    /// Side of the picture in pixels, as a network of that size would see it; the image's own where absent
+    /// Side of the picture in pixels, as a network of that size would see it [default: the image's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
     /// Picture to write
@@ -29,7 +29,7 @@ pub struct Args {
 /// Writes the picture.
 ///
 /// # Errors
-/// An image that cannot be read, a picture that cannot be written.
+/// The image cannot be read, or the picture cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     check_output("--out", &args.out, &["png"])?;
     let seen = args.picture.read(args.size.map(|side| (side, side)))?;

@@ -1,4 +1,4 @@
-//! `data simulate`: simulated galaxies in an HDF5 file.
+//! `data simulate`: writes simulated galaxies to an HDF5 file.
 
 use crate::cli::options::check_output;
 use crate::data::{simulate, write_hdf5};
@@ -21,7 +21,7 @@ pub struct Args {
     /// Side of an image in pixels
     #[arg(long, default_value_t = 64, value_name = "PIXELS")]
     size: usize,
-    /// Same seed, same images
+    /// Seed; the same seed draws the same images
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Replace the file if it exists
@@ -32,10 +32,10 @@ pub struct Args {
 /// Draws the galaxies and writes the file.
 ///
 /// # Errors
-/// Settings out of range; a file that exists or cannot be written.
+/// A setting is out of range, or the file exists or cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     check_output("--out", &args.out, &["h5", "hdf5"])?;
-    // A name that leads nowhere (a broken link) is taken, too.
+    // A broken link counts as a file that exists.
     if !args.force && args.out.symlink_metadata().is_ok() {
         return Err(
             Error::file(&args.out, "it exists already", "choose another --out, or replace it with --force").into()

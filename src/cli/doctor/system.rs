@@ -1,4 +1,4 @@
-//! What a training needs of the system: libhdf5, folders to write to, room in them, locks.
+//! What a training needs from the system: libhdf5, writable folders with enough room, and locks.
 
 use super::{Finding, Findings};
 use crate::data::simulate::{Settings, simulate};
@@ -9,12 +9,12 @@ use crate::plan::bytes_in_words;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// What Galaxy10 DECaLS takes unpacked in the cache.
+/// Size of Galaxy10 DECaLS, unpacked in the cache.
 const CACHE_BYTES: u64 = 3_500_000_000;
-/// What a run of `conv4` leaves: two files of weights and two checkpoints with both moments, while a third is written.
+/// Size of a run of `conv4`: two files of weights and two checkpoints with both moments, while a third is written.
 const RUN_BYTES: u64 = 400_000_000;
 
-/// Whether libhdf5 reads a file of galaxies, in a child process as for `train --data`.
+/// Whether libhdf5 reads a file of galaxies in a child process, as `train --data` does.
 pub fn hdf5() -> Finding {
     let (major, minor, patch) = hdf5::library_version();
     let version = format!("{major}.{minor}.{patch}");
@@ -32,7 +32,7 @@ pub fn hdf5() -> Finding {
     }
 }
 
-/// Writes a small file and reads it again; whether it held the same.
+/// Writes a small file, reads it again, and returns whether the two agree.
 fn read_back() -> Result<bool> {
     let folder = std::env::temp_dir();
     let refused =
@@ -47,10 +47,10 @@ fn read_back() -> Result<bool> {
     Ok(read.pixels[..] == written.pixels[..] && read.labels == written.labels)
 }
 
-/// Whether the folders that are written to can be, have room, and keep two processes apart.
+/// Whether the folders can be written to, have room, and keep two processes apart.
 pub fn folders(findings: &mut Findings) -> anyhow::Result<()> {
-    let remedy = "set XDG_CACHE_HOME to a folder that can be written to; without one, each run unpacks its data and compiles its \
-                  kernels again";
+    let remedy = "set XDG_CACHE_HOME to a folder that can be written to; without one, each run unpacks its data and compiles \
+                  its kernels again";
     findings.add(match cache_folder() {
         Some(folder) => folder_finding("cache folder", &folder, CACHE_BYTES, "Galaxy10 DECaLS unpacked", remedy),
         None => Finding::fail("cache folder", "this user has none", remedy),
@@ -65,7 +65,7 @@ pub fn folders(findings: &mut Findings) -> anyhow::Result<()> {
     }
 }
 
-/// Whether files can be written durably in a folder, or where it would be made, and whether `need` bytes fit.
+/// Whether files can be written durably to a folder, or where it would be created, and whether `need` bytes fit.
 fn folder_finding(check: &str, folder: &Path, need: u64, of: &str, remedy: &str) -> Finding {
     let there = existing(folder);
     let shown = folder.display();
@@ -86,13 +86,13 @@ fn folder_finding(check: &str, folder: &Path, need: u64, of: &str, remedy: &str)
     }
 }
 
-/// The folder, or the nearest one above it that is there. A link that leads nowhere is there, too.
+/// The folder, or the nearest one above it that exists. A broken link exists, too.
 fn existing(folder: &Path) -> PathBuf {
     let there = folder.ancestors().find(|path| path.symlink_metadata().is_ok());
     there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Writes, syncs and renames a file in a folder of its own, which is removed again.
+/// Writes, syncs and renames a file in a temporary folder.
 fn probe(folder: &Path) -> Result<(), String> {
     let own = tempfile::tempdir_in(folder).map_err(|error| error.to_string())?;
     write_whole(&own.path().join("probe"), &[1; 4096]).map_err(|error| error.to_string())
@@ -109,18 +109,20 @@ fn free_bytes(_: &Path) -> Option<u64> {
     None
 }
 
-/// Whether a second process would be kept out of a run folder made here.
+/// Whether a second process would be kept out of a run folder in this folder.
 fn locks(folder: &Path) -> Finding {
     let remedy = "never train into one run folder from two processes; or name a folder on a local disk with --out";
     let note = |found: String| Finding::note("file locks", found, remedy);
     match second_lock(folder) {
         Ok(Err(TryLockError::WouldBlock)) => Finding::ok("file locks", "a second process is kept out of a run folder"),
-        Ok(Ok(())) => note("they do not hold here: two processes could train into one run folder".into()),
-        Ok(Err(TryLockError::Error(error))) | Err(error) => note(format!("there are none here ({error})")),
+        Ok(Ok(())) => note("they do not work here: two processes could train into one run folder".into()),
+        Ok(Err(TryLockError::Error(error))) | Err(error) => {
+            note(format!("this folder does not support them ({error})"))
+        }
     }
 }
 
-/// What a second taker of a locked file hears.
+/// The result of locking a file a second time.
 fn second_lock(folder: &Path) -> std::io::Result<Result<(), TryLockError>> {
     let own = tempfile::tempdir_in(folder)?;
     let path = own.path().join("lock");

@@ -1,4 +1,4 @@
-//! `model export`: a trained network for other programs.
+//! `model export`: writes a trained network for other programs.
 
 use super::super::options::check_output;
 use super::super::{print_json, print_text};
@@ -7,7 +7,7 @@ use crate::train::find_weights;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Which weights, and for whom.
+/// Arguments of `model export`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu model export runs/1 --out galaxies.keras
@@ -15,17 +15,17 @@ use std::process::ExitCode;
   galaxy-gpu model export runs/1 --out galaxies.onnx
   galaxy-gpu model export runs/1 --out galaxies.safetensors
 
-They are opened by keras.saving.load_model, load_weights of the same Keras model, onnxruntime and \
-safetensors.numpy.load_file. Keras and ONNX take pixels as bytes: division by 255 is part of the network, in Keras as \
-Rescaling(1/255). In Keras it ends with logits, of which keras.activations.softmax makes probabilities. ONNX: `images` \
-(uint8, N x H x W x 3) in, `logits` and `probabilities` out, names of the classes as JSON in the metadata.")]
+Open them with keras.saving.load_model, load_weights of the same Keras model, onnxruntime and \
+safetensors.numpy.load_file. Feed Keras and ONNX pixels as bytes: the division by 255 is part of the network, in Keras as \
+Rescaling(1/255). The Keras network returns logits; keras.activations.softmax makes them probabilities. The ONNX network \
+takes `images` (uint8, N x H x W x 3) and returns `logits` and `probabilities`; its metadata has the class names as JSON.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
-    /// What to write: .keras, .weights.h5, .onnx or .safetensors. An earlier file is replaced
+    /// File to write: .keras, .weights.h5, .onnx or .safetensors; an earlier file is replaced
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The last weights instead of the best
+    /// Use the last weights instead of the best
     #[arg(long)]
     last: bool,
     /// Print one JSON object
@@ -33,10 +33,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Writes the file and says what it holds.
+/// Writes the file and prints what it holds.
 ///
 /// # Errors
-/// No weights, another ending, a file that cannot be written.
+/// There are no weights, the ending is another, or the file cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let format = Format::of(&args.out)?;
     check_output("--out", &args.out, &["keras", "h5", "onnx", "safetensors"])?;

@@ -1,4 +1,4 @@
-//! `model import`: a trained network of Keras for `evaluate`, `predict`, `classify`.
+//! `model import`: makes a trained Keras network a run for `evaluate`, `predict` and `classify`.
 
 use super::super::options::check_output;
 use super::super::{print_json, print_note, print_text};
@@ -11,32 +11,32 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Which file, and what it does not say itself.
+/// Arguments of `model import`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu model import galaxies.keras --out runs/keras
   galaxy-gpu model import old.h5 --out old.safetensors --classes Spiral,Elliptical
   galaxy-gpu model import my.weights.h5 --model conv4 --size 256 --out runs/keras
 
-A Sequential model, or a functional chain, of InputLayer, Rescaling, Conv2D, Dense (relu, and softmax at the end), \
-ReLU, Activation, MaxPooling2D, Dropout, Flatten. Layers of augmentation are left out with a note, as they act in \
-training only.")]
+The model is a Sequential one, or a functional chain, of InputLayer, Rescaling, Conv2D, Dense (relu, and softmax at the \
+end), ReLU, Activation, MaxPooling2D, Dropout and Flatten. Augmentation layers are left out with a note, as they work only \
+in training.")]
 pub struct Args {
-    /// A .keras archive, a legacy .h5 model, or .weights.h5
+    /// A .keras archive, a legacy .h5 model, or a .weights.h5 file
     file: PathBuf,
-    /// Where it goes: a run folder, or one weights file
+    /// Run folder or weights file to write
     #[arg(long, value_name = "RUN|FILE.safetensors")]
     out: PathBuf,
-    /// Names of the classes in the order of the network's outputs
+    /// Class names, in the order of the network's outputs
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     classes: Option<Vec<String>>,
-    /// The network, for a file of weights alone: a built-in one (conv3, conv4) or a TOML file
+    /// Network, if the file has only weights: a built-in one (conv3, conv4) or a TOML file
     #[arg(long, value_name = "NAME|FILE.toml")]
     model: Option<String>,
-    /// Side of an image in pixels, where the file does not say it
+    /// Side of an image in pixels, if the file does not say
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// Range of the pixels that the network was fed: 0-255 where it has a Rescaling layer, else 0-1, unless said otherwise
+    /// Range of the pixels that the network expects [default: 0-255 if it has a Rescaling layer, else 0-1]
     #[arg(long, value_name = "RANGE")]
     pixels: Option<PixelRange>,
     /// Print one JSON object
@@ -44,7 +44,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What a network was fed.
+/// The range of the pixels that a network expects.
 #[derive(Clone, Copy, ValueEnum)]
 enum PixelRange {
     /// Bytes divided by 255
@@ -55,10 +55,10 @@ enum PixelRange {
     Bytes,
 }
 
-/// Reads the file, writes the weights, and says what they are.
+/// Reads the file, writes the weights, and prints what they are.
 ///
 /// # Errors
-/// A file with a layer that this program does not have, or whose arrays do not fit; a place that cannot be written to.
+/// The file has a layer that this program does not have, or arrays that do not fit; or the weights cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let single = args.out.extension().is_some_and(|ending| ending == "safetensors");
     match single {
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn write(imported: &Imported, out: &Path, single: bool) -> Result<()> {
     match single {
         true => imported.weights.save(out),
-        // A run without epochs: all commands that take a run take it.
+        // A run without epochs, for all commands that take a run.
         false => RunFolder::create(Some(out), false)?.finish(&imported.weights),
     }
 }

@@ -1,4 +1,4 @@
-//! `model`: what networks look like, and their way from and to other programs.
+//! `model`: describes networks, imports and exports them.
 
 mod export;
 mod import;
@@ -9,18 +9,18 @@ use crate::model::{Model, Network};
 use clap::Subcommand;
 use std::process::ExitCode;
 
-/// What to do with networks.
+/// The subcommands.
 #[derive(Subcommand)]
 pub enum Command {
     /// Show layers, shapes, parameters, memory and arithmetic of a network
     Summary(summary::Args),
-    /// Make a trained network of Keras one of this program
+    /// Import a trained Keras network
     Import(import::Args),
-    /// Write a trained network for Keras, ONNX runtimes or readers of safetensors
+    /// Export a trained network for Keras, ONNX runtimes or readers of safetensors
     Export(export::Args),
 }
 
-/// Sizes that a network is built for.
+/// The sizes that a network is built for.
 #[derive(clap::Args, Clone, Copy)]
 pub struct Sizes {
     /// Side of an image in pixels
@@ -38,7 +38,7 @@ impl Sizes {
     /// Loads a model and builds it for these sizes.
     ///
     /// # Errors
-    /// A size out of range, an unknown model, a layer its input does not fit.
+    /// A size is out of range, the model is unknown, or a layer does not accept its input.
     pub fn network(&self, model: &str) -> Result<Network> {
         check_range("--size", self.size, 8192)?;
         check_range("--classes", self.classes, 256)?;
@@ -47,7 +47,7 @@ impl Sizes {
     }
 }
 
-/// Refuses what is not from 1 to `most`.
+/// Refuses a value that is not from 1 to `most`.
 ///
 /// # Errors
 /// [`Error::Setting`].
@@ -61,7 +61,7 @@ pub fn check_range(name: &str, value: usize, most: usize) -> Result<()> {
 /// Runs the command.
 ///
 /// # Errors
-/// A network that cannot be loaded, built, read or written.
+/// The network cannot be loaded, built, read or written.
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Summary(args) => summary::run(args),

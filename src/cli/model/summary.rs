@@ -1,4 +1,4 @@
-//! `model summary`: what a network looks like and what it needs, without any device.
+//! `model summary`: what a network looks like and what it needs, without a device.
 
 use super::super::{print_json, print_text, voice};
 use super::Sizes;
@@ -12,7 +12,7 @@ use crate::report::table::with_separators;
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// Which network, for which sizes.
+/// Arguments of `model summary`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu model summary
@@ -28,7 +28,7 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long, conflicts_with = "toml")]
     json: bool,
-    /// Print the network as a TOML file, ready to be changed
+    /// Print the network as a TOML file, to be edited
     #[arg(long)]
     toml: bool,
 }
@@ -36,7 +36,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// A network that cannot be loaded or built.
+/// The network cannot be loaded or built.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.toml {
         voice::print_data(Model::load(&args.model)?.to_toml())?;
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 struct LayerSummary {
     name: String,
     kind: &'static str,
-    /// Sizes of one output.
+    /// Sizes of its output for one image.
     output: Vec<usize>,
     parameters: usize,
 }
@@ -127,7 +127,7 @@ impl Summary {
     }
 }
 
-/// The graph of a training whose data set is one batch: memory and arithmetic do not depend on more.
+/// The graph of a training whose data set is a single batch, as memory and arithmetic do not depend on more.
 fn graph(network: &Network, batch: usize) -> Result<Graph> {
     let settings = Settings {
         training: true,
@@ -146,7 +146,7 @@ fn graph(network: &Network, batch: usize) -> Result<Graph> {
     lower(network, &settings)
 }
 
-/// Additions and multiplications as people write them.
+/// Additions and multiplications, in words.
 fn flops_in_words(flops: f64) -> String {
     match flops {
         flops if flops >= 1e9 => format!("{:.2} GFLOP", flops / 1e9),
@@ -164,7 +164,7 @@ mod tests {
         let network = Model::preset("conv4").unwrap().build(256, 256, 10).unwrap();
         let summary = Summary::new(&network, 2).unwrap();
         assert_eq!(summary.parameters, summary.layers.iter().map(|layer| layer.parameters).sum::<usize>());
-        // Values, gradients and two moments, and the images as floats.
+        // Values, gradients and two moments, plus the images as floats.
         assert!(summary.training_bytes > 4 * summary.weight_bytes + 4 * 2 * 256 * 256 * 3);
         let ratio = summary.training_flops_per_image / summary.forward_flops_per_image;
         assert!((2.0..4.0).contains(&ratio), "training is {ratio} times forward");
