@@ -1,13 +1,13 @@
-//! Errors for people: every message says what went wrong, where, and what to do about it.
+//! The library's errors. Every message says what went wrong, where, and what to do, in the words of the command line.
 //!
-//! One enum serves the whole library. `galaxy-gpu` ends with [`Error::exit_code`].
+//! `galaxy-gpu` exits with [`Error::exit_code`].
 
 use std::path::{Path, PathBuf};
 
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong in the library, by whose fault it is.
+/// Everything that can go wrong in the library.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder that cannot be read, written or understood.
@@ -70,7 +70,7 @@ pub enum Error {
         /// The compiler's message.
         message: String,
     },
-    /// Memory that is not there, on the device or for the twins.
+    /// Too little memory, on the device or for the twins.
     #[error("{problem}; {remedy}")]
     Memory {
         /// What could not be allocated, and where.
@@ -126,7 +126,7 @@ impl Error {
         Self::Device { problem: problem.to_string(), remedy: remedy.to_string() }
     }
 
-    /// 2 where the user's input is at fault, 1 where the machine is.
+    /// 2 if the user's input is at fault, 1 if the machine is.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Device { .. } | Self::Shader { .. } => 1,
@@ -135,11 +135,10 @@ impl Error {
     }
 }
 
-/// Longest part of a message, in characters.
+/// The longest part of a message, in characters.
 const LONGEST_PART: usize = 600;
 
-/// `text` on one line and of bounded length. Messages quote files, which may hold line breaks, endless names or commands for the
-/// terminal.
+/// `text` on one line and of bounded length, as messages quote files, which may hold line breaks, endless names or terminal commands.
 fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();

@@ -1,22 +1,22 @@
-//! "Did you mean": the known names that a misspelt one may stand for.
+//! "Did you mean": suggests known names for a misspelt one.
 //!
-//! It compares texts and knows nothing of what they name. A name is close to another where a third of its letters at most
-//! are wrong, missing, in excess or swapped (Damerau and Levenshtein's distance), as compilers judge it.
+//! A name is close to another if at most a third of its letters are wrong, missing, extra or swapped (Damerau-Levenshtein
+//! distance), as compilers judge it.
 
-/// Most names that are suggested at a time; where more are equally close, none of them is what was meant.
+/// The most names to suggest at a time; if more are equally close, none is likely meant.
 const MOST: usize = 3;
-/// Longest name that is compared, in bytes: the comparison takes the product of both lengths.
+/// The longest name to compare, in bytes, as the comparison takes time proportional to the product of both lengths.
 const LONGEST: usize = 100;
 
-/// The words for the end of a message: ``; did you mean `direct`?``, or nothing where no known name is close. Several names
-/// stand there where they are equally close. Capitals do not count.
+/// Words for the end of a message: ``; did you mean `direct`?``, with several names if they are equally close, or nothing if no
+/// known name is close. Case does not matter.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = closest(name, known).iter().map(|name| format!("`{name}`")).collect();
     if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
 }
 
-/// The known names closest to this one, in their order; none where none is close, where more than three are equally close,
-/// or where it is known.
+/// The known names closest to this one, in their order. Empty if none is close, if more than three are equally close, or if the
+/// name is known.
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let lowercase = name.to_lowercase();
     let mut found: Vec<&str> = Vec::new();
@@ -38,8 +38,8 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
     if misspelt { found } else { Vec::new() }
 }
 
-/// As [`did_you_mean`] for a message of serde's that refuses a name and lists those it knows: ``unknown field `rats`,
-/// expected one of `rate`, `units` ``. Nothing for other messages.
+/// [`did_you_mean`] for a message in which serde refuses a name and lists those it knows: ``unknown field `rats`, expected one of
+/// `rate`, `units` ``. Empty for other messages.
 pub fn did_serde_mean(message: &str) -> String {
     let is_refusal = message.contains("unknown field `") || message.contains("unknown variant `");
     let Some((refused, expected)) = message.split_once(", expected ").filter(|_| is_refusal) else {
