@@ -1,4 +1,4 @@
-//! What is said of trained weights in the end: scores on images that are measured once, and how far they may be believed.
+//! The final scores of trained weights, and their calibration.
 
 use super::calibration::{Calibration, Scores};
 use super::metrics::{Evaluation, most_probable};
@@ -8,16 +8,16 @@ use crate::data::ChosenBy;
 use crate::error::Result;
 use serde::Serialize;
 
-/// Images to measure, and those that the temperature is fitted on.
+/// Images to measure, and images to fit the temperature on.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured<'a> {
     /// `test`, or `all`.
     pub name: &'static str,
     /// The measured images.
     pub images: &'a [u32],
-    /// Images to fit the temperature on; the measured ones themselves where empty.
+    /// Images to fit the temperature on; if empty, the measured ones.
     pub validation: &'a [u32],
-    /// Whether the measured images have chosen these weights as the best of several.
+    /// Whether the measured images chose these weights as the best of several.
     pub have_chosen: bool,
 }
 
@@ -26,27 +26,27 @@ pub struct Measured<'a> {
 pub struct Assessment {
     /// Which images: `test`, or `all`.
     pub images: &'static str,
-    /// How many.
+    /// How many images.
     pub count: usize,
-    /// Whole epochs behind the weights.
+    /// Whole epochs that the weights were trained for.
     pub epochs: u32,
-    /// Which side chose the best epoch.
+    /// Which set chose the best epoch.
     pub chosen_by: ChosenBy,
-    /// Why these numbers flatter, a sentence each; none where they do not.
+    /// Why these numbers are optimistic, a sentence for each reason.
     pub caveats: Vec<String>,
     /// The scores.
     #[serde(flatten)]
     pub evaluation: Evaluation,
-    /// Confidence against accuracy; `None` where no image has finite scores.
+    /// Confidence against accuracy; `None` if no image has finite scores.
     pub calibration: Option<Calibration>,
 }
 
-/// What a network says of single images.
+/// What a network predicts for single images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
     /// Number of classes `C`.
     pub classes: usize,
-    /// Places of the `N` images in the data set.
+    /// Indices of the `N` images in the data set.
     pub images: Vec<u32>,
     /// Their true classes.
     pub labels: Vec<u32>,
@@ -54,21 +54,21 @@ pub struct Scored {
     pub probabilities: Vec<f32>,
 }
 
-/// What a network takes an image for.
+/// The prediction for one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
-    /// Place of the image in the data set.
+    /// Index of the image in the data set.
     pub image: u32,
     /// The true class.
     pub label: usize,
     /// The most probable class, as [`Evaluation::new`] counts it.
     pub predicted: usize,
-    /// Its probability; NaN where a probability of the image is not finite.
+    /// Its probability; NaN if a probability of the image is not finite.
     pub confidence: f32,
 }
 
 impl Scored {
-    /// The same, to be calibrated.
+    /// The scores, for calibration.
     pub fn scores(&self) -> Scores<'_> {
         Scores { classes: self.classes, labels: &self.labels, probabilities: &self.probabilities }
     }
@@ -85,15 +85,15 @@ impl Scored {
     }
 }
 
-/// Puts weights into a session, and measures them: one pass over the measured images and those the temperature is fitted on.
+/// Puts weights into a session and measures them, in one pass over the images to measure and those to fit the temperature on.
 ///
 /// # Errors
-/// A lost device; no images, or fewer than two classes.
+/// The device is lost, there are no images, or fewer than two classes.
 pub fn assess(session: &mut Session, weights: &Weights, measured: Measured, per_submit: usize) -> Result<Assessment> {
     assess_each(session, weights, measured, per_submit).map(|(assessment, _)| assessment)
 }
 
-/// As [`assess`], with what the network says of each measured image.
+/// As [`assess`], with the prediction for each measured image.
 ///
 /// # Errors
 /// As [`assess`].
@@ -132,17 +132,17 @@ pub fn assess_each(
     Ok((assessment, own))
 }
 
-/// Why the numbers flatter.
+/// Why the numbers are optimistic.
 fn caveats(measured: &Measured) -> Vec<String> {
     let mut caveats = Vec::new();
     if measured.have_chosen {
-        caveats.push("these very images chose the best epoch, so that their accuracy is optimistic".to_owned());
+        caveats.push("these images also chose the best epoch, so their accuracy is optimistic".to_owned());
     }
     if measured.name == "all" {
-        caveats.push("every image is measured: if some of them trained the network, accuracy is optimistic".to_owned());
+        caveats.push("all images are measured: if some of them trained the network, accuracy is optimistic".to_owned());
     }
     if measured.validation.is_empty() {
-        caveats.push("the temperature was fitted on these very images, so that what it gives is optimistic".to_owned());
+        caveats.push("the temperature was fitted on the same images, so the scores with it are optimistic".to_owned());
     }
     caveats
 }

@@ -1,5 +1,4 @@
-//! What a step costs: the steps timed here are those that training and evaluation run, by the same session, plan and
-//! kernels, on random images.
+//! Times steps: those of training and evaluation, with the same session, plan and kernels, on random images.
 
 use super::pace::params;
 use super::{Session, Settings, Setup, default_per_submit};
@@ -25,22 +24,22 @@ pub struct Bench<'a> {
     queued: u32,
 }
 
-/// Seconds that setting up took.
+/// Seconds that each part of setting up took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Preparation {
     /// Planning.
     pub plan: f64,
     /// Buffers, shaders, pipelines and bind groups.
     pub pipelines: f64,
-    /// Handing over images, labels and weights.
+    /// Uploading images, labels and weights.
     pub upload: f64,
-    /// The first submission, to the arrival of its metrics; what was left of the upload counts here.
+    /// The first submission, until its metrics arrive; includes the rest of the upload.
     pub first_step: f64,
 }
 
 /// Medians of several runs of a program, dispatch by dispatch.
 pub struct Dispatches {
-    /// Seconds of the dispatches of each of the plan's steps.
+    /// Seconds of the dispatches of each step of the plan.
     pub seconds: Vec<Vec<f64>>,
     /// One of the runs.
     pub timeline: Timeline,
@@ -49,7 +48,7 @@ pub struct Dispatches {
 /// Sampling of whole steps.
 const SAMPLING: Sampling = Sampling { samples: 5, seconds: 0.1, most_repeats: 64, budget: 3.0 };
 
-/// Random images with labels in turn: as many bytes as real ones, and as hard to sample.
+/// Random images with labels in turn, as large as real ones and as hard to sample.
 pub fn noise(images: usize, size: usize, classes: usize) -> Dataset {
     let mut pixels = vec![0; images * size * size * 3];
     pixels.par_chunks_mut(16).enumerate().with_min_len(4096).for_each(|(i, chunk)| {
@@ -77,11 +76,11 @@ pub fn cost(plan: &Plan, program: Program) -> Cost {
 }
 
 impl<'a> Bench<'a> {
-    /// Sets up a session on `dataset` (resident; whole batches of it are used), trains or infers one submission, and says how long
-    /// each part took. Times training where `setup` trains.
+    /// Sets up a session on `dataset` (resident; only whole batches are used), runs one submission of training, or of inference if
+    /// `setup` does not train, and returns how long each part took.
     ///
     /// # Errors
-    /// As [`Session::new`]; fewer images than a batch.
+    /// As [`Session::new`], or there are fewer images than a batch has.
     pub fn new(
         network: &Network,
         dataset: &'a Dataset,
@@ -149,11 +148,11 @@ impl<'a> Bench<'a> {
         check(&ended, self.session.precision())
     }
 
-    /// Runs steps with the queue kept full, as training does, and returns the wall's seconds per step: one for each
-    /// submission, from the end of the one before to its own. Goes on while `more` of what there is says so.
+    /// Runs steps with the queue kept full, as training does, and returns the wall-clock seconds of a step, once for each submission,
+    /// from the end of the previous one to its own. Continues while `more` returns true for the results so far.
     ///
     /// # Errors
-    /// A lost device; a loss that is not finite, as its step trains nothing.
+    /// The device is lost, or a loss is not finite, as its step trains nothing.
     pub fn steps(&mut self, mut more: impl FnMut(&[f64]) -> bool) -> Result<Vec<f64>> {
         let mut seconds = Vec::new();
         let mut last: Option<Instant> = None;
@@ -207,12 +206,12 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Settings of steps that are only timed.
+/// Settings for steps that are only timed.
 fn settings(per_submit: usize) -> Settings {
     Settings { epochs: 1, per_submit, ..Settings::default() }
 }
 
-/// Medians of several runs of a step, which take about `budget` seconds where three do not take longer.
+/// Medians of several runs of a step, at least three, and as many as fit into `budget` seconds.
 fn dispatches(engine: &mut dyn Engine, program: Program, step: &StepParams, budget: f64) -> Result<Dispatches> {
     let mut run = || engine.timeline(program, step);
     let total = |timeline: &Timeline| timeline.steps.iter().flatten().map(|span| span.seconds).sum::<f64>();
@@ -226,13 +225,13 @@ fn dispatches(engine: &mut dyn Engine, program: Program, step: &StepParams, budg
     Ok(Dispatches { seconds, timeline: typical.unwrap_or(timeline) })
 }
 
-/// Times each dispatch of one step of a session alone: a training step where the session trains, on the first images of its
-/// order. It trains, so that whatever is to be kept of the session has to be read before.
+/// Times each dispatch of one step of a session alone, on the first images of its order: a training step if the session trains. That
+/// changes the weights, so read what you need from the session first.
 ///
 /// # Errors
-/// A lost device.
+/// The device is lost.
 pub fn session_dispatches(session: &mut Session, budget: f64) -> Result<(Program, Dispatches)> {
-    // where images are streamed, this brings those of the step onto the device
+    // if images are streamed, this brings those of the step onto the device
     let first = session.batch().min(session.dataset().len());
     session.infer(0, first, 1)?;
     let training = !session.engine().plan().steps(Program::Train).is_empty();
@@ -241,14 +240,14 @@ pub fn session_dispatches(session: &mut Session, budget: f64) -> Result<(Program
     Ok((program, dispatches(session.engine_mut(), program, &step, budget)?))
 }
 
-/// Number of steps that ended; a step that was refused has not done a step's work.
-/// In mixed precision a gradient beyond f16 is how the loss scale finds its place, and such a step does all the work but Adam's.
+/// Number of steps that ended. A refused step is an error, as it has not done a step's work. In mixed precision it is not: a gradient
+/// beyond f16 is how the loss scale adapts, and such a step does all the work except Adam's.
 fn check(metrics: &[Metrics], precision: Precision) -> Result<usize> {
     let finite = |step: &Metrics| step.gradient_squares.is_finite() || precision == Precision::Mixed;
     match metrics.iter().all(|step| step.loss.is_finite() && finite(step)) {
         true => Ok(metrics.len()),
         false => Err(Error::device(
-            "a loss or gradient is not finite, so that its step did not train",
+            "a loss or gradient is not finite, so its step did not train",
             "check the kernels with galaxy-gpu kernels validate",
         )),
     }

@@ -1,23 +1,23 @@
-//! How far probabilities may be believed: expected calibration error, and the temperature that mends it.
+//! How reliable probabilities are: expected calibration error, and the temperature that reduces it.
 //!
-//! A network that says 90 % should be right in 90 % of such cases. Most trained networks say too much; dividing the logits by
-//! one number, the temperature, mends most of it and changes no decision. Guo, Pleiss, Sun and Weinberger, "On calibration of
-//! modern neural networks", ICML 2017.
+//! A network that says 90 % should be right in 90 % of such cases. Most trained networks are too confident; dividing the logits
+//! by one number, the temperature, corrects most of that and changes no decision. Guo, Pleiss, Sun and Weinberger, "On calibration
+//! of modern neural networks", ICML 2017.
 //!
-//! What a device returns are probabilities, and those are enough: with `p = softmax(z)`, `ln p` differs from `z` by a number
-//! that is the same for all classes, so `softmax(ln p / T) = softmax(z / T)`.
+//! A device returns probabilities, and those are enough: with `p = softmax(z)`, `ln p` differs from `z` by a number that is the
+//! same for all classes, so `softmax(ln p / T) = softmax(z / T)`.
 
 use super::metrics::most_probable;
 use serde::Serialize;
 
-/// Bins of the expected calibration error, all of one width, as Guo et al. have them.
+/// Bins of the expected calibration error, all of one width, as in Guo et al.
 pub const BINS: usize = 15;
 
-/// Temperatures that are tried. A network that errs nowhere would have 0, one that has learned nothing infinity.
+/// The range of temperatures. A network that is always right would have 0, one that has learned nothing infinity.
 const TEMPERATURES: (f64, f64) = (0.05, 20.0);
 
-/// Softmax scores and true classes of some images. Images with a score that is not a finite number are left out of
-/// everything in this file: there is no confidence in them to be right or wrong about.
+/// Softmax scores and true classes of some images. This file ignores images with a score that is not finite, as they have no
+/// confidence.
 #[derive(Clone, Copy)]
 pub struct Scores<'a> {
     /// Number of classes `C`, at least one.
@@ -28,7 +28,7 @@ pub struct Scores<'a> {
     pub probabilities: &'a [f32],
 }
 
-/// Images of about one confidence: sums over them.
+/// Sums over images of about the same confidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Bin {
     /// Images.
@@ -40,7 +40,7 @@ pub struct Bin {
 }
 
 impl Bin {
-    /// Mean probability of the most probable class, and share of images that are right; `None` without images.
+    /// Mean probability of the most probable class, and fraction of images that are right; `None` without images.
     pub fn means(self) -> Option<(f64, f64)> {
         let count = self.count as f64;
         (self.count > 0).then(|| (self.confidence / count, self.hits / count))
@@ -48,20 +48,20 @@ impl Bin {
 }
 
 impl<'a> Scores<'a> {
-    /// Probabilities and true class of each image.
+    /// The probabilities and the true class of each image.
     fn rows(self) -> impl Iterator<Item = (&'a [f32], usize)> {
         let rows = self.probabilities.chunks_exact(self.classes).zip(self.labels);
         rows.map(|(row, &label)| (row, label as usize)).filter(|(row, _)| row.iter().all(|p| p.is_finite()))
     }
 
-    /// Images that count.
+    /// Number of images with finite scores.
     fn count(self) -> usize {
         self.rows().count()
     }
 
-    /// Expected calibration error of `softmax(ln p / temperature)`: images are sorted into [`BINS`] bins by the probability of
-    /// their most probable class, bin `m` from above `m / BINS` to `(m + 1) / BINS`, and the distances of each bin's mean
-    /// probability and accuracy are averaged, weighted by images. From 0, which is good, to 1. 0 without images.
+    /// Expected calibration error of `softmax(ln p / temperature)`. Images are sorted into [`BINS`] bins by the probability of their
+    /// most probable class, where bin `m` covers `m / BINS` (exclusive) to `(m + 1) / BINS`. The error is the distance between a bin's
+    /// mean probability and accuracy, averaged over bins, weighted by images. From 0, which is good, to 1. 0 without images.
     pub fn expected_calibration_error(self, temperature: f64) -> f64 {
         let gaps = self.bins(temperature).map(|bin| (bin.confidence - bin.hits).abs());
         gaps.iter().sum::<f64>() / self.count().max(1) as f64
@@ -103,7 +103,7 @@ impl<'a> Scores<'a> {
             tilted.fold((0.0, 0.0), |(slope, curvature), (t, own)| (slope + t.mean - own, curvature + t.variance))
         };
         if slope(1.0) == (0.0, 0.0) {
-            // all classes are equally probable everywhere, and no temperature changes that
+            // all classes are equally probable in every image, and no temperature changes that
             return Some(1.0);
         }
         let (mut low, mut high) = (1.0 / TEMPERATURES.1, 1.0 / TEMPERATURES.0);
@@ -132,7 +132,7 @@ impl<'a> Scores<'a> {
     }
 }
 
-/// `ln p` of a class. What has underflowed counts as the smallest normal number of f32.
+/// `ln p` of a class. An underflowed probability counts as the smallest normal number of f32.
 fn logarithm(row: &[f32], class: usize) -> f64 {
     f64::from(row[class].max(f32::MIN_POSITIVE)).ln()
 }
@@ -155,7 +155,7 @@ struct Tilted {
 impl Tilted {
     fn new(row: &[f32], b: f64) -> Self {
         let largest = logarithm(row, most_probable(row, None));
-        // about the largest one, which keeps digits and keeps exponentials finite
+        // relative to the largest one, which saves digits and keeps exponentials finite
         let terms = (0..row.len()).map(|class| {
             let distance = logarithm(row, class) - largest;
             ((b * distance).exp(), distance)
@@ -166,7 +166,7 @@ impl Tilted {
         Self { b, log_sum: b * largest + sum.ln(), mean: largest + mean, variance }
     }
 
-    /// Negative logarithm of the probability of a class, whose `ln p` was `own`.
+    /// Negative logarithm of the probability of a class whose `ln p` was `own`.
     fn loss(&self, own: f64) -> f64 {
         self.log_sum - self.b * own
     }
@@ -175,17 +175,17 @@ impl Tilted {
 /// How well the confidence of a network matches its accuracy, before and after a temperature.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Calibration {
-    /// Expected calibration error ([`Scores::expected_calibration_error`]) as the network is.
+    /// Expected calibration error ([`Scores::expected_calibration_error`]) without a temperature.
     pub ece: f64,
-    /// Bins that it is taken over.
+    /// Number of bins.
     pub bins: usize,
-    /// Mean negative log-likelihood in nats, as the network is.
+    /// Mean negative log-likelihood in nats, without a temperature.
     pub nll: f64,
-    /// Number to divide logits by ([`Scores::temperature`]): above 1 where the network is too sure of itself.
+    /// Number to divide logits by ([`Scores::temperature`]): above 1 if the network is too confident.
     pub temperature: f64,
     /// Which images the temperature was fitted on: `validation`, or the measured ones themselves, `test` or `all`.
     pub fitted_on: &'static str,
-    /// How many those were.
+    /// Number of those images.
     pub fitted_images: usize,
     /// Expected calibration error with the temperature.
     pub ece_after: f64,
@@ -194,8 +194,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Fits a temperature on some images and measures it on others, or on the same; `None` where either has no finite
-    /// scores.
+    /// Fits a temperature on some images and measures it on others, or on the same ones; `None` if either have no finite scores.
     pub fn new(measured: Scores, fitted: Scores, fitted_on: &'static str) -> Option<Self> {
         let temperature = fitted.temperature().filter(|_| measured.count() > 0)?;
         Some(Self {
@@ -243,8 +242,8 @@ mod tests {
         assert_eq!(accuracy, 0.75);
     }
 
-    /// Three classes whose logits are drawn, and whose labels are as frequent as softmax(logits / true temperature) says: each
-    /// row stands once for each class, as often as that class is likely, out of 4000.
+    /// Three classes with random logits, and labels as frequent as softmax(logits / true temperature) says: each row occurs with
+    /// each class, in proportion to that class's probability, 4000 times in all.
     fn synthetic(truth: f64) -> (Vec<u32>, Vec<f32>) {
         let (mut labels, mut probabilities) = (Vec::new(), Vec::new());
         for row in 0..40 {
@@ -269,7 +268,7 @@ mod tests {
             let (labels, probabilities) = synthetic(truth);
             let scores = scores(3, &labels, &probabilities);
             let found = scores.temperature().unwrap();
-            // shares are rounded to whole images, by up to 1/8000 each
+            // fractions are rounded to whole images, by up to 1/8000 each
             assert!((found / truth - 1.0).abs() < 5e-3, "{found} for {truth}");
             // it is the smallest: no other temperature is better, near or far
             let best = scores.negative_log_likelihood(found);
@@ -287,7 +286,7 @@ mod tests {
         let found = Calibration::new(measured, measured, "test").unwrap();
         assert!(found.ece > 0.1 && found.ece_after < 5e-3 && found.nll_after < found.nll, "{found:?}");
         assert_eq!((found.bins, found.fitted_on, found.fitted_images), (15, "test", labels.len()));
-        // fitted on other images, which are not too sure: the measured ones stay as they are
+        // fitted on other images, on which the network is not too confident: the measured ones stay as they are
         let (calm, calm_scores) = synthetic(1.0);
         let kept = Calibration::new(measured, scores(3, &calm, &calm_scores), "validation").unwrap();
         assert!((kept.temperature - 1.0).abs() < 2e-3 && (kept.ece_after - found.ece).abs() < 2e-3, "{kept:?}");
@@ -309,7 +308,7 @@ mod tests {
 
     #[test]
     fn extremes_end_at_the_bounds_and_nothing_is_nothing() {
-        // always right: the surer the better; always wrong: the less sure the better
+        // always right: the more confident the better; always wrong: the less confident the better
         let row = [0.9, 0.1];
         assert_eq!(scores(2, &[0], &row).temperature(), Some(0.05));
         assert_eq!(scores(2, &[1], &row).temperature(), Some(20.0));

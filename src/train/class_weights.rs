@@ -1,10 +1,9 @@
-//! What an image of each class counts in the loss of training.
+//! Weights of the classes in the training loss.
 //!
 //! The weights are Keras's `class_weight`: the loss of a batch is `sum of weight[label] * loss of the image / images of the
 //! batch`, and its gradient likewise. The sum is divided by the number of images, not by the sum of their weights, so that a
 //! batch full of rare galaxies moves the network further than one of common ones, and twice the weights are twice the loss.
-//! The loss of training that is shown and stored is the weighted one. What is measured after an epoch, and by `evaluate`, is
-//! not weighted.
+//! The training loss that is shown and stored is weighted. Scores after an epoch, and those of `evaluate`, are not.
 
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -13,17 +12,17 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Largest weight: the product with a loss stays far within f32.
+/// The largest weight, so that its product with a loss stays far within f32.
 const LARGEST: f32 = 1e6;
 
 /// How classes are weighted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ClassWeights {
-    /// Every image counts one.
+    /// Every image has weight one.
     #[default]
     None,
-    /// Every class counts the same in all: `images / (classes * images of the class)` over the training side, as
+    /// Every class has the same total weight: `images / (classes * images of the class)` over the training set, as
     /// scikit-learn's `class_weight="balanced"` (King and Zeng, "Logistic regression in rare events data", 2001). The mean
     /// over the training images is 1.
     Balanced,
@@ -32,10 +31,10 @@ pub enum ClassWeights {
 }
 
 impl ClassWeights {
-    /// The weight of each class; `None` where every image counts one.
+    /// The weight of each class; `None` if every image has weight one.
     ///
     /// # Errors
-    /// [`Error::Setting`] where there are not as many weights as classes.
+    /// [`Error::Setting`]: there are not as many weights as classes.
     pub fn weights(&self, dataset: &Dataset, split: &Split) -> Result<Option<Vec<f32>>> {
         let classes = dataset.classes.len();
         match self {

@@ -1,9 +1,7 @@
-//! One row of numbers per epoch, as CSV: written while a run goes on, read to draw its curves.
+//! One row of numbers for each epoch, as CSV: written during a run, read to draw its curves.
 //!
-//! The file is small and written anew after each epoch, so that it never holds half a line, and what a full disk kept out
-//! of it is there as soon as there is room again.
-//!
-//! This file knows a path and six columns. It knows nothing of networks, engines or pictures.
+//! The file is small and written again after each epoch. So it never holds half a line, and if a full disk prevented a write, the
+//! next one completes it.
 
 use std::path::Path;
 
@@ -15,23 +13,23 @@ use crate::files::{read_text, write_whole};
 /// The first line of the file.
 const COLUMNS: [&str; 6] = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"];
 
-/// Largest history that is read, in bytes: a million epochs.
+/// The largest history that is read, in bytes: a million epochs.
 const LARGEST_FILE: u64 = 64 << 20;
 
-/// What one epoch measured; the columns of the history file, in this order.
+/// The results of one epoch: the columns of the history file, in this order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// The epoch, from 1.
     pub epoch: u32,
     /// Mean cross-entropy over the training images of this epoch, in nats.
     pub loss: f32,
-    /// Share of training images classified rightly, 0 to 1.
+    /// Fraction of training images classified correctly, 0 to 1.
     pub accuracy: f32,
     /// Mean cross-entropy over the validation images after this epoch, in nats.
     pub val_loss: f32,
-    /// Share of validation images classified rightly, 0 to 1.
+    /// Fraction of validation images classified correctly, 0 to 1.
     pub val_accuracy: f32,
-    /// Wall time of the epoch, validation included, in seconds.
+    /// Wall time of the epoch with validation, in seconds.
     pub seconds: f32,
 }
 
@@ -46,27 +44,28 @@ impl History {
     /// Reads the CSV file that [`History::write`] wrote. `NaN` and `inf` are read back as such.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be opened, is larger than 64 MiB, has other columns, or a line is not six numbers; names the line.
+    /// [`Error::File`]: the file cannot be opened, is larger than 64 MiB, has other columns, or a line is not six numbers; the message
+    /// names the line.
     pub fn read(path: &Path) -> Result<Self> {
         let remedy = "give a history.csv written by `train`, with its lines whole";
         let failed = |error: csv::Error| Error::file(path, format!("not a readable history ({error})"), remedy);
         Self::from_csv(read_text(path, LARGEST_FILE)?.as_bytes()).map_err(failed)
     }
 
-    /// Reads what [`History::to_csv`] made.
+    /// Reads the output of [`History::to_csv`].
     ///
     /// # Errors
-    /// Other columns, or a line that is not six numbers.
+    /// The columns are others, or a line is not six numbers.
     pub fn from_csv(text: &[u8]) -> Result<Self, csv::Error> {
         let epochs = csv::Reader::from_reader(text).deserialize().collect::<Result<_, _>>()?;
         Ok(Self { epochs })
     }
 
-    /// The columns `epoch,loss,accuracy,val_loss,val_accuracy,seconds`, and a line for each epoch. Numbers are as short as
-    /// they can be and still be read back bit for bit.
+    /// The columns `epoch,loss,accuracy,val_loss,val_accuracy,seconds`, and a line for each epoch. Numbers are as short as they can
+    /// be and still read back bit for bit.
     ///
     /// # Errors
-    /// None that is known: memory does not fail.
+    /// None, as writing to memory does not fail.
     pub fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         writer.serialize(COLUMNS)?;
@@ -74,16 +73,16 @@ impl History {
         writer.into_inner().map_err(|error| error.into_error().into())
     }
 
-    /// Writes the file whole.
+    /// Writes the whole file.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be written, such as on a full disk; an earlier one stays.
+    /// [`Error::File`]: it cannot be written, such as on a full disk; an earlier file stays.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = self.to_csv().map_err(|error| Error::file(path, error, "please report this"))?;
         write_whole(path, &text)
     }
 
-    /// The epoch with the highest validation accuracy, the first of equals; `None` where none is a finite number.
+    /// The epoch with the highest validation accuracy, the first of equals; `None` if none is finite.
     pub fn best(&self) -> Option<&EpochRecord> {
         let finite = self.epochs.iter().filter(|record| record.val_accuracy.is_finite());
         finite.reduce(|best, record| if record.val_accuracy > best.val_accuracy { record } else { best })

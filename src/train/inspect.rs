@@ -1,4 +1,4 @@
-//! What a trained network sees in one picture: what each of its blocks hands on, and how much each pixel matters to its answer.
+//! What a trained network sees in one picture: the output of each block, and how much each pixel matters to the answer.
 //!
 //! The saliency of a pixel is the gradient of a class's logit with respect to it (Simonyan et al., arXiv:1312.6034), the largest of
 //! its three channels by absolute value. SmoothGrad (Smilkov et al., arXiv:1706.03825) takes the mean gradient over pictures with
@@ -23,15 +23,15 @@ use std::path::Path;
 /// How a saliency map is smoothed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Smooth {
-    /// Noisy pictures whose gradients are averaged; with none, the gradient of the picture itself.
+    /// Number of noisy copies whose gradients are averaged; with 0, the gradient of the picture itself is taken.
     pub samples: u32,
-    /// Standard deviation of the noise, where the picture's values are from 0 to 1.
+    /// Standard deviation of the noise; the picture's values are from 0 to 1.
     pub noise: f32,
     /// Seed of the noise.
     pub seed: u64,
 }
 
-/// What a block of layers hands on.
+/// The output of a block of layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureMaps {
     /// Its layers.
@@ -42,14 +42,14 @@ pub struct FeatureMaps {
     pub values: Vec<f32>,
 }
 
-/// What was found in a picture.
+/// The results for a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
     /// Rows and columns of the picture.
     pub size: (usize, usize),
     /// The picture as the network got it, `height x width x 3` bytes.
     pub pixels: Vec<u8>,
-    /// What each block hands on; the last are the logits.
+    /// The output of each block; the last is the logits.
     pub blocks: Vec<FeatureMaps>,
     /// Softmax score of each class.
     pub scores: Vec<f32>,
@@ -70,7 +70,7 @@ impl Inspector {
     /// Plans the network, makes the engine and writes the weights. Of the setup it takes fusion, precision, choices and shaders.
     ///
     /// # Errors
-    /// Whatever is larger than the adapter can hold; a lost device; a shader that does not compile.
+    /// Something does not fit on the adapter, the device is lost, or a shader does not compile.
     pub fn new(
         weights: &Weights,
         setup: &Setup,
@@ -92,10 +92,10 @@ impl Inspector {
         &*self.engine
     }
 
-    /// Looks at a picture (`height x width x 3` bytes) and explains the logit of `class`, of the most likely one where absent.
+    /// Looks at a picture (`height x width x 3` bytes) and explains the logit of `class`, or of the most likely class if `None`.
     ///
     /// # Errors
-    /// A picture of another size; a class that does not exist; a lost device.
+    /// The picture has another size, the class does not exist, or the device is lost.
     pub fn inspect(&mut self, pixels: &[u8], class: Option<usize>, smooth: Smooth) -> Result<Inspection> {
         let wanted = self.explained.graph.tensors[self.explained.images].elements;
         if pixels.len() != wanted {
@@ -128,7 +128,7 @@ impl Inspector {
         Ok(Inspection { size: self.size, pixels: pixels.to_vec(), blocks, scores, class, gradient })
     }
 
-    /// Runs the forward half, and keeps what each block hands on where that is wanted.
+    /// Runs the forward half, and stores the output of each block if wanted.
     fn forward(&mut self, picture: &[f32], keep: bool) -> Result<Vec<FeatureMaps>> {
         write_floats(&mut *self.engine, self.explained.images, picture)?;
         let mut blocks = Vec::new();
@@ -167,7 +167,7 @@ impl FeatureMaps {
         self.values.iter().skip(channel).step_by(channels).copied().collect()
     }
 
-    /// Number of channels; that of values where they form no image.
+    /// Number of channels, or of values if they form no image.
     pub fn channels(&self) -> usize {
         self.shape.sizes().last().copied().unwrap_or(1).max(1)
     }

@@ -1,12 +1,12 @@
-//! How well probabilities match labels: confusion matrix, accuracy and its interval, precision, recall, F1, cross-entropy.
+//! Scores of a classifier: confusion matrix, accuracy and its interval, precision, recall, F1, cross-entropy.
 //!
-//! Plain arithmetic on plain numbers. It knows nothing of engines, files or pictures.
+//! Plain arithmetic on plain numbers, without engines, files or pictures.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Probabilities below this count as this in the cross-entropy, so that one confident mistake cannot make it infinite.
+/// The cross-entropy raises smaller probabilities to this, so that one confident mistake cannot make it infinite.
 pub const SMALLEST_PROBABILITY: f64 = 1e-12;
 
 /// Counts of true against predicted classes.
@@ -28,12 +28,12 @@ impl Confusion {
         self.counts[label * self.classes + predicted] += 1;
     }
 
-    /// Images of class `label` that were taken for `predicted`.
+    /// Images of class `label` that were classified as `predicted`.
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
         self.counts[label * self.classes + predicted]
     }
 
-    /// The counts, one vector per true class, its entries in the order of the predicted classes.
+    /// The counts: a vector for each true class, with an entry for each predicted class.
     pub fn rows(&self) -> Vec<Vec<u64>> {
         (0..self.classes).map(|label| (0..self.classes).map(|other| self.count(label, other)).collect()).collect()
     }
@@ -43,7 +43,7 @@ impl Confusion {
         self.counts.iter().sum()
     }
 
-    /// Share of images on the diagonal; 0 where there are none.
+    /// Fraction of images on the diagonal; 0 without images.
     pub fn accuracy(&self) -> f64 {
         ratio((0..self.classes).map(|class| self.count(class, class)).sum(), self.total())
     }
@@ -53,35 +53,34 @@ impl Confusion {
         (0..self.classes).map(|predicted| self.count(class, predicted)).sum()
     }
 
-    /// Images taken for `class`, rightly or wrongly.
+    /// Images classified as `class`, rightly or wrongly.
     pub fn predicted(&self, class: usize) -> u64 {
         (0..self.classes).map(|label| self.count(label, class)).sum()
     }
 
-    /// Of the images taken for `class`, the share that is; 0 where none was.
+    /// Of the images classified as `class`, the fraction that belongs to it; 0 without such images.
     pub fn precision(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.predicted(class))
     }
 
-    /// Of the images of `class`, the share that was found; 0 where there are none.
+    /// Of the images of `class`, the fraction that was found; 0 without such images.
     pub fn recall(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.support(class))
     }
 
-    /// Harmonic mean of precision and recall, `2 hits / (support + predicted)`; 0 where the class neither occurs nor is
-    /// predicted.
+    /// Harmonic mean of precision and recall, `2 hits / (support + predicted)`; 0 if the class neither occurs nor is predicted.
     pub fn f1(&self, class: usize) -> f64 {
         ratio(2 * self.count(class, class), self.support(class) + self.predicted(class))
     }
 
-    /// Mean recall over the classes that occur; 0 where none does.
+    /// Mean recall over the classes that occur; 0 if none does.
     pub fn balanced_accuracy(&self) -> f64 {
         let occurring: Vec<usize> = (0..self.classes).filter(|&class| self.support(class) > 0).collect();
         occurring.iter().map(|&class| self.recall(class)).sum::<f64>() / occurring.len().max(1) as f64
     }
 
     /// Unweighted mean of a score over the classes that occur or are predicted, such as
-    /// `confusion.macro_average(Confusion::f1)`; 0 where there are none. A class that neither occurs nor is predicted
+    /// `confusion.macro_average(Confusion::f1)`; 0 if there are none. A class that neither occurs nor is predicted
     /// says nothing about the classifier and is left out, as scikit-learn does by default.
     pub fn macro_average(&self, score: impl Fn(&Self, usize) -> f64) -> f64 {
         let seen: Vec<usize> = (0..self.classes).filter(|&c| self.support(c) + self.predicted(c) > 0).collect();
@@ -89,12 +88,12 @@ impl Confusion {
     }
 }
 
-/// Quantile of the standard normal distribution between whose signs 95 % of it lie.
+/// The standard normal distribution has 95 % of its weight between minus and plus this.
 const NORMAL_95: f64 = 1.959_963_984_540_054;
 
-/// Bounds of a share of which `hits` of `total` independent tries were seen, at 95 % confidence: all shares `p` with
-/// `|hits/total - p| <= z sqrt(p (1 - p) / total)`. Unlike the textbook's `± z sqrt(h (1 - h) / total)` they stay within 0
-/// and 1, and are right also for few tries and for shares near 0 or 1. (0, 1) where there are no tries.
+/// The interval, at 95 % confidence, of a probability that gave `hits` in `total` independent tries: all `p` with
+/// `|hits/total - p| <= z sqrt(p (1 - p) / total)`. Unlike the textbook's `± z sqrt(h (1 - h) / total)` it stays within 0 and 1, and
+/// also holds for few tries and for probabilities near 0 or 1. (0, 1) without tries.
 ///
 /// Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927) 209-212; recommended by
 /// Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16 (2001) 101-133.
@@ -108,33 +107,33 @@ pub fn wilson_interval(hits: u64, total: u64) -> (f64, f64) {
     ((centre - half).max(0.0), (centre + half).min(1.0))
 }
 
-/// Quotient of two counts; 0 where the second is 0.
+/// Quotient of two counts; 0 if the second is 0.
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// Scores of one class; undefined ones are 0, see [`Confusion`].
+/// The scores of one class; undefined ones are 0, see [`Confusion`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassScore {
     /// Name of the class.
     pub name: String,
-    /// Of the images taken for this class, the share that is.
+    /// Of the images classified as this class, the fraction that belongs to it.
     pub precision: f64,
-    /// Of the images of this class, the share that was found.
+    /// Of the images of this class, the fraction that was found.
     pub recall: f64,
-    /// Harmonic mean of the two.
+    /// Harmonic mean of precision and recall.
     pub f1: f64,
     /// Images of this class.
     pub support: u64,
 }
 
-/// Everything that is said about a model on a set of labelled images.
+/// All scores of a model on a set of labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Share of images classified rightly, 0 to 1.
+    /// Fraction of images classified correctly, 0 to 1.
     pub accuracy: f64,
-    /// Bounds of the accuracy on as many other images of the same kind, at 95 % confidence ([`wilson_interval`]). It takes
-    /// images for independent: where galaxies are in the set twice, it is too narrow.
+    /// Interval of the accuracy on as many other images of the same kind, at 95 % confidence ([`wilson_interval`]). It assumes
+    /// independent images: if galaxies are in the set twice, it is too narrow.
     pub accuracy_95: (f64, f64),
     /// Mean recall over the classes that occur: the accuracy if all classes were equally frequent (Brodersen et al., "The
     /// balanced accuracy and its posterior distribution", ICPR 2010).
@@ -147,7 +146,7 @@ pub struct Evaluation {
     pub macro_recall: f64,
     /// Mean F1 over the classes, see [`Confusion::macro_average`].
     pub macro_f1: f64,
-    /// Images with a probability that is not a finite number; all of them count as wrong.
+    /// Images with a probability that is not finite; all of them count as wrong.
     pub non_finite: u64,
     /// One entry per class, in the order of the labels.
     pub per_class: Vec<ClassScore>,
@@ -204,7 +203,7 @@ impl Evaluation {
     }
 }
 
-/// Index of the largest entry, the first of equals, NaN smallest; `without` is passed over.
+/// Index of the largest entry, the first of equals, with NaN smallest; skips `without`.
 pub(super) fn most_probable(row: &[f32], without: Option<usize>) -> usize {
     let rank = |class: usize| if row[class].is_nan() { f32::NEG_INFINITY } else { row[class] };
     let candidates = (0..row.len()).filter(|&class| Some(class) != without);
@@ -292,7 +291,7 @@ mod tests {
         let (low, high) = wilson_interval(8, 10);
         assert_relative_eq!(low, 0.490_162, epsilon = 1e-6);
         assert_relative_eq!(high, 0.943_318, epsilon = 1e-6);
-        // What defines it: a share at a bound is as far from what was seen as 95 % allows.
+        // What defines it: a probability at a bound is as far from the observed fraction as 95 % allows.
         for (hits, total) in [(1, 2), (3, 50), (49, 50), (2881, 3548)] {
             let (seen, bounds) = (hits as f64 / total as f64, wilson_interval(hits, total));
             for bound in [bounds.0, bounds.1] {

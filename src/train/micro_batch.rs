@@ -1,12 +1,12 @@
-//! How many images of a step are computed at a time, as users say it.
+//! The setting for how many images of a step are computed at a time.
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::suggest::did_you_mean;
 use serde::{Deserialize, Serialize};
 
-/// How many images of a step are computed at a time. Their gradients are added up, so that the result is the whole batch's
-/// within rounding, and memory is what a micro-batch needs.
+/// How many images of a step are computed at a time. Their gradients are added up: the result is the whole batch's within rounding,
+/// in the memory of a micro-batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum MicroBatch {
@@ -15,17 +15,17 @@ pub enum MicroBatch {
     Whole,
     /// As many as fit, in the fewest micro-batches of nearly one size.
     Auto,
-    /// So many, from 1.
+    /// This many, at least 1.
     Images(usize),
 }
 
 impl MicroBatch {
-    /// What a plan does.
+    /// The micro-batches of a plan.
     pub fn of(plan: &Plan) -> Self {
         plan.micro_batches.map_or(Self::Whole, |micro| Self::Images(micro.images))
     }
 
-    /// Images at a time, where that is decided.
+    /// Images at a time, if that is decided.
     pub(super) fn images(self) -> Option<usize> {
         match self {
             Self::Images(images) => Some(images),

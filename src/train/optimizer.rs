@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::kernels::StepParams;
 use serde::{Deserialize, Serialize};
 
-/// Adam (Kingma and Ba, arXiv:1412.6980) with Keras's defaults and its place of epsilon.
+/// Adam (Kingma and Ba, arXiv:1412.6980) with Keras's defaults, and epsilon where Keras has it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
     /// Step size.
@@ -15,7 +15,7 @@ pub struct Adam {
     pub beta2: f32,
     /// Added to the root of the second moment; not bias-corrected.
     pub epsilon: f32,
-    /// Decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) of all parameters, biases too, times the learning rate:
+    /// Decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101) of all parameters, with biases, times the learning rate:
     /// Keras's and PyTorch's `AdamW`.
     pub decay: f32,
     /// Largest norm of the gradient over all parameters; a larger one is scaled down to it (Keras's `global_clipnorm`).
@@ -53,7 +53,7 @@ impl Adam {
         }
     }
 
-    /// Refuses numbers that train nothing or destroy what was trained.
+    /// Refuses values that train nothing or destroy what was trained.
     ///
     /// # Errors
     /// [`Error::Setting`], by the option's name.

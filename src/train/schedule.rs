@@ -1,8 +1,7 @@
-//! Learning-rate schedules: what the optimizer's rate is in a step, from where the training stands and nothing else.
+//! Learning-rate schedules: the learning rate of a step, from the training's progress and nothing else.
 //!
-//! Everything is f64 additions, multiplications and divisions, rounded once at the end, so that a rate has the same bits on every
-//! machine, and a run that goes on has the rates of one that was never stopped. This file knows steps, epochs and losses; it
-//! knows no device and no files.
+//! Everything is f64 additions, multiplications and divisions, rounded once at the end. So a rate has the same bits on every
+//! machine, and a resumed run has the rates of one that was never stopped.
 
 use super::history::History;
 use serde::{Deserialize, Serialize};
@@ -18,12 +17,12 @@ pub enum Curve {
     Cosine,
     /// Multiplied by a factor after every so many epochs.
     Step {
-        /// Epochs at a time.
+        /// Epochs between two cuts.
         epochs: u32,
         /// The factor.
         factor: f64,
     },
-    /// Multiplied by a factor whenever the loss on the side that chooses the best epoch has not fallen for so many epochs: Keras's
+    /// Multiplied by a factor whenever the loss on the set that chooses the best epoch has not fallen for so many epochs: Keras's
     /// `ReduceLROnPlateau` with its `min_delta` of 1e-4 and no cooldown.
     Plateau {
         /// Epochs without a lower loss.
@@ -33,35 +32,35 @@ pub enum Curve {
     },
 }
 
-/// How the learning rate follows from where a training stands.
+/// How the learning rate changes during a training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// How it changes after the warm-up.
+    /// How the rate changes after the warm-up.
     pub curve: Curve,
-    /// Epochs, or a part of one, over which the rate rises in equal steps; it is whole in the last of them.
+    /// Epochs, or a fraction of one, over which the rate rises in equal steps; it is full in the last of them.
     pub warm_up: f64,
-    /// What the rate does not fall below, and where the cosine ends.
+    /// The rate never falls below this, and the cosine ends here.
     pub floor: f64,
 }
 
-/// Where a training stands, as far as its rate depends on it.
+/// The progress of a training, as far as the rate depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'h> {
     /// Optimizer steps before this one.
     pub step: u32,
-    /// Steps of an epoch.
+    /// Steps in an epoch.
     pub steps_per_epoch: u32,
-    /// Epochs that are to be trained in all.
+    /// Epochs to train in all.
     pub epochs: u32,
     /// The epochs that have ended.
     pub history: &'h History,
 }
 
-/// How much lower than the lowest a loss must be to count as lower; Keras's `min_delta`.
+/// How much lower than the lowest so far a loss must be to count as lower; Keras's `min_delta`.
 const LOWER: f64 = 1e-4;
 
 impl Schedule {
-    /// The rate of a step, from the whole rate.
+    /// The rate of a step, from the full rate.
     pub fn rate(&self, whole: f64, at: &Moment) -> f64 {
         let per_epoch = f64::from(at.steps_per_epoch);
         let warm_up = (self.warm_up * per_epoch).round();
@@ -83,12 +82,12 @@ impl Schedule {
     }
 }
 
-/// A rate after some cuts. Multiplied one by one: `powi` may round differently from machine to machine.
+/// A rate after some cuts. Multiplies one by one, as `powi` may round differently on another machine.
 fn cut(rate: f64, factor: f64, times: u32) -> f64 {
     (0..times).fold(rate, |rate, _| rate * factor)
 }
 
-/// How often the loss on the side that chooses has stayed above its lowest for `patience` epochs; each time, waiting begins anew.
+/// How often the loss on the set that chooses has stayed above its lowest for `patience` epochs; each time, waiting starts again.
 fn plateaus(history: &History, patience: u32) -> u32 {
     let (mut lowest, mut waited, mut found) = (f64::INFINITY, 0, 0);
     for record in &history.epochs {
@@ -135,7 +134,7 @@ mod tests {
         History { epochs: losses.iter().enumerate().map(record).collect() }
     }
 
-    /// The rate of each step of epochs of 10 steps, from a whole rate of 0.1.
+    /// The rate of each step of epochs of 10 steps, from a full rate of 0.1.
     fn rates(schedule: Schedule, epochs: u32, losses: &[f32]) -> Vec<f64> {
         let rate = |step: u32| {
             let history = history(&losses[..losses.len().min(step as usize / 10)]);
@@ -161,7 +160,7 @@ mod tests {
         for (step, keras) in [(0, 0.100_000_001), (7, 0.090_546_34), (17, 0.052_720_804), (30, 0.005_902_039)] {
             assert!((found[5 + step] - keras).abs() < 1e-8, "step {step}: {} and {keras}", found[5 + step]);
         }
-        // 0.1 * (t + 1) / 5, and whole in the last step of the warm-up and in the one after it
+        // 0.1 * (t + 1) / 5, and full in the last step of the warm-up and in the one after it
         assert_eq!(found[..5], [0.1 * (1.0 / 5.0), 0.1 * (2.0 / 5.0), 0.1 * (3.0 / 5.0), 0.1 * (4.0 / 5.0), 0.1]);
         assert_eq!(found[5], 0.1);
         let beyond = Moment { step: 99, steps_per_epoch: 10, epochs: 4, history: &History::default() };

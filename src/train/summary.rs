@@ -1,7 +1,7 @@
-//! What a run folder says of its run in a few numbers, to be set beside others.
+//! A run folder in a few numbers, for comparison with other runs.
 //!
-//! It reads the files that a training leaves and believes none of them more than it must: what is missing or unreadable is
-//! absent from the summary, and said. It knows nothing of tables and pictures.
+//! It reads the files that a training leaves. What is missing or cannot be read is absent from the summary, with a sentence that
+//! says so.
 
 use super::checkpoint::Checkpoint;
 use super::history::History;
@@ -11,27 +11,27 @@ use crate::files::read_text;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Largest file of measurements that is read, in bytes.
+/// The largest metrics file that is read, in bytes.
 const LARGEST_METRICS: u64 = 64 << 20;
 
-/// A run in numbers. What its folder does not hold is absent.
+/// A run in numbers. What its folder does not hold is `None`.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// The folder.
     pub folder: PathBuf,
-    /// Of the best weights, or of the last where there are no best.
+    /// Card of the best weights, or of the last if there are no best.
     pub card: Option<Card>,
     /// The epochs that have ended.
     pub history: Option<History>,
-    /// What was measured at the end.
+    /// The scores at the end.
     pub measured: Option<Measured>,
-    /// Images of the data set and their hash.
+    /// Number of images in the data set, and their hash.
     pub data: Option<(usize, String)>,
     /// Trainable values.
     pub parameters: Option<usize>,
-    /// Hash of the best weights, which are those measured.
+    /// Hash of the best weights, which the scores are of.
     pub best: Option<String>,
-    /// Hash of the last weights, which is the one that `train` prints.
+    /// Hash of the last weights, which `train` prints.
     pub last: Option<String>,
     /// What is missing, a sentence each.
     pub missing: Vec<String>,
@@ -42,9 +42,9 @@ pub struct Summary {
 pub struct Measured {
     /// Test images.
     pub count: u64,
-    /// Share of them that is right.
+    /// Fraction of them classified correctly.
     pub accuracy: f64,
-    /// Its bounds at 95 % confidence.
+    /// Its interval at 95 % confidence.
     pub accuracy_95: (f64, f64),
     /// Mean recall over the classes.
     pub balanced_accuracy: f64,
@@ -52,11 +52,11 @@ pub struct Measured {
     pub macro_f1: f64,
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// How far the probabilities may be believed.
+    /// Calibration of the probabilities.
     pub calibration: Option<Believed>,
 }
 
-/// Calibration without a temperature.
+/// Calibration, without a temperature.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Believed {
     /// Expected calibration error.
@@ -65,16 +65,16 @@ pub struct Believed {
     pub nll: f64,
 }
 
-/// A number that runs are compared by.
+/// A score to compare runs by.
 #[derive(Clone, Copy)]
 pub struct Score {
     /// Its name in files.
     pub name: &'static str,
     /// Its name in tables.
     pub title: &'static str,
-    /// Digits after the point in tables.
+    /// Decimals in tables.
     pub digits: usize,
-    /// The number, where the run has it.
+    /// The score, if the run has it.
     pub of: fn(&Summary) -> Option<f64>,
 }
 
@@ -105,19 +105,19 @@ pub const SCORES: [Score; 8] = [
     Score { name: "seconds_per_epoch", title: "s/epoch", digits: 2, of: Summary::seconds_per_epoch },
 ];
 
-/// Mean and spread of a score over runs.
+/// The mean and spread of a score over runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Spread {
     /// Mean of the values.
     pub mean: f64,
-    /// Standard deviation of the values, `n - 1` below; absent for a single value.
+    /// Standard deviation of the values, with `n - 1`; `None` for a single value.
     pub deviation: Option<f64>,
     /// The values, in the order of the runs that have one.
     pub values: Vec<f64>,
 }
 
 impl Spread {
-    /// Of these values; `None` where there are none.
+    /// The spread of these values; `None` if there are none.
     pub fn of(values: Vec<f64>) -> Option<Self> {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
@@ -128,7 +128,7 @@ impl Spread {
 }
 
 impl Score {
-    /// Over the runs that have it.
+    /// The spread over the runs that have this score.
     pub fn spread(&self, runs: &[Summary]) -> Option<Spread> {
         Spread::of(runs.iter().filter_map(self.of).filter(|value| value.is_finite()).collect())
     }
@@ -142,10 +142,10 @@ impl Measured {
 }
 
 impl Summary {
-    /// Reads a run folder. Memory: twice the largest of its weights and checkpoints.
+    /// Reads a run folder. Takes twice the memory of the largest of its weights and checkpoints.
     ///
     /// # Errors
-    /// [`Error::File`] for a folder that holds nothing of a run.
+    /// [`Error::File`]: the folder holds nothing of a run.
     pub fn read(folder: &Path) -> Result<Self> {
         let place = |name: &str| folder.join(name);
         let mut missing = Vec::new();
@@ -167,7 +167,7 @@ impl Summary {
             missing.push(format!("{shown}: there are no weights that say what was trained"));
         }
         if measured.is_none() {
-            let remedy = "the run has not ended, or its test side could not be measured";
+            let remedy = "the run has not ended, or its test set could not be measured";
             missing.push(format!("{shown}: there is no metrics.json: {remedy}"));
         }
         let network = card.as_ref().and_then(|card| card.model.build(card.height, card.width, card.classes.len()).ok());
@@ -185,7 +185,7 @@ impl Summary {
         })
     }
 
-    /// Median over the epochs: the first also compiles.
+    /// Median over the epochs, as the first also compiles.
     fn seconds_per_epoch(&self) -> Option<f64> {
         let mut seconds: Vec<f32> = self.history.as_ref()?.epochs.iter().map(|epoch| epoch.seconds).collect();
         seconds.sort_by(f32::total_cmp);
@@ -198,13 +198,14 @@ impl Summary {
     }
 }
 
-/// What a run has measured; `None` where it has not ended.
+/// The scores of a run; `None` if it has not ended.
 fn read_metrics(path: &Path) -> Result<Option<Measured>> {
     if !path.exists() {
         return Ok(None);
     }
     let text = read_text(path, LARGEST_METRICS)?;
-    let refuse =
-        |error| Error::file(path, format!("not what a run measures ({error})"), "`galaxy-gpu evaluate` does it");
+    let refuse = |error| {
+        Error::file(path, format!("these are no scores of a run ({error})"), "use `galaxy-gpu evaluate` instead")
+    };
     serde_json::from_str(&text).map(Some).map_err(refuse)
 }

@@ -1,5 +1,5 @@
-//! Which implementation is the fastest for each call of a step: measured in whole steps, on the step's own data, since what is next
-//! to a kernel and what its numbers are decide, too.
+//! Finds the fastest implementation of each call of a step. It measures whole steps on the step's own data, since neighbouring
+//! kernels and the values themselves matter, too.
 
 use super::Setup;
 use super::bench::{Bench, noise};
@@ -10,7 +10,7 @@ use crate::kernels::{Cost, find};
 use crate::model::Network;
 use crate::plan::{Choice, Plan, Profile, Step, candidates};
 
-/// Another implementation is taken where it needs less than this share of the time; nearer ones differ between runs.
+/// Another implementation must take less than this fraction of the time to be chosen; smaller differences vary between runs.
 const CLEARLY: f64 = 0.97;
 
 /// An implementation of a call, measured.
@@ -25,57 +25,57 @@ pub struct Measured {
 /// A call of the step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The layer it belongs to.
+    /// Name of its layer.
     pub layer: String,
     /// Name of the contract.
     pub contract: &'static str,
     /// Work.
     pub cost: Cost,
-    /// What can run it here, the plan's own choice first.
+    /// The implementations that can run it here, the plan's own choice first.
     pub measured: Vec<Measured>,
 }
 
 impl Call {
-    /// The fastest, or the plan's own choice where none is clearly faster.
+    /// The fastest, or the plan's own choice if none is clearly faster.
     pub fn best(&self) -> Option<Measured> {
         let fastest = self.measured.iter().copied().min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
         let own = *self.measured.first()?;
         Some(if fastest.seconds < CLEARLY * own.seconds { fastest } else { own })
     }
 
-    /// What a user would have to insist on; none where the plan's own choice is the best.
+    /// The choice to insist on; `None` if the plan's own is the best.
     pub fn choice(&self) -> Option<Choice> {
         let best = self.best().filter(|best| Some(best) != self.measured.first())?;
         Some(Choice::of_layer(self.contract, &self.layer, best.implementation))
     }
 }
 
-/// What was found.
+/// The results.
 #[derive(Clone, Debug)]
 pub struct Tuned {
-    /// `gpu`: the adapter's own clock. `wall`: it has none, so submission and waiting count.
+    /// `gpu`: the adapter's own clock. `wall`: it has none, so submitting and waiting are included.
     pub clock: &'static str,
     /// Every call with more than one implementation, in the step's order.
     pub calls: Vec<Call>,
     /// Seconds of a whole step with the plan's own choices.
     pub own: f64,
-    /// The same with the best of each call, measured in turns with the former; absent where those are the plan's own.
+    /// The same with the best of each call, measured in turns with the former; `None` if those are the plan's own.
     pub best: Option<f64>,
 }
 
-/// Whole steps measured of either, in turns.
+/// Whole steps measured of each, in turns.
 const TURNS: usize = 3;
 
 impl Tuned {
-    /// What a user would have to insist on; nothing where the whole step does not gain by it.
+    /// The choices to insist on; empty if the whole step does not gain.
     pub fn choices(&self) -> Vec<Choice> {
         let gains = self.best.is_some_and(|best| best < CLEARLY * self.own);
         self.calls.iter().filter(|_| gains).filter_map(Call::choice).collect()
     }
 }
 
-/// Measures all implementations of all calls of a step (of training, or of inference where `setup` does not train) on random images,
-/// then a whole step with the plan's own choices beside one with the best. `tell` hears of each round.
+/// Measures all implementations of all calls of a step (of training, or of inference if `setup` does not train) on random images, then
+/// a whole step with the plan's own choices beside one with the best. Calls `tell` for each round.
 ///
 /// # Errors
 /// As [`Bench::new`].
@@ -125,7 +125,7 @@ pub fn tune(
     Ok(Tuned { clock, calls, own: Samples::new(own).median(), best })
 }
 
-/// A call with what can run it, the plan's own choice first; nothing is measured yet.
+/// A call with the implementations that can run it, the plan's own choice first; nothing is measured yet.
 fn call(step: &Step, setup: &Setup, profile: &Profile) -> Result<Call> {
     let lost = || Error::device(format!("{} is not in the registry", step.contract), "please report this");
     let contract = find(step.contract).ok_or_else(lost)?;

@@ -135,7 +135,8 @@ fn what_is_missing_is_said_and_the_rest_is_shown() {
     );
     assert!((mean(row, "val_accuracy") - 0.35).abs() < 1e-7);
     let missing = found["missing"].to_string();
-    for part in ["best.safetensors", "no weights that say", "metrics.json: not what a run measures", "no metrics.json"]
+    for part in
+        ["best.safetensors", "no weights that say", "metrics.json: these are no scores of a run", "no metrics.json"]
     {
         assert!(missing.contains(part), "{part} is not in {missing}");
     }
