@@ -240,8 +240,8 @@ pub fn session_dispatches(session: &mut Session, budget: f64) -> Result<(Program
     Ok((program, dispatches(session.engine_mut(), program, &step, budget)?))
 }
 
-/// Number of steps that ended. A refused step is an error, as it has not done a step's work. In mixed precision it is not: a gradient
-/// beyond f16 is how the loss scale adapts, and such a step does all the work except Adam's.
+/// Number of steps that ended. A refused step is an error, as it has not done a step's work, unless it is refused for its gradient in
+/// mixed precision: that is how the loss scale adapts, and such a step does all the work except Adam's.
 fn check(metrics: &[Metrics], precision: Precision) -> Result<usize> {
     let finite = |step: &Metrics| step.gradient_squares.is_finite() || precision == Precision::Mixed;
     match metrics.iter().all(|step| step.loss.is_finite() && finite(step)) {

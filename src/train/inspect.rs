@@ -1,8 +1,8 @@
 //! What a trained network sees in one picture: the output of each block, and how much each pixel matters to the answer.
 //!
 //! The saliency of a pixel is the gradient of a class's logit with respect to it (Simonyan et al., arXiv:1312.6034), the largest of
-//! its three channels by absolute value. SmoothGrad (Smilkov et al., arXiv:1706.03825) takes the mean gradient over pictures with
-//! noise added, which leaves out what no neighbour of the picture agrees about.
+//! its three channels by absolute value. SmoothGrad (Smilkov et al., arXiv:1706.03825) takes the mean gradient over copies of the
+//! picture with added noise, which removes what changes from copy to copy.
 
 use super::session::write_parameters;
 use super::{Setup, Weights};
