@@ -1,9 +1,9 @@
-//! Checkpoints: a training's state and what it belongs to, in one file that is whole or not there.
+//! Checkpoints: the state of a training and its identity, in one file that is complete or does not exist.
 //!
-//! `RUN/checkpoint/current.safetensors` is the newest, `previous.safetensors` the one before: it stays until the newer one is
-//! safe on disk. A file is a safetensors file of the device's tensors (within an epoch also those of the state
-//! that a training goes back to should it diverge) and of the sums of the running epoch (`totals`, f64, as JSON has no NaN). Everything else is a
-//! description in its metadata, with the BLAKE3 of all that can be read back.
+//! `RUN/checkpoint/current.safetensors` is the newest one. `previous.safetensors`, the one before, stays until the newer one is
+//! safe on disk. A checkpoint is a safetensors file of the device's tensors (within an epoch also those of the last good state)
+//! and of the sums of the running epoch (`totals`, f64, as JSON has no NaN). Everything else is a description in its metadata, with
+//! a BLAKE3 hash of everything that is read back.
 
 use super::history::History;
 use super::session::Totals;
@@ -27,12 +27,12 @@ const KEY: &str = "galaxy-gpu checkpoint";
 /// Version of the layout that is written.
 const VERSION: u32 = 3;
 const TOTALS: &str = "totals";
-/// Before the names of the tensors of [`State::sound`].
+/// Prefix for the names of the tensors of [`State::sound`].
 const SOUND: &str = "sound/";
-/// Bytes of pixels that the hash of a data set covers: all of them, or as many images spread over it.
+/// Bytes of pixels that the hash of a data set covers: all of them, or those of images spread evenly over the data set.
 const HASHED_BYTES: usize = 4 << 30;
 
-/// What a training is, as opposed to how far it has come.
+/// What a training is, as opposed to its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// Version of the program.
@@ -49,17 +49,17 @@ pub struct Identity {
     pub options: serde_json::Value,
 }
 
-/// A training that can go on.
+/// A training that can be resumed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// What it is.
+    /// What the training is.
     pub identity: Identity,
-    /// How far it has come.
+    /// Its progress, and what the device holds.
     pub state: Arc<State>,
 }
 
-/// Hash of labels, names of classes and pixels (BLAKE3, 16 hexadecimal digits). Of more than 4 GiB of pixels it covers as many
-/// images as 4 GiB hold, at equal distances.
+/// Hash of labels, class names and pixels (BLAKE3, 16 hexadecimal digits). If there are more than 4 GiB of pixels, it covers 4 GiB of
+/// images at equal distances.
 pub fn data_hash(dataset: &Dataset) -> String {
     hash_of_data(dataset, HASHED_BYTES)
 }
@@ -84,7 +84,7 @@ fn hash_of_data(dataset: &Dataset, bytes: usize) -> String {
 }
 
 impl Identity {
-    /// Refuses a model, data or a split that is not the training's own, by name.
+    /// Refuses a model, data or a split other than the training's own, and names it.
     ///
     /// # Errors
     /// [`Error::Data`] and [`Error::Setting`].
@@ -109,13 +109,13 @@ impl Identity {
     }
 }
 
-/// What the metadata holds.
+/// The metadata.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     version: u32,
-    /// Of the description and of the tensors.
+    /// Hash of the description and the tensors.
     checksum: String,
-    /// A [`Description`] as JSON, kept as text so that its bytes are those that were hashed.
+    /// A [`Description`] as JSON, stored as text so that its bytes are those that were hashed.
     description: String,
 }
 
@@ -145,7 +145,7 @@ impl Counts {
         Self { epochs: history.epochs.len(), steps, refused, streak, roll_backs, position }
     }
 
-    /// With as much of a history as these are of.
+    /// The same with the part of a history that belongs to these counts.
     fn standing(self, history: &History) -> Standing {
         let Self { epochs, steps, refused, streak, roll_backs, position } = self;
         let history = History { epochs: history.epochs.iter().take(epochs).cloned().collect() };
@@ -157,9 +157,9 @@ impl Counts {
 #[derive(Debug, PartialEq)]
 enum Flaw {
     Missing,
-    /// An older one may do.
+    /// An older one may be usable.
     Damaged(String),
-    /// It is whole, but nothing this program may go on from.
+    /// It is intact, but this program cannot resume from it.
     Foreign(String),
 }
 
@@ -196,9 +196,9 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
         let sealed = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-        let sealed = sealed.ok_or_else(|| Flaw::Foreign("it is no checkpoint of this program".into()))?;
+        let sealed = sealed.ok_or_else(|| Flaw::Foreign("it is not a checkpoint of this program".into()))?;
         let sealed: serde_json::Value = serde_json::from_str(sealed).map_err(|e| damaged(&e))?;
-        // first of all, as another version may differ in everything else
+        // check this first, as another version may differ in everything else
         match sealed["version"].as_u64() {
             Some(version) if version == u64::from(VERSION) => {}
             Some(version) => {
@@ -246,14 +246,14 @@ impl Checkpoint {
         Self::from_bytes(&bytes)
     }
 
-    /// The newest checkpoint of a run folder, and what its user should know of it. Where the current one is damaged, the
-    /// previous one is taken.
+    /// The newest checkpoint of a run folder, perhaps with a note for the user. If the current one is damaged, the previous one is
+    /// taken.
     ///
     /// # Errors
-    /// [`Error::File`]: there is none, both are damaged, or one was written by another version of this program.
+    /// [`Error::File`]: there is none, both are damaged, or another version of this program wrote one.
     pub fn load(run: &Path) -> Result<(Self, Option<String>)> {
         let [current, previous] = places(run);
-        // A process that was killed between two renames leaves the newest under the name it is written to.
+        // A process that was killed between two renames leaves the newest under its temporary name.
         let newest = match Self::read(&current) {
             Err(Flaw::Missing) => Self::read(&next_place(run)),
             other => other,
@@ -261,7 +261,7 @@ impl Checkpoint {
         let problem = match newest {
             Ok(checkpoint) => return Ok((checkpoint, None)),
             Err(Flaw::Foreign(problem)) => {
-                return Err(Error::file(&current, problem, "go on with the program that wrote it, or remove it"));
+                return Err(Error::file(&current, problem, "resume with the program that wrote it, or remove it"));
             }
             Err(Flaw::Damaged(problem)) => Some(problem),
             Err(Flaw::Missing) => None,
@@ -273,7 +273,7 @@ impl Checkpoint {
                 Ok((older, Some(note)))
             }
             (Err(Flaw::Foreign(problem)), _) => {
-                Err(Error::file(&previous, problem, "go on with the program that wrote it"))
+                Err(Error::file(&previous, problem, "resume with the program that wrote it"))
             }
             (Err(Flaw::Damaged(_)), Some(problem)) => {
                 let both = format!("{problem}, and so is the checkpoint before it");
@@ -288,20 +288,20 @@ impl Checkpoint {
     }
 }
 
-/// What to do where nothing can go on.
+/// What to do if nothing can be resumed.
 const AFRESH: &str = "name another run, or train from the start with --out FOLDER";
 
-/// The current checkpoint and the previous one.
+/// Paths of the current and the previous checkpoint.
 pub(super) fn places(run: &Path) -> [PathBuf; 2] {
     ["current", "previous"].map(|name| run.join(format!("checkpoint/{name}.safetensors")))
 }
 
-/// Where a checkpoint is written before it becomes the current one.
+/// Temporary path of a checkpoint before it becomes the current one.
 fn next_place(run: &Path) -> PathBuf {
     run.join("checkpoint/next.safetensors")
 }
 
-/// BLAKE3 of a description and of tensors, which are sorted by name.
+/// BLAKE3 hash of a description and of tensors, sorted by name.
 fn checksum(description: &str, tensors: &mut [(&str, Dtype, &[u8])]) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
@@ -329,16 +329,16 @@ fn element(dtype: Dtype) -> Option<Element> {
     [Element::F32, Element::F16, Element::U32].into_iter().find(|&element| self::dtype(element) == dtype)
 }
 
-/// Writes checkpoints beside the training, one at a time, so that the device does not wait for the disk.
+/// Writes checkpoints on a thread, one at a time, so that the device does not wait for the disk.
 pub struct Keeper {
     run: PathBuf,
-    /// Whether the current file is good, and worth keeping as the previous one.
+    /// Whether the current file is intact, and worth keeping as the previous one.
     rotate: bool,
     writing: Option<JoinHandle<Result<()>>>,
 }
 
 impl Keeper {
-    /// For a run folder. A current checkpoint that is damaged will not take the place of the one before.
+    /// For a run folder. A damaged current checkpoint will not replace the previous one.
     pub fn new(run: &Path) -> Self {
         Self { run: run.to_owned(), rotate: Checkpoint::read(&places(run)[0]).is_ok(), writing: None }
     }
@@ -348,10 +348,10 @@ impl Keeper {
         self.writing.as_ref().is_some_and(|writing| !writing.is_finished())
     }
 
-    /// Begins to write a checkpoint; says how the one before it went, and waits for that one.
+    /// Waits for the checkpoint before, then starts to write this one.
     ///
     /// # Errors
-    /// [`Error::File`]: the one before could not be written. This one is tried all the same.
+    /// [`Error::File`]: the one before could not be written. This one is written all the same.
     pub fn keep(&mut self, checkpoint: Checkpoint) -> Result<()> {
         let before = self.finish();
         let (run, rotate) = (self.run.clone(), self.rotate);
@@ -362,7 +362,7 @@ impl Keeper {
     /// Waits for the checkpoint that is being written.
     ///
     /// # Errors
-    /// [`Error::File`]: it could not be written; those before it are as they were.
+    /// [`Error::File`]: it could not be written; earlier ones are unchanged.
     pub fn finish(&mut self) -> Result<()> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
         let ended = writing.join().unwrap_or_else(|_| {
@@ -385,7 +385,7 @@ fn save(checkpoint: &Checkpoint, run: &Path, rotate: bool) -> Result<()> {
     let bytes = checkpoint.to_bytes().map_err(&failed)?;
     let folder = run.join("checkpoint");
     std::fs::create_dir_all(&folder).map_err(|e| failed(e.to_string()))?;
-    // The new one is safe under a third name before either of the others is touched.
+    // The new one is safe under a third name before the others are touched.
     let next = next_place(run);
     write_whole(&next, &bytes)?;
     if rotate && current.exists() {

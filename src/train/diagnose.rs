@@ -1,4 +1,4 @@
-//! Where numbers go wrong: a step taken call by call, until one writes what is not finite.
+//! Finds where numbers go wrong: runs a step call by call until one writes a number that is not finite.
 
 use super::session::Session;
 use crate::engine::read_floats;
@@ -7,13 +7,13 @@ use crate::graph::TensorId;
 use crate::kernels::{self, Access, Element, StepParams};
 use crate::plan::{Program, Step};
 
-/// The first call of a training step, micro-batch by micro-batch, that writes a number which is not finite, in words; `None` where all are finite. The
-/// session is left in the middle of that step.
+/// The first call of a training step, micro-batch by micro-batch, that writes a number that is not finite, in words; `None` if all are
+/// finite. It leaves the session in the middle of that step.
 ///
 /// # Errors
-/// A lost device.
+/// The device is lost.
 pub(super) fn origin(session: &mut Session, params: &StepParams) -> Result<Option<String>> {
-    // brings the batch's images to the device, should they be streamed
+    // if images are streamed, this brings those of the batch to the device
     session.run(Program::Infer, std::slice::from_ref(params))?;
     session.wait()?;
     for part in session.engine().plan().parts(params) {
@@ -31,7 +31,7 @@ pub(super) fn origin(session: &mut Session, params: &StepParams) -> Result<Optio
     Ok(None)
 }
 
-/// The floats that a call writes, but for the ring of metrics, which remembers earlier steps.
+/// The floats that a call writes, except for the ring of metrics, which holds earlier steps.
 fn floats_written(session: &Session, step: &Step) -> Vec<TensorId> {
     let tensors = &session.engine().plan().tensors;
     let bindings = kernels::find(step.contract).map(|contract| contract.bindings).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What fits: plans before anything is allocated, and how many images of a step are computed at a time.
+//! Plans before anything is allocated, and decides how many images of a step are computed at a time.
 
 use super::Setup;
 use super::micro_batch::MicroBatch;
@@ -13,7 +13,7 @@ use crate::plan::{Plan, Profile};
 /// device's memory is too small: what [`Session::new`](super::Session::new) would allocate.
 ///
 /// # Errors
-/// Whatever is larger than the adapter can hold.
+/// Something does not fit on the adapter.
 pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profile) -> Result<(Plan, Graph)> {
     if setup.micro_batch == MicroBatch::Auto {
         let micro_batch = MicroBatch::Images(micro_batch_that_fits(network, images, setup, profile)?);
@@ -31,10 +31,10 @@ pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profi
     }
 }
 
-/// The whole batch where its plan fits, else the size of the fewest micro-batches that do, as even as can be.
+/// The whole batch if its plan fits, or else the size of the fewest micro-batches that fit, as even as possible.
 ///
 /// # Errors
-/// Not even one image fits; whatever else is wrong with the plan.
+/// Not even one image fits, or something else is wrong with the plan.
 pub(super) fn micro_batch_that_fits(
     network: &Network,
     images: usize,
@@ -67,12 +67,12 @@ pub(super) fn halves(batch: usize, images: usize) -> usize {
     evenly(batch, images / 2)
 }
 
-/// The size of as few parts of a batch as there are with at most `most` images each, as even as can be.
+/// The size of the parts if a batch is cut into as few as possible, with at most `most` images each, as even as possible.
 fn evenly(batch: usize, most: usize) -> usize {
     batch.div_ceil(batch.div_ceil(most.max(1)))
 }
 
-/// The refusal of a plan that computes one image at a time already.
+/// The error of a plan that already computes one image at a time.
 fn even_alone(error: Error) -> Error {
     let remedy = "smaller images or a smaller model".to_owned();
     match error {

@@ -1,4 +1,4 @@
-//! Trained weights as a safetensors file: the tensors by Keras's names, and all that is needed to use them as metadata.
+//! Trained weights as a safetensors file: the tensors under Keras's names, and everything needed to use them as metadata.
 
 use crate::data::ChosenBy;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-/// What a classifier is made of and where it comes from.
+/// What a classifier is, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// The network.
@@ -22,7 +22,7 @@ pub struct Card {
     pub height: usize,
     /// Columns of an image.
     pub width: usize,
-    /// What happens to a pixel before the network sees it.
+    /// How pixels are prepared for the network.
     pub preprocessing: String,
     /// Name of the training data.
     pub data: String,
@@ -30,51 +30,51 @@ pub struct Card {
     pub seed: u64,
     /// Hash of the split.
     pub split_hash: String,
-    /// Share of the training side that was drawn from the seed to choose the best epoch; 0 where none was.
+    /// Fraction of the training set that the seed set aside to choose the best epoch; 0 if none was.
     #[serde(default)]
     pub validation: f64,
-    /// Which side chose the best epoch. Where it was the test side, accuracy on it is optimistic.
+    /// Which set chose the best epoch. If it was the test set, accuracy on it is optimistic.
     #[serde(default)]
     pub chosen_by: ChosenBy,
-    /// What activations and multiplied weights were stored in.
+    /// Precision in which activations and multiplied weights were stored.
     #[serde(default)]
     pub precision: Precision,
-    /// Hash of the user's shaders that took part in the training; none where the program's own were alone.
+    /// Hash of the user's shaders that took part in the training; `None` if only the program's own did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shaders: Option<String>,
     /// Whole epochs trained.
     pub epochs: u32,
-    /// Optimizer steps trained, those of an epoch that was cut off included.
+    /// Optimizer steps trained, with those of an unfinished epoch.
     pub step: u32,
-    /// Accuracy on the side that chooses the best epoch with exactly these weights; `None` where it was not measured, as in weights saved
+    /// Accuracy of exactly these weights on the set that chooses the best epoch; `None` if it was not measured, as in weights saved
     /// within an epoch, or is not a number.
     pub val_accuracy: Option<f32>,
 }
 
 impl Card {
-    /// The same card after some whole epochs, `step` optimizer steps in all, with what was measured after the last step.
+    /// The same card after some whole epochs and `step` optimizer steps in all, with the accuracy after the last step.
     pub fn after(&self, epochs: u32, step: u32, val_accuracy: Option<f32>) -> Self {
         Self { epochs, step, val_accuracy: val_accuracy.filter(|share| share.is_finite()), ..self.clone() }
     }
 }
 
-/// Pixels are divided by 255, as the kernels do it.
+/// Pixels are divided by 255, as the kernels do.
 pub const PREPROCESSING: &str = "RGB u8 / 255, NHWC";
 
 /// A network's parameters in the model's order, with its card.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// What it is.
+    /// What they are.
     pub card: Card,
     /// Values of each parameter.
     pub tensors: Vec<Vec<f32>>,
 }
 
-/// The only key of the metadata: safetensors writes several in any order, and equal weights shall be equal files.
+/// The only key of the metadata, as safetensors writes several in any order, and equal weights must give equal files.
 const CARD: &str = "galaxy-gpu";
-/// Largest file that is read, in bytes.
+/// The largest file that is read, in bytes.
 const LARGEST_FILE: u64 = 4 << 30;
-/// Most classes: labels are stored in a byte.
+/// The most classes, as labels are stored in a byte.
 const MOST_CLASSES: usize = 256;
 /// Version of the layout that is written.
 const VERSION: u32 = 2;
@@ -85,7 +85,7 @@ struct Described {
     version: u32,
     /// [`Weights::hash`].
     hash: String,
-    /// Of hash and card, to find damage.
+    /// Checksum of hash and card, to find damage.
     checksum: String,
     #[serde(flatten)]
     card: Card,
@@ -115,10 +115,10 @@ impl Weights {
         Ok(blake3::hash((self.hash() + &card).as_bytes()).to_hex().to_string())
     }
 
-    /// Writes the file whole.
+    /// Writes the whole file.
     ///
     /// # Errors
-    /// [`Error::File`], also for a weight that is not finite: such weights would be of no use.
+    /// [`Error::File`], also if a weight is not finite, as such weights would be useless.
     pub fn save(&self, path: &Path) -> Result<()> {
         let failed = |problem: String| Error::file(path, problem, "please report this");
         let network = self.network()?;
@@ -142,11 +142,11 @@ impl Weights {
         write_whole(path, &bytes)
     }
 
-    /// Reads and checks a file. Memory: twice the file, which is at most 4 GiB long.
+    /// Reads and checks a file of at most 4 GiB; takes twice its size in memory.
     ///
     /// # Errors
-    /// A file that cannot be read, is no safetensors file, was not written by this program, whose tensors do not
-    /// fit its own model, or that holds a weight that is not finite.
+    /// The file cannot be read, is no safetensors file, was not written by this program, has tensors that do not fit its own model, or
+    /// holds a weight that is not finite.
     pub fn load(path: &Path) -> Result<Self> {
         let remedy = "name a run folder or a weights file that `galaxy-gpu train` has written";
         let refuse = |problem: String| Error::file(path, problem, remedy);
@@ -158,7 +158,7 @@ impl Weights {
         let card = metadata.get(CARD).ok_or_else(|| refuse("it does not say which model it holds".into()))?;
         let damaged = |e| refuse(format!("its description is damaged ({e})"));
         let described: serde_json::Value = serde_json::from_str(card).map_err(damaged)?;
-        // first of all, as another version may differ in everything else
+        // check this first, as another version may differ in everything else
         if described["version"] != VERSION {
             let version = &described["version"];
             return Err(refuse(format!("it has version {version} of the layout, this program knows {VERSION}")));
@@ -179,7 +179,7 @@ impl Weights {
             }
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
             if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-                return Err(refuse(format!("tensor {name} holds {} at place {place}", values[place])));
+                return Err(refuse(format!("tensor {name} holds {} at index {place}", values[place])));
             }
             weights.tensors.push(values);
         }
@@ -281,7 +281,7 @@ mod tests {
         let mut changed = bytes.clone();
         let last = bytes.len() - 4;
         changed[last..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert!(error(&changed).contains("holds NaN at place "));
+        assert!(error(&changed).contains("holds NaN at index "));
         let class = String::from_utf8_lossy(&bytes[8..]).find("abc").unwrap() + 8;
         for place in [last, class] {
             let mut changed = bytes.clone();

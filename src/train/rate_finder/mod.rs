@@ -1,7 +1,7 @@
-//! The learning-rate finder: one short training whose rate grows from step to step, and the rate its losses speak for.
+//! The learning-rate finder: one short training whose rate grows from step to step, and the rate that its losses suggest.
 //!
 //! The test is Smith's ("Cyclical Learning Rates for Training Neural Networks", arXiv:1506.01186, section 3.3), with the
-//! geometric growth, smoothing and end of fastai's `lr_find`. It drives a session; it knows no files and no pictures.
+//! geometric growth, smoothing and end of fastai's `lr_find`.
 
 mod suggestion;
 
@@ -22,13 +22,13 @@ use std::fmt;
 use std::str::FromStr;
 use suggestion::suggest;
 
-/// Share of the running mean that each step keeps: it looks back over about ten steps.
+/// Decay of the running mean in each step, so that it covers about ten steps.
 const SMOOTHING: f64 = 0.9;
-/// A smoothed loss this many times its best ends the search, as in fastai.
+/// The search ends if the smoothed loss grows to this many times its lowest, as in fastai.
 const DIVERGED: f64 = 4.0;
-/// Fewest steps in which a fall of the loss can be told from chance.
+/// The fewest steps in which a fall of the loss can be told from chance.
 const FEWEST: u32 = 20;
-/// Most steps.
+/// The most steps.
 const MOST: u32 = 1_000_000;
 
 /// How many steps a search takes.
@@ -36,7 +36,7 @@ const MOST: u32 = 1_000_000;
 pub enum Steps {
     /// As many as an epoch has whole batches.
     Epoch,
-    /// This many; where an epoch has fewer, the next one's follow.
+    /// This many; if an epoch has fewer, the next one follows.
     Count(u32),
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for Steps {
     }
 }
 
-/// Which rates are tried.
+/// The rates to try.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
     /// The first step's rate, above 0.
@@ -91,7 +91,7 @@ impl Range {
     /// Steps of a search over this many training images, in batches of `batch`.
     ///
     /// # Errors
-    /// As [`Range::check`]; images that fill no batch, or an epoch of fewer than 20.
+    /// As [`Range::check`], or if the images do not fill a batch, or an epoch has fewer than 20 steps.
     pub fn count(&self, images: usize, batch: usize) -> Result<u32> {
         self.check()?;
         let batches = images / batch.max(1);
@@ -107,7 +107,7 @@ impl Range {
         Ok(steps)
     }
 
-    /// The rate of each step: every one is the same multiple of the one before.
+    /// The rate of each step, always the same multiple of the one before.
     fn rates(&self, steps: u32) -> Vec<f32> {
         let (from, to) = (f64::from(self.from), f64::from(self.to));
         let share = |step: u32| f64::from(step) / f64::from((steps - 1).max(1));
@@ -115,7 +115,7 @@ impl Range {
     }
 }
 
-/// What a step measured.
+/// The results of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point {
     /// Steps before it.
@@ -124,29 +124,29 @@ pub struct Point {
     pub rate: f32,
     /// Mean loss of its images before its update, in nats.
     pub loss: f32,
-    /// Exponential mean of the losses so far, corrected for its start as Adam's moments are.
+    /// Exponential mean of the losses so far, bias-corrected like Adam's moments.
     pub smoothed: f32,
 }
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Found {
-    /// Steps the search was to take.
+    /// Steps that the search would take in full.
     pub steps: u32,
-    /// Whether it ended early, as the loss had grown to four times its best or was no number.
+    /// Whether it ended early, as the loss had grown to four times its lowest or was not a number.
     pub diverged: bool,
-    /// None where the loss falls nowhere by more than it varies from batch to batch.
+    /// `None` if the loss never falls by more than it varies from batch to batch.
     pub suggestion: Option<Suggestion>,
-    /// The steps, the one at which it ended included where its loss is a number.
+    /// The steps, with the one at which it ended if its loss is a number.
     pub points: Vec<Point>,
 }
 
-/// Trains from the settings' seeded weights on whole batches of the training side in the order of a training's epochs, each
-/// step at a higher rate; `settings.adam.learning_rate` and `settings.epochs` do not count. `watch` is told of each step.
-/// The result does not depend on `settings.per_submit`. The session's weights are of no use afterwards.
+/// Trains from the settings' seeded weights on whole batches of the training set, in the order of a training's epochs, each step at a
+/// higher rate; `settings.adam.learning_rate` and `settings.epochs` are ignored. `watch` is called for each step. The result does not
+/// depend on `settings.per_submit`. The session's weights are useless afterwards.
 ///
 /// # Errors
-/// As [`Range::count`]; a lost device.
+/// As [`Range::count`], or the device is lost.
 pub fn find_rate(
     session: &mut Session,
     network: &Network,
@@ -171,7 +171,7 @@ pub fn find_rate(
     Ok(Found { steps, diverged: course.ended, suggestion, points: course.points })
 }
 
-/// One epoch's whole batches, or as many as are left to do.
+/// The whole batches of one epoch, or as many as are left to do.
 fn run_epoch(
     session: &mut Session,
     split: &Split,
@@ -207,9 +207,9 @@ fn run_epoch(
     Ok(())
 }
 
-/// How far a search has come.
+/// The progress of a search.
 struct Course {
-    /// Of all steps.
+    /// The steps so far.
     rates: Vec<f32>,
     points: Vec<Point>,
     /// Lowest smoothed loss.
@@ -225,7 +225,7 @@ impl Course {
         self.ended || self.points.len() == self.rates.len()
     }
 
-    /// Takes the steps that have ended, one by one: what was queued behind the one that diverged does not count.
+    /// Takes the steps that have ended, one by one. Steps queued after one that diverged do not count.
     fn take(&mut self, arrived: &[Metrics], queued: &mut VecDeque<StepParams>, watch: &mut dyn FnMut(&Point)) {
         for (metrics, step) in arrived.iter().zip(queued.drain(..arrived.len().min(queued.len()))) {
             if self.is_over() {
@@ -259,7 +259,7 @@ mod tests {
 
     pub(super) const RANGE: Range = Range { from: 1e-7, to: 1.0, steps: Steps::Count(200) };
 
-    /// Points of these losses, smoothed as a search does it.
+    /// Points with these losses, smoothed as in a search.
     pub(super) fn points(loss: impl Fn(f64) -> f64) -> Course {
         let rates = RANGE.rates(200);
         let mut course = Course { rates, points: Vec::new(), best: f64::INFINITY, mean: 0.0, ended: false };

@@ -1,12 +1,12 @@
-//! Which rate the losses of a search speak for.
+//! The rate that the losses of a search suggest.
 
 use super::{FEWEST, Point, Range};
 use serde::Serialize;
 
-/// Part of the whole range of rates over which a slope is measured, to either side: a tenth of it in all, 0.7 decades of
-/// the default's seven.
+/// A slope is measured over this fraction of the range of rates to either side: a tenth of it in all, 0.7 decades of the default's
+/// seven.
 const REACH: f64 = 0.05;
-/// Which of two rules a suggestion follows.
+/// The rule that gave a suggestion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
@@ -16,12 +16,12 @@ pub enum Rule {
     TenthOfLowest,
 }
 
-/// The rates that the losses speak for. The suggestion is the smaller of two rules' rates.
+/// The rates that the losses suggest, of which the smaller is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Suggestion {
     /// The suggested rate.
     pub rate: f32,
-    /// Which rule gave it.
+    /// The rule that gave it.
     pub rule: Rule,
     /// Where the loss falls fastest.
     pub steepest: f32,
@@ -29,19 +29,18 @@ pub struct Suggestion {
     pub lowest: f32,
 }
 
-/// The rate that these losses speak for. The steepest fall is that of a straight line through the losses themselves, over a
-/// tenth of the range: the smoothed ones lag behind, and would name too high a rate. Only falls before the lowest smoothed
-/// loss count.
+/// The rate that these losses suggest. The steepest fall is that of a straight line through the losses themselves, over a tenth of the
+/// range; the smoothed losses lag behind and would give too high a rate. Only falls before the lowest smoothed loss count.
 pub(super) fn suggest(points: &[Point], range: &Range) -> Option<Suggestion> {
     let lowest = points.iter().enumerate().min_by(|a, b| a.1.smoothed.total_cmp(&b.1.smoothed))?.0;
     let falling = &points[..=lowest];
     let start: Vec<f64> = falling.iter().take(10).map(|point| f64::from(point.loss)).collect();
     let fall = mean(&start) - f64::from(points[lowest].smoothed);
-    // Half the mean square of the differences between neighbours is the variance of a single loss, trend or no trend. A mean
-    // of ten losses varies by a third of its root: to be all of it lower by chance takes three standard deviations.
+    // Half the mean square of the differences between neighbours is the variance of a single loss, with or without a trend. A mean
+    // of ten losses varies by a third of its root, so chance alone needs three standard deviations to lower it by the whole root.
     let differences: Vec<f64> = falling.windows(2).map(|pair| f64::from(pair[1].loss - pair[0].loss)).collect();
     let deviation = (mean(&differences.iter().map(|d| d * d).collect::<Vec<f64>>()) / 2.0).sqrt();
-    // Batches of one size are easier or harder by more than a hundredth of the loss: a fall of less is none, however even.
+    // Batches are easier or harder by more than a hundredth of the loss, so a smaller fall does not count, however even.
     if falling.len() < FEWEST as usize / 2 || fall <= deviation.max(0.01 * mean(&start)) {
         return None;
     }
@@ -55,7 +54,7 @@ pub(super) fn suggest(points: &[Point], range: &Range) -> Option<Suggestion> {
         let square: f64 = x.iter().map(|x| (x - x_mean) * (x - x_mean)).sum();
         (x.len() > 2).then_some(product / square)
     };
-    // a window that is cut off at either end would be a slope of fewer losses, and steep by chance
+    // a window cut off at either end would have fewer losses, and its slope could be steep by chance
     let whole = |point: &&Point| log(point) - log(&falling[0]) >= reach && log(&falling[lowest]) - log(point) >= reach;
     let slopes = falling.iter().filter(whole).filter_map(|point| Some((slope(point)?, point.rate)));
     let steepest = slopes.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, rate)| rate)?;
@@ -91,7 +90,7 @@ mod tests {
         assert!((0.9e-3..1.12e-3).contains(&found.steepest), "{found:?}");
         assert!((5e-2..0.2).contains(&found.lowest), "{found:?}");
         assert_eq!((found.rate, found.rule), (found.steepest, Rule::Steepest));
-        // where the loss soon grows again, a tenth of the lowest is the safer of the two
+        // if the loss soon grows again, a tenth of the lowest is the safer of the two
         let narrow = points(|power| typical(power) + ((power + 2.9).max(0.0) * 2.0).exp_m1());
         let found = suggest(&narrow.points, &RANGE).unwrap();
         assert_eq!((found.rate, found.rule), (found.lowest / 10.0, Rule::TenthOfLowest));
@@ -104,7 +103,7 @@ mod tests {
         assert_eq!(suggest(&points(|power| 2.3 + noise(power)).points, &RANGE), None);
         assert_eq!(suggest(&points(|power| 2.3 + 0.1 * power).points[..3], &RANGE), None);
         assert_eq!(suggest(&[], &RANGE), None);
-        // even as it is, a fall by half a percent is none, and by five percent it is
+        // however even, a fall by half a percent does not count, and one by five percent does
         let fall = |height: f64| move |power: f64| 2.3 - height * 2.3 / (1.0 + (-3.0 * (power + 3.0)).exp());
         assert_eq!(suggest(&points(fall(0.005)).points, &RANGE), None);
         assert!(suggest(&points(fall(0.05)).points, &RANGE).is_some());

@@ -299,7 +299,7 @@ fn foreign_and_newer_checkpoints_are_refused() {
     let current = desk.path("run/checkpoint/current.safetensors");
     let good = std::fs::read(&current).unwrap();
     std::fs::copy(desk.path("run/weights/last.safetensors"), &current).unwrap();
-    desk.refuses("train --resume run", &["current.safetensors: it is no checkpoint of this program"]);
+    desk.refuses("train --resume run", &["current.safetensors: it is not a checkpoint of this program"]);
     let place = good.windows(12).position(|bytes| bytes == b"version\\\":3,").unwrap() + 10;
     let mut newer = good.clone();
     newer[place] = b'4';
