@@ -64,8 +64,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print_json(&Report::new(&plan, &args.model, &profile))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let shards = plan.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels.")).count();
-    let streamed = if plan.tensor("positions").is_ok() { ", streamed" } else { "" };
+    let persistent = plan.persistent()?;
+    let shards = persistent.shards.len();
+    let streamed = if persistent.positions.is_some() { ", streamed" } else { "" };
     let micro = plan.micro_batches.map_or(String::new(), |micro| format!(" in micro-batches of {}", micro.images));
     let free = profile.memory_bytes.map_or("unknown".to_owned(), bytes_in_words);
     print_text(format!(

@@ -125,8 +125,8 @@ impl<T: Real> CpuEngine<T> {
     }
 
     fn collect_metrics(&mut self, params: &StepParams) {
-        let Ok(metrics) = self.plan.tensor("metrics") else { return };
-        let values = self.floats(metrics);
+        let Ok(persistent) = self.plan.persistent() else { return };
+        let values = self.floats(persistent.metrics);
         let slot = params.slot as usize % (values.len() / 4).max(1) * 4;
         let [loss, hits, count, gradient_squares] = [0, 1, 2, 3].map(|i| values[slot + i].wide() as f32);
         self.metrics.push(Metrics { loss, hits, count, gradient_squares });

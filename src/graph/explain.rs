@@ -26,13 +26,13 @@ pub struct Features {
 pub struct Explained {
     /// One call after the other: forward, then backward. It has no other program.
     pub graph: Graph,
-    /// One picture as floats in 0..1, `height x width x 3`; kept, to be written before.
+    /// One picture as floats in 0..1, `height x width x 3`; persistent, to be written before.
     pub images: TensorId,
     /// What each block hands on, in order. The last are the logits.
     pub features: Vec<Features>,
     /// Calls of the forward half.
     pub forward: usize,
-    /// The gradient to begin with, one number for each logit; kept, to be written between the halves.
+    /// The gradient to begin with, one number for each logit; persistent, to be written between the halves.
     pub logits_gradient: TensorId,
     /// The gradient of the picture; the last call writes it.
     pub images_gradient: TensorId,
@@ -62,9 +62,9 @@ pub fn explain(network: &Network, fuse: bool, precision: Precision) -> Result<Ex
     lowering.weights_wanted = false;
     let element = if precision == Precision::Mixed { Element::F16 } else { Element::F32 };
     let (height, width, channels) = network.image;
-    let mut kept = |name: &str, elements| lowering.graph.tensor(name, element, elements, Storage::Kept);
-    let images = kept("images", height * width * channels);
-    let logits_gradient = kept("logits_gradient", network.classes);
+    let mut add = |name: &str, elements| lowering.graph.tensor(name, element, elements, Storage::Persistent);
+    let images = add("images", height * width * channels);
+    let logits_gradient = add("logits_gradient", network.classes);
     let done = lowering.forward(images, false)?;
     let forward = lowering.calls.len();
     let writes = |tensor: TensorId| lowering.calls.iter().position(|call| call.reads_and_writes().1.contains(&tensor));
@@ -78,9 +78,9 @@ pub fn explain(network: &Network, fuse: bool, precision: Precision) -> Result<Ex
     for block in done.iter().rev() {
         images_gradient = lowering.block_backward(block, images_gradient, true)?;
     }
-    let mut graph = lowering.graph;
-    graph.segments = [0..forward, forward..lowering.calls.len(), lowering.calls.len()..lowering.calls.len()];
-    graph.train = lowering.calls;
+    let train = std::mem::take(&mut lowering.calls);
+    let segments = [0..forward, forward..train.len(), train.len()..train.len()];
+    let graph = Graph { train, segments, ..lowering.finish() };
     Ok(Explained { graph, images, features, forward, logits_gradient, images_gradient })
 }
 

@@ -38,7 +38,7 @@ impl<'a> Lowering<'a> {
             return Ok(done);
         }
         let elements = nodes.last().map_or(0, |node| node.output.elements());
-        done.output = self.passing(&format!("{}.output", nodes[0].name), self.batch * elements);
+        done.output = self.transient(&format!("{}.output", nodes[0].name), self.batch * elements);
         match done.block {
             Block::Conv2d { relu } => self.conv2d_forward(&done, relu)?,
             Block::ConvBlock => done.winner = Some(self.conv_block_forward(&done)?),
@@ -59,7 +59,7 @@ impl<'a> Lowering<'a> {
         }
         let node = &done.nodes[0];
         let elements = self.batch * node.input.elements();
-        let input = input_wanted.then(|| self.passing(&format!("{}.input_gradient", node.name), elements));
+        let input = input_wanted.then(|| self.transient(&format!("{}.input_gradient", node.name), elements));
         let gradients = Gradients { output, input };
         match done.block {
             Block::Conv2d { relu } => self.conv2d_backward(done, gradients, relu)?,
@@ -90,7 +90,7 @@ impl<'a> Lowering<'a> {
     fn conv_block_forward(&mut self, done: &Done) -> Result<TensorId> {
         let constants = self.conv_block(done.nodes)?;
         let words = constants.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"]);
-        let winner = self.passing_of(&format!("{}.winner", done.nodes[0].name), Element::U32, words);
+        let winner = self.transient_of(&format!("{}.winner", done.nodes[0].name), Element::U32, words);
         self.weighted_forward("conv_block.forward", done, constants, &[winner]);
         Ok(winner)
     }
@@ -139,7 +139,7 @@ impl<'a> Lowering<'a> {
     fn epilogue_backward(&mut self, done: &Done, gradient: TensorId) -> TensorId {
         let relu = &done.nodes[1];
         let elements = self.batch * relu.output.elements();
-        let before = self.passing(&format!("{}.input_gradient", relu.name), elements);
+        let before = self.transient(&format!("{}.input_gradient", relu.name), elements);
         self.call("relu.backward", &relu.name, relu::constants(elements), &[done.output, gradient, before]);
         before
     }
@@ -207,7 +207,7 @@ impl<'a> Lowering<'a> {
         let (kernel, bias) = (find(&self.graph, "kernel"), find(&self.graph, "bias"));
         let bias = bias.unwrap_or_else(|| {
             let outputs = node.output.sizes().last().copied().unwrap_or(1);
-            self.passing_of(&format!("{}.no_bias.{}", node.name, self.calls.len()), Element::F32, outputs)
+            self.transient_of(&format!("{}.no_bias.{}", node.name, self.calls.len()), Element::F32, outputs)
         });
         [kernel.unwrap_or(bias), bias]
     }

@@ -2,8 +2,8 @@
 //! `layers.rs`.
 
 use super::layers::Done;
-use super::lowering::{Lowering, Shared, SharedShard};
-use super::{Augment, Bank, FillMode, Graph, METRICS_SLOTS, Settings, TensorId, group};
+use super::lowering::Lowering;
+use super::{Augment, Bank, FillMode, Graph, METRICS_SLOTS, Persistent, Settings, ShardTensors, TensorId, group};
 use crate::error::Result;
 use crate::kernels::{Element, Precision, adam, augment, reduce, softmax_cross_entropy};
 use crate::model::Network;
@@ -18,7 +18,7 @@ pub fn lower(network: &Network, settings: &Settings) -> Result<Graph> {
         lowering.train()?;
     }
     lowering.infer()?;
-    Ok(lowering.graph)
+    Ok(lowering.finish())
 }
 
 impl<'a> Lowering<'a> {
@@ -51,19 +51,18 @@ impl<'a> Lowering<'a> {
     /// The batch's images as floats in 0..1, one call per shard.
     fn images(&mut self, ranges: Option<Augment>) -> TensorId {
         let (height, width, channels) = self.network.image;
-        let images = self.passing("images", self.batch * height * width * channels);
+        let images = self.transient("images", self.batch * height * width * channels);
         let transforms = ranges.map(|ranges| self.transforms(ranges));
-        let places = self.shared.places;
-        for index in 0..self.shared.shards.len() {
-            let SharedShard { pixels, shard, images: room } = self.shared.shards[index];
+        let places = self.persistent.places();
+        for ShardTensors { pixels, range, images: room } in self.persistent.shards.clone() {
             let constants = augment::gather_constants(self.batch, self.settings.rows, height, width)
-                .with("SHARD_IMAGES", room as f64);
+                .with("SHARD_IMAGES", room.count as f64);
             match (transforms, ranges) {
                 (Some(transforms), Some(ranges)) => {
                     let constants = constants.with("FILL_MODE", fill_mode(ranges.fill)).with("FILL_VALUE", 0.0);
-                    self.call("augment.warp", "augment", constants, &[pixels, shard, places, transforms, images]);
+                    self.call("augment.warp", "augment", constants, &[pixels, range, places, transforms, images]);
                 }
-                _ => self.call("augment.gather", "images", constants, &[pixels, shard, places, images]),
+                _ => self.call("augment.gather", "images", constants, &[pixels, range, places, images]),
             }
         }
         images
@@ -77,7 +76,7 @@ impl<'a> Lowering<'a> {
             .with("ZOOM_LOW", ranges.zoom.0)
             .with("ZOOM_HIGH", ranges.zoom.1)
             .with("SHIFT", ranges.shift);
-        let transforms = self.passing_of("transforms", Element::F32, self.batch * 6);
+        let transforms = self.transient_of("transforms", Element::F32, self.batch * 6);
         self.call("augment.draw", "augment", constants, &[transforms]);
         transforms
     }
@@ -105,14 +104,15 @@ impl<'a> Lowering<'a> {
     /// Loss, hits and probabilities; returns the gradient of the logits.
     fn loss(&mut self, logits: TensorId) -> TensorId {
         let (batch, classes) = (self.batch, self.network.classes);
-        let gradient = self.passing("logits_gradient", batch * classes);
-        let stats = self.passing_of("stats", Element::F32, batch * 2);
+        let gradient = self.transient("logits_gradient", batch * classes);
+        let stats = self.transient_of("stats", Element::F32, batch * 2);
         let Settings { rows, images, .. } = *self.settings;
         let constants = softmax_cross_entropy::constants(batch, classes, rows, images);
         let constants = constants.with("SMOOTHING", self.settings.label_smoothing);
-        let Shared { labels, order, loss_scale, probabilities, metrics, .. } = self.shared;
+        let Persistent { labels, order, loss_scale, probabilities, metrics, .. } = self.persistent;
         // an image that is measured counts as one, whatever it counts in training
-        let weights = if self.program == "train" { self.shared.class_weights } else { self.shared.unit_weights };
+        let weights =
+            if self.program == "train" { self.persistent.class_weights } else { self.persistent.unit_weights };
         let tensors = [logits, labels, order, weights, loss_scale, gradient, stats, probabilities];
         self.call("softmax_cross_entropy.loss", "loss", constants, &tensors);
         let constants = reduce::loss_constants(batch, METRICS_SLOTS);
@@ -122,12 +122,12 @@ impl<'a> Lowering<'a> {
 
     /// The bank of the step's gradients: of the batch, or their sums over its micro-batches.
     fn gradients(&mut self) -> TensorId {
-        let elements = self.graph.bank_elements();
-        let gradients = self.bank(Bank::Gradients, elements);
+        let gradients = self.bank(Bank::Gradients);
         if self.graph.micro_batches.is_none() {
             return gradients;
         }
-        let sums = self.bank(Bank::GradientSums, elements);
+        let elements = self.graph.bank_elements();
+        let sums = self.bank(Bank::GradientSums);
         self.call("reduce.accumulate", "micro-batches", reduce::accumulate_constants(elements), &[gradients, sums]);
         sums
     }
@@ -137,9 +137,9 @@ impl<'a> Lowering<'a> {
         let elements = self.graph.bank_elements();
         let groups = reduce::groups(elements);
         let [parameters, moment1, moment2] =
-            [Bank::Parameters, Bank::Moment1, Bank::Moment2].map(|bank| self.bank(bank, elements));
-        let partial = self.passing_of("gradient_partial", Element::F32, groups);
-        let Shared { metrics, status, loss_scale, .. } = self.shared;
+            [Bank::Parameters, Bank::Moment1, Bank::Moment2].map(|bank| self.bank(bank));
+        let partial = self.transient_of("gradient_partial", Element::F32, groups);
+        let Persistent { metrics, status, loss_scale, .. } = self.persistent;
         let mixed = self.settings.precision == Precision::Mixed;
         let constants = reduce::sum_squares_constants(elements);
         self.call("reduce.sum_squares", "gradient norm", constants, &[gradients, partial]);
@@ -147,15 +147,15 @@ impl<'a> Lowering<'a> {
         self.call("reduce.gradient", "gradient norm", constants, &[partial, metrics, status, loss_scale]);
         let mut tensors = vec![gradients, status, loss_scale, parameters, moment1, moment2];
         if mixed {
-            tensors.push(self.bank(Bank::HalfParameters, elements));
+            tensors.push(self.bank(Bank::HalfParameters));
         }
         let contract = if mixed { "adam.update_mixed" } else { "adam.update" };
         self.call(contract, "adam", adam::constants(elements), &tensors);
         if self.settings.average {
-            let average = self.bank(Bank::Average, elements);
+            let average = self.bank(Bank::Average);
             let mut tensors = vec![parameters, status, average];
             if mixed {
-                tensors.push(self.bank(Bank::HalfAverage, elements));
+                tensors.push(self.bank(Bank::HalfAverage));
             }
             let contract = if mixed { "adam.average_mixed" } else { "adam.average" };
             self.call(contract, "average", adam::constants(elements), &tensors);

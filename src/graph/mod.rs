@@ -8,10 +8,12 @@ mod explain;
 mod layers;
 mod lower;
 mod lowering;
+mod persistent;
 
 pub use blocks::{Block, group};
 pub use explain::{Explained, Features, explain};
 pub use lower::lower;
+pub use persistent::{Persistent, ShardTensors};
 
 use crate::kernels::{Access, Case, Constants, Contract, Element, Precision};
 use std::ops::Range;
@@ -78,10 +80,10 @@ impl Bank {
 pub enum Storage {
     /// In a bank, from this element on.
     Bank(Bank, usize),
-    /// Kept between steps.
-    Kept,
+    /// In a buffer of its own, between steps too.
+    Persistent,
     /// From the call that writes it to the last that reads it, within one program.
-    Passing,
+    Transient,
 }
 
 /// A named array.
@@ -150,6 +152,8 @@ impl TrainableTensor {
 pub struct Graph {
     /// All tensors.
     pub tensors: Vec<Tensor>,
+    /// Those that both programs share; absent in a graph of a single call.
+    pub persistent: Option<Persistent>,
     /// One training step: forward, loss, backward, update. With micro-batches, all but the update is of one of them.
     pub train: Vec<Call>,
     /// One batch of inference: forward and loss, without augmentation and dropout.
@@ -184,6 +188,13 @@ pub struct Shard {
     pub first: usize,
     /// Its images.
     pub count: usize,
+}
+
+impl Shard {
+    /// Its part of a list of all images, which may be too short for the last shards.
+    pub fn of<T>(self, all: &[T]) -> &[T] {
+        &all[self.first.min(all.len())..(self.first + self.count).min(all.len())]
+    }
 }
 
 /// Ranges of the random affine map; see `kernels::augment`.
@@ -259,11 +270,6 @@ impl Graph {
         self.tensors.len() - 1
     }
 
-    /// The tensor of this name.
-    pub fn find(&self, name: &str) -> Option<TensorId> {
-        self.tensors.iter().position(|tensor| tensor.name == name)
-    }
-
     /// Length of each bank in elements.
     pub fn bank_elements(&self) -> usize {
         let end = |tensor: &Tensor| match tensor.storage {
@@ -273,13 +279,13 @@ impl Graph {
         self.tensors.iter().map(end).max().unwrap_or(0).next_multiple_of(BANK_ALIGNMENT)
     }
 
-    /// A graph of one call on kept tensors named after the contract's bindings: what kernel tests and benches run.
+    /// A graph of one call on persistent tensors named after the contract's bindings: what kernel tests and benches run.
     pub fn single(contract: &'static Contract, case: &Case, precision: Precision) -> Self {
         let mut graph = Self::default();
         let lengths = (contract.lengths)(&case.constants);
         let tensors = contract.bindings.iter().zip(lengths);
         let tensors =
-            tensors.map(|(b, elements)| graph.tensor(b.name, b.element_in(precision), elements, Storage::Kept));
+            tensors.map(|(b, elements)| graph.tensor(b.name, b.element_in(precision), elements, Storage::Persistent));
         let tensors = tensors.collect();
         let constants = case.constants.clone();
         graph.train.push(Call { layer: case.name.to_owned(), contract, precision, constants, tensors });

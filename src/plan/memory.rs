@@ -1,4 +1,4 @@
-//! Where tensors lie: banks, kept buffers, and slots that passing tensors share by lifetime.
+//! Where tensors lie: banks, buffers of persistent tensors, and slots that transient tensors share by lifetime.
 
 use super::{Buffer, Options, Place, Profile};
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ pub fn bytes_in_words(bytes: u64) -> String {
 pub(super) struct Memory {
     pub buffers: Vec<Buffer>,
     pub places: Vec<Place>,
-    /// Slots of passing tensors, shared by both programs, which never run at once.
+    /// Slots of transient tensors, shared by both programs, which never run at once.
     slots: Vec<usize>,
 }
 
@@ -47,9 +47,9 @@ impl Memory {
     /// Returns the memory and the scratch places.
     pub fn lay_out(graph: &Graph, scratch: [&[u64]; 2], options: &Options) -> (Self, [Vec<Option<Place>>; 2]) {
         let mut memory = Self { places: vec![Place::default(); graph.tensors.len()], ..Self::default() };
-        memory.place_kept(graph, options);
-        let train = memory.place_passing(graph, &graph.train, scratch[0]);
-        let infer = memory.place_passing(graph, &graph.infer, scratch[1]);
+        memory.place_persistent(graph, options);
+        let train = memory.place_transient(graph, &graph.train, scratch[0]);
+        let infer = memory.place_transient(graph, &graph.infer, scratch[1]);
         (memory, [train, infer])
     }
 
@@ -58,7 +58,7 @@ impl Memory {
         self.buffers.len() - 1
     }
 
-    fn place_kept(&mut self, graph: &Graph, options: &Options) {
+    fn place_persistent(&mut self, graph: &Graph, options: &Options) {
         let used = |bank| {
             let in_bank = |&id: &TensorId| matches!(graph.tensors[id].storage, Storage::Bank(b, _) if b == bank);
             graph.train.iter().chain(&graph.infer).flat_map(|call| &call.tensors).any(in_bank)
@@ -76,19 +76,19 @@ impl Memory {
                         self.places[id] = Place { buffer, offset, bytes };
                     }
                 }
-                Storage::Kept => {
+                Storage::Persistent => {
                     let guard = if options.guards { ALIGNMENT } else { 0 };
                     let buffer = self.buffer(&tensor.name, bytes + 2 * guard);
                     self.places[id] = Place { buffer, offset: guard, bytes };
                 }
-                Storage::Passing => {}
+                Storage::Transient => {}
             }
         }
     }
 
     /// Walks the calls once: a tensor takes a free slot before the call that first names it and returns it after the
     /// last. Scratch lives for one call.
-    fn place_passing(&mut self, graph: &Graph, calls: &[Call], scratch: &[u64]) -> Vec<Option<Place>> {
+    fn place_transient(&mut self, graph: &Graph, calls: &[Call], scratch: &[u64]) -> Vec<Option<Place>> {
         let lifetimes = lifetimes(graph, calls);
         let mut free = self.slots.clone();
         let mut scratch_places = Vec::new();
@@ -120,11 +120,11 @@ impl Memory {
     }
 }
 
-/// Calls during which each passing tensor of a program lives.
+/// Calls during which each transient tensor of a program lives.
 pub(super) fn lifetimes(graph: &Graph, calls: &[Call]) -> Vec<(TensorId, Range<usize>)> {
     let mut lives: Vec<(TensorId, Range<usize>)> = Vec::new();
     for (number, call) in calls.iter().enumerate() {
-        for &id in call.tensors.iter().filter(|&&id| graph.tensors[id].storage == Storage::Passing) {
+        for &id in call.tensors.iter().filter(|&&id| graph.tensors[id].storage == Storage::Transient) {
             match lives.iter_mut().find(|(other, _)| *other == id) {
                 Some((_, life)) => life.end = number + 1,
                 None => lives.push((id, number..number + 1)),

@@ -13,7 +13,7 @@ pub use profile::Profile;
 pub use select::{Choice, candidates, obstacle};
 
 use crate::error::{Error, Result};
-use crate::graph::{Call, Graph, MicroBatches, Tensor, TensorId};
+use crate::graph::{Call, Graph, MicroBatches, Persistent, Tensor, TensorId};
 use crate::kernels::{
     Access, COMMON_FILES, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, Shaders, Source,
     StepParams,
@@ -94,6 +94,7 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// Tensors of the graph.
     pub tensors: Vec<Tensor>,
+    persistent: Option<Persistent>,
     /// Where each tensor lies.
     pub places: Vec<Place>,
     /// Steps of `Program::Train` and `Program::Infer`.
@@ -109,7 +110,7 @@ pub struct Plan {
 pub struct Options {
     /// Implementations the user insists on.
     pub choices: Vec<Choice>,
-    /// Guard bytes around every kept tensor, for tests.
+    /// Guard bytes around every persistent tensor, for tests.
     pub guards: bool,
     /// The crate's shaders, or a user's in their place.
     pub shaders: Shaders,
@@ -151,7 +152,8 @@ impl Plan {
         }
         let Memory { buffers, places, .. } = memory;
         let (micro_batches, update) = (graph.micro_batches, graph.segments[2].start);
-        Ok(Self { buffers, tensors: graph.tensors.clone(), places, programs, micro_batches, update })
+        let (tensors, persistent) = (graph.tensors.clone(), graph.persistent.clone());
+        Ok(Self { buffers, tensors, persistent, places, programs, micro_batches, update })
     }
 
     /// The tensor of this name.
@@ -161,6 +163,14 @@ impl Plan {
     pub fn tensor(&self, name: &str) -> Result<TensorId> {
         let found = self.tensors.iter().position(|tensor| tensor.name == name);
         found.ok_or_else(|| Error::setting("the tensor", name, "one of the plan's tensors"))
+    }
+
+    /// The tensors that both programs share.
+    ///
+    /// # Errors
+    /// A plan of a single call, which has none.
+    pub fn persistent(&self) -> Result<&Persistent> {
+        self.persistent.as_ref().ok_or_else(|| Error::setting("the plan", "of a single call", "of a network"))
     }
 
     /// Choices that change nothing, as neither program calls their contract, or not for their layer.
@@ -188,8 +198,9 @@ impl Plan {
 
     /// Bytes of all buffers, and of those that hold the data set's pixels.
     pub fn bytes(&self) -> (u64, u64) {
-        let data = self.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels."));
-        (self.buffers.iter().map(|buffer| buffer.bytes).sum(), data.map(|buffer| buffer.bytes).sum())
+        let shards = self.persistent.iter().flat_map(|persistent| &persistent.shards);
+        let pixels = shards.map(|shard| self.buffers[self.places[shard.pixels].buffer].bytes);
+        (self.buffers.iter().map(|buffer| buffer.bytes).sum(), pixels.sum())
     }
 }
 

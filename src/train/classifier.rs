@@ -4,11 +4,11 @@
 
 use super::session::write_parameters;
 use super::setup::{Setup, check_batch, plan_with};
-use super::stream::{Window, images_at_a_time};
+use super::stream::images_at_a_time;
 use super::{Weights, default_per_submit};
 use crate::engine::{Engine, read_floats};
 use crate::error::{Error, Result};
-use crate::graph::{TensorId, TrainableTensor};
+use crate::graph::{Persistent, TrainableTensor};
 use crate::kernels::{StepParams, reduce};
 use crate::model::Network;
 use crate::plan::{Plan, Profile, Program};
@@ -16,8 +16,7 @@ use crate::plan::{Plan, Profile, Program};
 /// A network on an engine, with room for the images of one submission.
 pub struct Classifier {
     engine: Box<dyn Engine>,
-    windows: Vec<Window>,
-    probabilities: TensorId,
+    persistent: Persistent,
     classes: usize,
     image_bytes: usize,
     batch: usize,
@@ -57,24 +56,18 @@ impl Classifier {
         profile: &Profile,
         make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
-        let (plan, graph, shards) = plan_with(network, capacity, setup, profile, false)?;
+        let (plan, graph) = plan_with(network, capacity, setup, profile, false)?;
         let parameters: Vec<_> = graph.parameters.iter().map(TrainableTensor::copies).collect();
         let mut engine = make_engine(plan)?;
-        let tensor = |name: &str| engine.plan().tensor(name);
-        let windows = shards.iter().enumerate().map(|(number, &part)| {
-            let (pixels, shard) = (tensor(&format!("pixels.{number}"))?, tensor(&format!("shard.{number}"))?);
-            Ok(Window { pixels, shard, part })
-        });
-        let windows = windows.collect::<Result<Vec<Window>>>()?;
-        let order: Vec<u32> = (0..capacity as u32).collect();
+        let persistent = engine.plan().persistent()?.clone();
+        let Persistent { order, labels, unit_weights, loss_scale, .. } = persistent;
         let mut words = vec![
-            (tensor("order")?, order),
-            (tensor("labels")?, vec![0; capacity]),
-            (tensor("unit_weights")?, vec![1.0f32.to_bits(); network.classes]),
-            (tensor("loss_scale")?, reduce::loss_scale(1.0).map(f32::to_bits).to_vec()),
+            (order, (0..capacity as u32).collect()),
+            (labels, vec![0; capacity]),
+            (unit_weights, vec![1.0f32.to_bits(); network.classes]),
+            (loss_scale, reduce::loss_scale(1.0).map(f32::to_bits).to_vec()),
         ];
-        words.extend(windows.iter().map(|w| (w.shard, vec![w.part.first as u32, w.part.count as u32])));
-        let probabilities = tensor("probabilities")?;
+        words.extend(persistent.shards.iter().map(|s| (s.range, vec![s.images.first as u32, s.images.count as u32])));
         for (id, words) in words {
             engine.write(id, bytemuck::cast_slice(&words))?;
         }
@@ -84,7 +77,7 @@ impl Classifier {
         let (height, width, channels) = network.image;
         let image_bytes = height * width * channels;
         let (classes, batch) = (network.classes, setup.batch);
-        Ok(Self { engine, windows, probabilities, classes, image_bytes, batch, capacity, queued: 0 })
+        Ok(Self { engine, persistent, classes, image_bytes, batch, capacity, queued: 0 })
     }
 
     /// The engine.
@@ -113,10 +106,10 @@ impl Classifier {
         if let Some(other) = images.iter().find(|image| image.len() != self.image_bytes) {
             return Err(Error::setting("the bytes of an image", other.len(), self.image_bytes));
         }
-        for Window { pixels, part, .. } in &self.windows {
-            let here = &images[part.first.min(images.len())..(part.first + part.count).min(images.len())];
+        for shard in &self.persistent.shards {
+            let here = shard.images.of(images);
             if !here.is_empty() {
-                self.engine.stage(*pixels, here)?;
+                self.engine.stage(shard.pixels, here)?;
             }
         }
         let scores = self.finish()?;
@@ -144,7 +137,7 @@ impl Classifier {
         if queued == 0 {
             return Ok(Vec::new());
         }
-        let mut scores = read_floats(&mut *self.engine, self.probabilities)?;
+        let mut scores = read_floats(&mut *self.engine, self.persistent.probabilities)?;
         scores.truncate(queued * self.classes);
         // nobody asks for the metrics, which would pile up
         self.engine.finished()?;

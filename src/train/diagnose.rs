@@ -33,9 +33,9 @@ pub(super) fn origin(session: &mut Session, params: &StepParams) -> Result<Optio
 
 /// The floats that a call writes, except for the ring of metrics, which holds earlier steps.
 fn floats_written(session: &Session, step: &Step) -> Vec<TensorId> {
-    let tensors = &session.engine().plan().tensors;
+    let (tensors, metrics) = (&session.engine().plan().tensors, session.persistent().metrics);
     let bindings = kernels::find(step.contract).map(|contract| contract.bindings).unwrap_or_default();
     let written = step.tensors.iter().zip(bindings).filter(|(_, binding)| binding.access != Access::Read);
-    let floats = written.filter(|(id, _)| tensors[**id].element != Element::U32 && tensors[**id].name != "metrics");
+    let floats = written.filter(|(id, _)| tensors[**id].element != Element::U32 && **id != metrics);
     floats.map(|(&id, _)| id).collect()
 }

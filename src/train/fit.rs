@@ -21,7 +21,7 @@ pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profi
     }
     let (height, width, channels) = network.image;
     let image_bytes = height * width * channels;
-    let plan = |streamed| plan_with(network, images, setup, profile, streamed).map(|(plan, graph, _)| (plan, graph));
+    let plan = |streamed| plan_with(network, images, setup, profile, streamed);
     match setup.data_memory {
         Some(room) => plan((images * image_bytes) as u64 > room),
         None => match plan(false) {

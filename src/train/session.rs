@@ -3,11 +3,11 @@
 use super::fit::{halves, micro_batch_that_fits};
 use super::micro_batch::MicroBatch;
 use super::setup::{Setup, plan_with};
-use super::stream::{Stream, Window, images_at_a_time};
+use super::stream::{Stream, images_at_a_time};
 use crate::data::Dataset;
 use crate::engine::{Engine, Metrics, read_floats, write_floats};
 use crate::error::{Error, Result};
-use crate::graph::{Bank, METRICS_SLOTS, Storage, TensorId, TrainableTensor};
+use crate::graph::{Bank, METRICS_SLOTS, Persistent, ShardTensors, Storage, TensorId, TrainableTensor};
 use crate::kernels::{Precision, StepParams, reduce};
 use crate::model::Network;
 use crate::plan::{Plan, Profile, Program};
@@ -52,6 +52,7 @@ impl Totals {
 /// Everything on the device: data set (or a stream of its images), parameters, programs.
 pub struct Session<'a> {
     engine: Box<dyn Engine>,
+    persistent: Persistent,
     /// The tensors that hold each parameter, its values first, in the model's order.
     parameters: Vec<Vec<TensorId>>,
     batch: usize,
@@ -60,8 +61,6 @@ pub struct Session<'a> {
     dataset: &'a Dataset,
     /// Weights of the classes in the loss, where they are not all one.
     class_weights: Option<Vec<f32>>,
-    /// Where on the device the whole data set lies; empty where it is streamed.
-    windows: Vec<Window>,
     /// Where the images come from that the device does not hold.
     stream: Option<Stream<'a>>,
 }
@@ -136,21 +135,15 @@ impl<'a> Session<'a> {
         streamed: bool,
         make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
     ) -> Result<Self> {
-        let (plan, graph, shards) = plan_with(network, dataset.len(), setup, profile, streamed)?;
+        let (plan, graph) = plan_with(network, dataset.len(), setup, profile, streamed)?;
         let parameters = graph.parameters.iter().map(TrainableTensor::copies).collect();
         let engine = make_engine(plan)?;
-        let windows = shards.iter().enumerate().map(|(number, &part)| {
-            let tensor = |name: &str| engine.plan().tensor(&format!("{name}.{number}"));
-            Ok(Window { pixels: tensor("pixels")?, shard: tensor("shard")?, part })
-        });
-        let windows = windows.collect::<Result<Vec<Window>>>()?;
-        let (windows, stream) = match streamed {
-            true => (Vec::new(), Some(Stream::new(dataset, windows))),
-            false => (windows, None),
-        };
+        let persistent = engine.plan().persistent()?.clone();
+        let stream = streamed.then(|| Stream::new(dataset, persistent.shards.clone()));
         let (rows, batch, precision) = (dataset.len(), setup.batch, setup.precision);
         let class_weights = setup.class_weights.clone();
-        let mut session = Self { engine, parameters, batch, rows, precision, dataset, class_weights, windows, stream };
+        let mut session =
+            Self { engine, persistent, parameters, batch, rows, precision, dataset, class_weights, stream };
         session.fill()?;
         Ok(session)
     }
@@ -167,33 +160,31 @@ impl<'a> Session<'a> {
 
     /// Writes everything that training does not change.
     fn fill(&mut self) -> Result<()> {
+        let Persistent { shards, positions, labels, class_weights, unit_weights, loss_scale, .. } = &self.persistent;
         let image = self.dataset.image_bytes();
-        for Window { pixels, shard, part } in &self.windows {
-            let bytes = &self.dataset.pixels[part.first * image..(part.first + part.count) * image];
-            self.engine.write(*pixels, bytes)?;
-            self.engine.write(*shard, bytemuck::cast_slice(&[part.first as u32, part.count as u32]))?;
+        let engine = &mut *self.engine;
+        let here = if self.stream.is_none() { &shards[..] } else { &[] };
+        for ShardTensors { pixels, range, images } in here {
+            let bytes = &self.dataset.pixels[images.first * image..(images.first + images.count) * image];
+            engine.write(*pixels, bytes)?;
+            engine.write(*range, bytemuck::cast_slice(&[images.first as u32, images.count as u32]))?;
         }
-        if self.streams() {
-            let positions: Vec<u32> = (0..self.rows as u32).collect();
-            self.write("positions", bytemuck::cast_slice(&positions))?;
+        if let Some(positions) = positions {
+            let all: Vec<u32> = (0..self.rows as u32).collect();
+            engine.write(*positions, bytemuck::cast_slice(&all))?;
         }
-        self.write("loss_scale", bytemuck::cast_slice(&self.first_loss_scale()))?;
-        self.write("labels", bytemuck::cast_slice(&self.dataset.labels))?;
+        engine.write(*loss_scale, bytemuck::cast_slice(&first_loss_scale(self.precision)))?;
+        engine.write(*labels, bytemuck::cast_slice(&self.dataset.labels))?;
         let ones = vec![1.0f32; self.dataset.classes.len()];
-        let class_weights = self.class_weights.as_ref().unwrap_or(&ones).clone();
-        self.write("class_weights", bytemuck::cast_slice(&class_weights))?;
-        self.write("unit_weights", bytemuck::cast_slice(&ones))?;
+        engine.write(*class_weights, bytemuck::cast_slice(self.class_weights.as_ref().unwrap_or(&ones)))?;
+        engine.write(*unit_weights, bytemuck::cast_slice(&ones))?;
         // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
         self.engine.wait().map(drop)
     }
 
-    fn first_loss_scale(&self) -> [f32; reduce::LOSS_SCALE] {
-        reduce::loss_scale(if self.precision == Precision::Mixed { FIRST_LOSS_SCALE } else { 1.0 })
-    }
-
-    fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let tensor = self.engine.plan().tensor(name)?;
-        self.engine.write(tensor, bytes)
+    /// The tensors that both programs share.
+    pub(super) fn persistent(&self) -> &Persistent {
+        &self.persistent
     }
 
     /// What activations and multiplied weights are stored in.
@@ -228,7 +219,7 @@ impl<'a> Session<'a> {
 
     /// Whether training keeps a running average of the weights.
     pub(super) fn averages(&self) -> bool {
-        self.engine.plan().tensor(Bank::Average.name()).is_ok()
+        self.persistent.bank(Bank::Average).is_some()
     }
 
     /// Writes every parameter, in the model's order, as if it had never been trained.
@@ -245,8 +236,8 @@ impl<'a> Session<'a> {
     /// A lost device.
     pub fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
         let engine = &mut *self.engine;
-        let bank = |bank: Bank| engine.plan().tensor(bank.name());
-        let Ok(bank) = bank(Bank::Average).or_else(|_| bank(Bank::Parameters)) else {
+        let bank = |bank: Bank| self.persistent.bank(bank);
+        let Some(bank) = bank(Bank::Average).or_else(|| bank(Bank::Parameters)) else {
             return self.parameters.iter().map(|copies| read_floats(engine, copies[0])).collect();
         };
         // one copy instead of one for each tensor, each of which would wait for the device
@@ -274,7 +265,7 @@ impl<'a> Session<'a> {
         if let Some(stream) = &mut self.stream {
             stream.set_order(&whole);
         }
-        self.write("order", bytemuck::cast_slice(&whole))
+        self.engine.write(self.persistent.order, bytemuck::cast_slice(&whole))
     }
 
     /// Whether the device holds only the images of the submission it runs.
@@ -346,9 +337,12 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A lost device.
     pub fn probabilities(&mut self) -> Result<Vec<f32>> {
-        let tensor = self.engine.plan().tensor("probabilities")?;
-        read_floats(&mut *self.engine, tensor)
+        read_floats(&mut *self.engine, self.persistent.probabilities)
     }
+}
+
+fn first_loss_scale(precision: Precision) -> [f32; reduce::LOSS_SCALE] {
+    reduce::loss_scale(if precision == Precision::Mixed { FIRST_LOSS_SCALE } else { 1.0 })
 }
 
 /// Writes every parameter, and its copies where there are any: in f16, and the average that training begins with.

@@ -3,7 +3,7 @@
 use super::micro_batch::MicroBatch;
 use super::stream::images_at_a_time;
 use crate::error::{Error, Result};
-use crate::graph::{self, Augment, Graph, Shard};
+use crate::graph::{self, Augment, Graph};
 use crate::kernels::{Precision, Shaders};
 use crate::model::Network;
 use crate::plan::{self, Choice, Options, Plan, Profile};
@@ -66,27 +66,26 @@ pub(super) fn check_batch(batch: usize) -> Result<()> {
     }
 }
 
-/// The plan, its graph, and how the images on the device are cut.
+/// The plan and its graph.
 pub(super) fn plan_with(
     network: &Network,
     images: usize,
     setup: &Setup,
     profile: &Profile,
     streamed: bool,
-) -> Result<(Plan, Graph, Vec<Shard>)> {
+) -> Result<(Plan, Graph)> {
     check_batch(setup.batch)?;
     let (height, width, channels) = network.image;
     let image_bytes = height * width * channels;
     let at_a_time = images_at_a_time(setup.batch, image_bytes, setup.data_memory);
     let on_device = if streamed { at_a_time.min(images) } else { images };
-    let shards = plan::shards(on_device, image_bytes, profile.binding_bytes)?;
     let settings = graph::Settings {
         training: setup.training,
         batch: setup.batch,
         micro_batch: setup.micro_batch.images(),
         images,
         rows: images,
-        shards: shards.clone(),
+        shards: plan::shards(on_device, image_bytes, profile.binding_bytes)?,
         streamed,
         augment: setup.augment,
         label_smoothing: setup.label_smoothing,
@@ -96,5 +95,5 @@ pub(super) fn plan_with(
     };
     let graph = graph::lower(network, &settings)?;
     let options = Options { choices: setup.choices.clone(), guards: false, shaders: setup.shaders.clone() };
-    Ok((Plan::new(&graph, profile, &options)?, graph, shards))
+    Ok((Plan::new(&graph, profile, &options)?, graph))
 }

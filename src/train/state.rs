@@ -5,7 +5,7 @@
 use super::history::History;
 use super::session::{Session, Totals};
 use crate::error::{Error, Result};
-use crate::graph::Bank;
+use crate::graph::{Bank, TensorId};
 use crate::kernels::Element;
 use half::f16;
 use std::sync::Arc;
@@ -13,18 +13,10 @@ use std::sync::Arc;
 /// The tensor whose first number is the factor on the loss.
 const LOSS_SCALE: &str = "loss_scale";
 
-/// What a device holds that training changes. The copy of the parameters in f16 is taken as it is, since a device need not
+/// The banks that training changes from step to step, where it has them. The f16 copies are among them, since a device need not
 /// round as the host does.
-const KEPT: [&str; 8] = [
-    Bank::Parameters.name(),
-    Bank::HalfParameters.name(),
-    Bank::Moment1.name(),
-    Bank::Moment2.name(),
-    Bank::Average.name(),
-    Bank::HalfAverage.name(),
-    LOSS_SCALE,
-    "status",
-];
+const CHANGED_BANKS: [Bank; 6] =
+    [Bank::Parameters, Bank::HalfParameters, Bank::Moment1, Bank::Moment2, Bank::Average, Bank::HalfAverage];
 
 /// How far a training has come.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,15 +86,20 @@ impl Session<'_> {
     /// A lost device.
     pub fn device_state(&mut self) -> Result<Vec<DeviceTensor>> {
         let mut tensors = Vec::new();
-        for name in KEPT {
-            // f32 has no copy in f16, and not every training an average
-            let Ok(tensor) = self.engine().plan().tensor(name) else { continue };
+        for tensor in self.changed() {
             let mut bytes = self.engine_mut().read(tensor)?;
             let about = &self.engine().plan().tensors[tensor];
             bytes.truncate(about.element.size() * about.elements);
-            tensors.push(DeviceTensor { name: name.to_owned(), element: about.element, bytes });
+            tensors.push(DeviceTensor { name: about.name.clone(), element: about.element, bytes });
         }
         Ok(tensors)
+    }
+
+    /// The tensors that training changes and that the next step needs.
+    fn changed(&self) -> Vec<TensorId> {
+        let persistent = self.persistent();
+        let banks = CHANGED_BANKS.iter().filter_map(|&bank| persistent.bank(bank));
+        banks.chain([persistent.loss_scale, persistent.status]).collect()
     }
 
     /// The parameters that are measured among the tensors of a state of this session, in the model's order: their average, where there
@@ -120,13 +117,14 @@ impl Session<'_> {
     /// A lost device; tensors that are not those of this session, and then nothing is changed.
     pub fn set_device_state(&mut self, tensors: &[DeviceTensor]) -> Result<()> {
         let plan = self.engine().plan();
-        let expected = KEPT.iter().filter_map(|name| plan.tensor(name).ok().map(|id| (*name, id, &plan.tensors[id])));
         let mut writes = Vec::new();
-        for (name, id, about) in expected {
+        for id in self.changed() {
+            let about = &plan.tensors[id];
             let bytes = about.element.size() * about.elements;
-            let fits = |t: &&DeviceTensor| t.name == name && t.element == about.element && t.bytes.len() == bytes;
+            let fits = |t: &&DeviceTensor| t.name == about.name && t.element == about.element && t.bytes.len() == bytes;
             let allowed = format!("{bytes} bytes of {:?}, as this network and precision need", about.element);
-            let found = tensors.iter().find(fits).ok_or_else(|| Error::setting(name, "missing or other", allowed))?;
+            let found =
+                tensors.iter().find(fits).ok_or_else(|| Error::setting(&about.name, "missing or other", allowed))?;
             writes.push((id, &found.bytes));
         }
         if writes.len() != tensors.len() {

@@ -4,7 +4,7 @@
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::graph::{Shard, TensorId};
+use crate::graph::ShardTensors;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -19,19 +19,11 @@ pub(super) fn images_at_a_time(batch: usize, image_bytes: usize, room: Option<u6
     batch * (room / (batch * image_bytes).max(1)).clamp(1, MOST_BATCHES)
 }
 
-/// A shard of the images on the device.
-pub(super) struct Window {
-    pub pixels: TensorId,
-    /// Which images `pixels` holds: the first, and their number.
-    pub shard: TensorId,
-    /// Which of a submission's images it takes.
-    pub part: Shard,
-}
-
 /// The images of one submission after the other.
 pub(super) struct Stream<'a> {
     dataset: &'a Dataset,
-    windows: Vec<Window>,
+    /// Room for the images of a submission.
+    shards: Vec<ShardTensors>,
     order: Vec<u32>,
     /// Positions of the submissions to come.
     expected: VecDeque<Range<usize>>,
@@ -40,13 +32,13 @@ pub(super) struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    pub fn new(dataset: &'a Dataset, windows: Vec<Window>) -> Self {
-        Self { dataset, windows, order: Vec::new(), expected: VecDeque::new(), staged: None }
+    pub fn new(dataset: &'a Dataset, shards: Vec<ShardTensors>) -> Self {
+        Self { dataset, shards, order: Vec::new(), expected: VecDeque::new(), staged: None }
     }
 
     /// Most images of a submission.
     pub fn capacity(&self) -> usize {
-        self.windows.iter().map(|window| window.part.count).sum()
+        self.shards.iter().map(|shard| shard.images.count).sum()
     }
 
     /// Another order: nothing that was gathered or expected is of use.
@@ -87,15 +79,15 @@ impl<'a> Stream<'a> {
 
     fn stage(&self, engine: &mut dyn Engine, positions: &Range<usize>) -> Result<()> {
         let all = self.order.get(positions.clone()).unwrap_or_default();
-        for Window { pixels, shard, part } in &self.windows {
-            let here = &all[part.first.min(all.len())..(part.first + part.count).min(all.len())];
+        for shard in &self.shards {
+            let here = shard.images.of(all);
             let images: Vec<&[u8]> = here.iter().map(|&image| self.dataset.image(image as usize)).collect();
             if !images.is_empty() {
-                engine.stage(*pixels, &images)?;
+                engine.stage(shard.pixels, &images)?;
             }
-            // an unused window says so, since it still holds images of these positions in an earlier order
-            let held = [(positions.start + part.first) as u32, images.len() as u32];
-            engine.stage(*shard, &[bytemuck::cast_slice(&held)])?;
+            // an unused shard says so, since it still holds images of these positions in an earlier order
+            let held = [(positions.start + shard.images.first) as u32, images.len() as u32];
+            engine.stage(shard.range, &[bytemuck::cast_slice(&held)])?;
         }
         Ok(())
     }

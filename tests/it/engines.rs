@@ -238,7 +238,7 @@ fn what_is_staged_is_seen_by_the_next_run_and_not_before() {
     let inverted: Vec<u8> = rig.pixels.iter().map(|byte| !byte).collect();
     let still = StepParams { learning_rate: 0.0, ..adam(1, 0, BATCH) };
     let losses = |engine: &mut dyn Engine, stage: bool| {
-        let pixels = engine.plan().tensor("pixels.0").unwrap();
+        let pixels = engine.plan().persistent().unwrap().shards[0].pixels;
         let mut losses = Vec::new();
         for run in 0..6 {
             engine.run(Program::Train, &[still]).unwrap();
@@ -262,7 +262,7 @@ fn what_is_staged_is_seen_by_the_next_run_and_not_before() {
         let (mut twins, mut others) = (rig.twins::<f32>(), other.twins::<f32>());
         let (before, after) = (losses(&mut twins, false)[0], losses(&mut others, false)[0]);
         assert_eq!(losses(&mut rig.twins::<f32>(), true), [before, before, before, after, after, after]);
-        let pixels = engine.plan().tensor("pixels.0").unwrap();
+        let pixels = engine.plan().persistent().unwrap().shards[0].pixels;
         let long = vec![0; inverted.len() + 1];
         for engine in [&mut engine as &mut dyn Engine, &mut twins] {
             assert!(engine.stage(pixels, &[]).is_err() && engine.stage(pixels, &[&long]).is_err(), "{mode}");

@@ -126,7 +126,7 @@ impl Check {
 fn loss(engine: &mut CpuEngine<f64>, graph: &Graph, step: &StepParams) -> f64 {
     let forward = engine.plan().steps(Program::Train)[graph.segments[0].clone()].to_vec();
     forward.iter().for_each(|call| engine.run_step(call, step));
-    let metrics = engine.floats(graph.find("metrics").unwrap());
+    let metrics = engine.floats(graph.persistent.as_ref().unwrap().metrics);
     metrics[4 * step.slot as usize] / f64::from(step.count)
 }
 

@@ -193,7 +193,7 @@ fn refuses_its_step_once(device: Device, precision: Precision) {
 
 fn refuses_once(name: &str, rig: &Rig, engine: &mut dyn Engine) {
     let status = |engine: &mut dyn Engine| {
-        let id = engine.plan().tensor("status").unwrap();
+        let id = engine.plan().persistent().unwrap().status;
         bytemuck::pod_collect_to_vec::<u8, u32>(&engine.read(id).unwrap())
     };
     let before = read(engine, "parameters");

@@ -62,12 +62,12 @@ fn bytes_overlap(a: &Place, b: &Place) -> bool {
     a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
 }
 
-/// Passing tensors of a program and the steps from the first to the last that names them.
+/// Transient tensors of a program and the steps from the first to the last that names them.
 fn lives(plan: &Plan, program: Program) -> Vec<(TensorId, Range<usize>)> {
     let steps = plan.steps(program);
     let named = |id: TensorId| (0..steps.len()).filter(move |&number| steps[number].tensors.contains(&id));
-    let passing = (0..plan.tensors.len()).filter(|&id| plan.tensors[id].storage == Storage::Passing);
-    passing.filter_map(|id| Some((id, named(id).next()?..named(id).max()? + 1))).collect()
+    let transient = (0..plan.tensors.len()).filter(|&id| plan.tensors[id].storage == Storage::Transient);
+    transient.filter_map(|id| Some((id, named(id).next()?..named(id).max()? + 1))).collect()
 }
 
 /// Scratch of a step: what its dispatches see beside its tensors.
@@ -96,7 +96,7 @@ fn no_buffer_is_read_and_written_in_one_dispatch() {
 }
 
 #[test]
-fn passing_tensors_that_live_at_once_never_share_a_buffer() {
+fn transient_tensors_that_live_at_once_never_share_a_buffer() {
     let mut shared = 0;
     for (name, plan) in plans() {
         for program in PROGRAMS {
@@ -124,7 +124,7 @@ fn passing_tensors_that_live_at_once_never_share_a_buffer() {
 }
 
 #[test]
-fn passing_tensors_are_written_before_they_are_read() {
+fn transient_tensors_are_written_before_they_are_read() {
     for (name, plan) in plans() {
         for program in PROGRAMS {
             for (id, life) in lives(&plan, program) {
@@ -156,12 +156,12 @@ fn places_lie_in_their_buffers_at_aligned_offsets_and_banks_do_not_overlap() {
             Storage::Bank(..) => {
                 !["parameters", "gradients", "gradient_sums", "moment1", "moment2"].contains(&&*plan.tensors[*id].name)
             }
-            Storage::Kept => true,
-            Storage::Passing => false,
+            Storage::Persistent => true,
+            Storage::Transient => false,
         };
-        let kept: Vec<usize> = (0..plan.tensors.len()).filter(alone).collect();
-        for (number, &a) in kept.iter().enumerate() {
-            for &b in &kept[number + 1..] {
+        let alone: Vec<usize> = (0..plan.tensors.len()).filter(alone).collect();
+        for (number, &a) in alone.iter().enumerate() {
+            for &b in &alone[number + 1..] {
                 let names = (&plan.tensors[a].name, &plan.tensors[b].name);
                 assert!(!bytes_overlap(&plan.places[a], &plan.places[b]), "{name}: {names:?} overlap");
             }
@@ -199,7 +199,7 @@ fn presets_fit_webgpus_default_limits() {
         let graph = galaxy10(preset, batch, fuse, &profile);
         let plan = Plan::new(&graph, &profile, &Options::default());
         let plan = plan.unwrap_or_else(|error| panic!("{preset}, batch {batch}, fuse {fuse}: {error}"));
-        let pixels = plan.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels.")).count();
+        let pixels = plan.persistent().unwrap().shards.len();
         assert_eq!(pixels, 27, "{preset}: 682 images of 192 KiB in 128 MiB");
         assert!(plan.buffers.iter().all(|buffer| buffer.bytes <= profile.buffer_bytes));
     }
@@ -312,7 +312,7 @@ fn pipelines_do_not_grow_in_number_with_the_shards() {
         let plan = Plan::new(&galaxy10("conv4", 32, true, &profile), &profile, &Options::default()).unwrap();
         let dispatches = plan.programs.iter().flatten().flat_map(|step| &step.dispatches);
         let different: BTreeSet<String> = dispatches.map(|d| format!("{} {:?}", d.shader.path, d.constants)).collect();
-        (plan.buffers.iter().filter(|buffer| buffer.name.starts_with("pixels.")).count(), different)
+        (plan.persistent().unwrap().shards.len(), different)
     };
     let ((few, one), (many, other)) = (pipelines(2 << 30), pipelines(128 << 20));
     assert_eq!((few, many), (2, 27));

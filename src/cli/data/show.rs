@@ -122,9 +122,10 @@ pub fn augmentations(
     let plan = Plan::new(&graph, &Profile::cpu(), &Options::default())?;
     let mut engine = CpuEngine::<f32>::new(plan);
     // Every row of the batch is image 0; tensors start as zeros, so `order` says so already.
-    let [tensor, shard] = ["pixels.0", "shard.0"].map(|name| engine.plan().tensor(name));
-    engine.write(tensor?, pixels)?;
-    engine.write(shard?, bytemuck::cast_slice(&[0u32, 1]))?;
+    for shard in engine.plan().persistent()?.shards.clone() {
+        engine.write(shard.pixels, pixels)?;
+        engine.write(shard.range, bytemuck::cast_slice(&[0u32, 1]))?;
+    }
     let params = StepParams { seed: (seed ^ (seed >> 32)) as u32, ..StepParams::default() };
     let steps = engine.plan().steps(Program::Train).to_vec();
     for step in steps.iter().filter(|step| step.contract.starts_with("augment.")) {

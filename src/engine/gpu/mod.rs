@@ -62,7 +62,7 @@ impl GpuEngine {
         })?;
         let plan = Arc::new(plan);
         let programs = Programs::start(gpu, &plan, &buffers, &params, checked);
-        let metrics = plan.tensor("metrics").ok().map(|id| plan.places[id]);
+        let metrics = plan.persistent().ok().map(|persistent| plan.places[persistent.metrics]);
         let readback = Readback::new(metrics.map(|place| (buffers[place.buffer].clone(), place)));
         Ok(Self { gpu: gpu.clone(), plan, buffers, programs, params, staging: Staging::default(), readback, checked })
     }

@@ -2,7 +2,7 @@
 
 use super::Device;
 use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine, read_floats, write_floats};
-use galaxy_gpu::graph::{Graph, Settings, Shard, lower};
+use galaxy_gpu::graph::{Graph, Settings, Shard, ShardTensors, lower};
 use galaxy_gpu::kernels::{Precision, Real, StepParams, reduce};
 use galaxy_gpu::model::{Initialiser, Model, Network, initialise};
 use galaxy_gpu::plan::{Options, Plan, Profile};
@@ -118,24 +118,27 @@ impl Rig {
     pub fn load(&self, engine: &mut dyn Engine) {
         let (height, width, channels) = self.network.image;
         let image_bytes = height * width * channels;
-        for (number, shard) in self.settings.shards.iter().enumerate() {
-            let pixels = &self.pixels[shard.first * image_bytes..][..shard.count * image_bytes];
-            write(engine, &format!("pixels.{number}"), pixels);
-            let held = [shard.first as u32, shard.count as u32];
-            write(engine, &format!("shard.{number}"), bytemuck::cast_slice(&held));
+        let persistent = engine.plan().persistent().unwrap().clone();
+        for ShardTensors { pixels, range, images } in persistent.shards {
+            engine.write(pixels, &self.pixels[images.first * image_bytes..][..images.count * image_bytes]).unwrap();
+            engine.write(range, bytemuck::cast_slice(&[images.first as u32, images.count as u32])).unwrap();
         }
-        write(engine, "order", bytemuck::cast_slice(&self.order));
-        write(engine, "labels", bytemuck::cast_slice(&self.labels));
-        write(engine, "class_weights", bytemuck::cast_slice(&self.class_weights));
-        write(engine, "unit_weights", bytemuck::cast_slice(&vec![1.0f32; self.class_weights.len()]));
+        let factor = if self.settings.precision == Precision::Mixed { 4096.0 } else { 1.0 };
+        for (tensor, bytes) in [
+            (persistent.order, bytemuck::cast_slice(&self.order)),
+            (persistent.labels, bytemuck::cast_slice(&self.labels)),
+            (persistent.class_weights, bytemuck::cast_slice(&self.class_weights)),
+            (persistent.unit_weights, bytemuck::cast_slice(&vec![1.0f32; self.class_weights.len()])),
+            (persistent.loss_scale, bytemuck::cast_slice(&reduce::loss_scale(factor))),
+        ] {
+            engine.write(tensor, bytes).unwrap();
+        }
         for (parameter, values) in self.network.parameters().zip(&self.parameters) {
             write(engine, &parameter.name, bytemuck::cast_slice(values));
             if let Ok(half) = engine.plan().tensor(&format!("{}.half", parameter.name)) {
                 write_floats(engine, half, values).unwrap();
             }
         }
-        let factor = if self.settings.precision == Precision::Mixed { 4096.0 } else { 1.0 };
-        write(engine, "loss_scale", bytemuck::cast_slice(&reduce::loss_scale(factor)));
     }
 
     /// Names of the parameters, in the network's order.

@@ -81,7 +81,7 @@ impl Engine for Faulty {
         {
             gpu.destroy();
         }
-        let weights = self.plan().tensor("class_weights")?;
+        let weights = self.plan().persistent()?.class_weights;
         for step in steps {
             script.rates.borrow_mut().push(step.learning_rate);
             if let Some((first, rate)) = script.diverges {
