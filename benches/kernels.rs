@@ -16,7 +16,7 @@ fn kernels(criterion: &mut Criterion) {
     println!("adapter: {} ({})", gpu.profile().name, gpu.profile().driver);
     let peaks = Peaks::measure(&gpu, &F32_FMA).expect("micro-kernels that compute what they should");
     println!("peaks: {:.1} GFLOP/s f32, {:.1} GB/s copy", peaks.flops / 1e9, peaks.bytes / 1e9);
-    for contract in registry() {
+    for &contract in registry() {
         let mut group = criterion.benchmark_group(contract.name);
         group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
         for case in (contract.cases)().iter().filter(|case| case.bench) {

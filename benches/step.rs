@@ -27,7 +27,7 @@ fn bench<'a>(gpu: &Arc<Gpu>, model: &str, program: Program, images: &'a Dataset)
 fn steps(criterion: &mut Criterion) {
     let gpu = Gpu::open(None).expect("an adapter to time");
     println!("adapter: {} ({})", gpu.profile().name, gpu.profile().driver);
-    let sizes: &[usize] = if gpu.profile().kind == "software" { &[64] } else { &[64, 256] };
+    let sizes: &[usize] = if gpu.profile().kind.is_software() { &[64] } else { &[64, 256] };
     let mut group = criterion.benchmark_group("step");
     group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(4));
     for (model, &size) in ["conv3", "conv4"].into_iter().flat_map(|model| sizes.iter().map(move |size| (model, size))) {

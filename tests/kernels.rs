@@ -20,7 +20,7 @@ const IMITATED: [&str; 2] = ["16x32", "16x64"];
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for contract in registry() {
+    for &contract in registry() {
         for (implementation, precision) in contract.variants() {
             let accepted = |case: &Case| (implementation.accepts)(&case.constants);
             for case in (contract.cases)().into_iter().filter(accepted) {

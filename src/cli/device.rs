@@ -66,10 +66,10 @@ impl DeviceOptions {
 /// Says which choices of `--use` a training of this plan does not follow, as it calls nothing of the kind: a layer within a fused
 /// block, most likely. A plan for inference alone calls little of what is chosen for a training, so nothing is said of it.
 pub fn note_unused(plan: &Plan, choices: &[Choice]) {
-    let fused = plan.programs.iter().flatten().any(|step| step.contract.starts_with("conv_block."));
+    let fused = plan.programs.iter().flatten().any(|step| step.contract.name.starts_with("conv_block."));
     for choice in plan.unused(choices) {
         let contract = choice.contract();
-        let calls = plan.programs.iter().flatten().filter(|step| step.contract == contract);
+        let calls = plan.programs.iter().flatten().filter(|step| step.contract.name == contract);
         let layers: Vec<&str> = calls.map(|step| &step.layer[..]).collect::<BTreeSet<&str>>().into_iter().collect();
         if let (Some(layer), false) = (choice.layer(), layers.is_empty()) {
             let near = did_you_mean(layer, layers.iter().copied());
@@ -105,8 +105,7 @@ impl OpenDevice {
             Self::Gpu(gpu) => gpu.profile().clone(),
             Self::Cpu => Profile::cpu(),
         };
-        let of_the_machine = matches!(&profile.kind[..], "software" | "cpu");
-        let memory_bytes = if of_the_machine { free_memory() } else { profile.memory_bytes };
+        let memory_bytes = if profile.kind.is_on_the_cpu() { free_memory() } else { profile.memory_bytes };
         Profile { memory_bytes, ..profile }
     }
 
@@ -133,7 +132,7 @@ impl OpenDevice {
                 Err(Error::setting("--precision", name, "f32 or auto on this adapter"))
             }
             _ => {
-                let fast = profile.kind != "software" && profile.matrix.is_some_and(|matrix| matrix.tile == 16);
+                let fast = !profile.kind.is_software() && profile.matrix.is_some_and(|matrix| matrix.tile == 16);
                 Ok((if fast { Precision::Mixed } else { Precision::F32 }, profile))
             }
         }

@@ -62,7 +62,7 @@ fn table(profiles: &[Profile]) -> Table {
     };
     let yes = |has: bool| if has { "yes".to_owned() } else { "no".to_owned() };
     row("name", &|profile| profile.name.clone());
-    row("kind", &|profile| profile.kind.clone());
+    row("kind", &|profile| profile.kind.name().to_owned());
     row("backend", &|profile| profile.backend.clone());
     row("driver", &|profile| profile.driver.clone());
     row("largest binding", &|profile| bytes_in_words(profile.binding_bytes));

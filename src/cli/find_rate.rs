@@ -159,7 +159,7 @@ impl Args {
     }
 
     fn settings(&self, profile: &Profile) -> Settings {
-        Settings { epochs: 1, seed: self.seed, per_submit: default_per_submit(&profile.kind), ..Settings::default() }
+        Settings { epochs: 1, seed: self.seed, per_submit: default_per_submit(profile.kind), ..Settings::default() }
     }
 
     fn introduction(&self, session: &Session, dataset: &Dataset, split: &Split) -> String {

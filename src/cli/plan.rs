@@ -146,7 +146,7 @@ impl<'a> StepReport<'a> {
         });
         Self {
             layer: &step.layer,
-            contract: step.contract,
+            contract: step.contract.name,
             implementation: step.implementation,
             reason: &step.reason,
             flops: step.cost.flops,

@@ -205,7 +205,7 @@ pub fn run(args: Args, given: &[Given]) -> anyhow::Result<ExitCode> {
     // as above
     args.micro_batch = MicroBatch::of(session.engine().plan());
 
-    let per_submit = args.steps_per_submit.map_or(default_per_submit(&profile.kind), |steps| steps as usize);
+    let per_submit = args.steps_per_submit.map_or(default_per_submit(profile.kind), |steps| steps as usize);
     let settings = Settings { per_submit, start, ..settings };
     let card = Card { precision, shaders: setup.shaders.hash(), ..card(&args, model, &dataset, &split) };
     let identity = identity(&args, &profile, &dataset, card)?;

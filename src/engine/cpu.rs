@@ -76,9 +76,8 @@ impl<T: Real> CpuEngine<T> {
     where
         Self: Dispatch<T>,
     {
-        let Some(contract) = kernels::find(step.contract) else { return };
         let bindings: Vec<(TensorId, Access)> =
-            step.tensors.iter().zip(contract.bindings).map(|(&id, binding)| (id, binding.access)).collect();
+            step.tensors.iter().zip(step.contract.bindings).map(|(&id, binding)| (id, binding.access)).collect();
         let of = |read: bool| bindings.iter().filter(move |(_, a)| (*a == Access::Read) == read).map(|&(id, _)| id);
         let mut outputs: Vec<Store<T>> = of(false).map(|id| self.take(id)).collect();
         let args = Args {
@@ -87,7 +86,7 @@ impl<T: Real> CpuEngine<T> {
             reads: of(true).map(|id| self.view(id)).collect(),
             writes: outputs.iter_mut().map(|store| Some(store.view_mut())).collect(),
         };
-        Self::dispatch(contract, args);
+        Self::dispatch(step.contract, args);
         for (id, mut output) in of(false).zip(outputs) {
             if self.plan.tensors[id].element == Element::F16 {
                 output.round_to_half();

@@ -10,7 +10,7 @@ use super::{Engine, read_floats, write_floats};
 use crate::error::{Error, Result};
 use crate::graph::TensorId;
 use crate::kernels::compare::Deviation;
-use crate::kernels::{Access, Binding, Element, StepParams, Tolerance, find};
+use crate::kernels::{Access, Binding, Element, StepParams, Tolerance};
 use crate::plan::{Plan, Program, Step};
 
 /// The comparison of one output of a call.
@@ -70,7 +70,7 @@ pub fn lockstep(
     program: Program,
     params: &StepParams,
 ) -> Result<Vec<Compare>> {
-    let calls = |plan: &Plan| plan.steps(program).iter().map(|step| step.contract).collect::<Vec<_>>();
+    let calls = |plan: &Plan| plan.steps(program).iter().map(|step| step.contract.name).collect::<Vec<_>>();
     if calls(engine.plan()) != calls(twins.plan()) {
         return Err(Error::setting("the plans of a lockstep", "of different graphs", "of one graph"));
     }
@@ -96,8 +96,7 @@ fn one_call(
     (program, number, step): (Program, usize, &Step),
     params: &StepParams,
 ) -> Result<Compare> {
-    let bindings = find(step.contract).map(|contract| contract.bindings).unwrap_or_default();
-    let tensors: Vec<(TensorId, &Binding)> = step.tensors.iter().copied().zip(bindings).collect();
+    let tensors: Vec<(TensorId, &Binding)> = step.tensors.iter().copied().zip(step.contract.bindings).collect();
     for (tensor, binding) in &tensors {
         match binding.access {
             Access::Read | Access::Update => hand_over(twins, engine, *tensor)?,
@@ -107,12 +106,12 @@ fn one_call(
     engine.run_alone(program, number, params)?;
     twins.run_alone(program, number, params)?;
     let written = tensors.iter().filter(|(_, binding)| binding.access != Access::Read);
-    let tolerance = find(step.contract).map_or(Tolerance::EXACT, |contract| (contract.tolerance)(&step.constants));
+    let tolerance = (step.contract.tolerance)(&step.constants);
     let outputs = written.map(|(tensor, binding)| compare(engine, twins, *tensor, binding, tolerance));
     Ok(Compare {
         number,
         layer: step.layer.clone(),
-        contract: step.contract,
+        contract: step.contract.name,
         implementation: step.implementation,
         shaders: step.dispatches.iter().map(|dispatch| dispatch.shader.place()).collect(),
         outputs: outputs.collect::<Result<_>>()?,

@@ -2,7 +2,7 @@
 //! pixels, past the first layer with parameters where a training stops.
 
 use super::lowering::Lowering;
-use super::{Graph, Settings, Storage, TensorId};
+use super::{Graph, Program, Settings, Storage, TensorId};
 use crate::error::Result;
 use crate::kernels::{Element, Precision};
 use crate::model::Network;
@@ -58,14 +58,14 @@ pub fn explain(network: &Network, fuse: bool, precision: Precision) -> Result<Ex
         average: false,
     };
     let mut lowering = Lowering::new(network, &settings);
-    lowering.program = "explain";
+    lowering.program = Program::Infer;
     lowering.weights_wanted = false;
     let element = if precision == Precision::Mixed { Element::F16 } else { Element::F32 };
     let (height, width, channels) = network.image;
     let mut add = |name: &str, elements| lowering.graph.tensor(name, element, elements, Storage::Persistent);
     let images = add("images", height * width * channels);
     let logits_gradient = add("logits_gradient", network.classes);
-    let done = lowering.forward(images, false)?;
+    let done = lowering.forward(images)?;
     let forward = lowering.calls.len();
     let writes = |tensor: TensorId| lowering.calls.iter().position(|call| call.reads_and_writes().1.contains(&tensor));
     let features = done.iter().filter_map(|block| {

@@ -1,9 +1,9 @@
 //! Blocks become calls: each kind's forward calls and, right beneath, its backward calls.
 
 use super::lowering::Lowering;
-use super::{Block, Graph, TensorId, TrainableTensor};
+use super::{Block, Graph, Program, TensorId, TrainableTensor};
 use crate::error::{Error, Result};
-use crate::kernels::{Constants, Element, conv_block, conv2d, dense, dropout, maxpool2d, relu};
+use crate::kernels::{Constants, Contract, Element, conv_block, conv2d, dense, dropout, maxpool2d, relu};
 use crate::model::{Layer, Node};
 use crate::shape::Window;
 
@@ -26,15 +26,9 @@ struct Gradients {
 
 impl<'a> Lowering<'a> {
     /// Forward calls of a block. Flatten has none, and dropout none in inference.
-    pub(super) fn block_forward(
-        &mut self,
-        block: Block,
-        nodes: &'a [Node],
-        input: TensorId,
-        training: bool,
-    ) -> Result<Done<'a>> {
+    pub(super) fn block_forward(&mut self, block: Block, nodes: &'a [Node], input: TensorId) -> Result<Done<'a>> {
         let mut done = Done { block, nodes, input, output: input, winner: None };
-        if done.block == Block::Flatten || (done.block == Block::Dropout && !training) {
+        if done.block == Block::Flatten || (done.block == Block::Dropout && self.program == Program::Infer) {
             return Ok(done);
         }
         let elements = nodes.last().map_or(0, |node| node.output.elements());
@@ -75,14 +69,14 @@ impl<'a> Lowering<'a> {
 
     fn conv2d_forward(&mut self, done: &Done, relu: bool) -> Result<()> {
         let constants = self.conv2d(&done.nodes[0])?.with("RELU", switch(relu));
-        self.weighted_forward("conv2d.forward", done, constants, &[]);
+        self.weighted_forward(&conv2d::FORWARD, done, constants, &[]);
         Ok(())
     }
 
     fn conv2d_backward(&mut self, done: &Done, gradients: Gradients, relu: bool) -> Result<()> {
         let constants = self.conv2d(&done.nodes[0])?;
         let output = if relu { self.epilogue_backward(done, gradients.output) } else { gradients.output };
-        self.weighted_backward("conv2d", done, constants, &[output], gradients.input);
+        self.weighted_backward([&conv2d::BACKWARD_WEIGHTS, &conv2d::BACKWARD_INPUT], done, constants, &[output], gradients.input);
         Ok(())
     }
 
@@ -91,48 +85,48 @@ impl<'a> Lowering<'a> {
         let constants = self.conv_block(done.nodes)?;
         let words = constants.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"]);
         let winner = self.transient_of(&format!("{}.winner", done.nodes[0].name), Element::U32, words);
-        self.weighted_forward("conv_block.forward", done, constants, &[winner]);
+        self.weighted_forward(&conv_block::FORWARD, done, constants, &[winner]);
         Ok(winner)
     }
 
     fn conv_block_backward(&mut self, done: &Done, gradients: Gradients) -> Result<()> {
         let constants = self.conv_block(done.nodes)?;
         let expanded: Vec<TensorId> = [gradients.output].into_iter().chain(done.winner).collect();
-        self.weighted_backward("conv_block", done, constants, &expanded, gradients.input);
+        self.weighted_backward([&conv_block::BACKWARD_WEIGHTS, &conv_block::BACKWARD_INPUT], done, constants, &expanded, gradients.input);
         Ok(())
     }
 
     fn dense_forward(&mut self, done: &Done, relu: bool) {
         let constants = self.dense(&done.nodes[0]).with("RELU", switch(relu));
-        self.weighted_forward("dense.forward", done, constants, &[]);
+        self.weighted_forward(&dense::FORWARD, done, constants, &[]);
     }
 
     fn dense_backward(&mut self, done: &Done, gradients: Gradients, relu: bool) {
         let constants = self.dense(&done.nodes[0]);
         let output = if relu { self.epilogue_backward(done, gradients.output) } else { gradients.output };
-        self.weighted_backward("dense", done, constants, &[output], gradients.input);
+        self.weighted_backward([&dense::BACKWARD_WEIGHTS, &dense::BACKWARD_INPUT], done, constants, &[output], gradients.input);
     }
 
     fn maxpool2d_forward(&mut self, done: &Done) -> Result<()> {
         let constants = self.maxpool2d(&done.nodes[0])?;
-        self.call("maxpool2d.forward", &done.nodes[0].name, constants, &[done.input, done.output]);
+        self.call(&maxpool2d::FORWARD, &done.nodes[0].name, constants, &[done.input, done.output]);
         Ok(())
     }
 
     fn maxpool2d_backward(&mut self, done: &Done, gradients: Gradients) -> Result<()> {
         let constants = self.maxpool2d(&done.nodes[0])?;
-        self.unweighted_backward("maxpool2d.backward", done, constants, &[done.input, gradients.output], gradients);
+        self.unweighted_backward(&maxpool2d::BACKWARD, done, constants, &[done.input, gradients.output], gradients);
         Ok(())
     }
 
     fn relu_forward(&mut self, done: &Done) {
         let constants = relu::constants(self.batch * done.nodes[0].output.elements());
-        self.call("relu.forward", &done.nodes[0].name, constants, &[done.input, done.output]);
+        self.call(&relu::FORWARD, &done.nodes[0].name, constants, &[done.input, done.output]);
     }
 
     fn relu_backward(&mut self, done: &Done, gradients: Gradients) {
         let constants = relu::constants(self.batch * done.nodes[0].output.elements());
-        self.unweighted_backward("relu.backward", done, constants, &[done.output, gradients.output], gradients);
+        self.unweighted_backward(&relu::BACKWARD, done, constants, &[done.output, gradients.output], gradients);
     }
 
     /// The gradient before a relu that stands in a kernel's epilogue.
@@ -140,24 +134,24 @@ impl<'a> Lowering<'a> {
         let relu = &done.nodes[1];
         let elements = self.batch * relu.output.elements();
         let before = self.transient(&format!("{}.input_gradient", relu.name), elements);
-        self.call("relu.backward", &relu.name, relu::constants(elements), &[done.output, gradient, before]);
+        self.call(&relu::BACKWARD, &relu.name, relu::constants(elements), &[done.output, gradient, before]);
         before
     }
 
     fn dropout_forward(&mut self, done: &Done) {
         let constants = self.dropout(&done.nodes[0]);
-        self.call("dropout.forward", &done.nodes[0].name, constants, &[done.input, done.output]);
+        self.call(&dropout::FORWARD, &done.nodes[0].name, constants, &[done.input, done.output]);
     }
 
     fn dropout_backward(&mut self, done: &Done, gradients: Gradients) {
         let constants = self.dropout(&done.nodes[0]);
-        self.unweighted_backward("dropout.backward", done, constants, &[gradients.output], gradients);
+        self.unweighted_backward(&dropout::BACKWARD, done, constants, &[gradients.output], gradients);
     }
 
     /// `input, kernel, bias -> output`, and what else the operation writes.
-    fn weighted_forward(&mut self, contract: &str, done: &Done, constants: Constants, more: &[TensorId]) {
+    fn weighted_forward(&mut self, contract: &'static Contract, done: &Done, constants: Constants, more: &[TensorId]) {
         let node = &done.nodes[0];
-        let [kernel, bias] = self.kernel_and_bias(node, if self.program == "infer" { averaged } else { trained });
+        let [kernel, bias] = self.kernel_and_bias(node, if self.program == Program::Infer { averaged } else { trained });
         let kernel = self.kernel(node).unwrap_or(kernel);
         let tensors = [&[done.input, kernel, bias, done.output], more].concat();
         self.call(contract, &node.name, constants, &tensors);
@@ -166,7 +160,7 @@ impl<'a> Lowering<'a> {
     /// `input, output gradient -> kernel gradient, bias gradient`, then `output gradient, kernel -> input gradient`.
     fn weighted_backward(
         &mut self,
-        operation: &str,
+        [backward_weights, backward_input]: [&'static Contract; 2],
         done: &Done,
         constants: Constants,
         output: &[TensorId],
@@ -176,18 +170,18 @@ impl<'a> Lowering<'a> {
         if self.weights_wanted {
             let gradients = self.kernel_and_bias(node, |parameter| parameter.gradient);
             let tensors = [&[done.input], output, &gradients].concat();
-            self.call(&format!("{operation}.backward_weights"), &node.name, constants.clone(), &tensors);
+            self.call(backward_weights, &node.name, constants.clone(), &tensors);
         }
         if let (Some(input), Some(kernel)) = (input, self.kernel(node)) {
             let tensors = [output, &[kernel, input]].concat();
-            self.call(&format!("{operation}.backward_input"), &node.name, constants, &tensors);
+            self.call(backward_input, &node.name, constants, &tensors);
         }
     }
 
     /// A block without parameters has work only where its input's gradient is wanted.
     fn unweighted_backward(
         &mut self,
-        contract: &str,
+        contract: &'static Contract,
         done: &Done,
         constants: Constants,
         reads: &[TensorId],
@@ -218,7 +212,7 @@ impl<'a> Lowering<'a> {
         let parameter = self.graph.parameters.iter().find(|parameter| parameter.name == name);
         let average = |parameter: &TrainableTensor| parameter.half_average.or(parameter.average);
         parameter.map(|parameter| {
-            let average = if self.program == "infer" { average(parameter) } else { None };
+            let average = if self.program == Program::Infer { average(parameter) } else { None };
             average.or(parameter.half).unwrap_or(parameter.values)
         })
     }

@@ -3,7 +3,7 @@
 
 use super::layers::Done;
 use super::lowering::Lowering;
-use super::{Augment, Bank, FillMode, Graph, METRICS_SLOTS, Persistent, Settings, ShardTensors, TensorId, group};
+use super::{Augment, Bank, FillMode, Graph, METRICS_SLOTS, Persistent, Program, Settings, ShardTensors, TensorId, group};
 use crate::error::Result;
 use crate::kernels::{Element, Precision, adam, augment, reduce, softmax_cross_entropy};
 use crate::model::Network;
@@ -24,9 +24,9 @@ pub fn lower(network: &Network, settings: &Settings) -> Result<Graph> {
 impl<'a> Lowering<'a> {
     /// augment -> forward -> loss | backward, and adding up of micro-batches | update.
     fn train(&mut self) -> Result<()> {
-        self.program = "train";
+        self.program = Program::Train;
         let images = self.images(self.settings.augment);
-        let done = self.forward(images, true)?;
+        let done = self.forward(images)?;
         let logits_gradient = self.loss(done.last().map_or(images, |last| last.output));
         let forward_end = self.calls.len();
         self.backward(&done, logits_gradient)?;
@@ -40,9 +40,9 @@ impl<'a> Lowering<'a> {
 
     /// gather -> forward -> loss.
     fn infer(&mut self) -> Result<()> {
-        self.program = "infer";
+        self.program = Program::Infer;
         let images = self.images(None);
-        let done = self.forward(images, false)?;
+        let done = self.forward(images)?;
         self.loss(done.last().map_or(images, |last| last.output));
         self.graph.infer = std::mem::take(&mut self.calls);
         Ok(())
@@ -60,9 +60,9 @@ impl<'a> Lowering<'a> {
             match (transforms, ranges) {
                 (Some(transforms), Some(ranges)) => {
                     let constants = constants.with("FILL_MODE", fill_mode(ranges.fill)).with("FILL_VALUE", 0.0);
-                    self.call("augment.warp", "augment", constants, &[pixels, range, places, transforms, images]);
+                    self.call(&augment::WARP, "augment", constants, &[pixels, range, places, transforms, images]);
                 }
-                _ => self.call("augment.gather", "images", constants, &[pixels, range, places, images]),
+                _ => self.call(&augment::GATHER, "images", constants, &[pixels, range, places, images]),
             }
         }
         images
@@ -77,15 +77,15 @@ impl<'a> Lowering<'a> {
             .with("ZOOM_HIGH", ranges.zoom.1)
             .with("SHIFT", ranges.shift);
         let transforms = self.transient_of("transforms", Element::F32, self.batch * 6);
-        self.call("augment.draw", "augment", constants, &[transforms]);
+        self.call(&augment::DRAW, "augment", constants, &[transforms]);
         transforms
     }
 
-    pub(super) fn forward(&mut self, images: TensorId, training: bool) -> Result<Vec<Done<'a>>> {
+    pub(super) fn forward(&mut self, images: TensorId) -> Result<Vec<Done<'a>>> {
         let mut done: Vec<Done<'a>> = Vec::new();
         for (block, nodes) in group(&self.network.nodes, self.settings.fuse) {
             let input = done.last().map_or(images, |last| last.output);
-            done.push(self.block_forward(block, nodes, input, training)?);
+            done.push(self.block_forward(block, nodes, input)?);
         }
         Ok(done)
     }
@@ -111,12 +111,14 @@ impl<'a> Lowering<'a> {
         let constants = constants.with("SMOOTHING", self.settings.label_smoothing);
         let Persistent { labels, order, loss_scale, probabilities, metrics, .. } = self.persistent;
         // an image that is measured counts as one, whatever it counts in training
-        let weights =
-            if self.program == "train" { self.persistent.class_weights } else { self.persistent.unit_weights };
+        let weights = match self.program {
+            Program::Train => self.persistent.class_weights,
+            Program::Infer => self.persistent.unit_weights,
+        };
         let tensors = [logits, labels, order, weights, loss_scale, gradient, stats, probabilities];
-        self.call("softmax_cross_entropy.loss", "loss", constants, &tensors);
+        self.call(&softmax_cross_entropy::LOSS, "loss", constants, &tensors);
         let constants = reduce::loss_constants(batch, METRICS_SLOTS);
-        self.call("reduce.loss", "loss", constants, &[stats, metrics]);
+        self.call(&reduce::LOSS, "loss", constants, &[stats, metrics]);
         gradient
     }
 
@@ -128,7 +130,7 @@ impl<'a> Lowering<'a> {
         }
         let elements = self.graph.bank_elements();
         let sums = self.bank(Bank::GradientSums);
-        self.call("reduce.accumulate", "micro-batches", reduce::accumulate_constants(elements), &[gradients, sums]);
+        self.call(&reduce::ACCUMULATE, "micro-batches", reduce::accumulate_constants(elements), &[gradients, sums]);
         sums
     }
 
@@ -142,14 +144,14 @@ impl<'a> Lowering<'a> {
         let Persistent { metrics, status, loss_scale, .. } = self.persistent;
         let mixed = self.settings.precision == Precision::Mixed;
         let constants = reduce::sum_squares_constants(elements);
-        self.call("reduce.sum_squares", "gradient norm", constants, &[gradients, partial]);
+        self.call(&reduce::SUM_SQUARES, "gradient norm", constants, &[gradients, partial]);
         let constants = reduce::gradient_constants(groups, METRICS_SLOTS).with("DYNAMIC", f64::from(u8::from(mixed)));
-        self.call("reduce.gradient", "gradient norm", constants, &[partial, metrics, status, loss_scale]);
+        self.call(&reduce::GRADIENT, "gradient norm", constants, &[partial, metrics, status, loss_scale]);
         let mut tensors = vec![gradients, status, loss_scale, parameters, moment1, moment2];
         if mixed {
             tensors.push(self.bank(Bank::HalfParameters));
         }
-        let contract = if mixed { "adam.update_mixed" } else { "adam.update" };
+        let contract = if mixed { &adam::UPDATE_MIXED } else { &adam::UPDATE };
         self.call(contract, "adam", adam::constants(elements), &tensors);
         if self.settings.average {
             let average = self.bank(Bank::Average);
@@ -157,7 +159,7 @@ impl<'a> Lowering<'a> {
             if mixed {
                 tensors.push(self.bank(Bank::HalfAverage));
             }
-            let contract = if mixed { "adam.average_mixed" } else { "adam.average" };
+            let contract = if mixed { &adam::AVERAGE_MIXED } else { &adam::AVERAGE };
             self.call(contract, "average", adam::constants(elements), &tensors);
         }
     }

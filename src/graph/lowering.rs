@@ -1,9 +1,9 @@
 //! A graph under construction: the trainable tensors, the transient ones, and adding calls.
 
 use super::{
-    BANK_ALIGNMENT, Bank, Call, Graph, MicroBatches, Persistent, Settings, Storage, TensorId, TrainableTensor,
+    BANK_ALIGNMENT, Bank, Call, Graph, MicroBatches, Persistent, Program, Settings, Storage, TensorId, TrainableTensor,
 };
-use crate::kernels::{self, Constants, Element, Precision};
+use crate::kernels::{Constants, Contract, Element, Precision};
 use crate::model::Network;
 
 /// A graph under construction.
@@ -16,8 +16,8 @@ pub(super) struct Lowering<'a> {
     pub persistent: Persistent,
     /// Calls of the program being written.
     pub calls: Vec<Call>,
-    /// Prefix of transient tensors: each program has its own.
-    pub program: &'static str,
+    /// The program being written.
+    pub program: Program,
     /// Whether backward calls compute the gradients of weights, and not only those of inputs.
     pub weights_wanted: bool,
 }
@@ -30,7 +30,7 @@ impl<'a> Lowering<'a> {
         let images = settings.micro_batch.filter(|&images| (1..settings.batch).contains(&images));
         graph.micro_batches = images.map(|images| MicroBatches { images, batch: settings.batch });
         let batch = images.unwrap_or(settings.batch);
-        Self { network, settings, batch, graph, persistent, calls: Vec::new(), program: "train", weights_wanted: true }
+        Self { network, settings, batch, graph, persistent, calls: Vec::new(), program: Program::Train, weights_wanted: true }
     }
 
     /// The finished graph.
@@ -49,12 +49,11 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn transient_of(&mut self, name: &str, element: Element, elements: usize) -> TensorId {
-        self.graph.tensor(format!("{}.{name}", self.program), element, elements, Storage::Transient)
+        self.graph.tensor(format!("{}.{name}", self.program.name()), element, elements, Storage::Transient)
     }
 
-    /// Adds a call. An unknown contract is a mistake in this file, which the tests of plans meet.
-    pub fn call(&mut self, contract: &str, layer: &str, constants: Constants, tensors: &[TensorId]) {
-        let contract = kernels::find(contract).unwrap_or_else(|| panic!("no contract {contract}"));
+    /// Adds a call.
+    pub fn call(&mut self, contract: &'static Contract, layer: &str, constants: Constants, tensors: &[TensorId]) {
         let wanted = self.settings.precision;
         let precision = if contract.precisions().contains(&wanted) { wanted } else { Precision::F32 };
         let (layer, tensors) = (layer.to_owned(), tensors.to_vec());

@@ -106,6 +106,25 @@ impl Tensor {
     }
 }
 
+/// The two programs of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// One training step.
+    Train = 0,
+    /// One batch of inference.
+    Infer = 1,
+}
+
+impl Program {
+    /// What the names of its transient tensors begin with.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Infer => "infer",
+        }
+    }
+}
+
 /// One use of a contract.
 #[derive(Clone, Debug)]
 pub struct Call {

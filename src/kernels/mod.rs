@@ -43,6 +43,7 @@ pub use step::StepParams;
 pub use twin::{Args, Real, Twin, View, ViewMut};
 
 use launch::COMMON;
+use std::sync::LazyLock;
 
 /// Unit roundoff of f32.
 pub const UNIT_ROUNDOFF: f64 = 1.0 / 16_777_216.0;
@@ -198,25 +199,28 @@ impl std::fmt::Debug for Contract {
 }
 
 /// Every contract of the engine, by operation.
-pub fn registry() -> Vec<&'static Contract> {
-    [
-        augment::CONTRACTS,
-        conv2d::CONTRACTS,
-        conv_block::CONTRACTS,
-        maxpool2d::CONTRACTS,
-        dense::CONTRACTS,
-        relu::CONTRACTS,
-        dropout::CONTRACTS,
-        softmax_cross_entropy::CONTRACTS,
-        reduce::CONTRACTS,
-        adam::CONTRACTS,
-        matrix::CONTRACTS,
-        peak::CONTRACTS,
-    ]
-    .concat()
+pub fn registry() -> &'static [&'static Contract] {
+    static REGISTRY: LazyLock<Vec<&Contract>> = LazyLock::new(|| {
+        [
+                augment::CONTRACTS,
+                conv2d::CONTRACTS,
+                conv_block::CONTRACTS,
+                maxpool2d::CONTRACTS,
+                dense::CONTRACTS,
+                relu::CONTRACTS,
+                dropout::CONTRACTS,
+                softmax_cross_entropy::CONTRACTS,
+                reduce::CONTRACTS,
+                adam::CONTRACTS,
+                matrix::CONTRACTS,
+                peak::CONTRACTS,
+        ]
+        .concat()
+    });
+    &REGISTRY
 }
 
 /// The contract of this name.
 pub fn find(name: &str) -> Option<&'static Contract> {
-    registry().into_iter().find(|c| c.name == name)
+    registry().iter().find(|c| c.name == name).copied()
 }

@@ -48,7 +48,7 @@ impl std::fmt::Debug for Added {
 /// Every shader of the registry's implementations by its path below `shaders/`, without those that stand before all.
 pub fn embedded() -> BTreeMap<&'static str, Shader> {
     let mut shaders = BTreeMap::new();
-    for contract in registry() {
+    for &contract in registry() {
         for implementation in contract.implementations {
             shaders.extend(stages(contract, implementation).into_iter().map(|shader| (shader.path, shader)));
         }

@@ -137,7 +137,7 @@ pub(super) fn lifetimes(graph: &Graph, calls: &[Call]) -> Vec<(TensorId, Range<u
 /// Bytes that the engine of such an adapter will allocate. The twins keep each tensor by itself and in f32, and do not
 /// share memory by lifetime.
 fn need(graph: &Graph, memory: &Memory, profile: &Profile) -> u64 {
-    if profile.kind != "cpu" {
+    if !profile.kind.is_twins() {
         return memory.buffers.iter().map(|buffer| buffer.bytes).sum();
     }
     let in_bank = |tensor: &&Tensor| matches!(tensor.storage, Storage::Bank(..));
@@ -171,7 +171,7 @@ pub(super) fn check_need(graph: &Graph, memory: &Memory, profile: &Profile) -> R
     if need <= free {
         return Ok(());
     }
-    let what = if profile.kind == "cpu" { "--device cpu" } else { &profile.name };
+    let what = if profile.kind.is_twins() { "--device cpu" } else { &profile.name };
     Err(too_little_memory(what, need, &format!("only {} are free", bytes_in_words(free)), !graph.train.is_empty()))
 }
 

@@ -8,26 +8,18 @@ mod profile;
 mod select;
 mod show;
 
+pub use crate::graph::Program;
 pub use memory::{ALIGNMENT, bytes_in_words, shards, too_little_memory};
-pub use profile::Profile;
+pub use profile::{AdapterKind, Profile};
 pub use select::{Choice, candidates, obstacle};
 
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, MicroBatches, Persistent, Tensor, TensorId};
 use crate::kernels::{
-    Access, COMMON_FILES, Constants, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, Shaders, Source,
+    Access, COMMON_FILES, Constants, Contract, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, Shaders, Source,
     StepParams,
 };
 use memory::Memory;
-
-/// The two programs of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// One training step.
-    Train = 0,
-    /// One batch of inference.
-    Infer = 1,
-}
 
 /// One buffer.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +63,8 @@ pub struct Dispatch {
 pub struct Step {
     /// The layer it belongs to.
     pub layer: String,
-    /// Name of the contract.
-    pub contract: &'static str,
+    /// What it computes.
+    pub contract: &'static Contract,
     /// Name of the implementation.
     pub implementation: &'static str,
     /// Why this implementation.
@@ -176,7 +168,7 @@ impl Plan {
     /// Choices that change nothing, as neither program calls their contract, or not for their layer.
     pub fn unused<'a>(&self, choices: &'a [Choice]) -> Vec<&'a Choice> {
         let called =
-            |choice: &&Choice| self.programs.iter().flatten().any(|step| choice.is_for(step.contract, &step.layer));
+            |choice: &&Choice| self.programs.iter().flatten().any(|step| choice.is_for(step.contract.name, &step.layer));
         choices.iter().filter(|choice| !called(choice)).collect()
     }
 
@@ -248,7 +240,7 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>, s
     dispatches.iter().try_for_each(|dispatch| check_overrides(dispatch, contract.name, &all))?;
     Ok(Step {
         layer: call.layer.clone(),
-        contract: contract.name,
+        contract,
         implementation,
         reason,
         constants: call.constants.clone(),
@@ -276,7 +268,7 @@ fn check_overrides(dispatch: &Dispatch, contract: &str, known: &[(&'static str, 
 fn check_iterations(call: &Call, implementation: &str, launch: &Launch, profile: &Profile) -> Result<()> {
     // the loops around the counted one take some, too
     let limit = MOST_LOOP_ITERATIONS - 4096;
-    if profile.kind != "software" || launch.iterations <= limit {
+    if !profile.kind.is_software() || launch.iterations <= limit {
         return Ok(());
     }
     Err(Error::Limit {
@@ -294,7 +286,7 @@ fn check_work(step: &Step, profile: &Profile) -> Result<()> {
         return Ok(());
     }
     Err(Error::Limit {
-        what: format!("{} of layer {}", step.contract, step.layer),
+        what: format!("{} of layer {}", step.contract.name, step.layer),
         need: format!("{:.0} GFLOP in one go", step.cost.flops / 1e9),
         limit: format!("{:.0} GFLOP, as drivers end what takes seconds", most / 1e9),
         remedy: "use --micro-batch auto, a smaller --batch or smaller images".into(),
@@ -306,13 +298,13 @@ fn check_bindings(step: &Step, profile: &Profile) -> Result<()> {
     for dispatch in &step.dispatches {
         if let Some((place, _)) = dispatch.bindings.iter().find(|(place, _)| place.bytes > profile.binding_bytes) {
             return Err(Error::Limit {
-                what: format!("{} of layer {}", step.contract, step.layer),
+                what: format!("{} of layer {}", step.contract.name, step.layer),
                 need: format!("{} in one piece", bytes_in_words(place.bytes)),
                 limit: bytes_in_words(profile.binding_bytes),
                 remedy: "use --micro-batch auto, a smaller --batch, smaller images or a smaller model".into(),
             });
         }
-        let what = format!("{} ({})", step.contract, dispatch.shader.path);
+        let what = format!("{} ({})", step.contract.name, dispatch.shader.path);
         let written = |buffer| dispatch.bindings.iter().any(|(p, a)| p.buffer == buffer && *a != Access::Read);
         if let Some((place, _)) = dispatch.bindings.iter().find(|(p, a)| *a == Access::Read && written(p.buffer)) {
             let problem = format!("{what} reads and writes buffer {} in one dispatch", place.buffer);

@@ -3,6 +3,56 @@
 use crate::kernels::Matrix;
 use serde::Serialize;
 
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterKind {
+    /// A card with memory of its own.
+    Discrete,
+    /// A GPU that shares the processor's memory.
+    Integrated,
+    /// A GPU that a hypervisor hands on.
+    Virtual,
+    /// Unknown to the driver.
+    Other,
+    /// A driver that computes on the CPU, such as Mesa's llvmpipe.
+    Software,
+    /// No adapter: the CPU twins.
+    Cpu,
+    /// No adapter: the limits that every one keeps.
+    Portable,
+}
+
+impl AdapterKind {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Other => "other",
+            Self::Software => "software",
+            Self::Cpu => "cpu",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Whether it is a driver that computes on the CPU.
+    pub fn is_software(self) -> bool {
+        self == Self::Software
+    }
+
+    /// Whether the twins compute.
+    pub fn is_twins(self) -> bool {
+        self == Self::Cpu
+    }
+
+    /// Whether the CPU computes, through a driver or not.
+    pub fn is_on_the_cpu(self) -> bool {
+        self.is_software() || self.is_twins()
+    }
+}
+
 /// Limits and features of an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Profile {
@@ -12,8 +62,8 @@ pub struct Profile {
     pub driver: String,
     /// `vulkan`, `metal`, `dx12`, or `none` for the CPU twins.
     pub backend: String,
-    /// `discrete`, `integrated`, `software`, ...
-    pub kind: String,
+    /// What computes.
+    pub kind: AdapterKind,
     /// Largest range a kernel may see, bytes.
     pub binding_bytes: u64,
     /// Largest buffer, bytes.
@@ -43,7 +93,7 @@ impl Profile {
             name: "WebGPU defaults".into(),
             driver: String::new(),
             backend: "none".into(),
-            kind: "portable".into(),
+            kind: AdapterKind::Portable,
             binding_bytes: 128 << 20,
             buffer_bytes: 256 << 20,
             memory_bytes: None,
@@ -60,10 +110,10 @@ impl Profile {
     /// Most floating-point operations of one call. Drivers end what keeps a device busy for seconds (Windows after 2 s, Linux after 2
     /// to 10 s): half a second of a slow adapter of its kind is left far behind. Nobody watches over software adapters.
     pub fn most_flops(&self) -> f64 {
-        match &self.kind[..] {
-            "software" | "cpu" => f64::INFINITY,
+        match self.kind {
+            AdapterKind::Software | AdapterKind::Cpu => f64::INFINITY,
             // 1 TFLOP/s
-            "discrete" => 5e11,
+            AdapterKind::Discrete => 5e11,
             // 100 GFLOP/s
             _ => 5e10,
         }
@@ -72,6 +122,6 @@ impl Profile {
     /// The CPU twins: bounded by memory alone, of which the caller may know how much is free.
     pub fn cpu() -> Self {
         let unbounded = Self { binding_bytes: u64::MAX, buffer_bytes: u64::MAX, ..Self::webgpu() };
-        Self { name: "CPU twins".into(), kind: "cpu".into(), f16: true, ..unbounded }
+        Self { name: "CPU twins".into(), kind: AdapterKind::Cpu, f16: true, ..unbounded }
     }
 }

@@ -189,7 +189,7 @@ pub fn candidates(
 
 /// Why an implementation that could run is not taken unless it is asked for.
 fn unsuited(implementation: &Implementation, profile: &Profile) -> Option<String> {
-    match (implementation.needs.adapters, profile.kind == "software") {
+    match (implementation.needs.adapters, profile.kind.is_software()) {
         (Adapters::Software, false) => Some("it is for software adapters".to_owned()),
         (Adapters::Hardware, true) => Some("it is for hardware adapters".to_owned()),
         _ => None,

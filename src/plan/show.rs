@@ -13,7 +13,7 @@ impl fmt::Display for Plan {
                     f,
                     "  {:<16} {:<28} {:<10} grid {:<14} {:>9.1} MFLOP {:>10}  {}",
                     step.layer,
-                    step.contract,
+                    step.contract.name,
                     step.implementation,
                     grids.join(" + "),
                     step.cost.flops / 1e6,

@@ -103,7 +103,7 @@ impl<'a> Bench<'a> {
             engine
         })?;
         let mut preparation = planned.get();
-        let settings = settings(default_per_submit(&profile.kind));
+        let settings = settings(default_per_submit(profile.kind));
         let weights: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, 0)).collect();
         session.set_parameters(&weights)?;
         session.set_order(&(0..dataset.len() as u32).collect::<Vec<u32>>())?;

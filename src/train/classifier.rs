@@ -41,7 +41,7 @@ impl Classifier {
         let network = weights.network()?;
         let (height, width, channels) = network.image;
         let most = images_at_a_time(setup.batch, height * width * channels, setup.data_memory);
-        let capacity = most.min(setup.batch * default_per_submit(&profile.kind));
+        let capacity = most.min(setup.batch * default_per_submit(profile.kind));
         let start = |capacity| Self::start(&network, weights, (setup, capacity), profile, &make_engine);
         match start(capacity) {
             Err(Error::Memory { .. }) if capacity > setup.batch => start(setup.batch),

@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::engine::read_floats;
 use crate::error::Result;
 use crate::graph::TensorId;
-use crate::kernels::{self, Access, Element, StepParams};
+use crate::kernels::{Access, Element, StepParams};
 use crate::plan::{Program, Step};
 
 /// The first call of a training step, micro-batch by micro-batch, that writes a number that is not finite, in words; `None` if all are
@@ -22,7 +22,7 @@ pub(super) fn origin(session: &mut Session, params: &StepParams) -> Result<Optio
             for tensor in floats_written(session, step) {
                 if read_floats(session.engine_mut(), tensor)?.iter().any(|value| !value.is_finite()) {
                     let name = &session.engine().plan().tensors[tensor].name;
-                    let (contract, layer) = (step.contract, &step.layer);
+                    let (contract, layer) = (step.contract.name, &step.layer);
                     return Ok(Some(format!("{contract} of layer {layer} writes the first such number, in {name}")));
                 }
             }
@@ -34,8 +34,7 @@ pub(super) fn origin(session: &mut Session, params: &StepParams) -> Result<Optio
 /// The floats that a call writes, except for the ring of metrics, which holds earlier steps.
 fn floats_written(session: &Session, step: &Step) -> Vec<TensorId> {
     let (tensors, metrics) = (&session.engine().plan().tensors, session.persistent().metrics);
-    let bindings = kernels::find(step.contract).map(|contract| contract.bindings).unwrap_or_default();
-    let written = step.tensors.iter().zip(bindings).filter(|(_, binding)| binding.access != Access::Read);
+    let written = step.tensors.iter().zip(step.contract.bindings).filter(|(_, binding)| binding.access != Access::Read);
     let floats = written.filter(|(id, _)| tensors[**id].element != Element::U32 && **id != metrics);
     floats.map(|(&id, _)| id).collect()
 }

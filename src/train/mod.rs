@@ -75,8 +75,8 @@ pub struct Settings {
 
 /// Steps handed at once to a device of this kind. A software adapter's steps are long, so that each is its own submission
 /// and Ctrl-C acts at once.
-pub fn default_per_submit(kind: &str) -> usize {
-    if kind == "software" || kind == "cpu" { 1 } else { 8 }
+pub fn default_per_submit(kind: AdapterKind) -> usize {
+    if kind.is_on_the_cpu() { 1 } else { 8 }
 }
 
 /// Where a running epoch stands.

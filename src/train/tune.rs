@@ -5,8 +5,8 @@ use super::Setup;
 use super::bench::{Bench, noise};
 use crate::engine::Engine;
 use crate::engine::measure::Samples;
-use crate::error::{Error, Result};
-use crate::kernels::{Cost, find};
+use crate::error::Result;
+use crate::kernels::Cost;
 use crate::model::Network;
 use crate::plan::{Choice, Plan, Profile, Step, candidates};
 
@@ -93,7 +93,7 @@ pub fn tune(
     };
     let mut bench = round(Vec::new())?;
     let steps: Vec<Step> = bench.engine().plan().steps(bench.program()).to_vec();
-    let mut calls = steps.iter().map(|step| call(step, setup, profile)).collect::<Result<Vec<Call>>>()?;
+    let mut calls = steps.iter().map(|step| call(step, setup, profile)).collect::<Vec<Call>>();
     let rounds = calls.iter().map(|call| call.measured.len()).max().unwrap_or(0);
     for number in 0..rounds {
         tell(number + 1, rounds);
@@ -126,15 +126,13 @@ pub fn tune(
 }
 
 /// A call with the implementations that can run it, the plan's own choice first; nothing is measured yet.
-fn call(step: &Step, setup: &Setup, profile: &Profile) -> Result<Call> {
-    let lost = || Error::device(format!("{} is not in the registry", step.contract), "please report this");
-    let contract = find(step.contract).ok_or_else(lost)?;
+fn call(step: &Step, setup: &Setup, profile: &Profile) -> Call {
     let precision = step.dispatches.first().map(|dispatch| dispatch.prelude.precision).unwrap_or_default();
-    let found = candidates(contract, &step.constants, precision, profile, &setup.shaders);
+    let found = candidates(step.contract, &step.constants, precision, profile, &setup.shaders);
     let others = found.into_iter().map(|found| found.name).filter(|&name| name != step.implementation);
     let measured = std::iter::once(step.implementation).chain(others);
     let measured = measured.map(|implementation| Measured { implementation, seconds: f64::INFINITY }).collect();
-    Ok(Call { layer: step.layer.clone(), contract: step.contract, cost: step.cost, measured })
+    Call { layer: step.layer.clone(), contract: step.contract.name, cost: step.cost, measured }
 }
 
 impl Call {

@@ -6,7 +6,7 @@ use galaxy_gpu::engine::{Engine, GpuEngine, Metrics};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::StepParams;
 use galaxy_gpu::model::Model;
-use galaxy_gpu::plan::{Profile, Program, shards};
+use galaxy_gpu::plan::{AdapterKind, Profile, Program, shards};
 
 /// Bound on gradients, as a share of the parameter's largest. The longest sums here have some thousand terms in f32
 /// (8 u sqrt(4096) = 3e-5), and rounding passes through up to seven layers; an element that goes another way at a tie of relu
@@ -130,7 +130,7 @@ fn first_gradients_and_five_losses_are_the_twins() {
 fn kernels_for_hardware_give_the_twins_gradients_and_the_same_bits_again() {
     let gpu = common::gpu();
     let rig = Rig::new(&Model::preset("conv4").unwrap(), (64, 64), 10, IMAGES, BATCH);
-    let plan = rig.plan(&Profile { kind: "discrete".into(), ..gpu.profile().clone() });
+    let plan = rig.plan(&Profile { kind: AdapterKind::Discrete, ..gpu.profile().clone() });
     let count = |name: &str| plan.steps(Program::Train).iter().filter(|step| step.implementation == name).count();
     assert_eq!(
         (count("tiled"), count("sparse")),

@@ -6,7 +6,7 @@ use galaxy_gpu::engine::{Engine, Gpu, GpuEngine};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::{Precision, StepParams};
 use galaxy_gpu::model::Model;
-use galaxy_gpu::plan::{Profile, Program};
+use galaxy_gpu::plan::{AdapterKind, Profile, Program};
 use half::f16;
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ fn a_step_on_imitated_matrices_has_the_same_gradients() {
 
 fn holds_a_step_on_matrices_to_the_twins(gpu: &Arc<Gpu>) {
     let rig = rig(Precision::Mixed);
-    let hardware = Profile { kind: "discrete".into(), ..gpu.profile().clone() };
+    let hardware = Profile { kind: AdapterKind::Discrete, ..gpu.profile().clone() };
     let plan = rig.plan(&hardware);
     let on_matrices = plan.steps(Program::Train).iter().filter(|step| step.implementation == "matrix").count();
     assert!(on_matrices >= 9, "three directions of three blocks: {on_matrices}");

@@ -5,7 +5,7 @@ use crate::common::rig::{Rig, model};
 use galaxy_gpu::graph::{Augment, Graph, Settings, Storage, TensorId, lower};
 use galaxy_gpu::kernels::{Access, Precision};
 use galaxy_gpu::model::Model;
-use galaxy_gpu::plan::{ALIGNMENT, Choice, Options, Place, Plan, Profile, Program, Step, shards};
+use galaxy_gpu::plan::{ALIGNMENT, AdapterKind, Choice, Options, Place, Plan, Profile, Program, Step, shards};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -115,7 +115,7 @@ fn transient_tensors_that_live_at_once_never_share_a_buffer() {
                 for place in scratch(&plan, step) {
                     let mut alive = lives.iter().filter(|(_, life)| life.contains(&number));
                     let taken = alive.any(|(id, _)| plan.places[*id].buffer == place.buffer);
-                    assert!(!taken, "{name}: the scratch of {} overwrites a tensor", step.contract);
+                    assert!(!taken, "{name}: the scratch of {} overwrites a tensor", step.contract.name);
                 }
             }
         }
@@ -283,7 +283,7 @@ fn micro_batches_need_their_own_memory_and_one_more_bank() {
     };
     // a quarter of the images; the sums of weights' gradients do not shrink as fast
     assert!(slots(&micro) < slots(&whole) / 3, "{} and {}", slots(&micro), slots(&whole));
-    let names = |plan: &Plan| plan.steps(Program::Train).iter().map(|step| step.contract).collect::<Vec<_>>();
+    let names = |plan: &Plan| plan.steps(Program::Train).iter().map(|step| step.contract.name).collect::<Vec<_>>();
     assert_eq!(plan(128, Some(128)).micro_batches, None, "a batch that is no smaller is the whole");
     let added = names(&micro).iter().filter(|name| **name == "reduce.accumulate").count();
     assert_eq!((added, names(&micro).len()), (1, names(&whole).len() + 1));
@@ -326,7 +326,7 @@ fn a_plan_prints_every_call_with_its_reason() {
     let text = plan.to_string();
     for step in PROGRAMS.iter().flat_map(|&program| plan.steps(program)) {
         assert!(!step.reason.is_empty());
-        let words = [&step.layer[..], step.contract, step.implementation];
+        let words = [&step.layer[..], step.contract.name, step.implementation];
         let mut lines = text.lines().filter(|line| line.ends_with(&step.reason));
         let printed = lines.any(|line| words.iter().all(|word| line.contains(word)));
         assert!(printed, "{words:?} is not printed with its reason in\n{text}");
@@ -357,7 +357,7 @@ fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
         Plan::new(&rig.graph(), profile, &options)
     };
     let steps = |plan: &Plan, contract: &str| -> Vec<(&'static str, String)> {
-        let steps = plan.steps(Program::Train).iter().filter(|step| step.contract == contract);
+        let steps = plan.steps(Program::Train).iter().filter(|step| step.contract.name == contract);
         steps.map(|step| (step.implementation, step.reason.clone())).collect()
     };
     let names = |steps: &[(&'static str, String)]| steps.iter().map(|(name, _)| *name).collect::<Vec<&str>>();
@@ -381,14 +381,14 @@ fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
 
 #[test]
 fn no_dispatch_keeps_a_slow_adapter_busy_for_seconds() {
-    let plan = |kind: &str, batch| {
-        let profile = Profile { kind: kind.into(), ..card() };
+    let plan = |kind, batch| {
+        let profile = Profile { kind, ..card() };
         Plan::new(&galaxy10("conv4", batch, true, &profile), &profile, &Options::default())
     };
-    for (kind, batch) in [("integrated", 256), ("discrete", 512), ("software", 512), ("cpu", 512)] {
+    for (kind, batch) in [(AdapterKind::Integrated, 256), (AdapterKind::Discrete, 512), (AdapterKind::Software, 512), (AdapterKind::Cpu, 512)] {
         plan(kind, batch).unwrap();
     }
-    let message = plan("integrated", 512).unwrap_err().to_string();
+    let message = plan(AdapterKind::Integrated, 512).unwrap_err().to_string();
     assert!(message.contains("conv_block") && message.contains("GFLOP in one go"), "{message}");
     assert!(message.contains("limit is 50 GFLOP") && message.contains("--micro-batch auto"), "{message}");
 }

@@ -276,7 +276,7 @@ fn no_shader_has_atomics() {
 /// All (contract, implementation) pairs with the stages of each case it accepts.
 fn launches() -> Vec<(&'static Contract, &'static Implementation, Vec<Stage>)> {
     let mut launches = Vec::new();
-    for contract in registry() {
+    for &contract in registry() {
         for implementation in contract.implementations {
             let mut accepted = (contract.cases)();
             accepted.retain(|case| (implementation.accepts)(&case.constants));
@@ -346,7 +346,7 @@ fn shaders_bind_what_their_contract_says() {
 #[test]
 fn contracts_are_unique_and_end_with_direct() {
     let mut names = BTreeSet::new();
-    for contract in registry() {
+    for &contract in registry() {
         assert!(names.insert(contract.name), "two contracts are called {}", contract.name);
         assert_eq!(contract.implementations.last().map(|i| i.name), Some("direct"), "{}", contract.name);
         let unique: BTreeSet<&str> = contract.implementations.iter().map(|i| i.name).collect();
@@ -372,7 +372,7 @@ fn overrides_of(operation: &str) -> BTreeSet<&'static str> {
 
 #[test]
 fn every_case_gives_exactly_the_contracts_constants() {
-    for contract in registry() {
+    for &contract in registry() {
         let wanted: BTreeSet<&str> = contract.constants.iter().copied().collect();
         for case in (contract.cases)() {
             let given: BTreeSet<&str> = case.constants.pairs().iter().map(|(name, _)| *name).collect();

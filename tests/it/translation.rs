@@ -5,7 +5,7 @@
 
 use galaxy_gpu::graph::Graph;
 use galaxy_gpu::kernels::{Case, Contract, Implementation, Matrix, Needs, Precision, registry};
-use galaxy_gpu::plan::{Dispatch, Options, Plan, Profile, Program};
+use galaxy_gpu::plan::{AdapterKind, Dispatch, Options, Plan, Profile, Program};
 use naga::back::{hlsl, pipeline_constants::process_overrides, spv};
 use naga::front::wgsl::Frontend;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -15,7 +15,7 @@ use naga::{AddressSpace, Block, Expression, Handle, Module, Statement, TypeInner
 fn card(implementation: &Implementation, matrix: Matrix) -> Profile {
     let threads = if implementation.needs.subgroup > 0 { implementation.needs.subgroup } else { matrix.subgroup };
     Profile {
-        kind: "discrete".into(),
+        kind: AdapterKind::Discrete,
         f16: true,
         matrix: Some(matrix),
         subgroup: (threads, threads),
@@ -128,7 +128,7 @@ fn every_kernel_is_translated() {
     let shapes = [(16, 32), (16, 64), (8, 32)].map(|(tile, subgroup)| Matrix { tile, subgroup, imitated: false });
     let mut translated = 0;
     let mut failed = Vec::new();
-    for contract in registry() {
+    for &contract in registry() {
         for (implementation, precision) in contract.variants() {
             let shapes = if implementation.needs.matrix { &shapes[..] } else { &shapes[..1] };
             for &matrix in shapes {

@@ -45,7 +45,7 @@ pub fn kernel_times(steps: &[Step], seconds: &[Vec<f64>], peaks: Option<Peaks>) 
         let dispatches = shaders.zip(times).map(|(shader, seconds)| DispatchTime { shader, ms: 1e3 * seconds });
         KernelTime {
             layer: step.layer.clone(),
-            contract: step.contract,
+            contract: step.contract.name,
             implementation: step.implementation,
             flops: step.cost.flops,
             bytes: step.cost.bytes,

@@ -218,7 +218,7 @@ impl Report {
         let plan = bench.engine().plan();
         let (all, data) = plan.bytes();
         // a twin runs a call as one dispatch, however many it takes on a GPU
-        let dispatches = |step: &Step| if profile.kind == "cpu" { 1 } else { step.dispatches.len() };
+        let dispatches = |step: &Step| if profile.kind.is_twins() { 1 } else { step.dispatches.len() };
         Self {
             model: args.model.clone(),
             size: args.sizes.size,

@@ -128,7 +128,7 @@ pub fn augmentations(
     }
     let params = StepParams { seed: (seed ^ (seed >> 32)) as u32, ..StepParams::default() };
     let steps = engine.plan().steps(Program::Train).to_vec();
-    for step in steps.iter().filter(|step| step.contract.starts_with("augment.")) {
+    for step in steps.iter().filter(|step| step.contract.name.starts_with("augment.")) {
         engine.run_step(step, &params);
     }
     let images = engine.plan().tensor("train.images")?;

@@ -20,7 +20,7 @@ pub fn check(findings: &mut Findings) -> anyhow::Result<Vec<Profile>> {
         let remedy = "install a Vulkan driver (on Debian: scripts/setup), or compute with --device cpu";
         findings.add(Finding::fail("adapters", "no GPU adapter was found", remedy))?;
     }
-    let all_software = profiles.iter().all(|profile| profile.kind == "software");
+    let all_software = profiles.iter().all(|profile| profile.kind.is_software());
     for (number, profile) in profiles.iter().enumerate() {
         let check = format!("adapter {number}");
         findings.add(identity(&check, profile, all_software))?;
@@ -35,7 +35,7 @@ pub fn check(findings: &mut Findings) -> anyhow::Result<Vec<Profile>> {
 
 fn identity(check: &str, profile: &Profile, all_software: bool) -> Finding {
     let Profile { name, kind, backend, driver, .. } = profile;
-    let found = format!("{name}, {kind}, {backend}, driver {driver}");
+    let found = format!("{name}, {}, {backend}, driver {driver}", kind.name());
     match all_software {
         true => {
             let remedy = "this adapter computes on the CPU; if the machine has a GPU, install its Vulkan driver";

@@ -98,7 +98,7 @@ impl Selection {
             false => contract.name.contains(filter) || label.contains(filter),
         };
         let mut tasks = Vec::new();
-        for contract in registry() {
+        for &contract in registry() {
             for (implementation, precision) in shaders.variants(contract) {
                 let label = implementation.label(precision);
                 let runs = |case: &Case| wanted(case) && (implementation.accepts)(&case.constants);
@@ -148,7 +148,7 @@ fn operations() -> Vec<&'static str> {
 /// All names that a filter can match: contracts, implementations, and cases with `::`.
 fn names() -> Vec<String> {
     let mut names = Vec::new();
-    for contract in registry() {
+    for &contract in registry() {
         names.push(contract.name.to_owned());
         for (implementation, precision) in contract.variants() {
             let label = implementation.label(precision);
@@ -162,7 +162,7 @@ fn names() -> Vec<String> {
 
 fn list() -> String {
     let mut table = Table::new(&["contract", "implementations", "cases", "constants"]).right([2]);
-    for contract in registry() {
+    for &contract in registry() {
         let implementations: Vec<&str> = contract.implementations.iter().map(|i| i.name).collect();
         let cases = (contract.cases)().len().to_string();
         table.row(&[contract.name, &implementations.join(", "), &cases, &contract.constants.join(" ")]);

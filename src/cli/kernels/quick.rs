@@ -23,7 +23,7 @@ pub struct Quick {
 pub fn quick(gpu: &Arc<Gpu>, profile: &Profile, precision: Precision) -> Quick {
     let mut found = Quick { passed: 0, faults: Vec::new() };
     let mut queue = Vec::new();
-    for contract in registry().iter().filter(|contract| contract.precisions().contains(&precision)) {
+    for &contract in registry().iter().filter(|contract| contract.precisions().contains(&precision)) {
         let picked = picked(contract, profile, precision);
         if picked.is_empty() {
             found.faults.push(format!("{} has no implementation here", contract.name));
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn every_contract_is_checked_by_what_plans_take() {
-        for contract in registry() {
+        for &contract in registry() {
             for &precision in contract.precisions() {
                 let profile = Profile { f16: true, ..Profile::webgpu() };
                 let found = picked(contract, &profile, precision);

@@ -108,7 +108,7 @@ struct Whole {
 /// # Errors
 /// No contract has that name, the adapter asked for does not exist, or as [`ShaderOptions::load`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let found: Vec<&Contract> = registry().into_iter().filter(|c| c.name.contains(&args.contract)).collect();
+    let found: Vec<&Contract> = registry().iter().copied().filter(|c| c.name.contains(&args.contract)).collect();
     if found.is_empty() {
         let names: Vec<&str> = registry().iter().map(|contract| contract.name).collect();
         let allowed = format!("part of the name of one of {}", names.join(", "));
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn files_are_where_they_are_said_to_be() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for contract in registry() {
+        for &contract in registry() {
             for (_, place) in files(contract.name) {
                 let path = place.split(' ').next().unwrap();
                 assert!(root.join(path).exists(), "{}: {path}", contract.name);
@@ -342,6 +342,6 @@ mod tests {
 
     #[test]
     fn the_shown_case_is_a_real_layer() {
-        assert!(registry().into_iter().all(|contract| shown(contract).unwrap().bench));
+        assert!(registry().iter().copied().all(|contract| shown(contract).unwrap().bench));
     }
 }

@@ -123,7 +123,7 @@ pub fn kernels(run: &Finished, session: &mut Session) -> Result<Kernels, String>
     let (program, dispatches) = session_dispatches(session, BUDGET).map_err(failed)?;
     let call = |(step, seconds): (&Step, &Vec<f64>)| Kernel {
         layer: step.layer.clone(),
-        contract: step.contract.to_owned(),
+        contract: step.contract.name.to_owned(),
         implementation: step.implementation.to_owned(),
         seconds: seconds.iter().sum(),
         flops: step.cost.flops,

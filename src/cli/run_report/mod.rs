@@ -154,7 +154,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let have_chosen = split.chosen_by() == ChosenBy::Test;
     let measured = Measured { name: "test", images: &split.test, validation: &split.validation, have_chosen };
-    let (assessment, scored) = assess_each(&mut session, &weights, measured, default_per_submit(&profile.kind))?;
+    let (assessment, scored) = assess_each(&mut session, &weights, measured, default_per_submit(profile.kind))?;
     report::curves(folder.history(), side(&split), &args.run.join("curves.png")).unwrap_or_else(print_note);
     let (weights, network, split, history) = (&weights, &network, &split, folder.history());
     let (assessment, scored) = (&assessment, &scored);

@@ -4,7 +4,7 @@ use super::budget::memory_of;
 use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
 use crate::kernels::{Matrix, can_imitate};
-use crate::plan::Profile;
+use crate::plan::{AdapterKind, Profile};
 use crate::suggest::did_you_mean;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,20 +63,20 @@ fn enumerate() -> Vec<wgpu::Adapter> {
 fn profile_of(adapter: &wgpu::Adapter) -> Profile {
     let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
     let kind = match info.device_type {
-        wgpu::DeviceType::DiscreteGpu => "discrete",
-        wgpu::DeviceType::IntegratedGpu => "integrated",
-        wgpu::DeviceType::VirtualGpu => "virtual",
-        wgpu::DeviceType::Other => "other",
-        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
+        wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
+        wgpu::DeviceType::VirtualGpu => AdapterKind::Virtual,
+        wgpu::DeviceType::Other => AdapterKind::Other,
+        wgpu::DeviceType::Cpu => AdapterKind::Software,
     };
     Profile {
         name: info.name,
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         backend: format!("{:?}", info.backend).to_lowercase(),
-        kind: kind.to_owned(),
+        kind,
         binding_bytes: limits.max_storage_buffer_binding_size,
         buffer_bytes: limits.max_buffer_size,
-        memory_bytes: memory_of(adapter).filter(|_| kind != "software"),
+        memory_bytes: memory_of(adapter).filter(|_| !kind.is_software()),
         storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup,
