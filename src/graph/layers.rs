@@ -76,7 +76,13 @@ impl<'a> Lowering<'a> {
     fn conv2d_backward(&mut self, done: &Done, gradients: Gradients, relu: bool) -> Result<()> {
         let constants = self.conv2d(&done.nodes[0])?;
         let output = if relu { self.epilogue_backward(done, gradients.output) } else { gradients.output };
-        self.weighted_backward([&conv2d::BACKWARD_WEIGHTS, &conv2d::BACKWARD_INPUT], done, constants, &[output], gradients.input);
+        self.weighted_backward(
+            [&conv2d::BACKWARD_WEIGHTS, &conv2d::BACKWARD_INPUT],
+            done,
+            constants,
+            &[output],
+            gradients.input,
+        );
         Ok(())
     }
 
@@ -92,7 +98,13 @@ impl<'a> Lowering<'a> {
     fn conv_block_backward(&mut self, done: &Done, gradients: Gradients) -> Result<()> {
         let constants = self.conv_block(done.nodes)?;
         let expanded: Vec<TensorId> = [gradients.output].into_iter().chain(done.winner).collect();
-        self.weighted_backward([&conv_block::BACKWARD_WEIGHTS, &conv_block::BACKWARD_INPUT], done, constants, &expanded, gradients.input);
+        self.weighted_backward(
+            [&conv_block::BACKWARD_WEIGHTS, &conv_block::BACKWARD_INPUT],
+            done,
+            constants,
+            &expanded,
+            gradients.input,
+        );
         Ok(())
     }
 
@@ -104,7 +116,13 @@ impl<'a> Lowering<'a> {
     fn dense_backward(&mut self, done: &Done, gradients: Gradients, relu: bool) {
         let constants = self.dense(&done.nodes[0]);
         let output = if relu { self.epilogue_backward(done, gradients.output) } else { gradients.output };
-        self.weighted_backward([&dense::BACKWARD_WEIGHTS, &dense::BACKWARD_INPUT], done, constants, &[output], gradients.input);
+        self.weighted_backward(
+            [&dense::BACKWARD_WEIGHTS, &dense::BACKWARD_INPUT],
+            done,
+            constants,
+            &[output],
+            gradients.input,
+        );
     }
 
     fn maxpool2d_forward(&mut self, done: &Done) -> Result<()> {
@@ -151,7 +169,8 @@ impl<'a> Lowering<'a> {
     /// `input, kernel, bias -> output`, and what else the operation writes.
     fn weighted_forward(&mut self, contract: &'static Contract, done: &Done, constants: Constants, more: &[TensorId]) {
         let node = &done.nodes[0];
-        let [kernel, bias] = self.kernel_and_bias(node, if self.program == Program::Infer { averaged } else { trained });
+        let [kernel, bias] =
+            self.kernel_and_bias(node, if self.program == Program::Infer { averaged } else { trained });
         let kernel = self.kernel(node).unwrap_or(kernel);
         let tensors = [&[done.input, kernel, bias, done.output], more].concat();
         self.call(contract, &node.name, constants, &tensors);

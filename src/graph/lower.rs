@@ -3,7 +3,9 @@
 
 use super::layers::Done;
 use super::lowering::Lowering;
-use super::{Augment, Bank, FillMode, Graph, METRICS_SLOTS, Persistent, Program, Settings, ShardTensors, TensorId, group};
+use super::{
+    Augment, Bank, FillMode, Graph, METRICS_SLOTS, Persistent, Program, Settings, ShardTensors, TensorId, group,
+};
 use crate::error::Result;
 use crate::kernels::{Element, Precision, adam, augment, reduce, softmax_cross_entropy};
 use crate::model::Network;

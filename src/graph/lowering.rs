@@ -30,7 +30,16 @@ impl<'a> Lowering<'a> {
         let images = settings.micro_batch.filter(|&images| (1..settings.batch).contains(&images));
         graph.micro_batches = images.map(|images| MicroBatches { images, batch: settings.batch });
         let batch = images.unwrap_or(settings.batch);
-        Self { network, settings, batch, graph, persistent, calls: Vec::new(), program: Program::Train, weights_wanted: true }
+        Self {
+            network,
+            settings,
+            batch,
+            graph,
+            persistent,
+            calls: Vec::new(),
+            program: Program::Train,
+            weights_wanted: true,
+        }
     }
 
     /// The finished graph.

@@ -202,18 +202,18 @@ impl std::fmt::Debug for Contract {
 pub fn registry() -> &'static [&'static Contract] {
     static REGISTRY: LazyLock<Vec<&Contract>> = LazyLock::new(|| {
         [
-                augment::CONTRACTS,
-                conv2d::CONTRACTS,
-                conv_block::CONTRACTS,
-                maxpool2d::CONTRACTS,
-                dense::CONTRACTS,
-                relu::CONTRACTS,
-                dropout::CONTRACTS,
-                softmax_cross_entropy::CONTRACTS,
-                reduce::CONTRACTS,
-                adam::CONTRACTS,
-                matrix::CONTRACTS,
-                peak::CONTRACTS,
+            augment::CONTRACTS,
+            conv2d::CONTRACTS,
+            conv_block::CONTRACTS,
+            maxpool2d::CONTRACTS,
+            dense::CONTRACTS,
+            relu::CONTRACTS,
+            dropout::CONTRACTS,
+            softmax_cross_entropy::CONTRACTS,
+            reduce::CONTRACTS,
+            adam::CONTRACTS,
+            matrix::CONTRACTS,
+            peak::CONTRACTS,
         ]
         .concat()
     });

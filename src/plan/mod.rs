@@ -16,8 +16,8 @@ pub use select::{Choice, candidates, obstacle};
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, MicroBatches, Persistent, Tensor, TensorId};
 use crate::kernels::{
-    Access, COMMON_FILES, Constants, Contract, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, Shaders, Source,
-    StepParams,
+    Access, COMMON_FILES, Constants, Contract, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, Shaders,
+    Source, StepParams,
 };
 use memory::Memory;
 
@@ -167,8 +167,9 @@ impl Plan {
 
     /// Choices that change nothing, as neither program calls their contract, or not for their layer.
     pub fn unused<'a>(&self, choices: &'a [Choice]) -> Vec<&'a Choice> {
-        let called =
-            |choice: &&Choice| self.programs.iter().flatten().any(|step| choice.is_for(step.contract.name, &step.layer));
+        let called = |choice: &&Choice| {
+            self.programs.iter().flatten().any(|step| choice.is_for(step.contract.name, &step.layer))
+        };
         choices.iter().filter(|choice| !called(choice)).collect()
     }
 

@@ -2,21 +2,19 @@
 //!
 //! The device holds the images of one submission. Those of the next are gathered while it works, as in a streamed session.
 
-use super::session::write_parameters;
+use super::fit::first_that_fits;
+use super::loaded::Loaded;
 use super::setup::{Setup, check_batch, plan_with};
 use super::stream::images_at_a_time;
 use super::{Weights, default_per_submit};
 use crate::engine::{Engine, read_floats};
 use crate::error::{Error, Result};
-use crate::graph::{Persistent, TrainableTensor};
-use crate::kernels::{StepParams, reduce};
-use crate::model::Network;
+use crate::kernels::StepParams;
 use crate::plan::{Plan, Profile, Program};
 
 /// A network on an engine, with room for the images of one submission.
 pub struct Classifier {
-    engine: Box<dyn Engine>,
-    persistent: Persistent,
+    loaded: Loaded,
     classes: usize,
     image_bytes: usize,
     batch: usize,
@@ -42,47 +40,25 @@ impl Classifier {
         let (height, width, channels) = network.image;
         let most = images_at_a_time(setup.batch, height * width * channels, setup.data_memory);
         let capacity = most.min(setup.batch * default_per_submit(profile.kind));
-        let start = |capacity| Self::start(&network, weights, (setup, capacity), profile, &make_engine);
-        match start(capacity) {
-            Err(Error::Memory { .. }) if capacity > setup.batch => start(setup.batch),
-            other => other,
-        }
-    }
-
-    fn start(
-        network: &Network,
-        weights: &Weights,
-        (setup, capacity): (&Setup, usize),
-        profile: &Profile,
-        make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
-    ) -> Result<Self> {
-        let (plan, graph) = plan_with(network, capacity, setup, profile, false)?;
-        let parameters: Vec<_> = graph.parameters.iter().map(TrainableTensor::copies).collect();
-        let mut engine = make_engine(plan)?;
-        let persistent = engine.plan().persistent()?.clone();
-        let Persistent { order, labels, unit_weights, loss_scale, .. } = persistent;
-        let mut words = vec![
-            (order, (0..capacity as u32).collect()),
-            (labels, vec![0; capacity]),
-            (unit_weights, vec![1.0f32.to_bits(); network.classes]),
-            (loss_scale, reduce::loss_scale(1.0).map(f32::to_bits).to_vec()),
-        ];
-        words.extend(persistent.shards.iter().map(|s| (s.range, vec![s.images.first as u32, s.images.count as u32])));
-        for (id, words) in words {
-            engine.write(id, bytemuck::cast_slice(&words))?;
-        }
-        write_parameters(&mut *engine, &parameters, &weights.tensors)?;
-        // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
-        engine.wait()?;
-        let (height, width, channels) = network.image;
+        let attempts = [Some(capacity), (capacity > setup.batch).then_some(setup.batch)];
+        let loaded = first_that_fits(attempts.into_iter().flatten(), |capacity| {
+            let (plan, graph) = plan_with(&network, capacity, setup, profile, false)?;
+            let mut loaded = Loaded::new(plan, &graph, &make_engine)?;
+            loaded.fill(&vec![0; capacity], None, setup.precision)?;
+            let order: Vec<u32> = (0..capacity as u32).collect();
+            loaded.engine.write(loaded.persistent.order, bytemuck::cast_slice(&order))?;
+            loaded.write_parameters(&weights.tensors)?;
+            loaded.ready()?;
+            Ok(loaded)
+        })?;
+        let capacity = loaded.persistent.shards.iter().map(|shard| shard.images.count).sum();
         let image_bytes = height * width * channels;
-        let (classes, batch) = (network.classes, setup.batch);
-        Ok(Self { engine, persistent, classes, image_bytes, batch, capacity, queued: 0 })
+        Ok(Self { loaded, classes: network.classes, image_bytes, batch: setup.batch, capacity, queued: 0 })
     }
 
     /// The engine.
     pub fn engine(&self) -> &dyn Engine {
-        &*self.engine
+        &*self.loaded.engine
     }
 
     /// Most images of a submission.
@@ -106,10 +82,10 @@ impl Classifier {
         if let Some(other) = images.iter().find(|image| image.len() != self.image_bytes) {
             return Err(Error::setting("the bytes of an image", other.len(), self.image_bytes));
         }
-        for shard in &self.persistent.shards {
+        for shard in &self.loaded.persistent.shards {
             let here = shard.images.of(images);
             if !here.is_empty() {
-                self.engine.stage(shard.pixels, here)?;
+                self.loaded.engine.stage(shard.pixels, here)?;
             }
         }
         let scores = self.finish()?;
@@ -122,7 +98,7 @@ impl Classifier {
         });
         let steps: Vec<StepParams> = steps.collect();
         if !steps.is_empty() {
-            self.engine.run(Program::Infer, &steps)?;
+            self.loaded.engine.run(Program::Infer, &steps)?;
             self.queued = images.len();
         }
         Ok(scores)
@@ -137,10 +113,10 @@ impl Classifier {
         if queued == 0 {
             return Ok(Vec::new());
         }
-        let mut scores = read_floats(&mut *self.engine, self.persistent.probabilities)?;
+        let mut scores = read_floats(&mut *self.loaded.engine, self.loaded.persistent.probabilities)?;
         scores.truncate(queued * self.classes);
         // nobody asks for the metrics, which would pile up
-        self.engine.finished()?;
+        self.loaded.engine.finished()?;
         Ok(scores)
     }
 }

@@ -19,28 +19,61 @@ pub fn plan_for(network: &Network, images: usize, setup: &Setup, profile: &Profi
         let micro_batch = MicroBatch::Images(micro_batch_that_fits(network, images, setup, profile)?);
         return plan_for(network, images, &Setup { micro_batch, ..setup.clone() }, profile);
     }
+    streamed_if_need_be(network, images, setup, |streamed| plan_with(network, images, setup, profile, streamed))
+}
+
+/// Makes something of these attempts, the best first: of the next one where there is too little memory for one.
+pub(super) fn first_that_fits<A, T>(
+    attempts: impl IntoIterator<Item = A>,
+    mut make: impl FnMut(A) -> Result<T>,
+) -> Result<T> {
+    let mut result = Err(Error::setting("the attempts", "none", "one at least"));
+    for attempt in attempts {
+        result = make(attempt);
+        if !matches!(result, Err(Error::Memory { .. })) {
+            break;
+        }
+    }
+    result
+}
+
+/// Makes something with all images on the device, or with streamed ones where `setup.data_memory` or the device's memory is too small.
+pub(super) fn streamed_if_need_be<T>(
+    network: &Network,
+    images: usize,
+    setup: &Setup,
+    make: impl FnMut(bool) -> Result<T>,
+) -> Result<T> {
     let (height, width, channels) = network.image;
     let image_bytes = height * width * channels;
-    let plan = |streamed| plan_with(network, images, setup, profile, streamed);
-    match setup.data_memory {
-        Some(room) => plan((images * image_bytes) as u64 > room),
-        None => match plan(false) {
-            Err(Error::Memory { .. }) if images_at_a_time(setup.batch, image_bytes, None) < images => plan(true),
-            other => other,
-        },
+    let attempts: &[bool] = match setup.data_memory {
+        Some(room) => &[(images * image_bytes) as u64 > room],
+        None if images_at_a_time(setup.batch, image_bytes, None) < images => &[false, true],
+        None => &[false],
+    };
+    first_that_fits(attempts.iter().copied(), make)
+}
+
+/// Micro-batches to try, the best first. Where nobody knows how much memory is free, trying shows which one fits.
+pub(super) fn micro_batches(
+    network: &Network,
+    images: usize,
+    setup: &Setup,
+    profile: &Profile,
+) -> Result<Vec<MicroBatch>> {
+    if setup.micro_batch != MicroBatch::Auto {
+        return Ok(vec![setup.micro_batch]);
     }
+    let most = micro_batch_that_fits(network, images, setup, profile)?;
+    let sizes = std::iter::successors(Some(most), |&images| (images > 1).then(|| halves(setup.batch, images)));
+    Ok(sizes.map(MicroBatch::Images).collect())
 }
 
 /// The whole batch if its plan fits, or else the size of the fewest micro-batches that fit, as even as possible.
 ///
 /// # Errors
 /// Not even one image fits, or something else is wrong with the plan.
-pub(super) fn micro_batch_that_fits(
-    network: &Network,
-    images: usize,
-    setup: &Setup,
-    profile: &Profile,
-) -> Result<usize> {
+fn micro_batch_that_fits(network: &Network, images: usize, setup: &Setup, profile: &Profile) -> Result<usize> {
     let plan = |at_a_time| {
         let setup = Setup { micro_batch: MicroBatch::Images(at_a_time), ..setup.clone() };
         plan_for(network, images, &setup, profile)
@@ -63,7 +96,7 @@ pub(super) fn micro_batch_that_fits(
 }
 
 /// The next smaller micro-batch to try after one of `images`.
-pub(super) fn halves(batch: usize, images: usize) -> usize {
+fn halves(batch: usize, images: usize) -> usize {
     evenly(batch, images / 2)
 }
 

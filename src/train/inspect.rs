@@ -4,12 +4,12 @@
 //! its three channels by absolute value. SmoothGrad (Smilkov et al., arXiv:1706.03825) takes the mean gradient over copies of the
 //! picture with added noise, which removes what changes from copy to copy.
 
-use super::session::write_parameters;
+use super::loaded::Loaded;
 use super::{Setup, Weights};
 use crate::engine::{Engine, read_floats, write_floats};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
-use crate::graph::{Explained, TrainableTensor, explain};
+use crate::graph::{Explained, explain};
 use crate::kernels::StepParams;
 use crate::plan::{Options, Plan, Profile, Program};
 use crate::shape::Shape;
@@ -80,11 +80,11 @@ impl Inspector {
         let network = weights.network()?;
         let explained = explain(&network, setup.fuse, setup.precision)?;
         let options = Options { choices: setup.choices.clone(), guards: false, shaders: setup.shaders.clone() };
-        let mut engine = make_engine(Plan::new(&explained.graph, profile, &options)?)?;
-        let parameters: Vec<_> = explained.graph.parameters.iter().map(TrainableTensor::copies).collect();
-        write_parameters(&mut *engine, &parameters, &weights.tensors)?;
-        engine.wait()?;
-        Ok(Self { engine, explained, size: (network.image.0, network.image.1) })
+        let plan = Plan::new(&explained.graph, profile, &options)?;
+        let mut loaded = Loaded::new(plan, &explained.graph, make_engine)?;
+        loaded.write_parameters(&weights.tensors)?;
+        loaded.ready()?;
+        Ok(Self { engine: loaded.engine, explained, size: (network.image.0, network.image.1) })
     }
 
     /// The engine.

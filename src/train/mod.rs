@@ -13,6 +13,7 @@ mod diagnose;
 mod fit;
 pub mod history;
 pub mod inspect;
+mod loaded;
 pub mod metrics;
 mod micro_batch;
 mod optimizer;
@@ -47,6 +48,7 @@ pub use weights::{Card, PREPROCESSING, Weights};
 
 use crate::engine::Metrics;
 use crate::error::{Error, Result};
+use crate::plan::AdapterKind;
 use history::{EpochRecord, History};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,19 +1,16 @@
 //! A network on an engine with a data set: what training, evaluation and prediction have in common.
 
-use super::fit::{halves, micro_batch_that_fits};
-use super::micro_batch::MicroBatch;
+use super::fit::{first_that_fits, micro_batches, streamed_if_need_be};
+use super::loaded::Loaded;
 use super::setup::{Setup, plan_with};
-use super::stream::{Stream, images_at_a_time};
+use super::stream::Stream;
 use crate::data::Dataset;
-use crate::engine::{Engine, Metrics, read_floats, write_floats};
+use crate::engine::{Engine, Metrics, read_floats};
 use crate::error::{Error, Result};
-use crate::graph::{Bank, METRICS_SLOTS, Persistent, ShardTensors, Storage, TensorId, TrainableTensor};
-use crate::kernels::{Precision, StepParams, reduce};
+use crate::graph::{Bank, METRICS_SLOTS, Persistent, ShardTensors, Storage};
+use crate::kernels::{Precision, StepParams};
 use crate::model::Network;
 use crate::plan::{Plan, Profile, Program};
-
-/// Factor on the loss at the start of mixed precision; it adapts from there (see [`reduce`]).
-const FIRST_LOSS_SCALE: f32 = 4096.0;
 
 /// Sums over several steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -51,12 +48,8 @@ impl Totals {
 
 /// Everything on the device: data set (or a stream of its images), parameters, programs.
 pub struct Session<'a> {
-    engine: Box<dyn Engine>,
-    persistent: Persistent,
-    /// The tensors that hold each parameter, its values first, in the model's order.
-    parameters: Vec<Vec<TensorId>>,
+    loaded: Loaded,
     batch: usize,
-    rows: usize,
     precision: Precision,
     dataset: &'a Dataset,
     /// Weights of the classes in the loss, where they are not all one.
@@ -89,61 +82,22 @@ impl<'a> Session<'a> {
             let found = format!("{} numbers", weights.len());
             return Err(Error::setting("--class-weights", found, format!("{}, one for each class", network.classes)));
         }
-        let open = |micro_batch| {
+        let attempts = micro_batches(network, dataset.len(), setup, profile)?;
+        first_that_fits(attempts, |micro_batch| {
             let setup = Setup { micro_batch, ..setup.clone() };
-            Self::open(network, dataset, &setup, profile, &make_engine)
-        };
-        if setup.micro_batch != MicroBatch::Auto {
-            return open(setup.micro_batch);
-        }
-        // where nobody knows how much memory is free, it turns out now
-        let mut images = micro_batch_that_fits(network, dataset.len(), setup, profile)?;
-        loop {
-            match open(MicroBatch::Images(images)) {
-                Err(Error::Memory { .. }) if images > 1 => images = halves(setup.batch, images),
-                other => return other,
-            }
-        }
+            streamed_if_need_be(network, dataset.len(), &setup, |streamed| {
+                let (plan, graph) = plan_with(network, dataset.len(), &setup, profile, streamed)?;
+                Self::start(Loaded::new(plan, &graph, &make_engine)?, dataset, &setup)
+            })
+        })
     }
 
-    fn open(
-        network: &Network,
-        dataset: &'a Dataset,
-        setup: &Setup,
-        profile: &Profile,
-        make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
-    ) -> Result<Self> {
-        let start = |streamed| Self::start(network, dataset, setup, profile, streamed, make_engine);
-        match setup.data_memory {
-            Some(room) => start(dataset.pixels.len() as u64 > room),
-            None => match start(false) {
-                Err(Error::Memory { .. })
-                    if images_at_a_time(setup.batch, dataset.image_bytes(), None) < dataset.len() =>
-                {
-                    start(true)
-                }
-                other => other,
-            },
-        }
-    }
-
-    fn start(
-        network: &Network,
-        dataset: &'a Dataset,
-        setup: &Setup,
-        profile: &Profile,
-        streamed: bool,
-        make_engine: &dyn Fn(Plan) -> Result<Box<dyn Engine>>,
-    ) -> Result<Self> {
-        let (plan, graph) = plan_with(network, dataset.len(), setup, profile, streamed)?;
-        let parameters = graph.parameters.iter().map(TrainableTensor::copies).collect();
-        let engine = make_engine(plan)?;
-        let persistent = engine.plan().persistent()?.clone();
-        let stream = streamed.then(|| Stream::new(dataset, persistent.shards.clone()));
-        let (rows, batch, precision) = (dataset.len(), setup.batch, setup.precision);
+    fn start(loaded: Loaded, dataset: &'a Dataset, setup: &Setup) -> Result<Self> {
+        let Setup { batch, precision, .. } = *setup;
+        let streamed = loaded.persistent.positions.is_some();
+        let stream = streamed.then(|| Stream::new(dataset, loaded.persistent.shards.clone()));
         let class_weights = setup.class_weights.clone();
-        let mut session =
-            Self { engine, persistent, parameters, batch, rows, precision, dataset, class_weights, stream };
+        let mut session = Self { loaded, batch, precision, dataset, class_weights, stream };
         session.fill()?;
         Ok(session)
     }
@@ -154,37 +108,26 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The device does not come back, or fails again.
     pub fn renew(&mut self) -> Result<()> {
-        self.engine.renew()?;
+        self.loaded.engine.renew()?;
         self.fill()
     }
 
     /// Writes everything that training does not change.
     fn fill(&mut self) -> Result<()> {
-        let Persistent { shards, positions, labels, class_weights, unit_weights, loss_scale, .. } = &self.persistent;
-        let image = self.dataset.image_bytes();
-        let engine = &mut *self.engine;
-        let here = if self.stream.is_none() { &shards[..] } else { &[] };
-        for ShardTensors { pixels, range, images } in here {
-            let bytes = &self.dataset.pixels[images.first * image..(images.first + images.count) * image];
-            engine.write(*pixels, bytes)?;
-            engine.write(*range, bytemuck::cast_slice(&[images.first as u32, images.count as u32]))?;
+        let (dataset, image) = (self.dataset, self.dataset.image_bytes());
+        if !self.streams() {
+            for ShardTensors { pixels, images, .. } in self.loaded.persistent.shards.clone() {
+                let bytes = &dataset.pixels[images.first * image..(images.first + images.count) * image];
+                self.loaded.engine.write(pixels, bytes)?;
+            }
         }
-        if let Some(positions) = positions {
-            let all: Vec<u32> = (0..self.rows as u32).collect();
-            engine.write(*positions, bytemuck::cast_slice(&all))?;
-        }
-        engine.write(*loss_scale, bytemuck::cast_slice(&first_loss_scale(self.precision)))?;
-        engine.write(*labels, bytemuck::cast_slice(&self.dataset.labels))?;
-        let ones = vec![1.0f32; self.dataset.classes.len()];
-        engine.write(*class_weights, bytemuck::cast_slice(self.class_weights.as_ref().unwrap_or(&ones)))?;
-        engine.write(*unit_weights, bytemuck::cast_slice(&ones))?;
-        // its pipelines were built meanwhile, and now is the time to hear of a shader that does not compile
-        self.engine.wait().map(drop)
+        self.loaded.fill(&dataset.labels, self.class_weights.as_deref(), self.precision)?;
+        self.loaded.ready()
     }
 
     /// The tensors that both programs share.
     pub(super) fn persistent(&self) -> &Persistent {
-        &self.persistent
+        &self.loaded.persistent
     }
 
     /// What activations and multiplied weights are stored in.
@@ -209,17 +152,17 @@ impl<'a> Session<'a> {
 
     /// The engine.
     pub fn engine(&self) -> &dyn Engine {
-        &*self.engine
+        &*self.loaded.engine
     }
 
     /// The engine, to measure it.
     pub fn engine_mut(&mut self) -> &mut dyn Engine {
-        &mut *self.engine
+        &mut *self.loaded.engine
     }
 
     /// Whether training keeps a running average of the weights.
     pub(super) fn averages(&self) -> bool {
-        self.persistent.bank(Bank::Average).is_some()
+        self.loaded.persistent.bank(Bank::Average).is_some()
     }
 
     /// Writes every parameter, in the model's order, as if it had never been trained.
@@ -227,7 +170,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A lost device.
     pub fn set_parameters(&mut self, tensors: &[Vec<f32>]) -> Result<()> {
-        write_parameters(&mut *self.engine, &self.parameters, tensors)
+        self.loaded.write_parameters(tensors)
     }
 
     /// Reads every parameter that is measured, in the model's order: their average, where there is one.
@@ -235,10 +178,10 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A lost device.
     pub fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
-        let engine = &mut *self.engine;
-        let bank = |bank: Bank| self.persistent.bank(bank);
+        let engine = &mut *self.loaded.engine;
+        let bank = |bank: Bank| self.loaded.persistent.bank(bank);
         let Some(bank) = bank(Bank::Average).or_else(|| bank(Bank::Parameters)) else {
-            return self.parameters.iter().map(|copies| read_floats(engine, copies[0])).collect();
+            return self.loaded.parameters.iter().map(|copies| read_floats(engine, copies[0])).collect();
         };
         // one copy instead of one for each tensor, each of which would wait for the device
         let values = read_floats(engine, bank)?;
@@ -247,7 +190,7 @@ impl<'a> Session<'a> {
 
     /// Each parameter out of their bank, in the model's order.
     pub(super) fn cut(&self, bank: &[f32]) -> Vec<Vec<f32>> {
-        let tensors = self.parameters.iter().map(|copies| &self.engine.plan().tensors[copies[0]]);
+        let tensors = self.loaded.parameters.iter().map(|copies| &self.loaded.engine.plan().tensors[copies[0]]);
         let values = tensors.filter_map(|tensor| match tensor.storage {
             Storage::Bank(_, first) => bank.get(first..first + tensor.elements).map(<[f32]>::to_vec),
             _ => None,
@@ -261,11 +204,11 @@ impl<'a> Session<'a> {
     /// A lost device.
     pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
         let mut whole = order.to_vec();
-        whole.resize(self.rows, 0);
+        whole.resize(self.dataset.len(), 0);
         if let Some(stream) = &mut self.stream {
             stream.set_order(&whole);
         }
-        self.engine.write(self.persistent.order, bytemuck::cast_slice(&whole))
+        self.loaded.engine.write(self.loaded.persistent.order, bytemuck::cast_slice(&whole))
     }
 
     /// Whether the device holds only the images of the submission it runs.
@@ -279,17 +222,17 @@ impl<'a> Session<'a> {
     /// A lost device; training in a session that was set up without. Where images are streamed, positions that do not
     /// follow each other or are more than those of [`Session::submissions`].
     pub fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<Vec<Metrics>> {
-        if self.engine.plan().steps(program).is_empty() {
+        if self.loaded.engine.plan().steps(program).is_empty() {
             return Err(Error::setting("the setup's training", false, "true for a session that trains"));
         }
         if let Some(stream) = &mut self.stream {
-            stream.provide(&mut *self.engine, positions(steps, self.rows)?)?;
+            stream.provide(&mut *self.loaded.engine, positions(steps, self.dataset.len())?)?;
         }
-        self.engine.run(program, steps)?;
+        self.loaded.engine.run(program, steps)?;
         if let Some(stream) = &mut self.stream {
-            stream.look_ahead(&mut *self.engine)?;
+            stream.look_ahead(&mut *self.loaded.engine)?;
         }
-        self.engine.finished()
+        self.loaded.engine.finished()
     }
 
     /// Waits for all queued steps; returns the metrics that had not been returned before.
@@ -297,7 +240,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A lost device.
     pub fn wait(&mut self) -> Result<Vec<Metrics>> {
-        self.engine.wait()
+        self.loaded.engine.wait()
     }
 
     /// Step parameters of the batches over the positions `first..first + count`, in submissions of `per_submit` or of as
@@ -314,7 +257,10 @@ impl<'a> Session<'a> {
         let most = self.stream.as_ref().map_or(METRICS_SLOTS, |stream| stream.capacity() / self.batch);
         let submissions = steps.chunks(per_submit.clamp(1, most.clamp(1, METRICS_SLOTS)));
         if let Some(stream) = &mut self.stream {
-            submissions.clone().flat_map(|steps| positions(steps, self.rows)).for_each(|run| stream.expect(run));
+            submissions
+                .clone()
+                .flat_map(|steps| positions(steps, self.dataset.len()))
+                .for_each(|run| stream.expect(run));
         }
         submissions.map(<[StepParams]>::to_vec).collect()
     }
@@ -337,29 +283,8 @@ impl<'a> Session<'a> {
     /// # Errors
     /// A lost device.
     pub fn probabilities(&mut self) -> Result<Vec<f32>> {
-        read_floats(&mut *self.engine, self.persistent.probabilities)
+        read_floats(&mut *self.loaded.engine, self.loaded.persistent.probabilities)
     }
-}
-
-fn first_loss_scale(precision: Precision) -> [f32; reduce::LOSS_SCALE] {
-    reduce::loss_scale(if precision == Precision::Mixed { FIRST_LOSS_SCALE } else { 1.0 })
-}
-
-/// Writes every parameter, and its copies where there are any: in f16, and the average that training begins with.
-pub(super) fn write_parameters(
-    engine: &mut dyn Engine,
-    parameters: &[Vec<TensorId>],
-    tensors: &[Vec<f32>],
-) -> Result<()> {
-    for (copies, values) in parameters.iter().zip(tensors) {
-        for &id in copies {
-            // inference in mixed precision may use the copy alone, and then there is no room for the values
-            if engine.plan().places[id].bytes > 0 {
-                write_floats(engine, id, values)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The positions of steps that follow each other, below `rows`.

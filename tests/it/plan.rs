@@ -385,7 +385,12 @@ fn no_dispatch_keeps_a_slow_adapter_busy_for_seconds() {
         let profile = Profile { kind, ..card() };
         Plan::new(&galaxy10("conv4", batch, true, &profile), &profile, &Options::default())
     };
-    for (kind, batch) in [(AdapterKind::Integrated, 256), (AdapterKind::Discrete, 512), (AdapterKind::Software, 512), (AdapterKind::Cpu, 512)] {
+    for (kind, batch) in [
+        (AdapterKind::Integrated, 256),
+        (AdapterKind::Discrete, 512),
+        (AdapterKind::Software, 512),
+        (AdapterKind::Cpu, 512),
+    ] {
         plan(kind, batch).unwrap();
     }
     let message = plan(AdapterKind::Integrated, 512).unwrap_err().to_string();
