@@ -1,25 +1,8 @@
 //! `galaxy-gpu bench` as a user meets it: what it prints, that its numbers agree with each other, and how it refuses.
 //! Nothing here depends on how long anything takes.
 
-use assert_cmd::Command;
+use crate::common::desk::Desk;
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A command in its own folder.
-fn command(folder: &TempDir, line: &str) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
-    command.current_dir(folder.path()).args(line.split_whitespace());
-    command.env("XDG_CACHE_HOME", folder.path()).env("XDG_RUNTIME_DIR", folder.path());
-    command
-}
-
-fn run(folder: &TempDir, line: &str) -> String {
-    String::from_utf8(command(folder, line).assert().success().get_output().stdout.clone()).unwrap()
-}
-
-fn json(line: &str) -> Value {
-    serde_json::from_str(&run(&tempfile::tempdir().unwrap(), line)).unwrap()
-}
 
 fn positive(report: &Value, keys: &[&str]) {
     for key in keys {
@@ -40,7 +23,7 @@ const STEP: &str = "bench step --model conv3 --size 16 --batch 4 --classes 3 --p
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn ceilings_are_measured() {
-    let report = json("bench peak --json");
+    let report = Desk::new().json("bench peak --json");
     assert!(report["adapter"].is_string() && report["driver"].is_string() && report["clock"].is_string());
     let ceilings = report["ceilings"].as_array().unwrap();
     for (name, unit) in [("f32_fma", "GFLOP/s"), ("copy", "GB/s")] {
@@ -48,7 +31,7 @@ fn ceilings_are_measured() {
         assert_eq!((&ceiling["unit"], &ceiling["absent"]), (&unit.into(), &Value::Null));
         positive(ceiling, &["value", "milliseconds"]);
     }
-    let text = run(&tempfile::tempdir().unwrap(), "bench peak");
+    let text = Desk::new().run("bench peak");
     let units = |unit: &str| text.lines().filter(|line| line.ends_with(unit)).count();
     assert!(units("  GFLOP/s") >= 1 && units("  GB/s") == 1, "{text}");
 }
@@ -56,7 +39,7 @@ fn ceilings_are_measured() {
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_step_and_its_kernels_add_up() {
-    let report = json(&format!("{STEP} --augment --steps 3 --kernels --json"));
+    let report = Desk::new().json(&format!("{STEP} --augment --steps 3 --kernels --json"));
     positive(&report, &["ms_per_step", "images_per_s", "gflops", "peak_gflops", "share_of_peak", "gpu_bytes", "flops"]);
     positive(&report["setup_ms"], &["open", "plan", "pipelines", "upload", "first_step", "total"]);
     assert!(report["steps"].as_u64().unwrap() >= 3 && report["adapter"].is_string());
@@ -71,7 +54,7 @@ fn a_step_and_its_kernels_add_up() {
     assert!(close(number("gpu_bytes") - number("gpu_bytes_without_data"), (32 * 16 * 16 * 3) as f64));
 
     let kernels = report["kernels"].as_array().unwrap();
-    let plan = json("plan --model conv3 --size 16 --batch 4 --classes 3 --images 32 --json");
+    let plan = Desk::new().json("plan --model conv3 --size 16 --batch 4 --classes 3 --images 32 --json");
     let planned = plan["train"].as_array().unwrap();
     assert_eq!(kernels.len(), planned.len(), "the step timed is the step planned");
     for (kernel, planned) in kernels.iter().zip(planned) {
@@ -90,11 +73,10 @@ fn a_step_and_its_kernels_add_up() {
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_trace_has_a_bar_for_every_dispatch() {
-    let folder = tempfile::tempdir().unwrap();
-    let report: Value =
-        serde_json::from_str(&run(&folder, &format!("{STEP} --infer --steps 1 --trace step.json --json"))).unwrap();
+    let desk = Desk::new();
+    let report = desk.json(&format!("{STEP} --infer --steps 1 --trace step.json --json"));
     assert_eq!((&report["program"], &report["kernels"]), (&"infer".into(), &Value::Null));
-    let trace: Value = serde_json::from_slice(&std::fs::read(folder.path().join("step.json")).unwrap()).unwrap();
+    let trace: Value = serde_json::from_slice(&std::fs::read(desk.path("step.json")).unwrap()).unwrap();
     let events = trace.as_array().unwrap();
     let tracks: Vec<&Value> = events.iter().filter(|event| event["ph"] == "M").map(|e| &e["args"]["name"]).collect();
     assert_eq!(tracks, ["CPU", report["adapter"].as_str().unwrap()]);
@@ -112,20 +94,8 @@ fn a_trace_has_a_bar_for_every_dispatch() {
 }
 
 #[test]
-#[cfg_attr(no_adapter, ignore = "needs an adapter")]
-fn a_step_is_described_for_people() {
-    let text = run(&tempfile::tempdir().unwrap(), &format!("{STEP} --steps 1 --kernels"));
-    let words: Vec<&str> = text.lines().filter_map(|line| line.split("  ").next()).collect();
-    for word in ["adapter", "step", "set-up", "wall", "device", "speed", "memory", "layer", "adam", "sum"] {
-        assert!(words.contains(&word), "{word}: {text}");
-    }
-    assert!(text.contains("conv3 training step, 16 px, batch 4, f32: "), "{text}");
-    assert!(text.lines().all(|line| line.trim_end() == line), "{text}");
-}
-
-#[test]
 fn the_twins_are_timed_on_the_wall() {
-    let report = json(&format!("{STEP} --device cpu --steps 2 --kernels --json"));
+    let report = Desk::new().json(&format!("{STEP} --device cpu --steps 2 --kernels --json"));
     positive(&report, &["ms_per_step", "images_per_s", "gflops", "kernels_ms"]);
     assert_eq!((&report["clock"], &report["steps"]), (&"wall".into(), &2.into()));
     for key in ["gpu_ms_per_step", "peak_gflops", "share_of_peak"] {
@@ -136,7 +106,7 @@ fn the_twins_are_timed_on_the_wall() {
 
 #[test]
 fn bad_settings_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::new();
     for (line, part) in [
         ("--batch 4 --images 3", "the batch is 4"),
         ("--size 0", "--size is 0"),
@@ -148,29 +118,17 @@ fn bad_settings_are_refused() {
         ("--trace nowhere/step.json", "nowhere/step.json"),
         ("--trace step.txt", "ends in .json"),
     ] {
-        let output = command(&folder, &format!("bench step --device cpu {line}")).assert().code(2).get_output().clone();
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert!(message.contains(part), "{line}: {message}");
-        assert!(output.stdout.is_empty(), "{line}");
-    }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
-}
-
-#[test]
-fn every_command_has_an_example_in_its_help() {
-    for command in ["bench peak", "bench step"] {
-        let help = run(&tempfile::tempdir().unwrap(), &format!("{command} --help"));
-        assert!(help.contains(&format!("\n  galaxy-gpu {command}")), "{command}: {help}");
+        desk.refuses(&format!("bench step --device cpu {line}"), &[part]);
     }
 }
 
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn choices_are_measured_and_can_be_taken() {
-    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::new();
     let sizes = "--model conv3 --size 16 --classes 3";
     let line = format!("bench choices {sizes} --batch 4 --precision f32 --json --out fast.toml");
-    let report: Value = serde_json::from_str(&run(&folder, &line)).unwrap();
+    let report = desk.json(&line);
     positive(&report, &["planned_ms"]);
     let calls = report["calls"].as_array().unwrap();
     let layers: Vec<&str> = calls.iter().filter(|call| call["contract"] == "conv_block.forward").map(name).collect();
@@ -183,21 +141,21 @@ fn choices_are_measured_and_can_be_taken() {
         assert_eq!((marked("planned"), marked("best"), &ways[0]["planned"]), (1, 1, &true.into()), "{call}");
     }
     let choices = report["choices"].as_array().unwrap();
-    let text = std::fs::read_to_string(folder.path().join("fast.toml")).unwrap();
+    let text = desk.text("fast.toml");
     assert!(choices.iter().all(|choice| text.contains(choice.as_str().unwrap())), "{text}");
     assert!(text.contains("precision = \"f32\"") && text.contains("conv3, 16 px, batch 4"), "{text}");
     let train = |settings: &str| {
         let training = "train --model conv3 --images 40 --size 16 --epochs 1 --no-report --force --out run --config";
-        run(&folder, &format!("{training} {settings}"));
-        std::fs::read_to_string(folder.path().join("run/config.toml")).unwrap()
+        desk.run(&format!("{training} {settings}"));
+        desk.text("run/config.toml")
     };
     train("fast.toml");
     // whatever was measured: choices for a layer are followed, and told of
     let taken = ["conv_block.forward@conv2d_1=direct", "reduce.sum_squares@gradient norm=direct"];
-    std::fs::write(folder.path().join("slow.toml"), format!("use = {taken:?}")).unwrap();
+    desk.write("slow.toml", format!("use = {taken:?}"));
     let config = train("slow.toml");
     assert!(taken.iter().all(|choice| config.contains(choice)), "{config}");
-    let plain = run(&folder, &format!("bench choices {sizes} --batch 2 --infer"));
+    let plain = desk.run(&format!("bench choices {sizes} --batch 2 --infer"));
     assert!(plain.contains("planned") && plain.contains("a whole step takes"), "{plain}");
 }
 
@@ -207,10 +165,7 @@ fn name(call: &Value) -> &str {
 
 #[test]
 fn choices_of_ones_own_or_of_twins_leave_nothing_to_measure() {
-    let refused = |line: &str| {
-        let output = command(&tempfile::tempdir().unwrap(), line).assert().code(2).get_output().stderr.clone();
-        String::from_utf8(output).unwrap()
-    };
-    assert!(refused("bench choices --use relu.forward=direct").contains("--use is relu.forward=direct"));
-    assert!(refused("bench choices --device cpu").contains("gpu, as a contract has only one twin"));
+    let desk = Desk::new();
+    desk.refuses("bench choices --use relu.forward=direct", &["--use is relu.forward=direct"]);
+    desk.refuses("bench choices --device cpu", &["gpu, as a contract has only one twin"]);
 }

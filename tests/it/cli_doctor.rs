@@ -1,37 +1,15 @@
 //! `doctor`: what it says of a machine in order, and that it fails where something is not.
 
 use crate::common;
-use assert_cmd::Command;
+use crate::common::desk::Desk;
 use serde_json::Value;
-use std::path::Path;
-use tempfile::TempDir;
 
-/// `doctor` in an empty folder, with a cache folder that is not there yet.
-struct Machine {
-    folder: TempDir,
-    elsewhere: TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), elsewhere: tempfile::tempdir().unwrap() }
-    }
-
-    fn doctor(&self, options: &[&str]) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
-        command.current_dir(self.folder.path()).arg("doctor").args(options);
-        command
-            .env("XDG_CACHE_HOME", self.elsewhere.path().join("cache"))
-            .env("XDG_RUNTIME_DIR", self.elsewhere.path());
-        command
-    }
-
-    /// A machine whose only drivers are those of a manifest that is not there.
-    fn without_adapters(&self, options: &[&str]) -> Command {
-        let mut command = self.doctor(options);
-        command.env_remove("VK_ICD_FILENAMES").env("VK_DRIVER_FILES", "/nowhere/driver.json");
-        command
-    }
+/// `doctor` on a machine whose only drivers are those of a manifest that is not there.
+#[cfg(target_os = "linux")]
+fn without_adapters(desk: &Desk, options: &str) -> assert_cmd::Command {
+    let mut command = desk.command(&format!("doctor {options}"));
+    command.env_remove("VK_ICD_FILENAMES").env("VK_DRIVER_FILES", "/nowhere/driver.json");
+    command
 }
 
 fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
@@ -39,17 +17,13 @@ fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
     all.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{check} is not in {report:#}"))
 }
 
-fn files(folder: &Path) -> usize {
-    std::fs::read_dir(folder).unwrap().count()
-}
-
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_machine_in_order_passes_and_nothing_is_left_behind() {
     let gpu = common::gpu();
-    let machine = Machine::new();
-    let output = machine.doctor(&["--json"]).assert().success().get_output().stdout.clone();
-    let report: Value = serde_json::from_slice(&output).unwrap();
+    let desk = Desk::new();
+    let before = desk.files();
+    let report = desk.json("doctor --json");
     assert_eq!(report["failed"], 0, "{report:#}");
     let checks = report["checks"].as_array().unwrap().len() as u64;
     assert_eq!(report["ok"].as_u64().unwrap() + report["notes"].as_u64().unwrap(), checks);
@@ -62,16 +36,14 @@ fn a_machine_in_order_passes_and_nothing_is_left_behind() {
     assert_eq!(finding(&report, "adapter 0 mixed")["verdict"] == "ok", gpu.profile().f16);
     assert_eq!(report["adapters"][0]["name"], gpu.profile().name);
     // drivers keep caches of their own
-    assert_eq!((files(machine.folder.path()), machine.elsewhere.path().join("cache/galaxy-gpu").exists()), (0, false));
+    assert!(before == desk.files() && !desk.cache().join("galaxy-gpu").exists());
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn no_adapter_and_a_cache_that_cannot_be_made_fail_with_a_remedy() {
-    let machine = Machine::new();
-    let file = machine.elsewhere.path().join("file");
-    std::fs::write(&file, "").unwrap();
-    let assert = machine.without_adapters(&[]).env("XDG_CACHE_HOME", &file).assert().code(1);
+    let desk = Desk::new();
+    let assert = without_adapters(&desk, "").env("XDG_CACHE_HOME", desk.path("tiny.toml")).assert().code(1);
     let text = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     for (start, remedy) in
@@ -87,8 +59,7 @@ fn no_adapter_and_a_cache_that_cannot_be_made_fail_with_a_remedy() {
 #[cfg(target_os = "linux")]
 #[test]
 fn without_a_temporary_folder_libhdf5_is_not_taken_for_sound() {
-    let machine = Machine::new();
-    let assert = machine.without_adapters(&["--json"]).env("TMPDIR", "/nowhere").assert().code(1);
+    let assert = without_adapters(&Desk::new(), "--json").env("TMPDIR", "/nowhere").assert().code(1);
     let report: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
     let finding = finding(&report, "libhdf5");
     assert_eq!(finding["verdict"], "fail");

@@ -1,6 +1,6 @@
 //! `data picture` and `predict` on FITS images, as a user runs them.
 
-use assert_cmd::Command;
+use crate::common::desk::Desk;
 
 /// Header cards and big-endian floats as a FITS file.
 fn fits(cards: &[(&str, &str)], values: impl Iterator<Item = f32>) -> Vec<u8> {
@@ -34,34 +34,26 @@ fn cutout() -> Vec<u8> {
     fits(&cards, (0..3 * 256).map(|n| (n % 256) as f32 / 1000.0))
 }
 
-fn galaxy_gpu(folder: &std::path::Path, line: &str) -> (i32, String, String) {
-    let mut command = Command::cargo_bin("galaxy-gpu").unwrap();
-    let done = command.current_dir(folder).args(line.split(' ')).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (done.status.code().unwrap(), text(&done.stdout), text(&done.stderr))
-}
-
 #[test]
 fn a_picture_is_written_and_its_place_told() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.fits"), cutout()).unwrap();
-    let (code, said, notes) = galaxy_gpu(folder.path(), "data picture a.fits --size 8");
-    assert_eq!(code, 0, "{notes}");
+    let desk = Desk::new();
+    desk.write("a.fits", cutout());
+    let (said, notes) = desk.both("data picture a.fits --size 8");
     assert_eq!(
         said,
         "picture.png: 8 x 8 pixels\ncentre 150.00000, +2.00000; 0.500 arcsec per pixel, 8.0 x 8.0 arcsec; north up, east left\n"
     );
     assert!(notes.contains("its pixels are 0.500 arcseconds wide") && notes.contains("8.38 times as large"), "{notes}");
-    assert_eq!(image::image_dimensions(folder.path().join("picture.png")).unwrap(), (8, 8));
-    let (_, said, _) = galaxy_gpu(folder.path(), "data picture a.fits --at 150.0,2.0 --crop-arcsec 2 --out b.png");
+    assert_eq!(image::image_dimensions(desk.path("picture.png")).unwrap(), (8, 8));
+    let said = desk.run("data picture a.fits --at 150.0,2.0 --crop-arcsec 2 --out b.png");
     assert!(said.starts_with("b.png: 4 x 4 pixels\n"), "{said}");
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_and_nothing_written() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.fits"), cutout()).unwrap();
-    image::RgbImage::new(4, 4).save(folder.path().join("a.png")).unwrap();
+    let desk = Desk::new();
+    desk.write("a.fits", cutout());
+    image::RgbImage::new(4, 4).save(desk.path("a.png")).unwrap();
     for (arguments, said) in [
         ("a.fits a.fits", "IMAGE is 2 files, but must be one, or g, r and z"),
         ("a.fits a.fits a.fits", "has 3 planes; give one plane a file"),
@@ -74,71 +66,48 @@ fn what_makes_no_sense_is_refused_and_nothing_written() {
         ("a.fits --fits-hdu 1", "has no part 1 among its 1"),
         ("none.fits", "none.fits: cannot be read"),
     ] {
-        let (code, _, notes) = galaxy_gpu(folder.path(), &format!("data picture {arguments}"));
-        assert!(code == 2 && notes.contains(said), "{arguments}: {notes}");
-        assert!(!folder.path().join("picture.png").exists());
+        desk.refuses(&format!("data picture {arguments}"), &[said]);
     }
-    let (code, _, notes) = galaxy_gpu(folder.path(), "data show a.fits");
-    assert!(code == 2 && notes.contains("is one FITS file, and no data set"), "{notes}");
+    desk.refuses("data show a.fits", &["is one FITS file, and no data set"]);
 }
 
 #[test]
 fn training_keeps_how_fits_images_are_read() {
-    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::new();
     for (class, factor) in [("faint", 1.0), ("bright", 3.0)] {
-        let class = folder.path().join("data").join(class);
-        std::fs::create_dir_all(&class).unwrap();
         for number in 0..4 {
             let cards =
                 [("SIMPLE", "T"), ("BITPIX", "-32"), ("NAXIS", "3"), ("NAXIS1", "8"), ("NAXIS2", "8"), ("NAXIS3", "3")];
             let values = (0..192).map(|n| factor * (n + number) as f32 / 1000.0);
-            std::fs::write(class.join(format!("{number}.fits")), fits(&cards, values)).unwrap();
+            desk.write(&format!("data/{class}/{number}.fits"), fits(&cards, values));
         }
     }
-    let cache = folder.path().join("cache");
-    let run = |line: &str| {
-        let mut command = Command::cargo_bin("galaxy-gpu").unwrap();
-        let done =
-            command.env("XDG_CACHE_HOME", &cache).current_dir(folder.path()).args(line.split(' ')).output().unwrap();
-        (
-            done.status.code(),
-            String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr),
-        )
-    };
-    std::fs::write(
-        folder.path().join("small.toml"),
-        "name = \"small\"\n[[layer]]\ntype = \"flatten\"\n[[layer]]\ntype = \"dense\"\n",
-    )
-    .unwrap();
+    desk.write("small.toml", "name = \"small\"\n[[layer]]\ntype = \"flatten\"\n[[layer]]\ntype = \"dense\"\n");
     let train = "train --data data --model small.toml --epochs 1 --batch 2 --device cpu --fits-stretch Q=10 --out run";
-    let (code, said) = run(train);
-    assert_eq!(code, Some(0), "{said}");
+    desk.run(train);
     // the run goes on with the stretch it began with, and with no other
-    let (code, said) = run("train --resume run --epochs 2");
-    assert_eq!(code, Some(0), "{said}");
-    let (code, said) = run("train --resume run --epochs 3 --fits-stretch Q=5");
-    assert!(code == Some(2) && said.contains("--fits-stretch is Q=5") && said.contains("Q=10"), "{said}");
-    let (code, said) = run("predict run data/bright/0.fits --device cpu --fits-stretch Q=10");
-    assert!(code == Some(0) && said.contains("place on the sky not known"), "{said}");
+    desk.run("train --resume run --epochs 2");
+    desk.refuses("train --resume run --epochs 3 --fits-stretch Q=5", &["--fits-stretch is Q=5", "Q=10"]);
+    let (said, notes) = desk.both("predict run data/bright/0.fits --device cpu --fits-stretch Q=10");
+    assert!((said + &notes).contains("place on the sky not known"));
 }
 
 #[test]
 fn three_files_are_told_apart_by_their_names() {
-    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::new();
     let cards = [("SIMPLE", "T"), ("BITPIX", "-32"), ("NAXIS", "2"), ("NAXIS1", "8"), ("NAXIS2", "8")];
     for (band, flux) in [("g", 0.001), ("r", 0.01), ("z", 0.1)] {
         let file = fits(&cards, (0..64).map(|_| flux));
-        std::fs::write(folder.path().join(format!("a-{band}.fits")), file).unwrap();
+        desk.write(&format!("a-{band}.fits"), file);
     }
     let pixels = |files: &str| {
-        let (code, _, notes) = galaxy_gpu(folder.path(), &format!("data picture {files} --out p.png"));
-        assert_eq!(code, 0, "{notes}");
-        image::open(folder.path().join("p.png")).unwrap().into_rgb8().into_raw()
+        desk.run(&format!("data picture {files} --out p.png"));
+        image::open(desk.path("p.png")).unwrap().into_rgb8().into_raw()
     };
     let sound = pixels("a-g.fits a-r.fits a-z.fits");
     assert!(sound[0] > sound[2], "z is red");
     assert_eq!(pixels("a-z.fits ./a-r.fits a-g.fits"), sound);
     // names that say nothing are taken as they are given
-    std::fs::copy(folder.path().join("a-z.fits"), folder.path().join("b.fits")).unwrap();
+    std::fs::copy(desk.path("a-z.fits"), desk.path("b.fits")).unwrap();
     assert_ne!(pixels("b.fits a-r.fits a-g.fits"), sound);
 }

@@ -1,6 +1,6 @@
 //! What a running training shows: to a terminal, to a pipe, to a program, and to TensorBoard's folder.
 
-use crate::common::desk::{Desk, TINY};
+use crate::common::desk::{Desk, deep};
 use galaxy_gpu::train::history::History;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -18,7 +18,7 @@ impl Desk {
 
     /// The events that a command prints.
     fn events(&self, line: &str) -> Vec<Value> {
-        let [text, _] = self.run(line);
+        let text = self.run(line);
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
     }
 
@@ -35,7 +35,7 @@ fn named<'e>(events: &'e [Value], name: &str) -> Vec<&'e Value> {
 #[test]
 fn a_pipe_gets_one_line_an_epoch_and_no_control_characters() {
     let desk = Desk::new();
-    let [text, notes] = desk.run(&format!("{TRAIN} --epochs 3"));
+    let (text, notes) = desk.both(&format!("{TRAIN} --epochs 3"));
     assert_eq!(text.lines().filter(|line| line.starts_with("epoch ")).count(), 3, "{text}");
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     assert_eq!(notes, "");
@@ -52,14 +52,12 @@ fn quiet_commands_say_nothing_but_errors() {
         // the labels of another split are a note, which is not an error
         "-q evaluate run --device cpu --images 40 --size 16".into(),
     ] {
-        assert_eq!(desk.run(&line), ["", ""], "{line}");
+        assert_eq!(desk.both(&line), Default::default(), "{line}");
     }
-    let [numbers, notes] = desk.run("evaluate run --device cpu --size 16 --images 60 -q --json");
+    let (numbers, notes) = desk.both("evaluate run --device cpu --size 16 --images 60 -q --json");
     assert!(serde_json::from_str::<Value>(&numbers).unwrap()["accuracy"].is_number());
     assert_eq!(notes, "");
-    let refused = desk.as_in_a_terminal(&format!("{TRAIN} --quiet")).output().unwrap();
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(refused.status.code() == Some(2) && said.starts_with("error: run: it already holds a run"), "{said}");
+    desk.refuses(&format!("{TRAIN} --quiet"), &["error: run: it already holds a run"]);
 }
 
 #[test]
@@ -85,7 +83,7 @@ fn events_are_an_object_a_line_and_end_with_the_one_object() {
     assert_eq!(kept.last().map(|event| &event["steps"]), Some(&9.into()), "the last one is written at the end");
     assert!(events.iter().all(|event| event["time"].is_f64()));
 
-    let [object, _] = desk.run(&format!("{TRAIN} --epochs 3 --force --json"));
+    let object = desk.run(&format!("{TRAIN} --epochs 3 --force --json"));
     let object: Value = serde_json::from_str(&object).unwrap();
     assert_eq!(end["event"], "end");
     for (name, value) in object.as_object().unwrap() {
@@ -103,12 +101,7 @@ fn events_are_an_object_a_line_and_end_with_the_one_object() {
 #[test]
 fn a_training_that_diverges_tells_it_in_events() {
     let desk = Desk::new();
-    let hidden = "[[layer]]\ntype = 'dense'\nunits = 8\n".repeat(40);
-    std::fs::write(
-        desk.path("tiny.toml"),
-        TINY.replace("[[layer]]\ntype = 'dense'\n", &hidden) + "[[layer]]\ntype = 'dense'\n",
-    )
-    .unwrap();
+    desk.write("tiny.toml", deep(40));
     let line = format!("{TRAIN} --epochs 3 --learning-rate 1 --json events --tensorboard");
     let output = desk.as_in_a_terminal(&line).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -136,7 +129,7 @@ fn event_files_are_kept_by_resume_removed_by_force_and_end_no_training() {
 
     std::fs::remove_dir_all(desk.path("run/tensorboard")).unwrap();
     std::fs::write(desk.path("run/tensorboard"), "no folder").unwrap();
-    let [text, notes] = desk.run(&format!("{TRAIN} --epochs 1 --force --tensorboard"));
+    let (text, notes) = desk.both(&format!("{TRAIN} --epochs 1 --force --tensorboard"));
     assert!(text.contains("\nweights  hash "), "{text}");
     assert_eq!(notes.matches("note: nothing more is written for TensorBoard").count(), 1, "{notes}");
 }

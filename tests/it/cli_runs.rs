@@ -1,22 +1,12 @@
 //! Runs as a user meets them: what is refused before work begins, and what survives an early end.
 
-use crate::common::desk::{Desk, TINY};
+use crate::common::desk::{Desk, deep};
 use galaxy_gpu::data::{Dataset, write_hdf5};
 use galaxy_gpu::train::Weights;
-use predicates::str::contains;
 use std::path::{Path, PathBuf};
 
 /// Six simulated galaxies of each class.
 const TRAIN: &str = "train --device cpu --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17";
-
-impl Desk {
-    fn refuses(&self, line: &str, parts: &[&str]) {
-        let mut assert = self.command(line).assert().code(2).stdout("");
-        for part in parts {
-            assert = assert.stderr(contains(*part));
-        }
-    }
-}
 
 fn card(path: &Path) -> galaxy_gpu::train::Card {
     Weights::load(path).unwrap().card
@@ -46,7 +36,7 @@ fn a_run_says_what_its_weights_are_and_force_replaces_all_of_it() {
     }
     let log = std::fs::read_to_string(desk.path("run/log.txt")).unwrap();
     assert_eq!(log.matches("epoch 1/2 ").count(), 1, "the log of this run alone: {log}");
-    let [said, _] = desk.run("report run --device cpu");
+    let (said, _) = desk.both("report run --device cpu");
     assert!(said.contains("run/report.html") && desk.path("run/report.html").exists(), "{said}");
     assert_eq!(card(&desk.path("run/weights/best.safetensors")).seed, 5);
 }
@@ -57,7 +47,7 @@ fn a_report_that_cannot_be_written_fails_no_training() {
     for name in ["report.html", "mistakes.png", "log.txt"] {
         std::fs::create_dir_all(desk.path("run").join(name)).unwrap();
     }
-    let [said, noted] = desk.run(&format!("{TRAIN} --out run"));
+    let (said, noted) = desk.both(&format!("{TRAIN} --out run"));
     assert!(said.contains("test     accuracy") && desk.path("run/metrics.json").exists(), "{said}");
     for part in ["there is no report: ", "mistakes.png is not drawn: ", "log.txt: it cannot be written"] {
         assert!(noted.contains(part), "{part} in {noted}");
@@ -107,9 +97,9 @@ fn evaluation_matches_classes_by_name() {
     });
     renamed(&desk, "strange.h5", |dataset| dataset.classes[3] = "Teapot".into());
     desk.run(&format!("{TRAIN} --out run --learning-rate 0.01"));
-    let [numbers, notes] = desk.run("evaluate run --device cpu --data same.h5 --all --json");
+    let (numbers, notes) = desk.both("evaluate run --device cpu --data same.h5 --all --json");
     assert!(!notes.contains("another order"), "{notes}");
-    let [matched, notes] = desk.run("evaluate run --device cpu --data reversed.h5 --all --json");
+    let (matched, notes) = desk.both("evaluate run --device cpu --data reversed.h5 --all --json");
     assert!(notes.contains("note: the data has the network's classes in another order"), "{notes}");
     assert_eq!(numbers, matched);
     std::fs::remove_file(desk.path("run/confusion_matrix.png")).unwrap();
@@ -122,7 +112,7 @@ fn a_picture_that_cannot_be_drawn_costs_no_numbers() {
     let desk = Desk::new();
     desk.run(&format!("{TRAIN} --out run --no-report"));
     std::fs::create_dir_all(desk.path("run/confusion_matrix.png")).unwrap();
-    let [numbers, notes] = desk.run("evaluate run --device cpu --size 16 --images 60 --json");
+    let (numbers, notes) = desk.both("evaluate run --device cpu --size 16 --images 60 --json");
     assert!(serde_json::from_str::<serde_json::Value>(&numbers).unwrap()["accuracy"].is_number());
     assert!(notes.contains("note: no confusion matrix is drawn: "), "{notes}");
 }
@@ -134,9 +124,7 @@ fn a_reader_that_leaves_ends_no_training() {
     let desk = Desk::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
-    command.args(format!("{TRAIN} --out run").split_whitespace()).current_dir(desk.folder.path()).stdout(writer);
-    let status = command.status().unwrap();
+    let status = desk.program(&format!("{TRAIN} --out run")).stdout(writer).status().unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(card(&desk.path("run/weights/last.safetensors")).epochs, 2);
 }
@@ -144,14 +132,11 @@ fn a_reader_that_leaves_ends_no_training() {
 #[test]
 fn steps_that_change_nothing_are_told() {
     let desk = Desk::new();
-    let [_, notes] = desk.run(&format!("{TRAIN} --out run"));
+    let (_, notes) = desk.both(&format!("{TRAIN} --out run"));
     assert!(!notes.contains("changed nothing"), "{notes}");
     // The first step's parameters give scores beyond f32 once they meet a hidden layer's.
-    let hidden = "[[layer]]\ntype = 'dense'\nunits = 8\n[[layer]]\ntype = 'dense'\n";
-    let deep =
-        TINY.replace("[[layer]]\ntype = 'dense'\n", &hidden.repeat(20).replace("'dense'\n[", "'dense'\nunits = 8\n["));
-    std::fs::write(desk.path("tiny.toml"), deep).unwrap();
-    let [_, notes] = desk.run(&format!("{TRAIN} --out deep --learning-rate 1"));
+    desk.write("tiny.toml", deep(40));
+    let (_, notes) = desk.both(&format!("{TRAIN} --out deep --learning-rate 1"));
     assert!(notes.contains("steps changed nothing, as their loss or gradient was not finite"), "{notes}");
 }
 
@@ -160,10 +145,8 @@ fn steps_that_change_nothing_are_told() {
 #[test]
 fn a_stopped_run_claims_nothing_for_its_last_weights() {
     let desk = Desk::new();
-    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
     let line = format!("{TRAIN} --out run --epochs 1000000 --steps-per-submit 1").replace("--epochs 2 ", "");
-    command.args(line.split_whitespace()).current_dir(desk.folder.path()).stdout(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = desk.program(&line).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
     // Two epochs have ended, and the program listens.
     assert!(lines.by_ref().any(|line| line.unwrap().starts_with("epoch 2/")));

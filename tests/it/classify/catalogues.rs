@@ -12,7 +12,7 @@ fn carried(desk: &Desk, name: &str) -> Vec<Vec<String>> {
 #[test]
 fn tables_of_this_program_are_catalogues() {
     let desk = Desk::new();
-    desk.pictures("in", 5);
+    desk.galaxies("in", 5);
     let catalogue =
         "id,path,ra,dec\n7,in/0000.png,10.5,-3\n,in/0001.png,,\n\"a & b\",in/0004.png,0.1,89.99\nx,in/no.png,1,1\n";
     std::fs::write(desk.path("cat.csv"), catalogue).unwrap();
@@ -71,8 +71,8 @@ fn binary(flags: bool) -> String {
 #[test]
 fn votables_are_read_in_each_serialization() {
     let desk = Desk::new();
-    desk.pictures("in", 1);
-    desk.picture("in/ü.png", 3);
+    desk.galaxies("in", 1);
+    desk.galaxy("in/ü.png", 3);
     let text = "<TABLEDATA>\n<TR><TD>12</TD><TD>1 2</TD><TD>11111111111</TD><TD>in/0000.png</TD><TD> 1.5 </TD><TD>-2.25</TD></TR>\
                 <TR><TD>-9</TD><TD/><TD/><TD><![CDATA[in/]]>&#xfc;.png</TD><TD>NaN</TD><TD/></TR></TABLEDATA>";
     let mut found = Vec::new();
@@ -89,7 +89,7 @@ fn votables_are_read_in_each_serialization() {
 #[test]
 fn what_is_no_catalogue_is_refused_before_work_begins() {
     let desk = Desk::new();
-    desk.pictures("in", 1);
+    desk.galaxies("in", 1);
     desk.classify(0, "RUN0 in --out t.fits");
     let bytes = std::fs::read(desk.path("t.fits")).unwrap();
     let other = String::from_utf8_lossy(&bytes).replace("'path    '", "'file    '");
@@ -108,7 +108,7 @@ fn what_is_no_catalogue_is_refused_before_work_begins() {
         std::fs::write(desk.path(name), bytes).unwrap();
     }
     let both = "must be a file that is no input as well";
-    desk.refuses("RUN0 in t.fits --out t.fits --force", &["--out is \"t.fits\"", both]);
+    desk.refuses_job("RUN0 in t.fits --out t.fits --force", &["--out is \"t.fits\"", both]);
     assert!(std::fs::read(desk.path("t.fits")).unwrap() == bytes);
     for (name, reason) in [
         ("name.fits", "has no column `path`, but id, file, index"),
@@ -119,7 +119,7 @@ fn what_is_no_catalogue_is_refused_before_work_begins() {
         ("href.vot", "its data are in another file"),
         ("deep.vot", "in FITS format"),
     ] {
-        desk.refuses(&format!("RUN0 {name} --out t.csv"), &[name, reason]);
+        desk.refuses_job(&format!("RUN0 {name} --out t.csv"), &[name, reason]);
         assert!(!desk.path("t.csv").exists());
     }
 }
@@ -127,7 +127,7 @@ fn what_is_no_catalogue_is_refused_before_work_begins() {
 #[test]
 fn a_catalogue_that_is_cut_off_ends_in_a_row_that_says_so() {
     let desk = Desk::new();
-    desk.pictures("in", 1);
+    desk.galaxies("in", 1);
     let list: String = (0..4000).map(|n| format!("{n},in/{n}.png\n")).collect();
     std::fs::write(desk.path("many.csv"), format!("id,path\n{list}")).unwrap();
     for ending in ["fits", "vot"] {
@@ -145,15 +145,15 @@ fn a_catalogue_that_is_cut_off_ends_in_a_row_that_says_so() {
 #[test]
 fn positions_in_other_units_are_refused() {
     let desk = Desk::new();
-    desk.pictures("in", 1);
+    desk.galaxies("in", 1);
     let row = "<TABLEDATA><TR><TD>1</TD><TD/><TD/><TD>in/0000.png</TD><TD>1</TD><TD>1</TD></TR></TABLEDATA>";
     std::fs::write(desk.path("rad.vot"), votable(row).replace("unit='deg'", "unit='rad'")).unwrap();
-    desk.refuses("RUN0 rad.vot --out t.csv", &["rad.vot: has ra in \"rad\"", "give decimal degrees"]);
+    desk.refuses_job("RUN0 rad.vot --out t.csv", &["rad.vot: has ra in \"rad\"", "give decimal degrees"]);
     desk.classify(0, "RUN0 in --out t.fits");
     let mut bytes = std::fs::read(desk.path("t.fits")).unwrap();
     let unit = String::from_utf8_lossy(&bytes).find("TUNIT5").unwrap();
     let place = unit + bytes[unit..].windows(3).position(|part| part == b"deg").unwrap();
     bytes[place..place + 3].copy_from_slice(b"rad");
     std::fs::write(desk.path("rad.fits"), bytes).unwrap();
-    desk.refuses("RUN0 rad.fits --out t.csv", &["rad.fits: has dec in \"rad\"", "give decimal degrees"]);
+    desk.refuses_job("RUN0 rad.fits --out t.csv", &["rad.fits: has dec in \"rad\"", "give decimal degrees"]);
 }

@@ -14,8 +14,8 @@ fn truncate(desk: &Desk, name: &str) {
 #[test]
 fn a_folder_with_good_and_bad_pictures_gives_a_row_each() {
     let desk = Desk::new();
-    desk.pictures("in", 5);
-    desk.pictures("in/b", 2);
+    desk.galaxies("in", 5);
+    desk.galaxies("in/b", 2);
     truncate(&desk, "in/0003.png");
     std::fs::write(desk.path("in/0001a.JPG"), "no picture").unwrap();
     std::fs::write(desk.path("in/notes.txt"), "passed over").unwrap();
@@ -65,11 +65,11 @@ on_both_devices!(no_adapter: json_lines_say_the_same_and_predict_agrees_to_the_b
 
 fn json_lines_say_the_same_and_predict_agrees_to_the_bit(device: Device) {
     let desk = Desk::new();
-    desk.pictures("in", 4);
+    desk.galaxies("in", 4);
     truncate(&desk, "in/0002.png");
     let job = format!("classify RUN0 in --device {device} --force");
-    assert_eq!(desk.run(&format!("{job} --out t.csv")).0, 1);
-    assert_eq!(desk.run(&format!("{job} --out t.jsonl")).0, 1);
+    assert_eq!(desk.ended(&format!("{job} --out t.csv")).0, 1);
+    assert_eq!(desk.ended(&format!("{job} --out t.jsonl")).0, 1);
     let (table, lines) = (rows(&desk.text("t.csv")), desk.text("t.jsonl"));
     assert_eq!(lines.lines().count(), 4);
     for (row, line) in table.iter().zip(lines.lines()) {
@@ -86,7 +86,7 @@ fn json_lines_say_the_same_and_predict_agrees_to_the_bit(device: Device) {
         if row["status"] != "ok" {
             continue;
         }
-        let (code, said, _) = desk.run(&format!("predict RUN0 {} --json --device {device}", row["path"]));
+        let (code, said, _) = desk.ended(&format!("predict RUN0 {} --json --device {device}", row["path"]));
         assert_eq!(code, 0);
         let predicted: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(predicted["class"], row["class"]);
@@ -99,7 +99,7 @@ fn json_lines_say_the_same_and_predict_agrees_to_the_bit(device: Device) {
 #[test]
 fn a_catalogue_carries_its_columns_through() {
     let desk = Desk::new();
-    desk.pictures("deep/cut outs", 3);
+    desk.galaxies("deep/cut outs", 3);
     let catalogue = "RA,z,Path,id,dec\n\
                      180,0.1,cut outs/0000.png,NGC 1,-0.50\n\
                      ,0.1,cut outs/0001.png,\"a, b\",\n\
@@ -129,7 +129,7 @@ fn a_catalogue_carries_its_columns_through() {
 #[test]
 fn a_catalogue_that_breaks_off_ends_in_a_row_that_says_so() {
     let desk = Desk::new();
-    desk.pictures("in", 2);
+    desk.galaxies("in", 2);
     let open = format!("path\nin/0000.png\n\"in/0001.png\n{}", "x".repeat(2 << 20));
     std::fs::write(desk.path("cat.csv"), open).unwrap();
     assert_eq!(desk.classify(1, "RUN0 cat.csv in/0001.png --out t.csv"), "2 classified, 1 failed; see t.csv");
@@ -141,7 +141,7 @@ fn a_catalogue_that_breaks_off_ends_in_a_row_that_says_so() {
 #[test]
 fn an_hdf5_file_is_its_images_and_as_good_as_pictures() {
     let desk = Desk::new();
-    desk.pictures("in", 9);
+    desk.galaxies("in", 9);
     write_hdf5(&desk.path("nine.h5"), &dataset(9)).unwrap();
     assert_eq!(desk.classify(0, "RUN0 nine.h5 --out h5.csv --batch 4"), "9 classified, 0 failed; see h5.csv");
     desk.classify(0, "RUN0 in --out in.csv --batch 4");
@@ -163,8 +163,8 @@ fn an_hdf5_file_is_its_images_and_as_good_as_pictures() {
 #[test]
 fn globs_find_what_a_shell_would_and_sizes_are_fitted() {
     let desk = Desk::new();
-    desk.pictures("in/a", 2);
-    desk.pictures("in/b", 3);
+    desk.galaxies("in/a", 2);
+    desk.galaxies("in/b", 3);
     let large: Vec<u8> = pixels(1).chunks(super::SIDE * 3).flat_map(|row| [row, row].concat()).collect();
     image::RgbImage::from_raw(32, 16, large).unwrap().save(desk.path("in/a/wide.png")).unwrap();
     assert_eq!(desk.classify(0, "RUN0 in/*/*[1e].png --out t.csv"), "3 classified, 0 failed; see t.csv");

@@ -67,7 +67,7 @@ fn job(desk: &Desk, mode: Mode, lost_after: usize) -> Result<Summary> {
 #[test]
 fn a_lost_device_keeps_the_rows_before_it_and_scores_that_are_no_numbers_fail() {
     let desk = Desk::new();
-    desk.pictures("in", 18);
+    desk.galaxies("in", 18);
     let error = job(&desk, Mode::New, 3).unwrap_err();
     assert!(matches!(error, Error::Device { .. }) && error.exit_code() == 1, "{error}");
     let before = desk.text("t.csv");

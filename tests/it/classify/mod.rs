@@ -10,113 +10,37 @@ mod resume;
 mod scale;
 mod tables;
 
-use assert_cmd::Command;
+pub(crate) use crate::common::desk::Desk;
 use galaxy_gpu::catalogue::Made;
 use galaxy_gpu::data::{Dataset, Pixels, Sky};
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use tempfile::TempDir;
-
-/// A network that trains in a moment, with every kind of layer that has weights.
-const TINY: &str = "name = 'tiny'
-layer = [
-    { type = 'conv2d', filters = 4 },
-    { type = 'relu' },
-    { type = 'max_pool2d' },
-    { type = 'flatten' },
-    { type = 'dense' },
-]
-";
+use std::path::Path;
 
 /// Side of the images.
 pub(crate) const SIDE: usize = 16;
 /// Bytes of one.
 pub(crate) const BYTES: usize = SIDE * SIDE * 3;
 
-/// A folder to work in, with the cache inside.
-pub(crate) struct Desk {
-    folder: TempDir,
-}
-
-/// Run folders of two trained networks, made once: seeds 0 and 1.
-fn runs() -> &'static Path {
-    static RUNS: OnceLock<TempDir> = OnceLock::new();
-    let train = || {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tiny.toml"), TINY).unwrap();
-        for seed in [0, 1] {
-            let line = format!(
-                "train --device cpu --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17 --learning-rate 0.01 \
-                 --seed {seed} --out run{seed}"
-            );
-            let mut command = Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
-            command.current_dir(folder.path()).args(line.split_whitespace()).assert().success();
-        }
-        folder
-    };
-    RUNS.get_or_init(train).path()
-}
-
 impl Desk {
-    pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// The program, to be run here; RUN0 and RUN1 stand for the trained networks.
-    pub fn program(&self, line: &str) -> std::process::Command {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("galaxy-gpu"));
-        let words = line.split_whitespace().map(|word| match word {
-            "RUN0" => runs().join("run0").display().to_string(),
-            "RUN1" => runs().join("run1").display().to_string(),
-            _ => word.to_owned(),
-        });
-        command.current_dir(self.folder.path()).args(words);
-        command.env("XDG_CACHE_HOME", self.path(".cache")).env("XDG_RUNTIME_DIR", self.folder.path());
-        // tables that carry a date are the same to the byte
-        command.env("SOURCE_DATE_EPOCH", "86400");
-        command
-    }
-
-    /// Exit code, standard output and standard error.
-    pub fn run(&self, line: &str) -> (i32, String, String) {
-        let output = self.program(line).output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        assert!(!err.contains("panicked"), "{line}: {err}");
-        (output.status.code().unwrap(), out, err)
-    }
-
     /// Runs `classify` on the twins with this exit code, and returns its last line.
     pub fn classify(&self, code: i32, line: &str) -> String {
-        let (found, out, err) = self.run(&format!("classify --device cpu {line}"));
+        let (found, out, err) = self.ended(&format!("classify --device cpu {line}"));
         assert_eq!(found, code, "{line}: {out}{err}");
         out.trim_end().to_owned()
     }
 
-    /// A command is refused with code 2 and one sentence that has these parts, and leaves no table.
-    pub fn refuses(&self, line: &str, parts: &[&str]) {
-        let (code, out, err) = self.run(&format!("classify --device cpu {line}"));
-        assert_eq!((code, &out[..]), (2, ""), "{line}: {err}");
-        for part in parts {
-            assert!(err.contains(part), "{line}: {part:?} is not in: {err}");
-        }
-    }
-
-    pub fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap()
+    /// A job is refused in one sentence that has these parts.
+    pub fn refuses_job(&self, line: &str, parts: &[&str]) {
+        self.refuses(&format!("classify --device cpu {line}"), parts);
     }
 
     /// Saves image `number` of [`pixels`] as a PNG.
-    pub fn picture(&self, name: &str, number: usize) {
+    pub fn galaxy(&self, name: &str, number: usize) {
         save(&self.path(name), pixels(number));
     }
 
     /// Pictures `folder/0000.png`, `folder/0001.png`, ...
-    pub fn pictures(&self, folder: &str, count: usize) {
-        (0..count).for_each(|number| self.picture(&format!("{folder}/{number:04}.png"), number));
+    pub fn galaxies(&self, folder: &str, count: usize) {
+        (0..count).for_each(|number| self.galaxy(&format!("{folder}/{number:04}.png"), number));
     }
 }
 

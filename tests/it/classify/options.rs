@@ -8,10 +8,10 @@ on_both_devices!(no_adapter: batches_and_places_change_no_bit);
 
 fn batches_and_places_change_no_bit(device: Device) {
     let desk = Desk::new();
-    desk.pictures("in", 21);
+    desk.galaxies("in", 21);
     let run = |batch: usize| {
         let line = format!("classify RUN0 in --device {device} --batch {batch} --out t.csv --force --quiet");
-        let (code, said, notes) = desk.run(&line);
+        let (code, said, notes) = desk.ended(&line);
         assert_eq!((code, &said[..]), (0, ""), "{notes}");
         desk.text("t.csv")
     };
@@ -24,7 +24,7 @@ fn batches_and_places_change_no_bit(device: Device) {
 #[test]
 fn a_low_confidence_names_no_class() {
     let desk = Desk::new();
-    desk.pictures("in", 20);
+    desk.galaxies("in", 20);
     desk.classify(0, "RUN0 in --out all.csv");
     let all = rows(&desk.text("all.csv"));
     let mut confidences: Vec<f32> = all.iter().map(|row| row["confidence"].parse().unwrap()).collect();
@@ -51,8 +51,8 @@ fn eight_views_do_not_see_how_an_image_is_turned(device: Device) {
         }
     }
     let line = format!("classify RUN0 in --device {device} --batch 20 --force");
-    assert_eq!(desk.run(&format!("{line} --out one.csv")).0, 0);
-    assert_eq!(desk.run(&format!("{line} --out eight.csv --views 8")).0, 0);
+    assert_eq!(desk.ended(&format!("{line} --out one.csv")).0, 0);
+    assert_eq!(desk.ended(&format!("{line} --out eight.csv --views 8")).0, 0);
     let (one, eight) = (rows(&desk.text("one.csv")), rows(&desk.text("eight.csv")));
     for (one, eight) in one.chunks(views::ALL).zip(eight.chunks(views::ALL)) {
         assert!(one.iter().any(|row| probabilities(row) != probabilities(&one[0])), "the network sees turns");

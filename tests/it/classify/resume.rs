@@ -46,7 +46,7 @@ pub(super) const MANY: usize = 600;
 
 /// A catalogue, a folder with bad pictures and an HDF5 file.
 pub(super) fn many(desk: &Desk) -> &'static str {
-    desk.pictures("in", MANY);
+    desk.galaxies("in", MANY);
     for number in [0, 7, 99, MANY - 1] {
         std::fs::write(desk.path(&format!("in/{number:04}.png")), "broken").unwrap();
     }
@@ -59,7 +59,7 @@ pub(super) fn many(desk: &Desk) -> &'static str {
 fn a_killed_job_goes_on_to_the_same_bytes() {
     let desk = Desk::new();
     let line = many(&desk);
-    let (code, said, _) = desk.run(&format!("{line} whole.csv"));
+    let (code, said, _) = desk.ended(&format!("{line} whole.csv"));
     assert_eq!((code, said.trim_end()), (1, "602 classified, 5 failed; see whole.csv"));
     let whole = desk.text("whole.csv");
 
@@ -72,7 +72,7 @@ fn a_killed_job_goes_on_to_the_same_bytes() {
         assert!(length(&desk, "t.csv") <= whole.len() as u64);
     }
     assert!(killed >= 3, "{killed} kills came in time");
-    let (code, said, _) = desk.run(&go_on);
+    let (code, said, _) = desk.ended(&go_on);
     assert!(code == 1 && said.starts_with("602 classified, 5 failed, "), "{said}");
     assert_eq!(desk.text("t.csv"), whole);
     assert!(!desk.path("t.csv.part").exists());
@@ -82,16 +82,16 @@ fn a_killed_job_goes_on_to_the_same_bytes() {
 #[test]
 fn failed_rows_are_tried_again_in_their_places() {
     let desk = Desk::new();
-    desk.pictures("good", MANY);
+    desk.galaxies("good", MANY);
     let line = "classify --device cpu --batch 8 RUN0 in --out";
     for ending in ["csv", "jsonl"] {
         // each job finds half of the pictures
-        desk.pictures("in", MANY);
+        desk.galaxies("in", MANY);
         let pictures = |every: usize| (0..MANY).filter(move |n| n % every == 0).map(|n| format!("{n:04}.png"));
         let table = format!("t.{ending}");
-        assert_eq!(desk.run(&format!("{line} whole.{ending}")).0, 0);
+        assert_eq!(desk.ended(&format!("{line} whole.{ending}")).0, 0);
         pictures(2).for_each(|name| std::fs::write(desk.path(&format!("in/{name}")), "broken").unwrap());
-        assert_eq!(desk.run(&format!("{line} {table}")).1, format!("300 classified, 300 failed; see {table}\n"));
+        assert_eq!(desk.ended(&format!("{line} {table}")).1, format!("300 classified, 300 failed; see {table}\n"));
         let before = desk.text(&table);
         for name in pictures(1) {
             std::fs::copy(desk.path(&format!("good/{name}")), desk.path(&format!("in/{name}"))).unwrap();
@@ -104,7 +104,7 @@ fn failed_rows_are_tried_again_in_their_places() {
             assert!(!desk.path(&part).exists() || desk.text(&table) == before, "the table is whole until its end");
         }
         assert!(killed >= 2, "{killed} kills came in time");
-        let (code, said, notes) = desk.run(&go_on);
+        let (code, said, notes) = desk.ended(&go_on);
         assert_eq!(code, 0, "{said}{notes}");
         assert_eq!(desk.text(&table), desk.text(&format!("whole.{ending}")));
     }
@@ -113,7 +113,7 @@ fn failed_rows_are_tried_again_in_their_places() {
 #[test]
 fn torn_and_damaged_lines_are_made_again() {
     let desk = Desk::new();
-    desk.pictures("in", 12);
+    desk.galaxies("in", 12);
     desk.classify(0, "RUN0 in --out t.csv");
     let whole = desk.text("t.csv");
     let lines: Vec<&str> = whole.lines().collect();
@@ -138,13 +138,13 @@ fn torn_and_damaged_lines_are_made_again() {
 #[test]
 fn pictures_may_come_and_go_between_jobs() {
     let desk = Desk::new();
-    desk.pictures("in", 10);
+    desk.galaxies("in", 10);
     desk.classify(0, "RUN0 in --out t.csv");
     for gone in [0, 4, 9] {
         std::fs::remove_file(desk.path(&format!("in/{gone:04}.png"))).unwrap();
     }
     for (new, number) in [("in/0004a.png", 20), ("in/a.png", 21), ("in/b.png", 22)] {
-        desk.picture(new, number);
+        desk.galaxy(new, number);
     }
     let said = desk.classify(0, "RUN0 in --out t.csv --continue");
     assert_eq!(said, "10 classified, 0 failed, 7 of these rows kept; see t.csv");
@@ -160,7 +160,7 @@ fn pictures_may_come_and_go_between_jobs() {
 fn the_first_interrupt_leaves_whole_rows_and_says_how_to_go_on() {
     let desk = Desk::new();
     let line = many(&desk);
-    desk.run(&format!("{line} whole.csv"));
+    desk.ended(&format!("{line} whole.csv"));
     let mut command = desk.program(&format!("{line} t.csv"));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     assert!(grows(&mut child, &desk.path("t.csv"), 4000));
@@ -171,7 +171,7 @@ fn the_first_interrupt_leaves_whole_rows_and_says_how_to_go_on() {
     assert!(said.starts_with("stopped: ") && said.ends_with("go on with the same command and --continue\n"), "{said}");
     let (stopped, whole) = (desk.text("t.csv"), desk.text("whole.csv"));
     assert!(stopped.len() < whole.len() && stopped.ends_with('\n') && whole.starts_with(&stopped));
-    assert_eq!(desk.run(&format!("{line} t.csv --continue")).0, 1);
+    assert_eq!(desk.ended(&format!("{line} t.csv --continue")).0, 1);
     assert_eq!(desk.text("t.csv"), whole);
 }
 
@@ -181,19 +181,19 @@ fn the_first_interrupt_leaves_whole_rows_and_says_how_to_go_on() {
 fn a_full_disk_leaves_whole_rows() {
     let desk = Desk::new();
     let line = many(&desk);
-    desk.run(&format!("{line} whole.csv"));
+    desk.ended(&format!("{line} whole.csv"));
     let program = desk.program(&format!("{line} t.csv"));
     let mut words = vec![program.get_program().display().to_string()];
     words.extend(program.get_args().map(|word| word.display().to_string()));
     let script = format!("trap '' XFSZ; ulimit -f 64; exec {}", words.join(" "));
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", &script]).current_dir(desk.path("")).env("XDG_CACHE_HOME", desk.path(".cache"));
+    command.args(["-c", &script]).current_dir(desk.path("")).env("XDG_CACHE_HOME", desk.cache());
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("t.csv: cannot be written") && said.contains("rows are in t.csv"), "{said}");
     let (stopped, whole) = (desk.text("t.csv"), desk.text("whole.csv"));
     assert!(stopped.len() > 10_000 && stopped.ends_with('\n') && whole.starts_with(&stopped), "{}", stopped.len());
-    assert_eq!(desk.run(&format!("{line} t.csv --continue")).0, 1);
+    assert_eq!(desk.ended(&format!("{line} t.csv --continue")).0, 1);
     assert_eq!(desk.text("t.csv"), whole);
 }

@@ -47,7 +47,7 @@ fn same(desk: &Desk, csv: &str, table: &str, kind: Kind) {
 }
 
 fn catalogue(desk: &Desk) {
-    desk.pictures("in", 8);
+    desk.galaxies("in", 8);
     std::fs::write(desk.path("in/0003.png"), "broken").unwrap();
     let rows: String = (0..8).map(|n| format!("N{n},in/000{n}.png,{},{}\n", f64::from(n) / 3.0, -n)).collect();
     let odd = "\"a, <&> \"\"b\"\" 'c'\",in/0001.png,,\n,in/none%.png,,1e-300\n";
@@ -86,11 +86,11 @@ fn every_format_says_what_csv_says() {
 fn a_killed_job_goes_on_to_the_same_table() {
     let desk = Desk::new();
     let line = many(&desk);
-    desk.run(&format!("{line} whole.csv"));
+    desk.ended(&format!("{line} whole.csv"));
     let lines = length(&desk, "whole.csv");
     for (ending, kind) in FORMATS {
         let (whole, table) = (format!("whole.{ending}"), format!("t.{ending}"));
-        desk.run(&format!("{line} {whole}"));
+        desk.ended(&format!("{line} {whole}"));
         same(&desk, "whole.csv", &whole, kind);
         let go_on = format!("{line} {table} --continue");
         let mut killed = 0;
@@ -99,7 +99,7 @@ fn a_killed_job_goes_on_to_the_same_table() {
             assert!(!desk.path(&table).exists(), "half a table");
         }
         assert!(killed >= 2, "{killed} kills came in time");
-        let (code, said, _) = desk.run(&go_on);
+        let (code, said, _) = desk.ended(&go_on);
         assert!(code == 1 && said.starts_with("602 classified, 5 failed, "), "{said}");
         assert!(std::fs::read(desk.path(&table)).unwrap() == std::fs::read(desk.path(&whole)).unwrap(), "{table}");
         assert!(!desk.path(&format!("{table}.rows.csv")).exists());
@@ -110,30 +110,30 @@ fn a_killed_job_goes_on_to_the_same_table() {
 #[test]
 fn failed_rows_are_tried_again_and_pictures_come_and_go() {
     let desk = Desk::new();
-    desk.pictures("good", MANY);
+    desk.galaxies("good", MANY);
     let line = "classify --device cpu --batch 8 RUN0 in --out";
     for (ending, kind) in FORMATS {
-        desk.pictures("in", MANY);
+        desk.galaxies("in", MANY);
         let picture = |n: usize| format!("{n:04}.png");
         (0..MANY).step_by(2).for_each(|n| std::fs::write(desk.path("in").join(picture(n)), "broken").unwrap());
         let (table, rows) = (format!("t.{ending}"), format!("t.{ending}.rows.csv"));
-        assert_eq!(desk.run(&format!("{line} {table}")).1, format!("300 classified, 300 failed; see {table}\n"));
+        assert_eq!(desk.ended(&format!("{line} {table}")).1, format!("300 classified, 300 failed; see {table}\n"));
         let before = std::fs::read(desk.path(&table)).unwrap();
         (0..MANY)
             .step_by(2)
             .for_each(|n| drop(std::fs::copy(desk.path("good").join(picture(n)), desk.path("in").join(picture(n)))));
         std::fs::remove_file(desk.path("in/0007.png")).unwrap();
-        desk.picture("in/0100 ü.png", 7);
+        desk.galaxy("in/0100 ü.png", 7);
         let go_on = format!("{line} {table} --continue");
         assert!(kill_at(&desk, &go_on, &format!("{rows}.part"), 9000), "the kill came too late");
         assert!(std::fs::read(desk.path(&table)).unwrap() == before, "the table is whole until its end");
-        let (code, said, notes) = desk.run(&go_on);
+        let (code, said, notes) = desk.ended(&go_on);
         assert!(code == 0 && said.contains(" of these rows kept; see "), "{said}{notes}");
-        desk.run(&format!("{line} whole.{ending}"));
+        desk.ended(&format!("{line} whole.{ending}"));
         let [found, whole] = [&table, &format!("whole.{ending}")].map(|name| std::fs::read(desk.path(name)).unwrap());
         assert!(found == whole, "{table}");
         if kind != Kind::Fits {
-            desk.run(&format!("{line} whole.csv --force"));
+            desk.ended(&format!("{line} whole.csv --force"));
             same(&desk, "whole.csv", &table, kind);
         }
         std::fs::remove_file(desk.path("in/0100 ü.png")).unwrap();
@@ -145,7 +145,7 @@ fn failed_rows_are_tried_again_and_pictures_come_and_go() {
 #[test]
 fn an_interrupt_leaves_a_table_of_the_rows_so_far() {
     let desk = Desk::new();
-    desk.pictures("in", 1);
+    desk.galaxies("in", 1);
     let catalogue = |rows: usize| {
         let rows: String = (0..rows).map(|n| format!("{n},in/0000.png\n")).collect();
         std::fs::write(desk.path("cat.csv"), format!("id,path\n{rows}")).unwrap();
@@ -168,22 +168,22 @@ fn an_interrupt_leaves_a_table_of_the_rows_so_far() {
     assert!(stopped.len() > 8 && stopped.len() < 50_000, "{}", stopped.len());
     assert!(stopped.iter().enumerate().all(|(number, id)| *id == number.to_string()));
     catalogue(stopped.len() + 20);
-    assert_eq!(desk.run(&format!("{line} t.fits --continue")).0, 0);
-    assert_eq!(desk.run(&format!("{line} whole.fits")).0, 0);
+    assert_eq!(desk.ended(&format!("{line} t.fits --continue")).0, 0);
+    assert_eq!(desk.ended(&format!("{line} whole.fits")).0, 0);
     assert!(std::fs::read(desk.path("t.fits")).unwrap() == std::fs::read(desk.path("whole.fits")).unwrap());
 }
 
 #[test]
 fn tables_are_not_overwritten_and_damage_is_told() {
     let desk = Desk::new();
-    desk.pictures("in", 3);
+    desk.galaxies("in", 3);
     desk.classify(0, "RUN0 in --out t.csv");
     for (ending, _) in FORMATS {
         let table = format!("t.{ending}");
         desk.classify(0, &format!("RUN0 in --out {table}"));
         let before = std::fs::read(desk.path(&table)).unwrap();
-        desk.refuses(&format!("RUN0 in --out {table}"), &[&table, "exists already", "--continue", "--force"]);
-        desk.refuses(&format!("RUN1 in --out {table} --continue"), &["its rows were made with other weights"]);
+        desk.refuses_job(&format!("RUN0 in --out {table}"), &[&table, "exists already", "--continue", "--force"]);
+        desk.refuses_job(&format!("RUN1 in --out {table} --continue"), &["its rows were made with other weights"]);
         assert!(std::fs::read(desk.path(&table)).unwrap() == before);
         // nothing to do is done without harm
         let said = desk.classify(0, &format!("RUN0 in --out {table} --continue"));
@@ -196,13 +196,13 @@ fn tables_are_not_overwritten_and_damage_is_told() {
         assert!(std::fs::read(desk.path(&table)).unwrap() == before);
         assert!(!desk.path(&format!("{table}.unfinished")).exists());
         std::fs::write(desk.path(&table), &before[..before.len() / 3]).unwrap();
-        desk.refuses(&format!("RUN0 in --out {table} --continue"), &[&table, "cannot be gone on with", "--force"]);
+        desk.refuses_job(&format!("RUN0 in --out {table} --continue"), &[&table, "cannot be gone on with", "--force"]);
         let left = |name: &str| desk.path(&format!("{table}{name}")).exists();
         assert!(!left(".rows.csv") && !left(".rows.csv.unfinished") && !left(".unfinished"));
         // rows of a job that was killed are not overwritten either
         std::fs::remove_file(desk.path(&table)).unwrap();
         std::fs::write(desk.path(&format!("{table}.rows.csv")), "").unwrap();
-        desk.refuses(&format!("RUN0 in --out {table}"), &[".rows.csv: exists already", "--continue"]);
+        desk.refuses_job(&format!("RUN0 in --out {table}"), &[".rows.csv: exists already", "--continue"]);
         desk.classify(0, &format!("RUN0 in --out {table} --force"));
         assert!(std::fs::read(desk.path(&table)).unwrap() == before);
     }
@@ -213,7 +213,7 @@ fn tables_are_not_overwritten_and_damage_is_told() {
 #[test]
 fn a_full_disk_keeps_the_rows() {
     let desk = Desk::new();
-    desk.pictures("in", 40);
+    desk.galaxies("in", 40);
     desk.classify(0, "RUN0 in --out whole.vot");
     let program = desk.program("classify --device cpu RUN0 in --out t.vot");
     let mut words = vec![program.get_program().display().to_string()];
@@ -221,7 +221,7 @@ fn a_full_disk_keeps_the_rows() {
     // the lines are shorter than the XML: 16 blocks of 512 bytes are between them
     let script = format!("trap '' XFSZ; ulimit -f 16; exec {}", words.join(" "));
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", &script]).current_dir(desk.path("")).env("XDG_CACHE_HOME", desk.path(".cache"));
+    command.args(["-c", &script]).current_dir(desk.path("")).env("XDG_CACHE_HOME", desk.cache());
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -235,7 +235,7 @@ fn a_full_disk_keeps_the_rows() {
 #[test]
 fn probabilities_are_those_of_csv_to_the_bit() {
     let desk = Desk::new();
-    desk.pictures("in", 5);
+    desk.galaxies("in", 5);
     desk.classify(0, "RUN0 in --out t.csv");
     let csv = desk.text("t.csv");
     let wanted: Vec<Wanted> = columns(&csv).into_iter().filter(|column| column.name.starts_with("p_")).collect();

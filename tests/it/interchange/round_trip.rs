@@ -1,13 +1,12 @@
 //! Out and back: the same bits of weights, the same card; and what the commands print and refuse.
 
 use super::{fixture, imported};
-use assert_cmd::Command;
+use crate::common::desk::Desk;
 use galaxy_gpu::data::hdf5::Reader;
 use galaxy_gpu::data::hdf5::tree::{Tree, write_tree};
 use galaxy_gpu::interchange::{Format, Import, export};
 use galaxy_gpu::model::{Model, initialise};
 use galaxy_gpu::train::{Card, PREPROCESSING, Weights};
-use serde_json::Value;
 use std::path::Path;
 
 /// Every kind of layer, with everything that is seldom, for images that are no squares.
@@ -105,38 +104,22 @@ fn weights_that_have_changed_are_no_longer_the_runs() {
     }
 }
 
-fn galaxy_gpu(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("galaxy-gpu").unwrap().args(arguments).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
 #[test]
 fn the_commands_say_what_they_did() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-    let tiny = fixture("tiny2_trained.keras").to_string_lossy().into_owned();
-    let (code, out, notes) = galaxy_gpu(&["model", "import", &tiny, "--out", &at("run")]);
-    assert_eq!(code, 0, "{notes}");
+    let desk = Desk::new();
+    let import = format!("model import {} --out run", fixture("tiny2_trained.keras").display());
+    let (out, notes) = desk.both(&import);
     assert!(out.contains("tiny2_trained: 19 layers, 9742 parameters") && out.contains("32 x 32 pixels"), "{out}");
     assert_eq!(notes, "note: its ten classes are taken for Galaxy10's; see --classes\n");
     // a run like any other: its folder is not taken twice
-    let (code, _, message) = galaxy_gpu(&["model", "import", &tiny, "--out", &at("run")]);
-    assert!(code == 2 && message.contains("already holds a run"), "{message}");
-    let (code, out, message) = galaxy_gpu(&["model", "export", &at("run"), "--out", &at("b.keras"), "--json"]);
-    assert_eq!(code, 0, "{message}");
-    let said: Value = serde_json::from_str(&out).unwrap();
-    let (code, out, _) = galaxy_gpu(&["model", "import", &at("b.keras"), "--out", &at("b.safetensors"), "--json"]);
-    let back: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &back["hash"], &back["notes"]), (0, &said["hash"], &serde_json::json!([])));
-
-    let same = |left: &str, right: &str| std::fs::read(at(left)).unwrap() == std::fs::read(at(right)).unwrap();
-    assert!(same("b.safetensors", "run/weights/last.safetensors"));
+    desk.refuses(&import, &["already holds a run"]);
+    let said = desk.json("model export run --out b.keras --json");
+    let back = desk.json("model import b.keras --out b.safetensors --json");
+    assert_eq!((&back["hash"], &back["notes"]), (&said["hash"], &serde_json::json!([])));
+    let file = |name: &str| std::fs::read(desk.path(name)).unwrap();
+    assert!(file("b.safetensors") == file("run/weights/last.safetensors"));
     for (out, words) in [("b.h5", ".keras, .weights.h5, .onnx or .safetensors"), ("none/b.onnx", "does not exist")] {
-        let (code, _, message) = galaxy_gpu(&["model", "export", &at("run"), "--out", &at(out)]);
-        assert!(code == 2 && message.contains(words), "{message}");
+        desk.refuses(&format!("model export run --out {out}"), &[words]);
     }
-    let (code, _, message) = galaxy_gpu(&["model", "import", &at("b.safetensors"), "--out", &at("c")]);
-    assert!(code == 2 && message.contains("is no file of Keras"), "{message}");
-    assert!(!Path::new(&at("c")).exists() && !Path::new(&at("b.h5")).exists());
+    desk.refuses("model import b.safetensors --out c", &["is no file of Keras"]);
 }

@@ -138,7 +138,7 @@ fn the_command_names_what_is_wrong_and_ends_with_1() {
     let text = embedded()["softmax_cross_entropy/loss_direct.wgsl"].text;
     desk.write(
         "bad/softmax_cross_entropy/loss_direct.wgsl",
-        &text.replace("step_mean_of(BATCH)", "(step_mean_of(BATCH) + 1u)"),
+        text.replace("step_mean_of(BATCH)", "(step_mean_of(BATCH) + 1u)"),
     );
     let (code, out, _) = desk.ended(&format!("{line} --shaders bad"));
     assert_eq!(code, 1, "{out}");

@@ -65,7 +65,7 @@ fn errors_point_at_the_line_of_the_edited_file() {
     let desk = Desk::new();
     let text = embedded()["relu/forward_direct.wgsl"].text;
     let line = text.lines().position(|line| line.contains("output[id] =")).unwrap() + 1;
-    desk.write("mine/relu/forward_direct.wgsl", &text.replace("    output[id] =", "    output[id] = nowhere +"));
+    desk.write("mine/relu/forward_direct.wgsl", text.replace("    output[id] =", "    output[id] = nowhere +"));
     let (code, out, error) = desk.ended("kernels validate relu.forward::direct::smallest --shaders mine");
     assert_eq!(code, 1, "{out}{error}");
     assert!(out.contains(&format!("shader mine/relu/forward_direct.wgsl:{line}: ")), "{out}");
@@ -79,7 +79,7 @@ fn errors_point_at_the_line_of_the_edited_file() {
     let (code, _, error) = desk.ended(&format!("{TRAIN} --out run --shaders other"));
     assert!(code == 1 && error.contains("error: shader other/common/index.wgsl:"), "{error}");
     assert!(!desk.path("run").exists(), "nothing is written");
-    desk.write("third/relu/forward_mine.wgsl", &text.replace("ELEMENTS", "COUNT"));
+    desk.write("third/relu/forward_mine.wgsl", text.replace("ELEMENTS", "COUNT"));
     let (code, out, _) = desk.ended("kernels validate relu.forward::mine::smallest --shaders third");
     assert!(
         code == 1 && out.contains("its override COUNT has no value; a launch of relu.forward has ELEMENTS"),
@@ -92,7 +92,7 @@ fn errors_point_at_the_line_of_the_edited_file() {
 fn a_new_implementation_trains_and_is_noted_in_the_run() {
     let desk = Desk::new();
     let text = embedded()["dense/forward_direct.wgsl"].text;
-    desk.write("mine/dense/forward_mine.wgsl", &format!("// launch: direct\n{text}"));
+    desk.write("mine/dense/forward_mine.wgsl", format!("// launch: direct\n{text}"));
     let found = desk.json("kernels validate dense.forward::mine:: --shaders mine --json");
     assert!(found["passed"].as_u64().unwrap() > 0 && found["failed"] == 0, "{found}");
     desk.run(&format!("{TRAIN} --out mine-run --shaders mine --use dense.forward=mine"));
@@ -104,7 +104,7 @@ fn a_new_implementation_trains_and_is_noted_in_the_run() {
     // it goes on with its shaders, from another folder as well, and says so where they are others
     let (code, _, notes) = desk.ended("train --resume mine-run --epochs 2");
     assert!(code == 0 && notes.contains("dense.forward=mine") && !notes.contains("another device"), "{notes}");
-    desk.write("mine/dense/forward_mine.wgsl", &format!("// launch: direct\n// edited\n{text}"));
+    desk.write("mine/dense/forward_mine.wgsl", format!("// launch: direct\n// edited\n{text}"));
     let (code, _, notes) = desk.ended("train --resume mine-run --epochs 3");
     assert!(code == 0 && notes.contains("the run began with another device"), "{notes}");
     let plan = desk.json("plan --size 16 --shaders mine --use dense.forward=mine --json --model conv3");
@@ -143,7 +143,7 @@ fn a_choice_that_nothing_calls_is_told() {
 fn a_report_takes_the_shaders_of_its_own_command_line() {
     let desk = Desk::new();
     let text = embedded()["dense/forward_direct.wgsl"].text;
-    desk.write("mine/dense/forward_mine.wgsl", &format!("// launch: direct\n{text}"));
+    desk.write("mine/dense/forward_mine.wgsl", format!("// launch: direct\n{text}"));
     desk.run(&format!("{TRAIN} --out run --shaders mine --use dense.forward=mine --no-report"));
     std::fs::rename(desk.path("mine"), desk.path("moved")).unwrap();
     desk.run("report run");
@@ -164,6 +164,6 @@ fn folders_that_will_not_do_are_refused() {
     desk.refuses("plan --device cpu --use relu.forward=mine", &["--use is \"relu.forward=mine\"", "vectors, direct"]);
     desk.write("mine/relu/forwards_x.wgsl", "// x\n");
     desk.refuses("plan --shaders mine", &["mine/relu/forwards_x.wgsl: it belongs to no contract", "kernels list"]);
-    desk.write("long/relu/forward_direct.wgsl", &"// x\n".repeat(100_000));
+    desk.write("long/relu/forward_direct.wgsl", "// x\n".repeat(100_000));
     desk.refuses("plan --shaders long", &["forward_direct.wgsl: is 500000 bytes long"]);
 }

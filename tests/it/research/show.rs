@@ -43,7 +43,7 @@ fn the_source_is_what_is_compiled() {
 fn a_new_implementation_is_shown_with_its_file() {
     let desk = Desk::new();
     let text = embedded()["relu/forward_vectors.wgsl"].text;
-    desk.write("mine/relu/forward_mine.wgsl", &format!("// launch: vectors\n{text}"));
+    desk.write("mine/relu/forward_mine.wgsl", format!("// launch: vectors\n{text}"));
     let (code, out, notes) = desk.ended("kernels show relu.forward --shaders mine");
     assert!(code == 0 && out.contains("mine/relu/forward_mine.wgsl"), "{out}");
     assert!(

@@ -226,7 +226,7 @@ fn from_another_folder_and_without_the_model_file() {
 fn options_that_contradict_the_run_are_refused_by_name() {
     let desk = Desk::new();
     cut_off(&desk, SETTINGS, 2);
-    std::fs::write(desk.path("other.toml"), super::TINY.replace("filters = 4", "filters = 5")).unwrap();
+    std::fs::write(desk.path("other.toml"), crate::common::desk::TINY.replace("filters = 4", "filters = 5")).unwrap();
     write_hdf5(&desk.path("sides.h5"), &sides(40)).unwrap();
     std::fs::write(desk.path("split.csv"), "index,ans,split\n0,0,train\n").unwrap();
     let cases: [(&str, &[&str]); 12] = [
