@@ -175,22 +175,14 @@ fn the_first_interrupt_leaves_whole_rows_and_says_how_to_go_on() {
     assert_eq!(desk.text("t.csv"), whole);
 }
 
-/// A disk without room for all rows, played by the limit on the length of a file.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_leaves_whole_rows() {
     let desk = Desk::new();
     let line = many(&desk);
     desk.ended(&format!("{line} whole.csv"));
-    let program = desk.program(&format!("{line} t.csv"));
-    let mut words = vec![program.get_program().display().to_string()];
-    words.extend(program.get_args().map(|word| word.display().to_string()));
-    let script = format!("trap '' XFSZ; ulimit -f 64; exec {}", words.join(" "));
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", &script]).current_dir(desk.path("")).env("XDG_CACHE_HOME", desk.cache());
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let (code, _, said) = desk.ended_on_a_full_disk(64, &format!("{line} t.csv"));
+    assert_eq!(code, 1, "{said}");
     assert!(said.contains("t.csv: cannot be written") && said.contains("rows are in t.csv"), "{said}");
     let (stopped, whole) = (desk.text("t.csv"), desk.text("whole.csv"));
     assert!(stopped.len() > 10_000 && stopped.ends_with('\n') && whole.starts_with(&stopped), "{}", stopped.len());

@@ -208,23 +208,16 @@ fn tables_are_not_overwritten_and_damage_is_told() {
     }
 }
 
-/// A disk without room for the table, played by the limit on the length of a file: the rows stay, and become the table later.
+/// The rows stay, and become the table later.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_keeps_the_rows() {
     let desk = Desk::new();
     desk.galaxies("in", 40);
     desk.classify(0, "RUN0 in --out whole.vot");
-    let program = desk.program("classify --device cpu RUN0 in --out t.vot");
-    let mut words = vec![program.get_program().display().to_string()];
-    words.extend(program.get_args().map(|word| word.display().to_string()));
-    // the lines are shorter than the XML: 16 blocks of 512 bytes are between them
-    let script = format!("trap '' XFSZ; ulimit -f 16; exec {}", words.join(" "));
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", &script]).current_dir(desk.path("")).env("XDG_CACHE_HOME", desk.cache());
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    // the lines are shorter than the XML: 16 blocks are between them
+    let (code, _, said) = desk.ended_on_a_full_disk(16, "classify --device cpu RUN0 in --out t.vot");
+    assert_eq!(code, 1, "{said}");
     assert!(said.contains("t.vot: cannot be written") && said.contains("40 rows are in t.vot.rows.csv"), "{said}");
     assert!(!desk.path("t.vot").exists() && !desk.path("t.vot.unfinished").exists());
     let said = desk.classify(0, "RUN0 in --out t.vot --continue");

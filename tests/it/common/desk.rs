@@ -75,10 +75,18 @@ impl Desk {
 
     /// Exit code, standard output and standard error of a command.
     pub fn ended(&self, line: &str) -> (i32, String, String) {
-        let output = self.program(line).output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        assert!(!err.contains("panicked"), "{line}: {err}");
-        (output.status.code().unwrap(), out, err)
+        ended(&mut self.program(line))
+    }
+
+    /// The same where no file may grow beyond so many blocks of 512 bytes: a full disk, without one.
+    #[cfg(unix)]
+    pub fn ended_on_a_full_disk(&self, blocks: u32, line: &str) -> (i32, String, String) {
+        let program = self.program(line);
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.current_dir(self.folder.path()).args(["-c", &script]).arg(program.get_program()).args(program.get_args());
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        ended(&mut shell)
     }
 
     /// Standard output and standard error of a command that succeeds.
@@ -136,6 +144,13 @@ impl Desk {
         let line = text.lines().find_map(|line| line.strip_prefix(label));
         line.unwrap_or_else(|| panic!("no {label:?} in {text}")).trim().to_owned()
     }
+}
+
+fn ended(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(!err.contains("panicked"), "{command:?}: {err}");
+    (output.status.code().unwrap(), out, err)
 }
 
 /// Run folders `run0` and `run1` of two trained networks, made once: seeds 0 and 1.

@@ -1,6 +1,7 @@
 //! The data room from outside: files that users have, good and bad, and what becomes of them.
 
 mod cache;
+mod commands;
 mod fits;
 mod fits_items;
 mod folder;
@@ -11,6 +12,7 @@ mod hostile;
 mod hostile_keras;
 mod hostile_tables;
 mod inspect;
+mod picture;
 mod split;
 
 use std::path::{Path, PathBuf};

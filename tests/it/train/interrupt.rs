@@ -37,6 +37,8 @@ fn a_stopped_run_keeps_its_epochs_and_its_last_weights(device: Device) {
     assert_eq!(last.hash(), Desk::said(&text, "weights  hash"));
     // Three steps train on all 30 images. A run stopped in validation has trained an epoch that has no record.
     assert_eq!(last.card.epochs, last.card.step / 3);
+    // what was not measured is not claimed
+    assert_eq!(last.card.val_accuracy.is_some(), last.card.step == 3 * history.epochs.len() as u32);
     let unrecorded = last.card.epochs as usize - history.epochs.len();
     assert!(unrecorded <= 1, "{} epochs are missing in the history", unrecorded);
     let best = Weights::load(&desk.path("run/weights/best.safetensors")).unwrap();

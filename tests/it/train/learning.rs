@@ -129,16 +129,3 @@ fn a_split_of_ones_own_is_kept_and_others_are_noted() {
     }
     assert_eq!(desk.both(&format!("evaluate run {data} --all --json")).1, "", "every image is no split");
 }
-
-#[test]
-fn classes_in_another_order_are_matched_by_name() {
-    let desk = Desk::new();
-    desk.pictures(20);
-    desk.run(&format!("{EASY} --device cpu"));
-    let own = desk.json("evaluate run --data data --device cpu --all --json");
-    let (text, notes) = desk.both("evaluate run --data data --class-names round,edge --device cpu --all --json");
-    assert!(notes.contains("in another order; labels are matched by name"), "{notes}");
-    let swapped: Value = serde_json::from_str(&text).unwrap();
-    let right = |found: &Value| found["accuracy"].as_f64().unwrap();
-    assert!((right(&own) + right(&swapped) - 1.0).abs() < 1e-9, "names were swapped, so right is now wrong");
-}

@@ -5,15 +5,18 @@ mod compare;
 mod config;
 #[cfg(target_os = "linux")]
 mod disk;
+mod evaluate;
 mod faults;
 #[cfg(unix)]
 mod interrupt;
 mod learning;
 mod micro;
 mod optimizer;
+mod progress;
 mod rates;
 mod refusals;
 mod repeat;
+mod reports;
 mod resume;
 mod runs;
 mod science;

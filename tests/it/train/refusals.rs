@@ -158,3 +158,21 @@ fn data_and_pictures_that_the_network_does_not_know() {
     desk.refuses("predict run missing.png --device cpu", &["missing.png: cannot be read"]);
     desk.refuses("predict run data --device cpu", &["data: "]);
 }
+
+#[test]
+fn an_output_that_is_no_folder() {
+    let desk = Desk::new();
+    desk.refuses(&format!("{SMALL} --out tiny.toml"), &["tiny.toml: it is no folder", "--out"]);
+    desk.refuses(&format!("{SMALL} --out tiny.toml/run --force"), &["tiny.toml: it is no folder"]);
+    desk.refuses(&format!("{SMALL} --class-names a,b"), &["--class-names is given without --data"]);
+}
+
+/// No machine has memory for 65536 images of this size.
+#[cfg(target_os = "linux")]
+#[test]
+fn twins_that_do_not_fit_into_memory_are_refused() {
+    let desk = Desk::new();
+    let line = "train --device cpu --model conv3 --size 512 --images 20 --batch 65536 --out run";
+    desk.refuses(line, &["--device cpu needs", "of memory", "smaller --batch"]);
+    assert!(!desk.path("run").exists());
+}

@@ -337,26 +337,15 @@ fn a_history_that_is_ahead_is_cut_to_the_checkpoint() {
     assert!(!desk.path("run/weights/.unfinishedAbCdEf").exists());
 }
 
-/// What a full disk does, without one: files may not grow beyond 20 KiB, which the weights do not need.
+/// Files may not grow beyond 20 KiB, which the weights do not need.
 #[cfg(unix)]
 #[test]
 fn a_checkpoint_that_cannot_be_written_is_a_note() {
     let desk = Desk::new();
-    let train = |line: &str, limit: u32| {
-        let program = desk.program(line);
-        let mut shell = std::process::Command::new("sh");
-        shell.current_dir(desk.path("")).args(["-c", &format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"")]);
-        shell.arg(program.get_program()).args(program.get_args());
-        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let output = shell.output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
-    };
-    let (code, whole, notes) = train(&format!("train {SETTINGS} --epochs 3 --out whole"), 1 << 20);
-    assert_eq!(code, Some(0), "{notes}");
-    // 40 blocks of 512 bytes
+    let whole = desk.run(&format!("train {SETTINGS} --epochs 3 --out whole"));
     let line = format!("train {SETTINGS} --epochs 3 --out run");
-    let (code, text, notes) = train(&line, 40);
-    assert_eq!(code, Some(0), "{notes}");
+    let (code, text, notes) = desk.ended_on_a_full_disk(40, &line);
+    assert_eq!(code, 0, "{notes}");
     assert!(notes.contains("note: no checkpoint was written, the one before it stays: run/checkpoint/"), "{notes}");
     assert_eq!(Desk::said(&text, "weights  hash"), Desk::said(&whole, "weights  hash"));
     assert!(results(&desk, "run") == results(&desk, "whole"));
@@ -364,8 +353,8 @@ fn a_checkpoint_that_cannot_be_written_is_a_note() {
     // with a checkpoint there, it stays; nothing at all fits, and that is an error in the end
     cut_off(&desk, &format!("{SETTINGS} --force"), 1);
     let before = desk.files();
-    let (code, _, notes) = train("train --resume run --epochs 2", 0);
-    assert_eq!(code, Some(2), "{notes}");
+    let (code, _, notes) = desk.ended_on_a_full_disk(0, "train --resume run --epochs 2");
+    assert_eq!(code, 2, "{notes}");
     assert!(notes.contains("history.csv"), "{notes}");
     assert!(desk.files() == before);
     desk.run("train --resume run --epochs 3");

@@ -169,17 +169,6 @@ fn augmentation_can_be_turned_off() {
 }
 
 #[test]
-fn an_earlier_run_is_only_replaced_by_force() {
-    let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 1 --device cpu --out run");
-    desk.run(&line);
-    desk.refuses(&line, &["run: it already holds a run", "--out", "--force"]);
-    let before = std::fs::read(desk.path("run/weights/last.safetensors")).unwrap();
-    desk.run(&format!("{line} --force --seed 1"));
-    assert!(before != std::fs::read(desk.path("run/weights/last.safetensors")).unwrap());
-}
-
-#[test]
 fn runs_are_numbered_where_no_folder_is_named() {
     let desk = Desk::new();
     let line = format!("{SMALL} --epochs 1 --device cpu --json");
@@ -191,20 +180,6 @@ fn runs_are_numbered_where_no_folder_is_named() {
     std::fs::write(desk.path("runs/3"), "no run, but in the way").unwrap();
     assert_eq!(desk.json(&line)["run"], "runs/1");
     assert_eq!(desk.json(&line)["run"], "runs/4");
-}
-
-/// A reader such as `head` that leaves early closes the pipe.
-#[cfg(unix)]
-#[test]
-fn a_reader_that_leaves_does_not_end_the_training() {
-    let desk = Desk::new();
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut command = desk.program(&format!("{SMALL} --epochs 2 --device cpu --out run"));
-    let output = command.stdout(writer).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(History::read(&desk.path("run/history.csv")).unwrap().epochs.len(), 2);
-    assert!(desk.path("run/curves.png").is_file());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `--shaders`: edited and new kernels are picked up without a rebuild, checked, named in errors, and noted.
 
-use super::Desk;
+use crate::common::desk::Desk;
 use crate::common;
 use galaxy_gpu::engine::validate::{Compile, validate};
 use galaxy_gpu::kernels::{Precision, Shaders, embedded, find};

@@ -1,6 +1,6 @@
 //! Steps in lockstep: right kernels agree with their twins, and one that is wrong is found and named.
 
-use super::Desk;
+use crate::common::desk::Desk;
 use crate::common;
 use crate::common::rig::{Rig, adam, model};
 use galaxy_gpu::engine::lockstep::{Compare, lockstep};

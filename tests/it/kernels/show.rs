@@ -1,6 +1,6 @@
 //! `kernels show`.
 
-use super::Desk;
+use crate::common::desk::Desk;
 use galaxy_gpu::kernels::{embedded, find};
 
 #[test]

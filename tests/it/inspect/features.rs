@@ -1,6 +1,6 @@
 //! The inspector and its command.
 
-use super::Desk;
+use crate::common::desk::Desk;
 use crate::common::{Device, on_both_devices};
 use galaxy_gpu::engine::{CpuEngine, Engine};
 use galaxy_gpu::model::{Model, initialise};

@@ -1,4 +1,4 @@
-//! `completions` and `man`: every command is there, and shells can read what is printed.
+//! What a shell has to do with: `completions`, `man`, and readers that leave early.
 
 use crate::common::desk::Desk;
 use assert_cmd::Command;
@@ -23,4 +23,15 @@ fn each_command_has_a_manual_page() {
     }
     assert!(!desk.path("man1/galaxy-gpu-read-hdf5.1").exists(), "a hidden command has no page");
     desk.refuses("man --out tiny.toml", &["choose another --out"]);
+}
+
+/// A reader that leaves early closes the pipe.
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let desk = Desk::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = desk.program("model summary").stdout(writer).status().unwrap();
+    assert!(status.success(), "{status}");
 }
