@@ -78,3 +78,19 @@ fn the_readme_is_short() {
         assert!(line.chars().count() <= 120, "longer than 120 columns: {line}");
     }
 }
+
+#[test]
+fn every_test_and_script_that_a_document_names_is_there() {
+    let mut count = 0;
+    for name in ["ARCHITECTURE.md", "CONTRIBUTING.md", "RELIABILITY.md"] {
+        let text = std::fs::read_to_string(root().join(name)).unwrap();
+        let named = text
+            .split(['`', ' ', '(', ')', ',', ':'])
+            .filter(|word| !word.contains(['*', '<', '{', '.', '\n']) || word.ends_with(".rs"));
+        for path in named.filter(|word| ["tests/", "scripts/"].iter().any(|folder| word.starts_with(folder))) {
+            assert!(root().join(path).exists(), "{name} names {path}, which is not there");
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "{count} names");
+}

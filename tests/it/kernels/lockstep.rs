@@ -1,7 +1,7 @@
 //! Steps in lockstep: right kernels agree with their twins, and one that is wrong is found and named.
 
-use crate::common::desk::Desk;
 use crate::common;
+use crate::common::desk::Desk;
 use crate::common::rig::{Rig, adam, model};
 use galaxy_gpu::engine::lockstep::{Compare, lockstep};
 use galaxy_gpu::engine::{Gpu, GpuEngine};

@@ -1,7 +1,7 @@
 //! `--shaders`: edited and new kernels are picked up without a rebuild, checked, named in errors, and noted.
 
-use crate::common::desk::Desk;
 use crate::common;
+use crate::common::desk::Desk;
 use galaxy_gpu::engine::validate::{Compile, validate};
 use galaxy_gpu::kernels::{Precision, Shaders, embedded, find};
 use galaxy_gpu::train::Weights;
