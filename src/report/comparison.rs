@@ -2,33 +2,23 @@
 //!
 //! It reads histories' numbers and knows nothing of how they came about.
 
-use std::path::Path;
-
-use plotters::prelude::*;
-
-use super::canvas::{self, Area, Drawn, INK};
-use super::chart::{self, Axes, Plot, Sample, Stroke};
-use super::ticks::{self, Axis};
+use super::chart::{Entry, Plot, Sample};
+use super::drawing::Drawing;
+use super::svg::Point;
+use super::ticks::Axis;
 use crate::error::Result;
 use crate::train::history::{EpochRecord, History};
+use std::path::Path;
 
-/// Width and height of the figure in pixels.
-pub const COMPARISON_SIZE: (u32, u32) = (1800, 800);
+/// Width and height of a chart in units.
+const SIZE: (f64, f64) = (540.0, 480.0);
+
+/// Red, green, blue.
+type Color = [u8; 3];
 
 /// Paul Tol's vibrant colours (<https://personal.sron.nl/~pault/>), apart for every kind of colour vision.
-const COLORS: [RGBColor; 7] = [
-    RGBColor(0, 119, 187),
-    RGBColor(238, 119, 51),
-    RGBColor(0, 153, 136),
-    RGBColor(238, 51, 119),
-    RGBColor(51, 187, 238),
-    RGBColor(204, 51, 17),
-    RGBColor(130, 130, 130),
-];
-/// Five colours of matplotlib's viridis (<https://bids.github.io/colormap/>), up to where it is too bright for white paper: for
-/// more runs than that.
-const ORDERED: [RGBColor; 5] =
-    [RGBColor(68, 1, 84), RGBColor(59, 82, 139), RGBColor(33, 145, 140), RGBColor(94, 201, 98), RGBColor(200, 200, 20)];
+const COLORS: [Color; 7] =
+    [[0, 119, 187], [238, 119, 51], [0, 153, 136], [238, 51, 119], [51, 187, 238], [204, 51, 17], [130, 130, 130]];
 /// Longest name in the legend, in characters.
 const LONGEST_NAME: usize = 36;
 /// Most names in the legend.
@@ -44,34 +34,32 @@ pub struct Curves<'a> {
 
 type Value = fn(&EpochRecord) -> f32;
 
-/// Draws the runs as a PNG of [`COMPARISON_SIZE`]. Values that are not finite leave a gap.
+/// Draws the accuracy and loss of the runs, as what the path ends in. Values that are not finite leave a gap.
 ///
 /// # Errors
 /// [`crate::Error::File`] when the picture cannot be saved.
 pub fn comparison(runs: &[Curves], path: &Path) -> Result<()> {
-    let (width, height) = COMPARISON_SIZE;
-    canvas::picture(width, height, path, |area| {
-        let (left, right) = area.split_horizontally((50).percent_width());
-        panel(&left, runs, ("Accuracy", false), [|epoch| epoch.accuracy, |epoch| epoch.val_accuracy])?;
-        panel(&right, runs, ("Loss (cross-entropy)", true), [|epoch| epoch.loss, |epoch| epoch.val_loss])
-    })
+    let accuracy = chart(runs, ("Accuracy", "Accuracy"), [|epoch| epoch.accuracy, |epoch| epoch.val_accuracy]);
+    let loss = chart(runs, ("Loss", "Loss (cross-entropy)"), [|epoch| epoch.loss, |epoch| epoch.val_loss]);
+    Drawing::beside(&[&accuracy, &loss]).save(path)
 }
 
-/// The colour of a run: one of the seven, or for more runs one of a map that stays in order for every kind of colour vision.
-fn color(place: usize, runs: usize) -> RGBColor {
-    if runs <= COLORS.len() {
-        return COLORS[place];
+/// The colour of a run: one of the seven, or for more runs one of viridis (<https://bids.github.io/colormap/>), up to where it is
+/// too bright for white paper.
+fn color(place: usize, runs: usize) -> Color {
+    match runs <= COLORS.len() {
+        true => COLORS[place],
+        false => colorous::VIRIDIS.eval_continuous(0.93 * place as f64 / (runs - 1) as f64).as_array(),
     }
-    let along = place as f64 / (runs - 1) as f64 * (ORDERED.len() - 1) as f64;
-    let (from, to) = (ORDERED[along as usize], ORDERED[(along as usize + 1).min(ORDERED.len() - 1)]);
-    let mix = |from: u8, to: u8| (f64::from(from) + along.fract() * (f64::from(to) - f64::from(from))).round() as u8;
-    RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
 }
 
 /// Half way to white.
-fn pale(RGBColor(red, green, blue): RGBColor) -> RGBColor {
-    let pale = |part: u8| part / 3 + 170;
-    RGBColor(pale(red), pale(green), pale(blue))
+fn pale(color: Color) -> Color {
+    color.map(|part| part / 3 + 170)
+}
+
+fn look([red, green, blue]: Color) -> String {
+    format!(r##"color="#{red:02x}{green:02x}{blue:02x}""##)
 }
 
 fn points(history: &History, value: Value) -> Vec<(f64, f64)> {
@@ -87,47 +75,43 @@ fn mean(histories: &[&History], value: Value) -> Vec<(f64, f64)> {
     (0..shortest).map(|place| (all[0][place].0, mean(place))).collect()
 }
 
-/// One panel: training values of all runs, and those of the side that chose the epoch, which may differ between runs.
-fn panel(area: &Area, runs: &[Curves], (quantity, falling): (&str, bool), values: [Value; 2]) -> Drawn {
+/// Training values of all runs, and those of the set that chose the epoch, which may differ between runs.
+fn chart(runs: &[Curves], (title, quantity): (&str, &str), values: [Value; 2]) -> Drawing {
     let histories = || runs.iter().flat_map(|run| &run.histories);
-    let all: Vec<Vec<(f64, f64)>> =
-        histories().flat_map(|history| values.map(|value| points(history, value))).collect();
-    let x = chart::range(all.iter().flatten().map(|point| point.0), 0.02, 0.2);
-    let y = chart::range(all.iter().flatten().map(|point| point.1), 0.06, 0.02);
-    let x = Axis { ticks: ticks::whole(x.start.max(0.5), x.end, 8), range: x };
-    let y = Axis { ticks: ticks::round(y.start, y.end, 8), range: y };
-    let y_ticks = y.ticks.clone();
-    let axes = Axes {
-        title: quantity.split(' ').next().unwrap_or(quantity),
-        x: ("Epoch", x),
-        y: (quantity, y),
-        labels: (&|epoch| format!("{epoch:.0}"), &|value| ticks::label(*value, &y_ticks)),
-    };
-    let plot = Plot::new(area, &axes)?;
-    let stroke = |place, width, dashed| Stroke { color: color(place, runs.len()), width, dashed };
-    for (value, dashed) in values.into_iter().zip([true, false]) {
+    let all: Vec<Vec<Point>> = histories().flat_map(|history| values.map(|value| points(history, value))).collect();
+    let x = Axis::epochs(all.iter().flatten().map(|point| point.0));
+    let y = Axis::values(all.iter().flatten().map(|point| point.1));
+    let mut plot = Plot::new(SIZE, title, ("Epoch", x), (quantity, y));
+    let own = |place| color(place, runs.len());
+    for (value, thin, thick) in [(values[0], " thin dashed", " dashed"), (values[1], " thin", "")] {
         for (place, run) in runs.iter().enumerate().filter(|(_, run)| run.histories.len() > 1) {
-            let thin = Stroke { color: pale(color(place, runs.len())), width: 1.0, dashed };
-            run.histories.iter().try_for_each(|history| plot.curve(&points(history, value), thin))?;
+            plot.group(&look(pale(own(place))), |plot| {
+                run.histories.iter().for_each(|history| plot.curve(thin, &points(history, value)));
+            });
         }
-        let width = if dashed { 1.6 } else { 2.6 };
         for (place, run) in runs.iter().enumerate() {
-            plot.curve(&mean(&run.histories, value), stroke(place, width, dashed))?;
+            plot.group(&look(own(place)), |plot| plot.curve(thick, &mean(&run.histories, value)));
         }
     }
-    let mut names: Vec<(String, Sample)> = Vec::new();
-    for (place, run) in runs.iter().enumerate().take(MOST_NAMES) {
-        names.push((short(&run.name), Sample::Line(stroke(place, 3.4, false))));
+    plot.legend(&entries(runs), &all.iter().map(Vec::as_slice).collect::<Vec<_>>(), title == "Loss");
+    plot.drawing()
+}
+
+/// The first runs by their names, the last one with how many are left out, and what the lines mean.
+fn entries(runs: &[Curves]) -> Vec<Entry> {
+    let run = |place: usize, name| Entry { look: look(color(place, runs.len())), sample: Sample::Line(""), name };
+    let shown = runs.len().min(MOST_NAMES);
+    let mut entries: Vec<Entry> = (0..shown).map(|place| run(place, short(&runs[place].name))).collect();
+    if let [.., last] = &runs[shown..] {
+        entries.push(run(runs.len() - 1, format!("and {} more, to {}", runs.len() - shown, short(&last.name))));
     }
-    if runs.len() > MOST_NAMES {
-        names.push((
-            format!("and {} more, to {}", runs.len() - MOST_NAMES, short(&runs[runs.len() - 1].name)),
-            Sample::Line(stroke(runs.len() - 1, 3.4, false)),
-        ));
-    }
-    let styles = [("Training", 1.6, true), ("Validation or test", 2.6, false)];
-    names.extend(styles.map(|(name, width, dashed)| (name.into(), Sample::Line(Stroke { color: INK, width, dashed }))));
-    plot.legend(&names, &all.iter().map(Vec::as_slice).collect::<Vec<_>>(), falling)
+    let meanings = [("Training", " dashed"), ("Validation or test", "")];
+    entries.extend(meanings.map(|(name, class)| Entry {
+        look: r#"class="plain""#.into(),
+        sample: Sample::Line(class),
+        name: name.into(),
+    }));
+    entries
 }
 
 /// A name for the legend; of a long one the end, which is where runs differ.
@@ -143,6 +127,7 @@ fn short(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::drawing::tests::{count, picture};
 
     fn history(epochs: u32, speed: f32) -> History {
         let record = |epoch| {
@@ -160,16 +145,9 @@ mod tests {
     }
 
     fn drawn(runs: &[Curves]) -> image::RgbImage {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("compare.png");
-        comparison(runs, &path).unwrap();
-        let picture = image::open(&path).unwrap().to_rgb8();
-        assert_eq!(picture.dimensions(), COMPARISON_SIZE);
+        let picture = picture(|path| comparison(runs, path));
+        assert_eq!(picture.dimensions(), (1800, 800));
         picture
-    }
-
-    fn count(picture: &image::RgbImage, color: RGBColor) -> usize {
-        picture.pixels().filter(|pixel| pixel.0 == [color.0, color.1, color.2]).count()
     }
 
     #[test]

@@ -1,75 +1,107 @@
-//! The two-panel figure of a run: accuracy and loss, training against the side that chose the epoch, over the epochs.
+//! The charts of a run: accuracy and loss, training against the set that chose the epoch, over the epochs.
 //!
-//! It reads a history's numbers and knows nothing of how they came about. The layout follows the figure of the Keras
-//! notebook for Galaxy10, whose readers should recognise it.
+//! The layout follows the figure of the Keras notebook for Galaxy10, whose readers should recognise it.
 
-use std::path::Path;
-
-use plotters::prelude::*;
-
-use super::canvas::{self, Area, Drawn};
-use super::chart::{self, Axes, Plot, Sample, Stroke};
-use super::ticks::{self, Axis};
+use super::chart::{Entry, Plot, Sample};
+use super::drawing::Drawing;
+use super::svg::{Point, place};
+use super::ticks::Axis;
 use crate::error::Result;
 use crate::train::history::{EpochRecord, History};
+use serde::Serialize;
+use std::path::Path;
 
-/// Width and height of the figure in pixels.
-pub const CURVES_SIZE: (u32, u32) = (1600, 700);
+/// Width and height of a chart in units.
+const SIZE: (f64, f64) = (480.0, 420.0);
+/// Up to this many epochs every value gets a mark.
+const MARKED: usize = 30;
 
-/// Paul Tol's high-contrast blue and vibrant orange (<https://personal.sron.nl/~pault/>): apart for every kind of colour
-/// vision and, dark against light, in greyscale.
-const TRAINING: RGBColor = RGBColor(0, 68, 136);
-const OTHER: RGBColor = RGBColor(238, 119, 51);
-
-/// Up to this many epochs every value gets a marker.
-const MARKED_EPOCHS: usize = 30;
-
-/// One panel's words and numbers.
-struct Panel {
-    title: String,
-    quantity: &'static str,
-    /// Whether the legend would best stand at the bottom, where rising curves leave room.
-    legend_below: bool,
-    training: Vec<(f64, f64)>,
-    /// Name and values of the other side.
-    other: (String, Vec<(f64, f64)>),
-    /// The best epoch, whose value is pointed out.
-    best: Option<u32>,
+/// A chart, and what a script needs to read values from it.
+#[derive(Serialize)]
+pub(super) struct Chart {
+    /// `accuracy` or `loss`.
+    pub key: &'static str,
+    #[serde(skip)]
+    pub title: String,
+    #[serde(skip)]
+    pub drawing: Drawing,
+    /// Place of each epoch, and its number.
+    x: Vec<f64>,
+    epochs: Vec<u32>,
+    series: [Series; 2],
 }
 
-/// Draws the curves of a run as a PNG of [`CURVES_SIZE`]; `side` chose the best epoch: `test` or `validation`. Values that are
-/// not finite are skipped and leave a gap; an empty history gives empty panels. In both panels the value of the best epoch,
-/// that of [`History::best`], is circled and named.
+/// The values of one set of images.
+#[derive(Serialize)]
+struct Series {
+    /// `train` or `val`: its class in the drawing.
+    key: &'static str,
+    name: String,
+    values: Vec<f32>,
+    /// Place of each value; null where it is not finite.
+    y: Vec<f64>,
+}
+
+/// Draws both charts of a run side by side, as what the path ends in; `set` chose the best epoch: `test` or `validation`. Values that
+/// are not finite leave a gap; an empty history gives empty charts. The value of the best epoch, that of [`History::best`], is
+/// circled and named.
 ///
 /// # Errors
 /// [`crate::Error::File`] when the picture cannot be saved.
-pub fn curves(history: &History, side: &str, path: &Path) -> Result<()> {
-    let points = |value: fn(&EpochRecord) -> f32| -> Vec<(f64, f64)> {
-        history.epochs.iter().map(|record| (f64::from(record.epoch), f64::from(value(record)))).collect()
-    };
-    let (side, best) = (capitalised(side), history.best().map(|record| record.epoch));
-    let accuracy = Panel {
-        title: format!("Training and {side} Accuracy"),
-        quantity: "Accuracy",
-        legend_below: true,
-        training: points(|record| record.accuracy),
-        other: (side.clone(), points(|record| record.val_accuracy)),
-        best,
-    };
-    let loss = Panel {
-        title: format!("Training and {side} Loss"),
-        quantity: "Loss (cross-entropy)",
-        legend_below: false,
-        training: points(|record| record.loss),
-        other: (side, points(|record| record.val_loss)),
-        best,
-    };
-    let (width, height) = CURVES_SIZE;
-    canvas::picture(width, height, path, |area| {
-        let (left, right) = area.split_horizontally((50).percent_width());
-        panel(&left, &accuracy)?;
-        panel(&right, &loss)
-    })
+pub fn curves(history: &History, set: &str, path: &Path) -> Result<()> {
+    let [accuracy, loss] = charts(history, set);
+    Drawing::beside(&[&accuracy.drawing, &loss.drawing]).save(path)
+}
+
+/// The charts of accuracy and loss.
+pub(super) fn charts(history: &History, set: &str) -> [Chart; 2] {
+    [
+        chart(history, set, ("accuracy", "Accuracy", "Accuracy"), [|epoch| epoch.accuracy, |epoch| epoch.val_accuracy]),
+        chart(history, set, ("loss", "Loss", "Loss (cross-entropy)"), [|epoch| epoch.loss, |epoch| epoch.val_loss]),
+    ]
+}
+
+fn chart(
+    history: &History,
+    set: &str,
+    (key, short, quantity): (&'static str, &str, &str),
+    values: [fn(&EpochRecord) -> f32; 2],
+) -> Chart {
+    let epochs: Vec<u32> = history.epochs.iter().map(|record| record.epoch).collect();
+    let values = values.map(|value| history.epochs.iter().map(value).collect::<Vec<f32>>());
+    let points = [&values[0], &values[1]].map(|values| -> Vec<Point> {
+        epochs.iter().zip(values).map(|(&epoch, &value)| (f64::from(epoch), f64::from(value))).collect()
+    });
+    let x = Axis::epochs(epochs.iter().copied().map(f64::from));
+    let y = Axis::values(points.iter().flatten().map(|point| point.1));
+    let set_name = capitalised(set);
+    let title = format!("Training and {set_name} {short}");
+    let mut plot = Plot::new(SIZE, &title, ("Epoch", x), (quantity, y));
+    let looks = ["train", "val"].map(|class| format!(r#"class="{class}""#));
+    let mut entries = Vec::new();
+    for ((look, name), points) in looks.iter().zip(["Training", &set_name]).zip(&points) {
+        plot.group(look, |plot| {
+            plot.curve("", points);
+            let marked = if points.len() <= MARKED { &points[..] } else { &[] };
+            marked.iter().for_each(|&point| plot.dot(point, 2.7));
+        });
+        entries.push(Entry { look: look.clone(), sample: Sample::Line(""), name: name.to_owned() });
+    }
+    let best = history.best().map(|record| f64::from(record.epoch));
+    if let Some(&(epoch, value)) = points[1].iter().find(|point| Some(point.0) == best && point.1.is_finite()) {
+        plot.group(&looks[1], |plot| plot.ring((epoch, value)));
+        let name = format!("Best epoch {epoch:.0}: {value:.4}");
+        entries.push(Entry { look: looks[1].clone(), sample: Sample::Ring, name });
+    }
+    plot.legend(&entries, &[&points[0], &points[1]], key == "loss");
+    let x = points[0].iter().map(|&point| place(plot.at(point).0)).collect();
+    let series = std::array::from_fn(|index| Series {
+        key: ["train", "val"][index],
+        name: ["training", set][index].to_owned(),
+        values: values[index].clone(),
+        y: points[index].iter().map(|&point| place(plot.at(point).1)).collect(),
+    });
+    Chart { key, title, drawing: plot.drawing(), x, epochs, series }
 }
 
 fn capitalised(word: &str) -> String {
@@ -77,41 +109,14 @@ fn capitalised(word: &str) -> String {
     letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default() + letters.as_str()
 }
 
-fn panel(area: &Area, panel: &Panel) -> Drawn {
-    let (side, other) = &panel.other;
-    let points = [&panel.training[..], other].concat();
-    let x = chart::range(points.iter().map(|point| point.0), 0.02, 0.2);
-    // A flat curve still shows a range that its ticks can name.
-    let y = chart::range(points.iter().map(|point| point.1), 0.06, 0.02);
-    let x = Axis { ticks: ticks::whole(x.start.max(0.5), x.end, 8), range: x };
-    let y = Axis { ticks: ticks::round(y.start, y.end, 8), range: y };
-    let y_ticks = y.ticks.clone();
-    let axes = Axes {
-        title: &panel.title,
-        x: ("Epoch", x),
-        y: (panel.quantity, y),
-        labels: (&|epoch| format!("{epoch:.0}"), &|value| ticks::label(*value, &y_ticks)),
-    };
-    let plot = Plot::new(area, &axes)?;
-    let mut names = Vec::new();
-    for (name, color, points) in [("Training", TRAINING, &panel.training), (side, OTHER, other)] {
-        plot.curve(points, Stroke { color, width: 2.6, dashed: false })?;
-        let marked = points.iter().filter(|_| points.len() <= MARKED_EPOCHS);
-        marked.into_iter().try_for_each(|&point| plot.dot(point, color, 4.5))?;
-        names.push((name.to_owned(), Sample::Line(Stroke { color, width: 3.4, dashed: false })));
-    }
-    let best = panel.best.map(f64::from);
-    if let Some(&(epoch, value)) = other.iter().find(|point| Some(point.0) == best && point.1.is_finite()) {
-        plot.ring((epoch, value), OTHER)?;
-        names.push((format!("Best epoch {epoch:.0}: {value:.4}"), Sample::Ring(OTHER)));
-    }
-    plot.legend(&names, &[&panel.training, other], !panel.legend_below)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Error;
+    use crate::report::drawing::tests::{count, picture};
+
+    const TRAINING: [u8; 3] = [0, 68, 136];
+    const OTHER: [u8; 3] = [238, 119, 51];
 
     fn history(epochs: u32) -> History {
         let record = |epoch| {
@@ -130,17 +135,9 @@ mod tests {
     }
 
     fn drawn(history: &History) -> image::RgbImage {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("curves.png");
-        curves(history, "test", &path).unwrap();
-        let picture = image::open(&path).unwrap().to_rgb8();
-        assert_eq!(picture.dimensions(), CURVES_SIZE);
+        let picture = picture(|path| curves(history, "test", path));
+        assert_eq!(picture.dimensions(), (1600, 700));
         picture
-    }
-
-    /// Pixels of exactly this colour.
-    fn count(picture: &image::RgbImage, color: RGBColor) -> usize {
-        picture.pixels().filter(|pixel| pixel.0 == [color.0, color.1, color.2]).count()
     }
 
     #[test]
@@ -154,15 +151,17 @@ mod tests {
     }
 
     #[test]
-    fn each_side_has_its_name_in_titles_and_legend() {
-        let folder = tempfile::tempdir().unwrap();
-        let picture = |side: &str| {
-            let path = folder.path().join(side);
-            curves(&history(3), side, &path).unwrap();
-            std::fs::read(&path).unwrap()
-        };
-        assert_ne!(picture("test"), picture("validation"));
-        assert_eq!(["test", "validation", ""].map(capitalised), ["Test", "Validation", ""]);
+    fn titles_legends_and_readings_name_the_set_and_the_best_epoch() {
+        let [accuracy, loss] = charts(&history(3), "validation");
+        let best = history(3).best().map(|best| (best.epoch, best.val_accuracy)).unwrap();
+        for words in
+            ["Training and Validation Accuracy", ">Validation<", &format!("Best epoch {}: {:.4}", best.0, best.1)]
+        {
+            assert!(accuracy.drawing.body.as_str().contains(words), "{words}");
+        }
+        assert!(loss.title == "Training and Validation Loss" && loss.series[1].name == "validation");
+        assert!(accuracy.x.is_sorted() && accuracy.series[0].y.is_sorted_by(|a, b| a > b), "larger is higher");
+        assert_eq!(["test", ""].map(capitalised), ["Test", ""]);
     }
 
     #[test]
@@ -174,6 +173,8 @@ mod tests {
         let whole = drawn(&history(20));
         let gaps = drawn(&broken);
         assert!(count(&gaps, TRAINING) < count(&whole, TRAINING));
+        let json = serde_json::to_value(&charts(&broken, "test")[1]).unwrap();
+        assert!(json["series"][0]["values"][4].is_null() && json["series"][0]["y"][4].is_null());
         for record in &mut broken.epochs {
             (record.loss, record.val_loss) = (f32::NAN, f32::NAN);
             (record.accuracy, record.val_accuracy) = (f32::MAX, f32::MIN);
@@ -184,7 +185,9 @@ mod tests {
     #[test]
     fn a_path_that_cannot_be_written_is_a_file_error() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("missing").join("curves.png");
-        assert!(matches!(curves(&history(2), "validation", &path), Err(Error::File { .. })));
+        for name in ["curves.png", "curves.svg", "curves.pdf"] {
+            let path = folder.path().join("missing").join(name);
+            assert!(matches!(curves(&history(2), "validation", &path), Err(Error::File { .. })));
+        }
     }
 }

@@ -1,64 +1,31 @@
-//! Letters: one embedded typeface, measured and drawn the same on every machine, with no system font or fontconfig.
-//!
-//! It hands out coverage, pixel by pixel, and knows nothing of pictures or colours. Plotters could draw text itself, but
-//! it drops the space on the left of every letter, which sets words unevenly.
+//! The embedded typeface: how wide its words are and where lines break, the same on every machine.
 
-use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
+use skrifa::instance::{LocationRef, Size};
+use skrifa::{FontRef, MetadataProvider};
 
 /// The typeface of all pictures. Its licence is the Ubuntu Font Licence 1.0, part of `epaint_default_fonts`.
-const TYPEFACE: &[u8] = epaint_default_fonts::UBUNTU_LIGHT;
+pub(super) const TYPEFACE: &[u8] = epaint_default_fonts::UBUNTU_LIGHT;
 
-/// Height of a capital letter as a share of the size.
-const CAPITAL: f32 = 0.693;
+/// Height of a capital letter as a fraction of the size.
+pub(super) const CAPITAL: f32 = 0.693;
 
-/// Width of the strokes that are added to a light typeface, as a share of the size: plain and bold.
-const STROKE: [f32; 2] = [0.012, 0.045];
-
-/// Distance between two lines of text as a share of the size.
+/// Distance between two lines of text as a fraction of the size.
 pub(super) const LINE: f32 = 1.2;
 
-/// One size of the typeface.
+/// One size of the typeface, in pixels or units of a drawing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Type {
-    /// Pixels of the em square.
-    pub size: f32,
-    /// Whether strokes are thickened.
-    pub bold: bool,
-}
+pub(super) struct Type(pub f32);
 
 impl Type {
-    /// Plain letters of a size in pixels.
-    pub fn plain(size: f32) -> Self {
-        Self { size, bold: false }
-    }
-
-    /// Height of a capital letter in pixels.
-    pub fn capital(self) -> f32 {
-        self.size * CAPITAL
-    }
-
-    /// Width of a line of text in pixels.
+    /// Width of a line of text.
     pub fn width(self, text: &str) -> f32 {
-        self.layout(text, |_, _| ())
+        // The bytes are part of the program and a test reads them, so that no user meets this.
+        let Ok(font) = FontRef::new(TYPEFACE) else { return 0.0 };
+        let (letters, metrics) = (font.charmap(), font.glyph_metrics(Size::new(self.0), LocationRef::default()));
+        text.chars().filter_map(|letter| metrics.advance_width(letters.map(letter).unwrap_or_default())).sum()
     }
 
-    /// Calls `ink(x, y, coverage)` for each pixel that a line of text touches. The baseline starts at `(x, y)`; coverage
-    /// is 0 to 1, and a pixel may be named more than once.
-    pub fn draw(self, text: &str, (x, y): (f32, f32), mut ink: impl FnMut(i32, i32, f32)) {
-        let stroke = STROKE[usize::from(self.bold)] * self.size;
-        self.layout(text, |font, glyph| {
-            let placed = Glyph { position: point(glyph.position.x + x, glyph.position.y + y), ..glyph };
-            let Some(outline) = font.outline_glyph(placed) else { return };
-            let bounds = outline.px_bounds();
-            let (columns, rows) = (bounds.width() as usize, bounds.height() as usize);
-            let mut coverage = vec![0.0; columns * rows];
-            outline.draw(|column, row, value| coverage[row as usize * columns + column as usize] = value);
-            let mut pixel = |column, row, value| ink(bounds.min.x as i32 + column, bounds.min.y as i32 + row, value);
-            thicken(&coverage, columns, stroke, &mut pixel);
-        });
-    }
-
-    /// Breaks text into lines at spaces and newlines, so that each is at most `width` pixels wide where its words allow.
+    /// Breaks text into lines at spaces and newlines, so that each is at most `width` wide where its words allow.
     pub fn wrap(self, text: &str, width: f32) -> Vec<String> {
         let mut lines = Vec::new();
         for paragraph in text.lines() {
@@ -76,7 +43,7 @@ impl Type {
         lines
     }
 
-    /// Wraps text into at most `lines` lines of `width` pixels at the largest size between `smallest` and this one that
+    /// Wraps text into at most `lines` lines of this width, at the largest size between `smallest` and this one that
     /// fits. What does not fit even at the smallest size is cut and ends with an ellipsis.
     pub fn fit(self, text: &str, width: f32, lines: usize, smallest: f32) -> (Self, Vec<String>) {
         let fits = |font: Self, wrapped: &[String]| {
@@ -88,10 +55,10 @@ impl Type {
             if fits(font, &wrapped) {
                 return (font, text.lines().flat_map(|line| font.balance(line, width)).collect());
             }
-            if font.size <= smallest {
+            if font.0 <= smallest {
                 return (font, font.cut(wrapped, width, lines));
             }
-            font.size = (font.size - 1.0).max(smallest);
+            font.0 = (font.0 - 1.0).max(smallest);
         }
     }
 
@@ -121,42 +88,6 @@ impl Type {
         }
         kept
     }
-
-    /// Places the letters of one line from the origin; returns its width.
-    fn layout(self, text: &str, mut place: impl FnMut(&FontRef<'static>, Glyph)) -> f32 {
-        // The bytes are part of the program and a test reads them, so that no user meets this.
-        let Ok(font) = FontRef::try_from_slice(TYPEFACE) else { return 0.0 };
-        let em = font.height_unscaled() / font.units_per_em().unwrap_or(1000.0);
-        let scaled = font.as_scaled(PxScale::from(self.size * em));
-        let (mut x, mut previous) = (0.0, None);
-        for character in text.chars() {
-            let id = scaled.glyph_id(character);
-            x += previous.map_or(0.0, |before| scaled.kern(before, id));
-            place(&font, id.with_scale_and_position(scaled.scale(), point(x, 0.0)));
-            x += scaled.h_advance(id);
-            previous = Some(id);
-        }
-        x
-    }
-}
-
-/// Widens the strokes of one letter to the right by `stroke` pixels: each pixel takes the largest coverage among those up
-/// to that far on its left, the farthest one in part.
-fn thicken(coverage: &[f32], columns: usize, stroke: f32, pixel: &mut impl FnMut(i32, i32, f32)) {
-    if columns == 0 {
-        return;
-    }
-    let whole = stroke as usize;
-    for (row, line) in coverage.chunks_exact(columns).enumerate() {
-        for column in 0..columns + whole + 1 {
-            let at = |back: usize| column.checked_sub(back).and_then(|c| line.get(c)).copied().unwrap_or(0.0);
-            let near = (0..=whole).map(at).fold(0.0, f32::max);
-            let value = near + (at(whole + 1) - near).max(0.0) * stroke.fract();
-            if value > 0.0 {
-                pixel(column as i32, row as i32, value.min(1.0));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -165,37 +96,23 @@ mod tests {
 
     #[test]
     fn the_embedded_typeface_has_the_letters_that_reports_need() {
-        let font = FontRef::try_from_slice(TYPEFACE).unwrap();
-        for character in ('!'..='~').chain("…–×±éüα".chars()) {
-            assert!(font.glyph_id(character).0 != 0, "no glyph for {character}");
+        let font = FontRef::new(TYPEFACE).unwrap();
+        for character in ('!'..='~').chain("…–×±éüα\u{fffd}".chars()) {
+            assert!(font.charmap().map(character).is_some(), "no glyph for {character}");
         }
     }
 
     #[test]
-    fn capitals_stand_on_the_baseline_and_are_as_high_as_stated() {
-        let font = Type::plain(100.0);
-        let (mut top, mut bottom, mut right) = (i32::MAX, i32::MIN, i32::MIN);
-        font.draw("H", (10.0, 200.0), |x, y, coverage| {
-            if coverage > 0.5 {
-                (top, bottom, right) = (top.min(y), bottom.max(y), right.max(x));
-            }
-        });
-        assert!((bottom - 199).abs() <= 1, "bottom {bottom}");
-        assert!((200.0 - top as f32 - font.capital()).abs() <= 1.5, "top {top}");
-        assert!((right as f32) < 10.0 + font.width("H"));
-    }
-
-    #[test]
     fn fitting_wraps_shrinks_and_at_last_cuts() {
-        let font = Type::plain(20.0);
+        let font = Type(20.0);
         let (same, lines) = font.fit("Barred Spiral", 400.0, 1, 10.0);
-        assert_eq!((same.size, lines), (20.0, vec!["Barred Spiral".to_string()]));
+        assert_eq!((same.0, lines), (20.0, vec!["Barred Spiral".to_string()]));
 
         let (_, lines) = font.fit("In-between Round Smooth Galaxy", 180.0, 2, 10.0);
         assert_eq!(lines, ["In-between Round", "Smooth Galaxy"].map(String::from), "balanced lines");
 
         let (small, lines) = font.fit("Unbarred Tight Spiral Galaxy", 160.0, 1, 4.0);
-        assert!(small.size < 20.0 && lines.len() == 1 && small.width(&lines[0]) <= 160.0);
+        assert!(small.0 < 20.0 && lines.len() == 1 && small.width(&lines[0]) <= 160.0);
 
         let (_, lines) = font.fit(&"word ".repeat(50), 100.0, 2, 20.0);
         assert_eq!(lines.len(), 2);

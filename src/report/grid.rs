@@ -7,8 +7,9 @@ use std::path::Path;
 use image::imageops::FilterType;
 use image::{RgbImage, imageops};
 
-use super::canvas::{INK, blend, save_png};
-use super::font::{LINE, Type};
+use super::drawing::save_with_text;
+use super::font::{CAPITAL, LINE, Type};
+use super::svg::Svg;
 use crate::error::{Error, Result};
 
 /// Longer side of a shown image, in pixels.
@@ -55,17 +56,18 @@ pub fn grid(tiles: &[Tile], columns: usize, path: &Path) -> Result<()> {
     let width = GAP + columns as u32 * (SIDE + GAP);
     let height = GAP + rows.iter().map(|row| row.title_height(font) + row.image_height() + GAP).sum::<u32>();
     let mut picture = RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
+    let mut text = Svg::default();
     let mut top = GAP;
     for row in rows {
         let image_top = top + row.title_height(font);
         for (column, (image, lines)) in row.images.iter().zip(row.titles).enumerate() {
             let middle = GAP + column as u32 * (SIDE + GAP) + SIDE / 2;
-            write_above(&mut picture, font, lines, (middle, image_top));
+            write_above(&mut text, font, lines, (middle, image_top));
             imageops::replace(&mut picture, image, i64::from(middle - image.width() / 2), i64::from(image_top));
         }
         top = image_top + row.image_height() + GAP;
     }
-    save_png(&picture, path)
+    save_with_text(picture, text, path)
 }
 
 /// Draws a sentence where there are no images to draw.
@@ -74,11 +76,11 @@ pub fn grid(tiles: &[Tile], columns: usize, path: &Path) -> Result<()> {
 /// [`Error::File`] when the picture cannot be saved.
 pub fn sentence(text: &str, path: &Path) -> Result<()> {
     let (width, height) = (2 * SIDE + 3 * GAP, SIDE / 2);
-    let mut picture = RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
-    let (font, lines) = Type::plain(TITLE.0).fit(text, (width - 2 * GAP) as f32, TITLE.2, TITLE.1);
-    let below = height / 2 + (lines.len() as f32 * font.size * LINE / 2.0) as u32;
-    write_above(&mut picture, font, &lines, (width / 2, below));
-    save_png(&picture, path)
+    let (font, lines) = Type(TITLE.0).fit(text, (width - 2 * GAP) as f32, TITLE.2, TITLE.1);
+    let below = height / 2 + (lines.len() as f32 * font.0 * LINE / 2.0) as u32;
+    let mut text = Svg::default();
+    write_above(&mut text, font, &lines, (width / 2, below));
+    save_with_text(RgbImage::from_pixel(width, height, image::Rgb([255; 3])), text, path)
 }
 
 /// Tiles side by side.
@@ -90,7 +92,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn title_height(&self, font: Type) -> u32 {
         let lines = self.titles.iter().map(Vec::len).max().unwrap_or(0) as u32;
-        lines * (font.size * LINE).ceil() as u32
+        lines * (font.0 * LINE).ceil() as u32
     }
 
     fn image_height(&self) -> u32 {
@@ -102,21 +104,16 @@ impl Row<'_> {
 fn titles(tiles: &[Tile]) -> (Type, Vec<Vec<String>>) {
     let (largest, smallest, lines) = TITLE;
     let width = (SIDE + GAP / 2) as f32;
-    let sizes = tiles.iter().map(|tile| Type::plain(largest).fit(&tile.title, width, lines, smallest).0.size);
-    let font = Type::plain(sizes.fold(largest, f32::min));
-    (font, tiles.iter().map(|tile| font.fit(&tile.title, width, lines, font.size).1).collect())
+    let sizes = tiles.iter().map(|tile| Type(largest).fit(&tile.title, width, lines, smallest).0.0);
+    let font = Type(sizes.fold(largest, f32::min));
+    (font, tiles.iter().map(|tile| font.fit(&tile.title, width, lines, font.0).1).collect())
 }
 
 /// Writes centred lines, the last of them just above `(middle, bottom)`.
-fn write_above(picture: &mut RgbImage, font: Type, lines: &[String], (middle, bottom): (u32, u32)) {
-    let (width, height) = picture.dimensions();
-    for (index, text) in lines.iter().rev().enumerate() {
-        let baseline = bottom as f32 - 8.0 - index as f32 * font.size * LINE;
-        font.draw(text, (middle as f32 - font.width(text) / 2.0, baseline), |x, y, coverage| {
-            if (0..width as i32).contains(&x) && (0..height as i32).contains(&y) {
-                blend(&mut picture.get_pixel_mut(x as u32, y as u32).0, [INK.0, INK.1, INK.2], coverage);
-            }
-        });
+fn write_above(text: &mut Svg, font: Type, lines: &[String], (middle, bottom): (u32, u32)) {
+    for (index, line) in lines.iter().rev().enumerate() {
+        let middle_of_capitals = bottom as f32 - 8.0 - index as f32 * font.0 * LINE - font.0 * CAPITAL / 2.0;
+        text.text("middle", (middle.into(), middle_of_capitals.into()), font.0.into(), line);
     }
 }
 

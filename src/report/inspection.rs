@@ -4,8 +4,9 @@
 //! Colours are viridis and inferno (Smith and van der Walt, CC0), by `colorous`: their lightness grows evenly, so that they read the
 //! same in grey. It draws numbers and knows nothing of engines.
 
-use super::canvas::{INK, blend, save_png};
-use super::font::Type;
+use super::drawing::save_with_text;
+use super::font::{CAPITAL, Type};
+use super::svg::Svg;
 use crate::error::{Error, Result};
 use crate::train::inspect::{FeatureMaps, Inspection};
 use colorous::{Gradient, INFERNO, VIRIDIS};
@@ -31,14 +32,38 @@ const STRIP: u32 = 32;
 const MOST_CHANNELS: usize = 4096;
 /// Scores that are written out.
 const SCORES: usize = 5;
-/// Share of the pixels that the saliency's colours reach up to; the few above it would leave the others dark.
+/// Fraction of the pixels that the saliency's colours reach up to; the few above it would leave the others dark.
 const CLIPPED: f64 = 0.995;
 /// How much of the galaxy is left where nothing is salient, in the overlay.
 const DIMMED: f32 = 0.75;
 
-const GREY: [u8; 3] = [113, 113, 122];
 const BLUE: [u8; 3] = [49, 104, 142];
 const PALE: [u8; 3] = [228, 228, 231];
+
+/// Pixels, and the text over them.
+struct Paper {
+    pixels: RgbImage,
+    text: Svg,
+}
+
+impl Paper {
+    fn fill(&mut self, (left, top): (u32, u32), (width, height): (u32, u32), color: [u8; 3]) {
+        for y in top..(top + height).min(self.pixels.height()) {
+            for x in left..(left + width).min(self.pixels.width()) {
+                self.pixels.put_pixel(x, y, Rgb(color));
+            }
+        }
+    }
+
+    fn place(&mut self, picture: &RgbImage, (left, top): (u32, u32)) {
+        imageops::replace(&mut self.pixels, picture, left.into(), top.into());
+    }
+
+    /// Writes a line whose baseline begins, or with the class `end` ends, at a place.
+    fn write(&mut self, class: &str, size: f32, text: &str, (x, baseline): (u32, u32)) {
+        self.text.text(class, (x.into(), (baseline as f32 - size * CAPITAL / 2.0).into()), size.into(), text);
+    }
+}
 
 /// A part of the picture, below the one before.
 enum Section<'a> {
@@ -73,13 +98,14 @@ pub fn feature_maps(block: &FeatureMaps, channels: usize, path: &Path) -> Result
 fn draw(sections: &[Section], path: &Path) -> Result<()> {
     let heights: Vec<u32> = sections.iter().map(Section::height).collect();
     let height = MARGIN + heights.iter().map(|height| height + MARGIN).sum::<u32>();
-    let mut paper = RgbImage::from_pixel(WIDTH + 2 * MARGIN, height, Rgb([255; 3]));
+    let pixels = RgbImage::from_pixel(WIDTH + 2 * MARGIN, height, Rgb([255; 3]));
+    let mut paper = Paper { pixels, text: Svg::default() };
     let mut top = MARGIN;
     for (section, height) in sections.iter().zip(heights) {
         section.draw(&mut paper, top);
         top += height + MARGIN;
     }
-    save_png(&paper, path)
+    save_with_text(paper.pixels, paper.text, path)
 }
 
 impl<'a> Section<'a> {
@@ -101,7 +127,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn draw(&self, paper: &mut RgbImage, top: u32) {
+    fn draw(&self, paper: &mut Paper, top: u32) {
         match self {
             Self::Head(found, classes) => head(paper, found, classes, top),
             Self::Maps(block, channels) => maps(paper, block, *channels, top),
@@ -110,7 +136,7 @@ impl<'a> Section<'a> {
     }
 }
 
-fn head(paper: &mut RgbImage, found: &Inspection, classes: &[String], top: u32) {
+fn head(paper: &mut Paper, found: &Inspection, classes: &[String], top: u32) {
     let (height, width) = (found.size.0 as u32, found.size.1 as u32);
     let Some(galaxy) = RgbImage::from_raw(width, height, found.pixels.clone()) else { return };
     let saliency = scaled_to_one(&found.saliency());
@@ -118,46 +144,45 @@ fn head(paper: &mut RgbImage, found: &Inspection, classes: &[String], top: u32) 
     let mut both = imageops::grayscale(&galaxy);
     both.iter_mut().for_each(|value| *value = (f32::from(*value) * DIMMED) as u8);
     let mut both = image::DynamicImage::ImageLuma8(both).into_rgb8();
-    for ((pixel, color), &share) in both.pixels_mut().zip(map.pixels()).zip(&saliency) {
-        blend(&mut pixel.0, color.0, share);
+    for ((pixel, color), &fraction) in both.pixels_mut().zip(map.pixels()).zip(&saliency) {
+        for (old, new) in pixel.0.iter_mut().zip(color.0) {
+            *old = (f32::from(*old) + (f32::from(new) - f32::from(*old)) * fraction).round() as u8;
+        }
     }
     let name = &classes[found.class];
     let titles = ["the picture".to_owned(), format!("saliency, {name}"), "both".to_owned()];
     for (column, (picture, title)) in [galaxy, map, both].iter().zip(titles).enumerate() {
         let left = MARGIN + column as u32 * (LARGE + MARGIN);
-        let (font, lines) = Type::plain(16.0).fit(&title, LARGE as f32, 1, 10.0);
-        write(paper, font, &lines.concat(), (left, top + TITLE - 12), INK_COLOR);
-        let picture = fit(picture, LARGE);
-        imageops::replace(paper, &picture, left.into(), (top + TITLE).into());
+        let (font, lines) = Type(16.0).fit(&title, LARGE as f32, 1, 10.0);
+        paper.write("", font.0, &lines.concat(), (left, top + TITLE - 12));
+        paper.place(&fit(picture, LARGE), (left, top + TITLE));
     }
     scores(paper, found, classes, (MARGIN + 3 * (LARGE + MARGIN), top));
 }
 
 /// The largest scores, as bars.
-fn scores(paper: &mut RgbImage, found: &Inspection, classes: &[String], (left, top): (u32, u32)) {
+fn scores(paper: &mut Paper, found: &Inspection, classes: &[String], (left, top): (u32, u32)) {
     let mut order: Vec<usize> = (0..found.scores.len()).collect();
     order.sort_by(|&a, &b| found.scores[b].total_cmp(&found.scores[a]).then(a.cmp(&b)));
     let room = MARGIN + WIDTH - left;
-    write(paper, Type::plain(16.0), "scores", (left, top + TITLE - 12), INK_COLOR);
+    paper.write("", 16.0, "scores", (left, top + TITLE - 12));
     for (row, &class) in order.iter().take(SCORES).enumerate() {
         let y = top + TITLE + row as u32 * (LARGE / SCORES as u32);
         let percent = format!("{:.1} %", 100.0 * found.scores[class]);
-        let (font, lines) = Type::plain(15.0).fit(&classes[class], room as f32 - 70.0, 1, 9.0);
-        write(paper, font, &lines.concat(), (left, y + 16), INK_COLOR);
-        let font = Type::plain(15.0);
-        write(paper, font, &percent, (left + room - font.width(&percent) as u32, y + 16), INK_COLOR);
-        fill(paper, (left, y + 23), (room, 8), PALE);
-        fill(paper, (left, y + 23), ((room as f32 * found.scores[class]).round() as u32, 8), BLUE);
+        let (font, lines) = Type(15.0).fit(&classes[class], room as f32 - 70.0, 1, 9.0);
+        paper.write("", font.0, &lines.concat(), (left, y + 16));
+        paper.write("end", 15.0, &percent, (left + room, y + 16));
+        paper.fill((left, y + 23), (room, 8), PALE);
+        paper.fill((left, y + 23), ((room as f32 * found.scores[class]).round() as u32, 8), BLUE);
     }
 }
 
-fn title(paper: &mut RgbImage, block: &FeatureMaps, note: &str, top: u32) {
+fn title(paper: &mut Paper, block: &FeatureMaps, note: &str, top: u32) {
     let sizes: Vec<String> = block.shape.sizes().iter().map(usize::to_string).collect();
     let name = block.layers.join(" + ");
-    let font = Type { size: 18.0, bold: true };
-    write(paper, font, &name, (MARGIN, top + 20), INK_COLOR);
-    let after = MARGIN + font.width(&name) as u32 + 16;
-    write(paper, Type::plain(15.0), &format!("{}{note}", sizes.join(" × ")), (after, top + 20), GREY);
+    paper.write("bold", 18.0, &name, (MARGIN, top + 20));
+    let after = MARGIN + Type(18.0).width(&name) as u32 + 16;
+    paper.write("faint", 15.0, &format!("{}{note}", sizes.join(" × ")), (after, top + 20));
 }
 
 /// Height of a channel's picture, as wide as [`SMALL`] where it is not higher than wide.
@@ -166,7 +191,7 @@ fn tile_height(block: &FeatureMaps) -> u32 {
     (SMALL as usize * height / height.max(width)).max(1) as u32
 }
 
-fn maps(paper: &mut RgbImage, block: &FeatureMaps, channels: usize, top: u32) {
+fn maps(paper: &mut Paper, block: &FeatureMaps, channels: usize, top: u32) {
     let Some((height, width, all)) = block.shape.image() else { return };
     let note = match channels == all {
         true => ", all channels, strongest first".to_owned(),
@@ -179,26 +204,24 @@ fn maps(paper: &mut RgbImage, block: &FeatureMaps, channels: usize, top: u32) {
         let y = top + TITLE + row * (LABEL + tile_height(block) + GAP);
         let values = block.channel(channel);
         let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let font = Type::plain(12.0);
-        write(paper, font, &format!("channel {channel}"), (left, y + 12), GREY);
-        let largest = format!("up to {most:.2}");
-        write(paper, font, &largest, (left + SMALL - font.width(&largest) as u32, y + 12), GREY);
+        paper.write("faint", 12.0, &format!("channel {channel}"), (left, y + 12));
+        paper.write("end faint", 12.0, &format!("up to {most:.2}"), (left + SMALL, y + 12));
         let tile = coloured(&from_least_to_most(&values), (height as u32, width as u32), VIRIDIS);
-        imageops::replace(paper, &fit(&tile, SMALL), left.into(), (y + LABEL).into());
+        paper.place(&fit(&tile, SMALL), (left, y + LABEL));
     }
 }
 
-fn strip(paper: &mut RgbImage, block: &FeatureMaps, top: u32) {
+fn strip(paper: &mut Paper, block: &FeatureMaps, top: u32) {
     let values = from_least_to_most(&block.values);
     let [least, most] = [f32::min, f32::max].map(|pick| block.values.iter().copied().reduce(pick).unwrap_or(0.0));
     title(paper, block, &format!(" values from {least:.2} to {most:.2}, in order"), top);
     for x in 0..WIDTH {
         let value = values.get((x as usize * values.len()) / WIDTH as usize).copied().unwrap_or(0.0);
-        fill(paper, (MARGIN + x, top + TITLE), (1, STRIP), color(VIRIDIS, value));
+        paper.fill((MARGIN + x, top + TITLE), (1, STRIP), color(VIRIDIS, value));
     }
 }
 
-/// Values as shares of the one that [`CLIPPED`] of them do not exceed; those above count as one.
+/// Values as fractions of the one that [`CLIPPED`] of them do not exceed; those above count as one.
 fn scaled_to_one(values: &[f32]) -> Vec<f32> {
     let mut sorted: Vec<f32> = values.to_vec();
     sorted.sort_by(f32::total_cmp);
@@ -231,26 +254,6 @@ fn fit(picture: &RgbImage, side: u32) -> RgbImage {
     let [width, height] = [picture.width(), picture.height()].map(|length| (length * side / longer).max(1));
     let filter = if longer < side { FilterType::Nearest } else { FilterType::Triangle };
     imageops::resize(picture, width, height, filter)
-}
-
-fn fill(paper: &mut RgbImage, (left, top): (u32, u32), (width, height): (u32, u32), color: [u8; 3]) {
-    for y in top..(top + height).min(paper.height()) {
-        for x in left..(left + width).min(paper.width()) {
-            paper.put_pixel(x, y, Rgb(color));
-        }
-    }
-}
-
-const INK_COLOR: [u8; 3] = [INK.0, INK.1, INK.2];
-
-/// Writes a line whose baseline begins at a place.
-fn write(paper: &mut RgbImage, font: Type, text: &str, (left, baseline): (u32, u32), color: [u8; 3]) {
-    let (width, height) = paper.dimensions();
-    font.draw(text, (left as f32, baseline as f32), |x, y, coverage| {
-        if (0..width as i32).contains(&x) && (0..height as i32).contains(&y) {
-            blend(&mut paper.get_pixel_mut(x as u32, y as u32).0, color, coverage);
-        }
-    });
 }
 
 #[cfg(test)]

@@ -1,21 +1,24 @@
-//! Pictures, tables and pages of what a run found: curves, confusion matrices, reliability diagrams, grids of images, aligned
-//! text, traces, and the report that holds a run.
+//! Charts, pictures, tables and pages of what a run found: curves, confusion matrices, reliability diagrams, grids of images,
+//! aligned text, traces, and the report that holds a run.
 //!
-//! Pure functions over plain numbers and bytes: the same input gives the same picture on every machine, because the font
-//! is part of the program. This room knows nothing of engines, models, adapters or data sets, and it never prints.
+//! A chart is made once, as SVG: the page embeds it, and files hold it as SVG, PNG or PDF, by their ending. Pure functions over plain
+//! numbers and bytes: the same input gives the same bytes on every machine, because the font is part of the program. This room
+//! knows nothing of engines, models, adapters or data sets, and it never prints.
 
-mod canvas;
 mod chart;
 pub mod chosen;
 pub mod comparison;
 pub mod confusion;
 pub mod curves;
+mod drawing;
 mod font;
 pub mod grid;
 pub mod html;
 pub mod inspection;
+mod pdf;
 pub mod rates;
 pub mod reliability;
+mod svg;
 pub mod table;
 pub mod tensorboard;
 mod thumbnail;
@@ -25,6 +28,7 @@ pub mod trace;
 pub use comparison::comparison;
 pub use confusion::{confusion_matrix, confusion_table};
 pub use curves::curves;
+pub use drawing::FORMATS;
 pub use grid::{Tile, grid, sentence};
 pub use html::Report;
 pub use inspection::{feature_maps, inspection};

@@ -2,38 +2,50 @@
 
 use std::ops::Range;
 
-use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
-
 /// A linear axis with chosen ticks.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Axis {
     /// From left to right, or bottom to top; never empty.
     pub range: Range<f64>,
-    /// The values with a tick.
-    pub ticks: Vec<f64>,
+    /// The values with a tick, and how each is written.
+    pub ticks: Vec<(f64, String)>,
 }
 
-impl Ranged for Axis {
-    type FormatOption = DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, (start, end): (i32, i32)) -> i32 {
-        let share = (value - self.range.start) / (self.range.end - self.range.start);
-        (f64::from(start) + share * f64::from(end - start)).round() as i32
+impl Axis {
+    /// An axis with these ticks.
+    pub fn new(range: Range<f64>, ticks: &[f64]) -> Self {
+        Self { range, ticks: ticks.iter().map(|&tick| (tick, label(tick, ticks))).collect() }
     }
 
-    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // Light points would be lines between the ticks.
-        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
+    /// Of epochs: ticks at whole numbers from 1 on.
+    pub fn epochs(epochs: impl Iterator<Item = f64>) -> Self {
+        let range = around(epochs, 0.02, 0.2);
+        let ticks = whole(range.start.max(0.5), range.end, 8);
+        Self::new(range, &ticks)
     }
 
-    fn range(&self) -> Range<f64> {
-        self.range.clone()
+    /// Of some quantity. A flat curve still has a range that its ticks can name.
+    pub fn values(values: impl Iterator<Item = f64>) -> Self {
+        let range = around(values, 0.06, 0.02);
+        let ticks = round(range.start, range.end, 8);
+        Self::new(range, &ticks)
     }
+}
+
+/// A range of these values with a fraction of it as margin, but at least `least` to either side; 0 to 1 where none is finite.
+pub(super) fn around(values: impl Iterator<Item = f64>, fraction: f64, least: f64) -> Range<f64> {
+    let finite = values.filter(|value| value.is_finite());
+    let (low, high) =
+        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    if low > high {
+        return 0.0..1.0;
+    }
+    let margin = ((high - low) * fraction).max(least).max(high.abs() * 1e-6);
+    low - margin..high + margin
 }
 
 /// Multiples of 1, 2, 2.5 or 5 times a power of ten within `[low, high]`, at most about `count` of them.
-pub(super) fn round(low: f64, high: f64, count: usize) -> Vec<f64> {
+fn round(low: f64, high: f64, count: usize) -> Vec<f64> {
     let least = (high - low) / count.max(1) as f64;
     if !(least.is_finite() && least > 0.0) {
         return Vec::new();
@@ -44,7 +56,7 @@ pub(super) fn round(low: f64, high: f64, count: usize) -> Vec<f64> {
 }
 
 /// As [`round`], of whole numbers only.
-pub(super) fn whole(low: f64, high: f64, count: usize) -> Vec<f64> {
+fn whole(low: f64, high: f64, count: usize) -> Vec<f64> {
     let least = (high - low) / count.max(1) as f64;
     let step = (0..10).flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(power)));
     multiples(low, high, step.into_iter().find(|&step| step >= least).unwrap_or(1e10))
@@ -57,7 +69,7 @@ fn multiples(low: f64, high: f64, step: f64) -> Vec<f64> {
 }
 
 /// Writes one of `ticks` with just as many decimals as tell it from its neighbours.
-pub(super) fn label(value: f64, ticks: &[f64]) -> String {
+fn label(value: f64, ticks: &[f64]) -> String {
     let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
     let largest = ticks.iter().fold(0.0, |largest: f64, tick| largest.max(tick.abs()));
     if largest >= 1e5 || step < 1e-5 {

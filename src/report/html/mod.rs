@@ -4,12 +4,10 @@
 //! of them (minijinja's HTML escaping), and the numbers for the script are JSON without `<`. The page forbids itself every
 //! request by a content security policy.
 
-mod chart;
-mod diagram;
 mod view;
 
 use super::chosen::{self, Mistake};
-use super::thumbnail;
+use super::{curves, drawing, thumbnail};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::train::calibration::Bin;
@@ -101,7 +99,7 @@ pub struct Report<'a> {
     pub classes: &'a [String],
     /// Numbers of each epoch.
     pub history: &'a History,
-    /// Which side of the split chose the best epoch: `test` or `validation`.
+    /// Which set chose the best epoch: `test` or `validation`.
     pub side: &'static str,
     /// What was measured.
     pub assessment: &'a Assessment,
@@ -149,14 +147,14 @@ impl Report<'_> {
         let fixed = self.fixed_pictures();
         let used = of_wrong.iter().chain(fixed.iter().flatten()).map(String::len).sum::<usize>();
         let behind = within(MOST_IMAGE_BYTES.saturating_sub(used), &behind, of_behind);
-        let charts = view::charts(self.history, self.side);
+        let charts = curves::charts(self.history, self.side);
         let data = view::script_data(&charts, self.classes, &behind).map_err(|e| failed(&e))?;
-        let page = view::Page::new(self, charts, of_wrong, fixed, behind.len());
+        let page = view::Page::new(self, &charts, of_wrong, fixed, behind.len());
         let mut environment = Environment::new();
         environment.add_template("page.html", PAGE).map_err(|e| failed(&e))?;
         let template = environment.get_template("page.html").map_err(|e| failed(&e))?;
         let data = Value::from_safe_string(data);
-        let [style, script] = [STYLE, SCRIPT].map(|text| Value::from_safe_string(text.to_owned()));
+        let [style, script] = [format!("{}{STYLE}", drawing::STYLE), SCRIPT.to_owned()].map(Value::from_safe_string);
         let text = template.render(context!(page => Value::from(Serde(page)), data, style, script));
         text.map_err(|e| failed(&e))
     }

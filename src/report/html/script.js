@@ -28,15 +28,18 @@
     const figure = document.querySelector(`figure[data-chart="${chart.key}"]`);
     const svg = figure.querySelector('svg');
     svg.tabIndex = 0;
+    const shape = (parent, name, attributes) => {
+      const element = parent.appendChild(document.createElementNS(svg.namespaceURI, name));
+      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+      return element;
+    };
     const dots = chart.series.map((series) => {
-      const dot = document.createElementNS(svg.namespaceURI, 'circle');
-      dot.setAttribute('r', 4.5);
-      dot.setAttribute('class', 'here');
-      dot.setAttribute('hidden', '');
-      svg.querySelector(`g.${series.key}`).append(dot);
-      return dot;
+      const group = svg.appendChild(svg.querySelector(`g.${series.key}`).cloneNode());
+      return shape(group, 'circle', { r: 4.5, class: 'dot here', hidden: '' });
     });
-    return { chart, figure, svg, dots, cursor: svg.querySelector('.cursor'), readout: figure.querySelector('.readout') };
+    const frame = svg.querySelector('rect.axis').getBBox();
+    const cursor = shape(svg, 'line', { class: 'cursor', y1: frame.y, y2: frame.y + frame.height, hidden: '' });
+    return { chart, figure, svg, dots, cursor, readout: figure.querySelector('.readout') };
   });
   let here = null;
   const read = (place) => {
@@ -82,27 +85,26 @@
   for (const button of all('button[data-series]')) {
     button.addEventListener('click', () => {
       const shown = toggle(button);
-      for (const { svg } of charts) svg.querySelector(`g.${button.dataset.series}`).toggleAttribute('hidden', !shown);
+      for (const { svg } of charts) {
+        for (const group of all(`g.${button.dataset.series}`, svg)) group.toggleAttribute('hidden', !shown);
+      }
     });
   }
 
   // confusion matrix: one stop for the tab key, arrows within
   const matrix = document.querySelector('.matrix');
-  for (const button of all('button[data-cells]')) {
-    button.addEventListener('click', () => {
-      all('button[data-cells]').forEach((other) => other.setAttribute('aria-pressed', other === button));
-      matrix.classList.toggle('percents', button.dataset.cells === 'percent');
-    });
-  }
-  const cells = new Map(all('button[data-cell]', matrix).map((cell) => [cell.dataset.cell, cell]));
+  const cells = new Map(all('[data-cell]', matrix).map((cell) => [cell.dataset.cell, cell]));
+  cells.forEach((cell) => cell.setAttribute('role', 'button'));
   const size = data.classes.length;
   const stop = (cell) => cells.forEach((other) => { other.tabIndex = other === cell ? 0 : -1; });
   const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   if (cells.size) stop(cells.values().next().value);
   matrix.addEventListener('keydown', (event) => {
     const step = steps[event.key];
-    if (!step || !event.target.dataset.cell) return;
+    const presses = event.key === 'Enter' || event.key === ' ';
+    if (!(step || presses) || !event.target.dataset.cell) return;
     event.preventDefault();
+    if (presses) return open(event.target);
     let [row, column] = event.target.dataset.cell.split('-').map(Number);
     for (;;) {
       row += step[0];
@@ -118,7 +120,7 @@
     const [label, predicted] = cell.dataset.cell.split('-').map(Number);
     const shown = data.cells[cell.dataset.cell] || [];
     const count = Number(cell.querySelector('.count').textContent);
-    const words = cell.dataset.words;
+    const words = cell.querySelector('title').textContent;
     one('images-title').textContent = label === predicted
       ? `True and predicted: ${data.classes[label]}`
       : `True: ${data.classes[label]}, predicted: ${data.classes[predicted]}`;

@@ -2,16 +2,15 @@
 //!
 //! It knows the words of the page; how they look is the template's.
 
-use super::chart::{Chart, Line};
-use super::diagram::Diagram;
 use super::{Fact, Kernels, Layer, Report};
 use crate::report::chosen::{IN_ALL, Mistake, PER_CELL, confidence, percent};
-use crate::report::confusion::short_names;
+use crate::report::curves::Chart;
+use crate::report::drawing::Drawing;
 use crate::report::table::with_separators;
+use crate::report::{confusion, reliability};
 use crate::train::history::{EpochRecord, History};
 use crate::train::{Assessment, Prediction};
 use serde::Serialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Most epochs that stand in the page's table.
@@ -25,32 +24,22 @@ struct Headline {
     note: String,
 }
 
-/// A cell of the confusion matrix.
-#[derive(Serialize)]
-struct Cell {
-    label: usize,
-    predicted: usize,
-    count: u64,
-    /// Of the row, 0 to 1.
-    share: String,
-    /// The same in percent, without its sign.
-    percent: String,
-    /// In words, with the names of both classes.
-    words: String,
-}
-
-/// A class with its row of the confusion matrix and its scores.
+/// A class with its scores.
 #[derive(Serialize)]
 struct Class {
     number: usize,
     name: String,
-    /// The name without an ending that all can do without.
-    short: String,
     support: u64,
     precision: String,
     recall: String,
     f1: String,
-    cells: Vec<Cell>,
+}
+
+/// A chart of the curves: `accuracy` or `loss`, and its SVG.
+#[derive(Serialize)]
+struct Curve {
+    key: &'static str,
+    svg: String,
 }
 
 /// A picture and words.
@@ -93,7 +82,7 @@ struct KernelRow {
     ms: String,
     percent: String,
     /// Of the slowest kernel's time, 0 to 1.
-    share: String,
+    fraction: String,
     gflops: String,
     gigabytes: String,
 }
@@ -106,19 +95,22 @@ pub struct Page {
     headlines: Vec<Headline>,
     summary: Vec<Fact>,
     caveats: Vec<String>,
-    charts: Vec<Chart>,
-    /// Epoch, loss, accuracy, the same of the other side, seconds.
+    charts: Vec<Curve>,
+    /// Epoch, loss, accuracy, the same of the set that chose the epoch, seconds.
     epochs: Vec<[String; 6]>,
-    /// Which side chose the epoch.
+    /// Which set chose the epoch.
     side: &'static str,
     /// How the measured images are called: `test images`, or `images`.
     measured: String,
+    /// The confusion matrix as SVG.
+    matrix: String,
     classes: Vec<Class>,
     count: usize,
     behind: usize,
     per_cell: usize,
     in_all: usize,
-    diagrams: Vec<Diagram>,
+    /// Reliability diagrams as SVG.
+    diagrams: Vec<String>,
     calibration: Vec<String>,
     wrong: u64,
     mistakes: Vec<Pictured>,
@@ -137,7 +129,7 @@ impl Page {
     /// Of a report whose pictures are ready: those of its mistakes, and of samples and augmented rows; `behind` more are for the script.
     pub fn new(
         report: &Report,
-        charts: Vec<Chart>,
+        charts: &[Chart],
         of_mistakes: &[String],
         fixed: Vec<Vec<String>>,
         behind: usize,
@@ -158,7 +150,7 @@ impl Page {
             headlines: headlines(report),
             summary: report.summary.clone(),
             caveats: assessment.caveats.iter().map(|caveat| capital(caveat)).collect(),
-            charts,
+            charts: charts.iter().map(|chart| curve(chart, report.side)).collect(),
             epochs: epochs(report.history),
             side: report.side,
             measured: if assessment.images == "all" {
@@ -166,6 +158,7 @@ impl Page {
             } else {
                 format!("{} images", assessment.images)
             },
+            matrix: confusion::drawing(classes, &assessment.evaluation.confusion).inline("group", "Confusion matrix"),
             classes: self::classes(classes, assessment),
             count: assessment.count,
             behind,
@@ -213,26 +206,15 @@ fn headlines(report: &Report) -> Vec<Headline> {
         headlines.push(Headline { name: "Calibration error", value: percent(found.ece), note });
     }
     if let Some(best) = report.history.best() {
-        let note = format!("of {}, chosen by the {} side", report.history.epochs.len(), report.side);
+        let note = format!("of {}, chosen by the {} set", report.history.epochs.len(), report.side);
         headlines.push(Headline { name: "Best epoch", value: best.epoch.to_string(), note });
     }
     headlines
 }
 
-/// The plots of accuracy and loss.
-pub fn charts(history: &History, side: &'static str) -> Vec<Chart> {
-    let epochs: Vec<u32> = history.epochs.iter().map(|record| record.epoch).collect();
-    let values = |of: fn(&EpochRecord) -> f32| -> Vec<f32> { history.epochs.iter().map(of).collect() };
-    let best = history.best().map(|best| best.epoch);
-    let chart = |key, title, own: fn(&EpochRecord) -> f32, other: fn(&EpochRecord) -> f32| {
-        let train = Line { key: "train", name: "training".into(), values: values(own), best: None };
-        let val = Line { key: "val", name: side.into(), values: values(other), best };
-        Chart::new(key, title, epochs.clone(), vec![train, val])
-    };
-    vec![
-        chart("accuracy", "Accuracy", |record| record.accuracy, |record| record.val_accuracy),
-        chart("loss", "Loss (cross-entropy, nats)", |record| record.loss, |record| record.val_loss),
-    ]
+fn curve(chart: &Chart, set: &str) -> Curve {
+    let label = format!("{} over the epochs, training and {set} set", chart.title);
+    Curve { key: chart.key, svg: chart.drawing.inline("img", &label) }
 }
 
 fn epochs(history: &History) -> Vec<[String; 6]> {
@@ -246,31 +228,21 @@ fn epochs(history: &History) -> Vec<[String; 6]> {
 }
 
 fn classes(names: &[String], assessment: &Assessment) -> Vec<Class> {
-    let shorter = short_names(names);
-    let class = |(label, name): (usize, &String)| {
-        let scores = &assessment.evaluation.per_class[label];
-        let cell = |(predicted, &count): (usize, &u64)| {
-            let share = count as f64 / scores.support.max(1) as f64;
-            let (images, of_row) = (if count == 1 { "image" } else { "images" }, percent(share));
-            let words = format!("True {name}, predicted {}: {count} {images}, {of_row} of the row", names[predicted]);
-            let percent = format!("{:.0}", 100.0 * share);
-            Cell { label, predicted, count, share: format!("{share:.4}"), percent, words }
-        };
+    let class = |(number, name): (usize, &String)| {
+        let scores = &assessment.evaluation.per_class[number];
         let [precision, recall, f1] = [scores.precision, scores.recall, scores.f1].map(|score| format!("{score:.3}"));
-        let cells = assessment.evaluation.confusion[label].iter().enumerate().map(cell).collect();
-        let short = shorter[label].clone();
-        Class { number: label, name: name.clone(), short, support: scores.support, precision, recall, f1, cells }
+        Class { number, name: name.clone(), support: scores.support, precision, recall, f1 }
     };
     names.iter().enumerate().map(class).collect()
 }
 
-fn diagrams(report: &Report) -> Vec<Diagram> {
-    let (Some(bins), Some(found)) = (report.bins(), &report.assessment.calibration) else { return Vec::new() };
-    let titles = [
-        format!("As it is: calibration error {}", percent(found.ece)),
-        format!("With temperature {:.3}: {}", found.temperature, percent(found.ece_after)),
-    ];
-    titles.into_iter().zip(&bins).map(|(title, bins)| Diagram::new(title, bins)).collect()
+fn diagrams(report: &Report) -> Vec<String> {
+    let (Some([before, after]), Some(found)) = (report.bins(), &report.assessment.calibration) else {
+        return Vec::new();
+    };
+    let diagrams = reliability::diagrams(&before, &after, found);
+    let inline = |(title, drawing): &(String, Drawing)| drawing.inline("img", &format!("Reliability diagram. {title}"));
+    diagrams.iter().map(inline).collect()
 }
 
 fn calibration(assessment: &Assessment) -> Vec<String> {
@@ -305,24 +277,33 @@ fn kernels(timed: &Result<Kernels, String>) -> (Vec<KernelRow>, String, String) 
         implementation: call.implementation.clone(),
         ms: format!("{:.3}", 1e3 * call.seconds),
         percent: format!("{:.1}", 1e2 * call.seconds / sum.max(1e-12)),
-        share: format!("{:.3}", call.seconds / most.max(1e-12)),
+        fraction: format!("{:.3}", call.seconds / most.max(1e-12)),
         gflops: format!("{:.1}", call.flops / call.seconds.max(1e-12) / 1e9),
         gigabytes: format!("{:.1}", call.bytes / call.seconds.max(1e-12) / 1e9),
     };
     (timed.calls.iter().map(row).collect(), capital(&timed.about), format!("{:.3}", 1e3 * sum))
 }
 
+/// What the script reads.
+#[derive(Serialize)]
+struct ScriptData<'a> {
+    charts: &'a [Chart],
+    classes: &'a [String],
+    /// Images behind a cell: number, confidence and address.
+    cells: BTreeMap<String, Vec<(u32, String, &'a str)>>,
+}
+
 /// What the script reads, as JSON that may stand in a script element.
 ///
 /// # Errors
-/// None that is known.
+/// What serde_json finds; nothing in a page should.
 pub fn script_data(charts: &[Chart], classes: &[String], behind: &[(Prediction, &str)]) -> serde_json::Result<String> {
-    let mut cells: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+    let mut cells: BTreeMap<String, Vec<(u32, String, &str)>> = BTreeMap::new();
     for (prediction, src) in behind {
         let cell = cells.entry(format!("{}-{}", prediction.label, prediction.predicted)).or_default();
-        cell.push(json!([prediction.image, confidence(prediction.confidence), src]));
+        cell.push((prediction.image, confidence(prediction.confidence), src));
     }
-    let text = serde_json::to_string(&json!({ "charts": charts, "classes": classes, "cells": cells }))?;
+    let text = serde_json::to_string(&ScriptData { charts, classes, cells })?;
     // neither `</script>` nor `<!--` may end the element or hide its end (HTML, 4.12.1.3), wherever a name brings them along
     Ok(text.replace('<', "\\u003c"))
 }
