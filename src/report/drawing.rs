@@ -95,7 +95,8 @@ impl Drawing {
     /// # Errors
     /// [`Error::File`] when it cannot be written; nothing is left behind.
     pub fn save(&self, path: &Path) -> Result<()> {
-        match path.extension().and_then(|ending| ending.to_str()) {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        match ending.as_deref() {
             Some("svg") => write_whole(path, self.svg().as_bytes()),
             Some("pdf") => write_whole(path, &pdf::pdf(&parse(&self.svg(), path)?)),
             _ => {

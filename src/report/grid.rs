@@ -7,7 +7,7 @@ use std::path::Path;
 use image::imageops::FilterType;
 use image::{RgbImage, imageops};
 
-use super::drawing::save_with_text;
+use super::drawing::{Drawing, SCALE, save_with_text};
 use super::font::{CAPITAL, LINE, Type};
 use super::svg::Svg;
 use crate::error::{Error, Result};
@@ -70,17 +70,21 @@ pub fn grid(tiles: &[Tile], columns: usize, path: &Path) -> Result<()> {
     save_with_text(picture, text, path)
 }
 
-/// Draws a sentence where there are no images to draw.
+/// Draws a sentence where there are no images or no chart to draw, as what the path ends in.
 ///
 /// # Errors
 /// [`Error::File`] when the picture cannot be saved.
 pub fn sentence(text: &str, path: &Path) -> Result<()> {
-    let (width, height) = (2 * SIDE + 3 * GAP, SIDE / 2);
-    let (font, lines) = Type(TITLE.0).fit(text, (width - 2 * GAP) as f32, TITLE.2, TITLE.1);
-    let below = height / 2 + (lines.len() as f32 * font.0 * LINE / 2.0) as u32;
-    let mut text = Svg::default();
-    write_above(&mut text, font, &lines, (width / 2, below));
-    save_with_text(RgbImage::from_pixel(width, height, image::Rgb([255; 3])), text, path)
+    let units = |pixels: u32| f64::from(pixels) / SCALE;
+    let (width, height) = (units(2 * SIDE + 3 * GAP), units(SIDE / 2));
+    let (font, lines) =
+        Type((f64::from(TITLE.0) / SCALE) as f32).fit(text, (width - units(2 * GAP)) as f32, TITLE.2, 7.0);
+    let mut body = Svg::default();
+    for (index, line) in lines.iter().enumerate() {
+        let offset = index as f32 - (lines.len() as f32 - 1.0) / 2.0;
+        body.text("middle", (width / 2.0, height / 2.0 + f64::from(offset * font.0 * LINE)), font.0.into(), line);
+    }
+    Drawing { width, height, body }.save(path)
 }
 
 /// Tiles side by side.
