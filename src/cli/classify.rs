@@ -9,6 +9,7 @@ use crate::data::fits::Stretch;
 use crate::data::hdf5::Reader;
 use crate::data::{FitsOptions, Items, LoadOptions};
 use crate::error::{Error, Result};
+use crate::report::table::with_separators;
 use crate::train::{Classifier, Setup, Weights, find_weights};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -136,7 +137,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     });
     console.bar.finish_and_clear();
     voice::set_bar(None);
-    let failed = |error| anyhow::anyhow!("{error}\n{} rows are in {}", grouped(console.rows), rows.display());
+    let failed = |error| anyhow::anyhow!("{error}\n{} rows are in {}", with_separators(console.rows), rows.display());
     let (summary, place) = finished.map_err(failed)?;
     print_text(in_words(&summary, &place))?;
     Ok(ExitCode::from(u8::from(summary.failed > 0 || summary.stopped)))
@@ -196,29 +197,21 @@ fn fits_in_words(options: &FitsOptions, crop_arcsec: Option<f64>) -> String {
     format!("{piece}, {part}, {bands}, stretch m={m},Q={q},g={g},r={r},z={z}")
 }
 
-/// `9 998 classified, 2 failed; see F.csv`.
+/// `9,998 classified, 2 failed; see F.csv`.
 fn in_words(summary: &Summary, out: &Path) -> String {
-    let mut text = format!("{} classified", grouped(summary.classified));
+    let mut text = format!("{} classified", with_separators(summary.classified));
     if summary.uncertain > 0 {
-        text += &format!(" ({} below --min-confidence)", grouped(summary.uncertain));
+        text += &format!(" ({} below --min-confidence)", with_separators(summary.uncertain));
     }
-    text += &format!(", {} failed", grouped(summary.failed));
+    text += &format!(", {} failed", with_separators(summary.failed));
     if summary.kept > 0 {
-        text += &format!(", {} of these rows kept", grouped(summary.kept));
+        text += &format!(", {} of these rows kept", with_separators(summary.kept));
     }
     text += &format!("; see {}\n", out.display());
     if summary.stopped {
         text = format!("stopped: {text}go on with the same command and --continue\n");
     }
     text
-}
-
-/// A number with its digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let starts_group = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
-    let spaced = |(place, digit): (usize, char)| [starts_group(place).then_some(' '), Some(digit)];
-    digits.chars().enumerate().flat_map(spaced).flatten().collect()
 }
 
 /// What the first Ctrl-C says.
@@ -252,7 +245,7 @@ impl Console {
     /// Says what takes its time after the last item.
     fn finishing(&self, table: &Table, out: &Path) {
         if table.is_to_be_made() {
-            self.bar.set_message(format!("{} rows, writing {}", grouped(self.rows), out.display()));
+            self.bar.set_message(format!("{} rows, writing {}", with_separators(self.rows), out.display()));
             self.bar.tick();
         }
     }
@@ -267,7 +260,7 @@ impl Watch for Console {
         let total = counted.or(left.map(|left| self.rows + left)).map(|total| total.max(self.rows));
         let mut message = format!("{rate:.0} images/s");
         if summary.failed > 0 {
-            message += &format!("  {} failed", grouped(summary.failed));
+            message += &format!("  {} failed", with_separators(summary.failed));
         }
         let mut template = "{wide_msg}";
         if let Some(total) = total {
@@ -276,9 +269,9 @@ impl Watch for Console {
             self.bar.set_length(total);
             template = "[{bar:20}] {wide_msg}";
         }
-        let of = total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
+        let of = total.map(|total| format!(" of {}", with_separators(total))).unwrap_or_default();
         self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        self.bar.set_message(format!("{}{of}  {message}", grouped(self.rows)));
+        self.bar.set_message(format!("{}{of}  {message}", with_separators(self.rows)));
         self.bar.set_position(self.rows);
     }
 
@@ -296,18 +289,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
-    }
-
-    #[test]
     fn the_summary_is_one_line() {
         let summary = Summary { classified: 9998, failed: 2, ..Summary::default() };
-        assert_eq!(in_words(&summary, Path::new("F.csv")), "9 998 classified, 2 failed; see F.csv\n");
+        assert_eq!(in_words(&summary, Path::new("F.csv")), "9,998 classified, 2 failed; see F.csv\n");
         let stopped = Summary { uncertain: 1, kept: 3, stopped: true, ..summary };
         let text = in_words(&stopped, Path::new("F.csv"));
         assert!(
-            text.starts_with("stopped: 9 998 classified (1 below --min-confidence), 2 failed, 3 of these rows kept")
+            text.starts_with("stopped: 9,998 classified (1 below --min-confidence), 2 failed, 3 of these rows kept")
         );
     }
 }

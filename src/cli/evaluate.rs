@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value_t = 50)]
     batch: usize,
     /// Confusion matrix to draw; confusion_matrix.png in the run folder where absent
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE.png|svg|pdf")]
     out: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
@@ -46,7 +46,7 @@ pub struct Args {
 /// # Errors
 /// Bad input; a device that fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, &["png"]))?;
+    args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, report::FORMATS))?;
     let weights = find_weights(&args.run, args.last)?;
     let mut dataset = args.data.load()?;
     print_notes(&dataset);

@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Picture of the losses, with the suggestion marked
-    #[arg(long, default_value = "rates.png", value_name = "FILE.png")]
+    #[arg(long, default_value = "rates.png", value_name = "FILE.png|svg|pdf")]
     out: PathBuf,
     /// Table of the steps: step, rate, loss, smoothed
     #[arg(long, value_name = "FILE.csv")]
@@ -95,7 +95,7 @@ struct Report<'a> {
 /// # Errors
 /// Bad input; a device that fails; a picture or table that cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    check_output("--out", &args.out, &["png"])?;
+    check_output("--out", &args.out, report::FORMATS)?;
     args.csv.as_deref().map_or(Ok(()), |path| check_output("--csv", path, &["csv"]))?;
     let range = Range { from: args.from, to: args.to, steps: args.steps };
     range.check()?;

@@ -61,7 +61,7 @@ impl fmt::Display for Table {
 }
 
 /// `8520490` as `8,520,490`.
-pub fn with_separators(number: usize) -> String {
+pub fn with_separators(number: impl ToString) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
@@ -94,7 +94,7 @@ a               b  c
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        let numbers = [0, 12, 999, 1000, 8_520_490, 1_000_000_007].map(with_separators);
+        let numbers = [0u64, 12, 999, 1000, 8_520_490, 1_000_000_007].map(with_separators);
         assert_eq!(numbers, ["0", "12", "999", "1,000", "8,520,490", "1,000,000,007"]);
     }
 }

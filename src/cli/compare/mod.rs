@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Picture of all curves: accuracy and loss, a colour for each run
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE.png|svg|pdf")]
     out: Option<PathBuf>,
     /// Table with a line for each run
     #[arg(long, value_name = "FILE.csv")]
@@ -43,7 +43,7 @@ pub struct Args {
 /// # Errors
 /// A folder holds no run, or the picture or table cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, &["png"]))?;
+    args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, report::FORMATS))?;
     args.csv.as_deref().map_or(Ok(()), |path| check_output("--csv", path, &["csv"]))?;
     let rows = args.runs.iter().map(|path| Row::read(path)).collect::<crate::Result<Vec<Row>>>()?;
     let warnings = warnings(&rows);

@@ -170,7 +170,7 @@ impl Page {
             mistakes: report.mistakes.iter().zip(of_mistakes).map(pictured).collect(),
             samples,
             augmented: pictures.collect(),
-            parameters: with_separators(report.layers.iter().map(|layer| layer.parameters).sum()),
+            parameters: with_separators(report.layers.iter().map(|layer| layer.parameters).sum::<usize>()),
             layers: report.layers.iter().map(LayerRow::new).collect(),
             kernels,
             kernels_about,
