@@ -19,7 +19,7 @@ const RIGHT: f64 = 90.0;
 /// Most room for class names beside the matrix, and under it where they stand upright.
 const NAMES: f64 = 168.0;
 /// Steps of the scale of colours.
-const STEPS: usize = 50;
+const STEPS: usize = 120;
 
 /// Sizes in units, which depend on the classes.
 struct Layout {

@@ -101,7 +101,8 @@ impl Drawing {
             Some("pdf") => write_whole(path, &pdf::pdf(&parse(&self.svg(), path)?)),
             _ => {
                 let side = |units: f64| (units * SCALE).round() as u32;
-                let mut picture = RgbImage::new(side(self.width), side(self.height));
+                let white = image::Rgb([255; 3]);
+                let mut picture = RgbImage::from_pixel(side(self.width), side(self.height), white);
                 draw_over(&mut picture, &self.svg(), SCALE, path)?;
                 save_png(&picture, path)
             }

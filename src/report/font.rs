@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn the_embedded_typeface_has_the_letters_that_reports_need() {
         let font = FontRef::new(TYPEFACE).unwrap();
-        for character in ('!'..='~').chain("…–×±éüα\u{fffd}".chars()) {
+        for character in ('!'..='~').chain("…–×±éüα".chars()) {
             assert!(font.charmap().map(character).is_some(), "no glyph for {character}");
         }
     }

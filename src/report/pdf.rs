@@ -1,12 +1,14 @@
 //! A drawing as PDF: one page of vectors, letters as outlines, and no date, so that the same drawing is the same file.
 //!
-//! It writes what our charts use: filled and stroked paths of one opaque colour each.
+//! It writes what our charts use: paths filled and stroked with plain colours, of which fills may be transparent.
 
 use flate2::{Compression, write::ZlibEncoder};
 use pdf_writer::types::{LineCapStyle, LineJoinStyle};
-use pdf_writer::{Content, Filter, Finish, Pdf, Rect, Ref};
-use resvg::tiny_skia::PathSegment;
+use pdf_writer::writers::ExtGraphicsState;
+use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref};
+use resvg::tiny_skia::{PathSegment, Point};
 use resvg::usvg::{Color, FillRule, Group, LineCap, LineJoin, Node, Paint, Path, Stroke, Tree};
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Points for each unit of a drawing, which is a pixel of CSS.
@@ -15,10 +17,10 @@ const POINTS: f32 = 0.75;
 /// The file's bytes.
 pub(super) fn pdf(tree: &Tree) -> Vec<u8> {
     let (width, height) = (tree.size().width() * POINTS, tree.size().height() * POINTS);
-    let mut content = Content::new();
+    let (mut content, mut opacities) = (Content::new(), BTreeSet::new());
     // PDF counts upwards
     content.transform([POINTS, 0.0, 0.0, -POINTS, 0.0, height]);
-    paths(tree.root(), &mut |path| draw(&mut content, path));
+    paths(tree.root(), &mut |path| draw(&mut content, path, &mut opacities));
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
     // writing to a Vec cannot fail
     let packed = packed.write_all(&content.finish()).and_then(|()| packed.finish()).unwrap_or_default();
@@ -29,7 +31,14 @@ pub(super) fn pdf(tree: &Tree) -> Vec<u8> {
     pdf.pages(pages).kids([page]).count(1);
     let mut sheet = pdf.page(page);
     sheet.parent(pages).media_box(Rect::new(0.0, 0.0, width, height)).contents(contents);
-    sheet.resources().finish();
+    let mut resources = sheet.resources();
+    let mut states = resources.ext_g_states();
+    for percent in opacities {
+        let mut state = states.insert(Name(state(percent).as_bytes())).start::<ExtGraphicsState>();
+        state.non_stroking_alpha(f32::from(percent) / 100.0);
+    }
+    states.finish();
+    resources.finish();
     sheet.finish();
     pdf.stream(contents, &packed).filter(Filter::FlateDecode);
     pdf.finish()
@@ -47,7 +56,11 @@ fn paths(group: &Group, draw: &mut impl FnMut(&Path)) {
     }
 }
 
-fn draw(content: &mut Content, path: &Path) {
+/// Draws a path. The page has a state for each opacity of a fill, in percent.
+fn draw(content: &mut Content, path: &Path, opacities: &mut BTreeSet<u8>) {
+    let percent = (100.0 * path.fill().map_or(1.0, |fill| fill.opacity().get())).round() as u8;
+    opacities.insert(percent);
+    content.set_parameters(Name(state(percent).as_bytes()));
     outline(content, path);
     let fill = path.fill().and_then(|fill| Some((rgb(fill.paint())?, fill.rule())));
     let stroke = path.stroke().and_then(|stroke| Some((rgb(stroke.paint())?, stroke)));
@@ -68,30 +81,44 @@ fn draw(content: &mut Content, path: &Path) {
     };
 }
 
+fn state(percent: u8) -> String {
+    format!("opacity{percent}")
+}
+
 fn outline(content: &mut Content, path: &Path) {
+    // a hundredth of a unit: no one sees more, and it keeps the file short
+    let short = |point: Point| Point { x: (point.x * 1e2).round() / 1e2, y: (point.y * 1e2).round() / 1e2 };
     let placed = path.data().clone().transform(path.abs_transform());
-    let (mut last, placed) = ((0.0, 0.0), placed.unwrap_or_else(|| path.data().clone()));
+    let (mut last, placed) = (Point::zero(), placed.unwrap_or_else(|| path.data().clone()));
     for segment in placed.segments() {
-        match segment {
-            PathSegment::MoveTo(to) => content.move_to(to.x, to.y),
-            PathSegment::LineTo(to) => content.line_to(to.x, to.y),
+        let mut cubic = |a: Point, b: Point, to: Point| {
+            let [a, b, to] = [a, b, to].map(short);
+            content.cubic_to(a.x, a.y, b.x, b.y, to.x, to.y);
+            to
+        };
+        last = match segment {
+            PathSegment::CubicTo(a, b, to) => cubic(a, b, to),
             PathSegment::QuadTo(by, to) => {
                 // the same curve with two handles, each two thirds of the way to the one
-                let handle = |end: f32, by: f32| end + (by - end) * 2.0 / 3.0;
-                let (first, second) =
-                    ((handle(last.0, by.x), handle(last.1, by.y)), (handle(to.x, by.x), handle(to.y, by.y)));
-                content.cubic_to(first.0, first.1, second.0, second.1, to.x, to.y)
+                let handle =
+                    |end: Point| Point { x: end.x + (by.x - end.x) * 2.0 / 3.0, y: end.y + (by.y - end.y) * 2.0 / 3.0 };
+                cubic(handle(last), handle(to), to)
             }
-            PathSegment::CubicTo(a, b, to) => content.cubic_to(a.x, a.y, b.x, b.y, to.x, to.y),
-            PathSegment::Close => content.close_path(),
+            PathSegment::MoveTo(to) => {
+                let to = short(to);
+                content.move_to(to.x, to.y);
+                to
+            }
+            PathSegment::LineTo(to) => {
+                let to = short(to);
+                content.line_to(to.x, to.y);
+                to
+            }
+            PathSegment::Close => {
+                content.close_path();
+                last
+            }
         };
-        if let PathSegment::MoveTo(to)
-        | PathSegment::LineTo(to)
-        | PathSegment::QuadTo(_, to)
-        | PathSegment::CubicTo(_, _, to) = segment
-        {
-            last = (to.x, to.y);
-        }
     }
 }
 
