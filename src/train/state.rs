@@ -1,6 +1,7 @@
-//! What the rest of a training depends on beside its settings and its data, and how it leaves and enters a device.
+//! The state of a training: everything that its continuation depends on, beside settings and data. Reads it from a device and writes
+//! it back.
 //!
-//! All random numbers are counted, not drawn: they follow from the seed, the epoch and the step.
+//! Random numbers need no state: they follow from the seed, the epoch and the step.
 
 use super::history::History;
 use super::session::{Session, Totals};
@@ -18,28 +19,28 @@ const LOSS_SCALE: &str = "loss_scale";
 const CHANGED_BANKS: [Bank; 6] =
     [Bank::Parameters, Bank::HalfParameters, Bank::Moment1, Bank::Moment2, Bank::Average, Bank::HalfAverage];
 
-/// How far a training has come.
+/// The progress of a training.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Standing {
     /// The epochs that have ended.
     pub history: History,
-    /// Optimizer steps so far, refused ones included.
+    /// Optimizer steps so far, with refused ones.
     pub steps: u32,
     /// Steps that changed nothing, as their loss or gradient was not finite.
     pub refused: u32,
-    /// How many of them were the last ones.
+    /// How many of the newest steps in a row were refused.
     pub streak: u32,
-    /// How often the training went back to where it was sound, each time with a lower rate.
+    /// How often the training returned to its last good state, each time with a lower rate.
     pub roll_backs: u32,
     /// Images of the running epoch that have been trained on, in its order.
     pub position: usize,
-    /// What those images measured.
+    /// Loss and hits of those images.
     pub totals: Totals,
     /// Seconds spent on the running epoch.
     pub seconds: f64,
 }
 
-/// A tensor of the device, as it stores it.
+/// A tensor as the device stores it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceTensor {
     /// Its name in the plan.
@@ -50,26 +51,26 @@ pub struct DeviceTensor {
     pub bytes: Vec<u8>,
 }
 
-/// A training at rest: with the same settings and data, what comes after it is the same to the bit.
+/// The state of a training: with the same settings and data, what follows is the same, bit for bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// How far it has come.
+    /// Its progress.
     pub standing: Standing,
     /// What the device holds.
     pub tensors: Vec<DeviceTensor>,
-    /// The state that a training which diverges goes back to: the newest at the end of an epoch whose last step was not refused, or
-    /// the first of all. `None` where that is this state.
+    /// The last good state, to which a diverging training returns: the newest at the end of an epoch whose last step was not refused, or
+    /// the first one. `None` if it is this state.
     pub sound: Option<Arc<State>>,
 }
 
 impl State {
-    /// The factor on the loss in mixed precision, 1 in f32; see [`crate::kernels::reduce`]. `None` in a state without.
+    /// The factor on the loss in mixed precision, 1 in f32; see [`crate::kernels::reduce`]. `None` if the state has none.
     pub fn loss_scale(&self) -> Option<f32> {
         let tensor = self.tensors.iter().find(|tensor| tensor.name == LOSS_SCALE)?;
         tensor.bytes.first_chunk().map(|&word| f32::from_le_bytes(word))
     }
 
-    /// Whether every number of the device's is finite.
+    /// Whether every number on the device is finite.
     pub fn is_finite(&self) -> bool {
         self.tensors.iter().all(|DeviceTensor { element, bytes, .. }| match element {
             Element::F32 => bytes.as_chunks().0.iter().all(|&word| f32::from_le_bytes(word).is_finite()),

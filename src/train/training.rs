@@ -1,4 +1,4 @@
-//! The loop over epochs and steps: from the start, from where an earlier process left off, and on from where it failed.
+//! The loop over epochs and steps: from the start, resumed from a state, and after a failure.
 
 use super::diagnose::origin;
 use super::history::EpochRecord;
@@ -18,21 +18,21 @@ use std::time::Instant;
 
 /// Refused steps in a row after which a training counts as diverged.
 const PATIENCE: u32 = 5;
-/// Refusals that bring the largest loss scale of mixed precision down to 1; only those after them tell of divergence.
+/// Refused steps that bring the largest loss scale of mixed precision down to 1; only those after them mean divergence.
 const HALVINGS: u32 = 24;
-/// How often a diverged training may go back to its last sound state.
+/// How often a diverged training may return to its last good state.
 const MOST_ROLL_BACKS: u32 = 3;
 
-/// Trains from seeded weights over the training side of a split, and measures the side that chooses the best epoch
-/// ([`Split::choosing`]) after each. Where the
-/// watcher stops it, the epoch it is in has no record, but its steps count and its parameters are those of that moment.
+/// Trains from seeded weights on the training set of a split, and after each epoch measures the set that chooses the best epoch
+/// ([`Split::choosing`]). If the watcher stops it within an epoch, that epoch has no record, but its steps count, and the parameters are
+/// the current ones.
 ///
-/// A training that diverges goes back to the end of its last sound epoch with a lower rate, three times at most. A device that fails is
-/// set up anew, and training goes on from the newest state in memory: once, and again when an epoch has ended since.
-/// What cannot go on ends with [`Outcome::failure`] and the newest sound state.
+/// A training that diverges returns to its last good state with a lower rate, three times at most. A device that fails is opened
+/// again, and training continues from the newest state in memory: once, and once more after each further epoch. If neither helps, the
+/// outcome has a [`failure`](Outcome::failure) and the newest good state.
 ///
 /// # Errors
-/// A device that is lost before the first step.
+/// The device is lost before the first step.
 pub fn train(
     session: &mut Session,
     network: &Network,
@@ -48,12 +48,11 @@ pub fn train(
     Training::at(Arc::new(state), session, split, settings, watch).run()
 }
 
-/// Goes on from a state. With the session, split and settings of the training it was taken from, the end is that of a
-/// training that was never stopped, to the bit; `settings.epochs` and `settings.per_submit` may differ, and whether
-/// images are streamed.
+/// Resumes from a state. With the session, split and settings of the training it was taken from, the result is that of a training that
+/// never stopped, bit for bit. `settings.epochs` and `settings.per_submit` may differ, and images may be streamed or not.
 ///
 /// # Errors
-/// As [`train`]; a state of another network or precision.
+/// As [`train`], or the state is of another network or precision.
 pub fn resume(
     session: &mut Session,
     split: &Split,
@@ -87,21 +86,21 @@ struct Training<'t, 's> {
     newest: Arc<State>,
     /// The state to go back to, see [`State::sound`].
     sound: Arc<State>,
-    /// Epochs that had ended when the device was last set up anew.
+    /// Epochs that had ended when the device was last opened again.
     renewed: Option<usize>,
-    /// When the running epoch began, or went on.
+    /// When the running epoch began or was resumed.
     clock: Instant,
     /// How long this call has trained.
     time: Clock,
 }
 
-/// Why an epoch does not go on.
+/// Why an epoch does not continue.
 enum Halt {
     /// The watcher stopped it.
     Stopped,
-    /// Training has come to its end.
+    /// Training ends early.
     Early(Early),
-    /// Nothing is learnt any more since this step.
+    /// Training has diverged; this step was refused.
     Diverged(StepParams),
     Failed(Error),
 }
@@ -113,7 +112,7 @@ impl From<Error> for Halt {
 }
 
 impl<'t, 's> Training<'t, 's> {
-    /// At a state that the session's device is in.
+    /// A training at the state that the session's device is in.
     fn at(
         state: Arc<State>,
         session: &'t mut Session<'s>,
@@ -179,7 +178,7 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// Why no further epoch begins, between two of them.
+    /// Why training ends before the next epoch, if it does.
     fn early(&self) -> Option<Early> {
         let patience =
             pace::is_out_of_patience(self.settings.patience, &self.standing.history).then_some(Early::Patience);
@@ -211,7 +210,7 @@ impl<'t, 's> Training<'t, 's> {
         self.standing.history.epochs.push(record.clone());
         self.time.epoch(record.seconds);
         self.clock = Instant::now();
-        // before the record is told of, so that an epoch whose end is lost with the device has none yet
+        // read it before reporting the record, so that an epoch whose end is lost with the device has no record yet
         self.read_state()?;
         self.watch.rest(&self.newest);
         self.watch.epoch(&record, self.session.parameters_of(&self.newest.tensors))?;
@@ -219,7 +218,7 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// Says so where the epoch that has ended has changed the rate of the next step.
+    /// Notes if the epoch that has ended lowers the rate of the next step.
     fn tell_of_plateau(&mut self, before: f32) {
         let after = self.rate(self.standing.steps);
         if let (Curve::Plateau { epochs, .. }, true) = (self.settings.schedule.curve, after < before) {
@@ -262,7 +261,7 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// Measures the images that choose the best epoch, which stand behind the training images.
+    /// Measures the images that choose the best epoch; in the order they follow the training images.
     fn validate(&mut self, submissions: &[Vec<StepParams>]) -> Result<Totals, Halt> {
         let (mut totals, mut images) = (Totals::default(), 0);
         for queue in submissions {
@@ -279,13 +278,13 @@ impl<'t, 's> Training<'t, 's> {
         Ok(totals)
     }
 
-    /// Waits for the steps in flight, so that the standing is that of the device.
+    /// Waits for the steps in flight, so that the progress is that of the device.
     fn settle(&mut self) -> Result<(), Halt> {
         let arrived = self.session.wait()?;
         self.count(&arrived)
     }
 
-    /// Adds up steps that have ended, one by one, so that no result depends on how many end at a time.
+    /// Counts steps that have ended, one by one, so that no result depends on how many end at a time.
     fn count(&mut self, metrics: &[Metrics]) -> Result<(), Halt> {
         let patience = PATIENCE + if self.session.precision() == Precision::Mixed { HALVINGS } else { 0 };
         for step in metrics {
@@ -305,7 +304,7 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// Reads the state of this moment: the steps in flight end, and the device waits no longer than the copies take.
+    /// Reads the current state. Waits for the steps in flight; the device then waits only for the copies.
     fn read_state(&mut self) -> Result<(), Halt> {
         self.settle()?;
         let mut standing = self.standing.clone();
@@ -323,7 +322,7 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// Goes back to the sound state with a lower rate; gives up after that was done often enough.
+    /// Returns to the last good state with a lower rate, or gives up if that was done often enough.
     fn roll_back(&mut self, failing: &StepParams) -> Result<(), Halt> {
         let Standing { refused, streak, roll_backs, .. } = self.standing;
         if roll_backs == MOST_ROLL_BACKS {
@@ -331,11 +330,11 @@ impl<'t, 's> Training<'t, 's> {
             self.watch.undo(&self.newest.standing.history);
             let place = origin(self.session, failing)?.map(|place| format!(": {place}")).unwrap_or_default();
             let problem = format!(
-                "in step {} its loss or gradient is not finite, as it was before the {MOST_ROLL_BACKS} times it went back{place}",
+                "in step {} its loss or gradient is not finite, as {MOST_ROLL_BACKS} times before{place}",
                 failing.step + 1
             );
             let remedy = format!(
-                "train anew with a --learning-rate below {}",
+                "train again with a --learning-rate below {}",
                 self.settings.adam.learning_rate * pace::cut(&self.standing)
             );
             return Err(Error::data("training", problem, remedy).into());
@@ -347,7 +346,7 @@ impl<'t, 's> Training<'t, 's> {
         self.newest = self.sound.clone();
         self.watch.undo(&self.standing.history);
         self.watch.note(format!(
-            "loss or gradient not finite in {streak} steps up to step {}; training goes back to step {} with the learning rate {}",
+            "loss or gradient not finite in {streak} steps up to step {}; training returns to step {} with the learning rate {}",
             failing.step + 1,
             self.standing.steps,
             self.rate(self.standing.steps)
@@ -355,7 +354,7 @@ impl<'t, 's> Training<'t, 's> {
         Ok(())
     }
 
-    /// Sets the device up anew and goes on from the newest state.
+    /// Opens the device again and continues from the newest state.
     fn renew(&mut self, error: Error) -> Result<()> {
         let epochs = self.newest.standing.history.epochs.len();
         if !matches!(error, Error::Device { .. }) || self.renewed == Some(epochs) {
@@ -363,13 +362,13 @@ impl<'t, 's> Training<'t, 's> {
         }
         self.renewed = Some(epochs);
         let step = self.newest.standing.steps;
-        self.watch.note(format!("{error}; it is set up anew, and training goes on from step {step}"));
+        self.watch.note(format!("{error}; it is opened again, and training continues from step {step}"));
         self.session.renew()?;
         let newest = self.newest.clone();
         self.restore(&newest)
     }
 
-    /// Brings the training to a state.
+    /// Sets the training to a state.
     fn restore(&mut self, state: &State) -> Result<()> {
         self.session.wait()?;
         self.session.set_device_state(&state.tensors)?;

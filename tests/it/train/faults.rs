@@ -194,7 +194,7 @@ fn a_device_that_fails_once_changes_no_bit() {
         assert_eq!((found.steps, measured(&found.history)), (whole.steps, measured(&whole.history)), "call {failing}");
         // every epoch is told of once
         assert_eq!(archive.records.len(), 2, "call {failing}");
-        assert!(archive.notes.len() <= 1 && archive.notes.iter().all(|note| note.contains("set up anew")));
+        assert!(archive.notes.len() <= 1 && archive.notes.iter().all(|note| note.contains("opened again")));
     }
 }
 
