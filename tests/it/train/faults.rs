@@ -364,10 +364,10 @@ fn the_program_finds_a_rate_that_goes_on() {
 fn the_program_ends_a_diverging_run_with_what_was_sound() {
     let desk = Desk::new();
     let (code, said) = train_deep(&desk, 30);
-    assert_eq!((code, said.matches("training goes back to step").count()), (Some(2), 3), "{said}");
+    assert_eq!((code, said.matches("training returns to step").count()), (Some(2), 3), "{said}");
     let error = said.lines().last().unwrap();
     assert!(error.starts_with("error: training: in step ") && error.contains(" of layer conv2d"), "{said}");
-    assert!(error.ends_with("train anew with a --learning-rate below 0.015625"), "{said}");
+    assert!(error.ends_with("train again with a --learning-rate below 0.015625"), "{said}");
     let standing = &Checkpoint::load(&desk.path("run")).unwrap().0.state.standing;
     let card = Weights::load(&desk.path("run/weights/last.safetensors")).unwrap().card;
     assert_eq!((card.step, standing.roll_backs), (standing.steps, 3));
