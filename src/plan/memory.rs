@@ -1,17 +1,17 @@
-//! Where tensors lie: banks, buffers of persistent tensors, and slots that transient tensors share by lifetime.
+//! Places tensors in memory: in banks, in buffers of persistent tensors, and in slots that transient tensors share by lifetime.
 
 use super::{Buffer, Options, Place, Profile};
 use crate::error::{Error, Result};
 use crate::graph::{Bank, Call, Graph, Shard, Storage, Tensor, TensorId};
 use std::ops::Range;
 
-/// Bindings start at multiples of this many bytes, and guards are this long.
+/// Bindings start at multiples of this many bytes, and guards have this length.
 pub const ALIGNMENT: u64 = 256;
 
 /// Cuts a data set into runs of images that each fit one binding.
 ///
 /// # Errors
-/// One image that is larger than a binding.
+/// One image is larger than a binding.
 pub fn shards(images: usize, image_bytes: usize, binding_bytes: u64) -> Result<Vec<Shard>> {
     let per_shard = (binding_bytes.saturating_sub(3) / image_bytes.max(1) as u64).min(images.max(1) as u64) as usize;
     if per_shard == 0 {
@@ -23,7 +23,7 @@ pub fn shards(images: usize, image_bytes: usize, binding_bytes: u64) -> Result<V
     Ok(starts.map(|first| Shard { first, count: per_shard.min(images - first) }).collect())
 }
 
-/// A number of bytes as people write it.
+/// A number of bytes, in words.
 pub fn bytes_in_words(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -33,12 +33,12 @@ pub fn bytes_in_words(bytes: u64) -> String {
     }
 }
 
-/// Buffers and the place of every tensor.
+/// Buffers, and the place of every tensor.
 #[derive(Default)]
 pub(super) struct Memory {
     pub buffers: Vec<Buffer>,
     pub places: Vec<Place>,
-    /// Slots of transient tensors, shared by both programs, which never run at once.
+    /// Slots of transient tensors, which both programs share, as they never run at the same time.
     slots: Vec<usize>,
 }
 
@@ -70,7 +70,7 @@ impl Memory {
             let bytes = tensor.bytes();
             match tensor.storage {
                 Storage::Bank(bank, offset) => {
-                    // a bank that no call uses has no buffer, and its tensors no place
+                    // a bank that no call uses has no buffer, and its tensors have no place
                     if let Some(&(_, buffer)) = banks.iter().find(|(used, _)| *used == bank) {
                         let offset = (bank.element().size() * offset) as u64;
                         self.places[id] = Place { buffer, offset, bytes };
@@ -86,8 +86,8 @@ impl Memory {
         }
     }
 
-    /// Walks the calls once: a tensor takes a free slot before the call that first names it and returns it after the
-    /// last. Scratch lives for one call.
+    /// Walks the calls once: a tensor takes a free slot before its first call and returns it after its last. Scratch memory lives for
+    /// one call.
     fn place_transient(&mut self, graph: &Graph, calls: &[Call], scratch: &[u64]) -> Vec<Option<Place>> {
         let lifetimes = lifetimes(graph, calls);
         let mut free = self.slots.clone();
@@ -106,7 +106,7 @@ impl Memory {
         scratch_places
     }
 
-    /// The free slot whose size is nearest (it grows where it must), or a new one.
+    /// The free slot of the nearest size, which grows if need be, or a new one.
     fn take(&mut self, free: &mut Vec<usize>, bytes: u64) -> usize {
         let nearest = (0..free.len()).min_by_key(|&i| (self.buffers[free[i]].bytes.abs_diff(bytes), free[i]));
         let Some(index) = nearest else {
@@ -120,7 +120,7 @@ impl Memory {
     }
 }
 
-/// Calls during which each transient tensor of a program lives.
+/// The calls during which each transient tensor of a program lives.
 pub(super) fn lifetimes(graph: &Graph, calls: &[Call]) -> Vec<(TensorId, Range<usize>)> {
     let mut lives: Vec<(TensorId, Range<usize>)> = Vec::new();
     for (number, call) in calls.iter().enumerate() {
@@ -134,8 +134,7 @@ pub(super) fn lifetimes(graph: &Graph, calls: &[Call]) -> Vec<(TensorId, Range<u
     lives
 }
 
-/// Bytes that the engine of such an adapter will allocate. The twins keep each tensor by itself and in f32, and do not
-/// share memory by lifetime.
+/// Bytes that the engine will allocate. The twins store each tensor by itself in f32, and do not share memory by lifetime.
 fn need(graph: &Graph, memory: &Memory, profile: &Profile) -> u64 {
     if !profile.kind.is_twins() {
         return memory.buffers.iter().map(|buffer| buffer.bytes).sum();
@@ -150,12 +149,12 @@ fn need(graph: &Graph, memory: &Memory, profile: &Profile) -> u64 {
     4 * (single + banks) as u64
 }
 
-/// What helps against too large a batch, in training as in inference.
+/// What to do about a batch that is too large, in training or inference.
 fn smaller_batch(training: bool) -> &'static str {
     if training { "--micro-batch auto, a smaller --batch" } else { "a smaller --batch" }
 }
 
-/// What is said where a plan does not fit into memory, before it is allocated or by the driver.
+/// The error if a plan does not fit into memory, before it is allocated or when the driver refuses.
 pub fn too_little_memory(what: &str, need: u64, but: &str, training: bool) -> Error {
     let remedy = "a smaller --data-memory, smaller images, or close other programs";
     Error::Memory {
@@ -164,7 +163,7 @@ pub fn too_little_memory(what: &str, need: u64, but: &str, training: bool) -> Er
     }
 }
 
-/// Refuses a plan that needs more memory than there is, before any is allocated.
+/// Refuses a plan that needs more memory than is free, before any is allocated.
 pub(super) fn check_need(graph: &Graph, memory: &Memory, profile: &Profile) -> Result<()> {
     let Some(free) = profile.memory_bytes else { return Ok(()) };
     let need = need(graph, memory, profile);
@@ -175,7 +174,7 @@ pub(super) fn check_need(graph: &Graph, memory: &Memory, profile: &Profile) -> R
     Err(too_little_memory(what, need, &format!("only {} are free", bytes_in_words(free)), !graph.train.is_empty()))
 }
 
-/// Refuses what the adapter cannot hold, naming the tensor, its need, the limit and the remedy.
+/// Refuses tensors and buffers that the adapter cannot hold; the message has the name, the need, the limit and the remedy.
 pub(super) fn check_limits(graph: &Graph, memory: &Memory, profile: &Profile) -> Result<()> {
     let refuse = |what: &str, need: u64, limit: u64| Error::Limit {
         what: what.to_owned(),

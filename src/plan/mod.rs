@@ -1,7 +1,7 @@
 //! A plan: buffers, the place of every tensor, and every dispatch with the reason for its choice, as plain data.
 //!
-//! Pure functions make it from a graph and an adapter's profile; it is built, printed and tested without a GPU. The
-//! plan knows no model and no wgpu, and nothing in it points into Rust but names.
+//! Pure functions make it from a graph and an adapter's profile, so it is built, printed and tested without a GPU. It knows no
+//! model and no wgpu.
 
 mod memory;
 mod profile;
@@ -26,7 +26,7 @@ use memory::Memory;
 pub struct Buffer {
     /// What it is for.
     pub name: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
@@ -46,28 +46,28 @@ pub struct Place {
 pub struct Dispatch {
     /// The kernel.
     pub shader: Shader,
-    /// What stands before it.
+    /// The text before it.
     pub prelude: Prelude,
     /// Files that stand between the two.
     pub common: [Shader; COMMON_FILES],
     /// Values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
-    /// Ranges it sees, from binding 1 on.
+    /// Ranges that it sees, from binding 1 on.
     pub bindings: Vec<(Place, Access)>,
     /// Workgroups.
     pub grid: Grid,
 }
 
-/// One call of a program: what the graph asked for and how it runs.
+/// One call of a program: what the graph asks for, and how it runs.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The layer it belongs to.
+    /// Name of its layer.
     pub layer: String,
     /// What it computes.
     pub contract: &'static Contract,
     /// Name of the implementation.
     pub implementation: &'static str,
-    /// Why this implementation.
+    /// Why this implementation was chosen.
     pub reason: String,
     /// The contract's constants.
     pub constants: Constants,
@@ -87,11 +87,11 @@ pub struct Plan {
     /// Tensors of the graph.
     pub tensors: Vec<Tensor>,
     persistent: Option<Persistent>,
-    /// Where each tensor lies.
+    /// The place of each tensor.
     pub places: Vec<Place>,
     /// Steps of `Program::Train` and `Program::Infer`.
     pub programs: [Vec<Step>; 2],
-    /// How an optimizer step, or a batch of inference, is cut, where it is.
+    /// How an optimizer step, or a batch of inference, is cut into micro-batches, if it is.
     pub micro_batches: Option<MicroBatches>,
     /// The first step of `Program::Train` that runs once for all micro-batches: the update.
     update: usize,
@@ -104,12 +104,12 @@ pub struct Options {
     pub choices: Vec<Choice>,
     /// Guard bytes around every persistent tensor, for tests.
     pub guards: bool,
-    /// The crate's shaders, or a user's in their place.
+    /// The crate's shaders, some perhaps replaced by a user's.
     pub shaders: Shaders,
 }
 
 impl Dispatch {
-    /// All that it is compiled from.
+    /// The source that it is compiled from.
     pub fn source(&self) -> Source {
         Source { prelude: self.prelude, common: self.common, shader: self.shader }
     }
@@ -119,8 +119,7 @@ impl Plan {
     /// Plans a graph for an adapter.
     ///
     /// # Errors
-    /// A tensor, buffer or dispatch beyond the adapter's limits; more memory than there is; a chosen implementation that
-    /// cannot run.
+    /// A tensor, buffer or dispatch exceeds the adapter's limits, there is too little memory, or a chosen implementation cannot run.
     pub fn new(graph: &Graph, profile: &Profile, options: &Options) -> Result<Self> {
         let calls: Vec<&Call> = graph.train.iter().chain(&graph.infer).collect();
         select::check_choices(&calls, profile, options)?;
@@ -151,7 +150,7 @@ impl Plan {
     /// The tensor of this name.
     ///
     /// # Errors
-    /// No such tensor.
+    /// There is no such tensor.
     pub fn tensor(&self, name: &str) -> Result<TensorId> {
         let found = self.tensors.iter().position(|tensor| tensor.name == name);
         found.ok_or_else(|| Error::setting("the tensor", name, "one of the plan's tensors"))
@@ -160,12 +159,12 @@ impl Plan {
     /// The tensors that both programs share.
     ///
     /// # Errors
-    /// A plan of a single call, which has none.
+    /// The plan is of a single call and has none.
     pub fn persistent(&self) -> Result<&Persistent> {
         self.persistent.as_ref().ok_or_else(|| Error::setting("the plan", "of a single call", "of a network"))
     }
 
-    /// Choices that change nothing, as neither program calls their contract, or not for their layer.
+    /// Choices without effect, as neither program calls their contract, or not for their layer.
     pub fn unused<'a>(&self, choices: &'a [Choice]) -> Vec<&'a Choice> {
         let called = |choice: &&Choice| {
             self.programs.iter().flatten().any(|step| choice.is_for(step.contract.name, &step.layer))
@@ -178,12 +177,12 @@ impl Plan {
         &self.programs[program as usize]
     }
 
-    /// The runs of a program that make up a step: one for each micro-batch.
+    /// The runs of a program that make up a step, one for each micro-batch.
     pub fn parts(&self, step: &StepParams) -> Vec<StepParams> {
         self.micro_batches.map_or(vec![*step], |micro| step.parts(micro.images, micro.batch))
     }
 
-    /// What of a program such a run consists of: all of it, but for the update where more micro-batches follow.
+    /// The steps of such a run: all steps of the program, except for the update if more micro-batches follow.
     pub fn steps_of(&self, program: Program, part: &StepParams) -> &[Step] {
         let steps = self.steps(program);
         if program == Program::Train && !part.ends() { &steps[..self.update] } else { steps }
@@ -251,7 +250,7 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>, s
     })
 }
 
-/// Refuses a user's shader that declares a constant which nobody has a value for.
+/// Refuses a user's shader that declares a constant without a value.
 fn check_overrides(dispatch: &Dispatch, contract: &str, known: &[(&'static str, f64)]) -> Result<()> {
     let shader = dispatch.shader;
     let by_default = |name: &str| {
@@ -265,9 +264,9 @@ fn check_overrides(dispatch: &Dispatch, contract: &str, known: &[(&'static str, 
     Err(Error::Shader { file: shader.place(), message })
 }
 
-/// Software adapters leave loops that are too long without a word, so the plan does not start them.
+/// Software adapters silently leave loops that are too long, so the plan refuses them.
 fn check_iterations(call: &Call, implementation: &str, launch: &Launch, profile: &Profile) -> Result<()> {
-    // the loops around the counted one take some, too
+    // the loops around the counted one need some, too
     let limit = MOST_LOOP_ITERATIONS - 4096;
     if !profile.kind.is_software() || launch.iterations <= limit {
         return Ok(());
@@ -280,7 +279,7 @@ fn check_iterations(call: &Call, implementation: &str, launch: &Launch, profile:
     })
 }
 
-/// Drivers end what keeps a device busy for too long, and the program with it.
+/// Drivers stop work that keeps a device busy for too long, and the program with it.
 fn check_work(step: &Step, profile: &Profile) -> Result<()> {
     let most = profile.most_flops();
     if step.cost.flops <= most {
@@ -289,12 +288,12 @@ fn check_work(step: &Step, profile: &Profile) -> Result<()> {
     Err(Error::Limit {
         what: format!("{} of layer {}", step.contract.name, step.layer),
         need: format!("{:.0} GFLOP in one go", step.cost.flops / 1e9),
-        limit: format!("{:.0} GFLOP, as drivers end what takes seconds", most / 1e9),
+        limit: format!("{:.0} GFLOP, as drivers stop work that takes seconds", most / 1e9),
         remedy: "use --micro-batch auto, a smaller --batch or smaller images".into(),
     })
 }
 
-/// A buffer may not be read and written in one dispatch, even at distant ranges; and there are only so many bindings.
+/// Checks that a dispatch does not read and write one buffer, even at distant ranges, and that its bindings fit.
 fn check_bindings(step: &Step, profile: &Profile) -> Result<()> {
     for dispatch in &step.dispatches {
         if let Some((place, _)) = dispatch.bindings.iter().find(|(place, _)| place.bytes > profile.binding_bytes) {
@@ -309,7 +308,7 @@ fn check_bindings(step: &Step, profile: &Profile) -> Result<()> {
         let written = |buffer| dispatch.bindings.iter().any(|(p, a)| p.buffer == buffer && *a != Access::Read);
         if let Some((place, _)) = dispatch.bindings.iter().find(|(p, a)| *a == Access::Read && written(p.buffer)) {
             let problem = format!("{what} reads and writes buffer {} in one dispatch", place.buffer);
-            return Err(Error::device(problem, "this is a mistake in the plan, please report it"));
+            return Err(Error::device(problem, "this is a bug in the plan, please report it"));
         }
         if dispatch.bindings.len() > profile.storage_buffers as usize {
             return Err(Error::Limit {

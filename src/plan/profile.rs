@@ -1,4 +1,4 @@
-//! An adapter as plain data: what the plan may count on.
+//! An adapter as plain data: what a plan may rely on.
 
 use crate::kernels::Matrix;
 use serde::Serialize;
@@ -11,7 +11,7 @@ pub enum AdapterKind {
     Discrete,
     /// A GPU that shares the processor's memory.
     Integrated,
-    /// A GPU that a hypervisor hands on.
+    /// A GPU that a hypervisor provides.
     Virtual,
     /// Unknown to the driver.
     Other,
@@ -19,7 +19,7 @@ pub enum AdapterKind {
     Software,
     /// No adapter: the CPU twins.
     Cpu,
-    /// No adapter: the limits that every one keeps.
+    /// No adapter: the limits that all adapters guarantee.
     Portable,
 }
 
@@ -64,19 +64,19 @@ pub struct Profile {
     pub backend: String,
     /// What computes.
     pub kind: AdapterKind,
-    /// Largest range a kernel may see, bytes.
+    /// The largest range that a kernel may see, in bytes.
     pub binding_bytes: u64,
-    /// Largest buffer, bytes.
+    /// The largest buffer, in bytes.
     pub buffer_bytes: u64,
-    /// Memory that a plan may take, bytes; absent where nobody says.
+    /// Memory that a plan may take, in bytes; `None` if unknown.
     pub memory_bytes: Option<u64>,
-    /// Storage buffers a kernel may see.
+    /// Storage buffers that a kernel may see.
     pub storage_buffers: u32,
-    /// Workgroup memory, bytes.
+    /// Workgroup memory, in bytes.
     pub workgroup_bytes: u32,
     /// Threads in a workgroup.
     pub invocations: u32,
-    /// Smallest and largest subgroup, threads; zero where kernels cannot use subgroups.
+    /// The smallest and the largest subgroup, in threads; zero if kernels cannot use subgroups.
     pub subgroup: (u32, u32),
     /// Whether the GPU's own clock can be read.
     pub timestamps: bool,
@@ -87,7 +87,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The default limits of WebGPU, which every adapter keeps: what `direct` implementations may count on.
+    /// The default limits of WebGPU, which all adapters guarantee and `direct` implementations rely on.
     pub fn webgpu() -> Self {
         Self {
             name: "WebGPU defaults".into(),
@@ -107,8 +107,8 @@ impl Profile {
         }
     }
 
-    /// Most floating-point operations of one call. Drivers end what keeps a device busy for seconds (Windows after 2 s, Linux after 2
-    /// to 10 s): half a second of a slow adapter of its kind is left far behind. Nobody watches over software adapters.
+    /// The most floating-point operations of one call: half a second of a slow adapter of its kind. Drivers stop work that keeps a device
+    /// busy for seconds (Windows after 2 s, Linux after 2 to 10 s). Software adapters have no such watchdog.
     pub fn most_flops(&self) -> f64 {
         match self.kind {
             AdapterKind::Software | AdapterKind::Cpu => f64::INFINITY,
@@ -119,7 +119,7 @@ impl Profile {
         }
     }
 
-    /// The CPU twins: bounded by memory alone, of which the caller may know how much is free.
+    /// The CPU twins. Only memory limits them; the caller may know how much is free.
     pub fn cpu() -> Self {
         let unbounded = Self { binding_bytes: u64::MAX, buffer_bytes: u64::MAX, ..Self::webgpu() };
         Self { name: "CPU twins".into(), kind: AdapterKind::Cpu, f16: true, ..unbounded }

@@ -1,4 +1,4 @@
-//! Which implementation runs a call, and why.
+//! Chooses the implementation of a call, and says why.
 
 use super::{Options, Profile};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use std::fmt;
 #[serde(try_from = "String", into = "String")]
 pub struct Choice {
     contract: String,
-    /// All layers where absent.
+    /// Its layer; `None` for all layers.
     layer: Option<String>,
     implementation: String,
 }
@@ -39,31 +39,31 @@ impl TryFrom<String> for Choice {
 }
 
 impl Choice {
-    /// For one layer.
+    /// A choice for one layer.
     pub fn of_layer(contract: &str, layer: &str, implementation: &str) -> Self {
         let [contract, layer, implementation] = [contract, layer, implementation].map(str::to_owned);
         Self { contract, layer: Some(layer), implementation }
     }
 
-    /// Name of the contract that it is about.
+    /// Name of its contract.
     pub fn contract(&self) -> &str {
         &self.contract
     }
 
-    /// The one layer that it is about, if it is about one.
+    /// Its layer; `None` for all layers.
     pub fn layer(&self) -> Option<&str> {
         self.layer.as_deref()
     }
 
-    /// Whether it is about this contract, called for this layer.
+    /// Whether it applies to this contract in this layer.
     pub fn is_for(&self, contract: &str, layer: &str) -> bool {
         self.contract == contract && self.layer.as_ref().is_none_or(|own| own == layer)
     }
 
-    /// Refuses a choice of what does not exist; a user's shaders may hold implementations that the registry lacks.
+    /// Refuses an implementation that does not exist, neither in the registry nor among a user's shaders.
     ///
     /// # Errors
-    /// [`Error::Setting`] with the names that there are.
+    /// [`Error::Setting`] with the names that exist.
     pub fn check(&self, shaders: &Shaders) -> Result<()> {
         let Self { contract, implementation, .. } = self;
         let found =
@@ -78,7 +78,7 @@ impl Choice {
     }
 }
 
-/// The form of a choice is checked here, and whether there is such a contract; the implementation by [`Choice::check`].
+/// Checks the form of a choice and whether its contract exists; [`Choice::check`] checks the implementation.
 impl std::str::FromStr for Choice {
     type Err = Error;
 
@@ -100,13 +100,13 @@ impl std::str::FromStr for Choice {
     }
 }
 
-/// The implementation for a call, with the reason in words: the user's choice where it can run, else the first that can.
+/// The implementation for a call, with the reason in words: the user's choice if it can run, or else the first that can.
 ///
 /// # Errors
 /// No implementation can run.
 pub fn select(call: &Call, profile: &Profile, options: &Options) -> Result<(&'static Implementation, String)> {
     let mut choices = options.choices.iter().filter(|choice| choice.is_for(call.contract.name, &call.layer));
-    // what is said of one layer goes before what is said of all
+    // a choice for one layer goes before one for all
     let Some(choice) = choices.clone().find(|choice| choice.layer.is_some()).or_else(|| choices.next()) else {
         return first_that_runs(call, profile);
     };
@@ -130,11 +130,11 @@ fn objection(
     obstacle(chosen, &call.constants, call.precision, profile).map_or(Ok(chosen), Err)
 }
 
-/// Refuses choices of what does not exist, and those that none of the calls of their contract can follow; some layers may be
-/// too small for a kernel.
+/// Refuses implementations that do not exist, or that none of their contract's calls can run. It is enough if one can, as some layers
+/// may be too small for a kernel.
 ///
 /// # Errors
-/// Such a choice, with the first call's reason.
+/// There is such a choice; the message gives the reason of the first call.
 pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> Result<()> {
     for choice in &options.choices {
         choice.check(&options.shaders)?;
@@ -149,7 +149,7 @@ pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> R
         });
         if let (false, Some((layer, why))) = (followed, objections.into_iter().next()) {
             let got = format!("\"{choice}\"");
-            let allowed = format!("what one layer at least can run ({layer}: {why}); drop it");
+            let allowed = format!("one that at least one layer can run ({layer}: {why}); drop it");
             return Err(Error::setting("--use", got, allowed));
         }
     }
@@ -174,7 +174,7 @@ fn first_that_runs(call: &Call, profile: &Profile) -> Result<(&'static Implement
     ))
 }
 
-/// What can run a contract with these constants, best first: all that the plan would take where nothing better could run.
+/// The implementations that a plan would consider for a contract with these constants, best first.
 pub fn candidates(
     contract: &Contract,
     constants: &Constants,
@@ -187,7 +187,7 @@ pub fn candidates(
     shaders.implementations(contract).into_iter().filter(able).filter(suited).collect()
 }
 
-/// Why an implementation that could run is not taken unless it is asked for.
+/// Why a plan does not choose an implementation that could run, unless the user insists.
 fn unsuited(implementation: &Implementation, profile: &Profile) -> Option<String> {
     match (implementation.needs.adapters, profile.kind.is_software()) {
         (Adapters::Software, false) => Some("it is for software adapters".to_owned()),
@@ -196,7 +196,7 @@ fn unsuited(implementation: &Implementation, profile: &Profile) -> Option<String
     }
 }
 
-/// Why an implementation cannot run with these constants in this precision on this adapter; `None` where it can.
+/// Why an implementation cannot run with these constants in this precision on this adapter; `None` if it can.
 pub fn obstacle(
     implementation: &Implementation,
     constants: &Constants,

@@ -11,7 +11,7 @@ impl fmt::Display for Plan {
                 let grids: Vec<String> = step.dispatches.iter().map(|d| format!("{}x{}", d.grid.x, d.grid.y)).collect();
                 writeln!(
                     f,
-                    "  {:<16} {:<28} {:<10} grid {:<14} {:>9.1} MFLOP {:>10}  {}",
+                    "  {:<16} {:<28} {:<12} grid {:<14} {:>9.1} MFLOP {:>10}  {}",
                     step.layer,
                     step.contract.name,
                     step.implementation,

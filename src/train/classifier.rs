@@ -1,4 +1,4 @@
-//! A trained network that takes any images, one submission after the other: what `predict` and `classify` use.
+//! A trained network that classifies any images, one submission after the other, for `predict` and `classify`.
 //!
 //! The device holds the images of one submission. Those of the next are gathered while it works, as in a streamed session.
 
@@ -28,7 +28,7 @@ impl Classifier {
     /// many batches as a streamed session would take, one on a software adapter, or where there is no memory for more.
     ///
     /// # Errors
-    /// A batch outside of 1 to 65536; whatever is larger than the adapter can hold; a lost device.
+    /// The batch is not from 1 to 65536, something does not fit on the adapter, or the device is lost.
     pub fn new(
         weights: &Weights,
         setup: &Setup,
@@ -61,16 +61,16 @@ impl Classifier {
         &*self.loaded.engine
     }
 
-    /// Most images of a submission.
+    /// The most images in a submission.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Queues these images (each `height x width x 3`) and returns the softmax scores of those that were queued before:
-    /// `images x classes`. The device works on while the next images are made.
+    /// Queues these images (each `height x width x 3`) and returns the softmax scores of those queued before: `images x classes`. The
+    /// device works while the caller makes the next images.
     ///
     /// # Errors
-    /// More images than [`Classifier::capacity`], one of another size; a lost device.
+    /// There are more images than [`Classifier::capacity`], one has another size, or the device is lost.
     pub fn next(&mut self, images: &[&[u8]]) -> Result<Vec<f32>> {
         if images.len() > self.capacity {
             return Err(Error::setting(
@@ -115,7 +115,7 @@ impl Classifier {
         }
         let mut scores = read_floats(&mut *self.loaded.engine, self.loaded.persistent.probabilities)?;
         scores.truncate(queued * self.classes);
-        // nobody asks for the metrics, which would pile up
+        // drop the metrics, which nobody asks for
         self.loaded.engine.finished()?;
         Ok(scores)
     }

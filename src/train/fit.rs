@@ -54,7 +54,7 @@ pub(super) fn streamed_if_need_be<T>(
     first_that_fits(attempts.iter().copied(), make)
 }
 
-/// Micro-batches to try, the best first. Where nobody knows how much memory is free, trying shows which one fits.
+/// Micro-batches to try, the best first. If nobody knows how much memory is free, trying shows which one fits.
 pub(super) fn micro_batches(
     network: &Network,
     images: usize,

@@ -1,4 +1,4 @@
-//! A network on an engine: what sessions, classifiers and inspectors have in common.
+//! A network on an engine, for sessions, classifiers and inspectors.
 
 use crate::engine::{Engine, write_floats};
 use crate::error::Result;
@@ -6,10 +6,10 @@ use crate::graph::{Graph, Persistent, ShardTensors, TensorId, TrainableTensor};
 use crate::kernels::{Precision, reduce};
 use crate::plan::Plan;
 
-/// Factor on the loss at the start of mixed precision; it adapts from there (see [`reduce`]).
+/// The first factor on the loss in mixed precision; it adapts from there (see [`reduce`]).
 const FIRST_LOSS_SCALE: f32 = 4096.0;
 
-/// An engine, and the tensors of its plan that are written and read from outside.
+/// An engine, and the tensors of its plan that callers write and read.
 pub(super) struct Loaded {
     pub engine: Box<dyn Engine>,
     pub persistent: Persistent,
@@ -25,7 +25,7 @@ impl Loaded {
         Ok(Self { engine: make_engine(plan)?, persistent, parameters })
     }
 
-    /// Writes everything that neither program changes, but for pixels and order.
+    /// Writes everything that neither program changes, except for pixels and order.
     pub fn fill(&mut self, labels: &[u32], class_weights: Option<&[f32]>, precision: Precision) -> Result<()> {
         let engine = &mut *self.engine;
         let Persistent { shards, positions, unit_weights, loss_scale, .. } = &self.persistent;
@@ -44,11 +44,11 @@ impl Loaded {
         engine.write(self.persistent.class_weights, bytemuck::cast_slice(class_weights.unwrap_or(&ones)))
     }
 
-    /// Writes every parameter, and its copies where there are any: in f16, and the average that training begins with.
+    /// Writes every parameter and its copies, if there are any: in f16, and in the average that training begins with.
     pub fn write_parameters(&mut self, values: &[Vec<f32>]) -> Result<()> {
         for (copies, values) in self.parameters.iter().zip(values) {
             for &id in copies {
-                // inference in mixed precision may use the copy alone, and then there is no room for the values
+                // inference in mixed precision may use only the copy; then there is no room for the values
                 if self.engine.plan().places[id].bytes > 0 {
                     write_floats(&mut *self.engine, id, values)?;
                 }
@@ -57,7 +57,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Waits for the pipelines, which were built meanwhile: now is the time to hear of a shader that does not compile.
+    /// Waits for the pipelines, which were built in the meantime. Fails if a shader does not compile.
     pub fn ready(&mut self) -> Result<()> {
         self.engine.wait().map(drop)
     }

@@ -1,4 +1,4 @@
-//! A network on an engine with a data set: what training, evaluation and prediction have in common.
+//! A network on an engine with a data set, for training and evaluation.
 
 use super::fit::{first_that_fits, micro_batches, streamed_if_need_be};
 use super::loaded::Loaded;
@@ -35,7 +35,7 @@ impl Totals {
         (self.loss / self.count) as f32
     }
 
-    /// Share of images that were right.
+    /// Fraction of images classified correctly.
     pub fn accuracy(&self) -> f32 {
         (self.hits / self.count) as f32
     }
@@ -46,25 +46,25 @@ impl Totals {
     }
 }
 
-/// Everything on the device: data set (or a stream of its images), parameters, programs.
+/// A network on a device, with its data set (or a stream of its images), parameters and programs.
 pub struct Session<'a> {
     loaded: Loaded,
     batch: usize,
     precision: Precision,
     dataset: &'a Dataset,
-    /// Weights of the classes in the loss, where they are not all one.
+    /// Weights of the classes in the loss, unless all are one.
     class_weights: Option<Vec<f32>>,
-    /// Where the images come from that the device does not hold.
+    /// The stream of images, if the device does not hold all of them.
     stream: Option<Stream<'a>>,
 }
 
 impl<'a> Session<'a> {
-    /// Plans the network, makes the engine and uploads the data set. Where it does not fit, by `setup.data_memory` or for
-    /// lack of memory, it is streamed; results are the same to the bit. Where batches do not fit and `setup.micro_batch` says
-    /// so, micro-batches are as large as memory allows.
+    /// Plans the network, makes the engine and uploads the data set. If the data set does not fit into memory or `setup.data_memory`,
+    /// it is streamed, with the same results, bit for bit. If batches do not fit and `setup.micro_batch` allows it, micro-batches are as
+    /// large as memory allows.
     ///
     /// # Errors
-    /// A data set the network was not built for; whatever is larger than the adapter can hold; a lost device.
+    /// The network was not built for this data set, something does not fit on the adapter, or the device is lost.
     pub fn new(
         network: &Network,
         dataset: &'a Dataset,
@@ -76,7 +76,7 @@ impl<'a> Session<'a> {
         if (dataset.height, dataset.width) != (height, width) || dataset.classes.len() != network.classes {
             let found = format!("{}x{} images of {} classes", dataset.height, dataset.width, dataset.classes.len());
             let problem = format!("it has {found}, the network is for {height}x{width} and {}", network.classes);
-            return Err(Error::data(&dataset.name, problem, "use data like that the network was trained on"));
+            return Err(Error::data(&dataset.name, problem, "use data like the network's training data"));
         }
         if let Some(weights) = setup.class_weights.as_ref().filter(|weights| weights.len() != network.classes) {
             let found = format!("{} numbers", weights.len());
@@ -102,8 +102,8 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Goes on with another device after this one has failed. Parameters, the rest of a training's state and the order of
-    /// images are to be set again.
+    /// Opens the device again after it has failed. The caller must set parameters, the rest of a training's state and the order of
+    /// images again.
     ///
     /// # Errors
     /// The device does not come back, or fails again.
@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
         &self.loaded.persistent
     }
 
-    /// What activations and multiplied weights are stored in.
+    /// The precision in which activations and multiplied weights are stored.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
         self.loaded.persistent.bank(Bank::Average).is_some()
     }
 
-    /// Writes every parameter, in the model's order, as if it had never been trained.
+    /// Writes all parameters, in the model's order, for a training that starts with them.
     ///
     /// # Errors
     /// A lost device.
@@ -188,7 +188,7 @@ impl<'a> Session<'a> {
         Ok(self.cut(&values))
     }
 
-    /// Each parameter out of their bank, in the model's order.
+    /// Cuts a bank into its parameters, in the model's order.
     pub(super) fn cut(&self, bank: &[f32]) -> Vec<Vec<f32>> {
         let tensors = self.loaded.parameters.iter().map(|copies| &self.loaded.engine.plan().tensors[copies[0]]);
         let values = tensors.filter_map(|tensor| match tensor.storage {
@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
         values.collect()
     }
 
-    /// Says which image stands at which position, from position `first` on.
+    /// Sets which image is at which position, from position `first` on.
     ///
     /// # Errors
     /// A lost device.
@@ -216,11 +216,11 @@ impl<'a> Session<'a> {
         self.stream.is_some()
     }
 
-    /// Queues a program for each of these steps; returns the metrics that have arrived.
+    /// Queues a program for each of these steps, and returns the metrics that have arrived.
     ///
     /// # Errors
-    /// A lost device; training in a session that was set up without. Where images are streamed, positions that do not
-    /// follow each other or are more than those of [`Session::submissions`].
+    /// The device is lost, or this session cannot train. If images are streamed: positions do not follow each other, or there are more
+    /// than in [`Session::submissions`].
     pub fn run(&mut self, program: Program, steps: &[StepParams]) -> Result<Vec<Metrics>> {
         if self.loaded.engine.plan().steps(program).is_empty() {
             return Err(Error::setting("the setup's training", false, "true for a session that trains"));
@@ -235,7 +235,7 @@ impl<'a> Session<'a> {
         self.loaded.engine.finished()
     }
 
-    /// Waits for all queued steps; returns the metrics that had not been returned before.
+    /// Waits for all queued steps, and returns the metrics that were not returned before.
     ///
     /// # Errors
     /// A lost device.
@@ -243,9 +243,9 @@ impl<'a> Session<'a> {
         self.loaded.engine.wait()
     }
 
-    /// Step parameters of the batches over the positions `first..first + count`, in submissions of `per_submit` or of as
-    /// many as one submission takes. They should be run in this order, after those that were asked for before: where images
-    /// are streamed, the next ones are gathered ahead.
+    /// Step parameters of the batches over the positions `first..first + count`, in submissions of `per_submit` steps, or of as many as
+    /// one submission takes. Run them in this order, after those of earlier calls: if images are streamed, the next ones are gathered
+    /// ahead.
     pub fn submissions(&mut self, first: usize, count: usize, per_submit: usize) -> Vec<Vec<StepParams>> {
         let batch = |(number, start): (usize, usize)| StepParams {
             first: (first + start) as u32,
@@ -278,7 +278,7 @@ impl<'a> Session<'a> {
         Ok(totals)
     }
 
-    /// Softmax scores by position, as the last program run over each position left them: `rows x classes`.
+    /// Softmax scores by position, from the last program that ran over each position: `rows x classes`.
     ///
     /// # Errors
     /// A lost device.

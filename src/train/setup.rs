@@ -11,30 +11,29 @@ use crate::plan::{self, Choice, Options, Plan, Profile};
 /// How a session computes.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Whether to train; without, nothing is allocated or compiled for it.
+    /// Whether to train; if not, nothing is allocated or compiled for training.
     pub training: bool,
     /// Images in a step.
     pub batch: usize,
-    /// Images of a step that are computed at a time, where not all are: less memory for the same result within rounding.
+    /// Images of a step to compute at a time: fewer take less memory, with the same result within rounding.
     pub micro_batch: MicroBatch,
     /// Random affine maps while training.
     pub augment: Option<Augment>,
-    /// Share of the target spread over all classes.
+    /// Fraction of the target spread over all classes.
     pub label_smoothing: f64,
-    /// What an image of each class counts in the loss of training (see [`ClassWeights`](super::ClassWeights)); one each
-    /// where absent, and in measuring.
+    /// Weight of each class in the training loss (see [`ClassWeights`](super::ClassWeights)); one each if `None`, and in measuring.
     pub class_weights: Option<Vec<f32>>,
     /// Whether layers are grouped into fused blocks.
     pub fuse: bool,
-    /// What activations and multiplied weights are stored in.
+    /// The precision in which activations and multiplied weights are stored.
     pub precision: Precision,
     /// Implementations the user insists on.
     pub choices: Vec<Choice>,
     /// Whether training keeps a running average of the weights, see [`Adam::average`](super::Adam::average).
     pub average: bool,
-    /// The crate's shaders, or a user's in their place.
+    /// The crate's shaders, some perhaps replaced by a user's.
     pub shaders: Shaders,
-    /// Bytes of device memory for images: a larger data set is streamed. Without it, what the device cannot allocate is.
+    /// Bytes of device memory for images; a larger data set is streamed. If `None`, it is streamed if the device cannot allocate it.
     pub data_memory: Option<u64>,
 }
 
@@ -58,7 +57,7 @@ impl Setup {
     }
 }
 
-/// Refuses a batch of no images, or of so many that sizes overflow.
+/// Refuses a batch without images, or with so many that sizes overflow.
 pub(super) fn check_batch(batch: usize) -> Result<()> {
     match batch {
         1..=65_536 => Ok(()),

@@ -1,5 +1,5 @@
-//! Images of a data set that the device does not hold: those of the next submission are gathered from the (mapped) data
-//! set while the device runs the ones before, so that it waits for no image unless reading is slower than computing.
+//! Streams a data set that the device does not hold: gathers the images of the next submission from the (mapped) data set while the
+//! device runs the one before, so that it never waits for images unless reading is slower than computing.
 
 use crate::data::Dataset;
 use crate::engine::Engine;
@@ -8,18 +8,18 @@ use crate::graph::ShardTensors;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Bytes of images that a submission aims to stay below; a single batch may be larger.
+/// A submission holds at most this many bytes of images, unless a single batch is larger.
 const SUBMISSION_BYTES: usize = 128 << 20;
-/// Batches of a submission that are enough to keep a device busy meanwhile.
+/// Batches in a submission that are enough to keep a device busy in the meantime.
 const MOST_BATCHES: usize = 8;
 
-/// Images that the device holds at a time: those of as many batches as fit into `room` bytes, of one at least.
+/// Images that the device holds at a time: as many batches as fit into `room` bytes, at least one.
 pub(super) fn images_at_a_time(batch: usize, image_bytes: usize, room: Option<u64>) -> usize {
     let room = room.map_or(SUBMISSION_BYTES, |room| SUBMISSION_BYTES.min(usize::try_from(room).unwrap_or(usize::MAX)));
     batch * (room / (batch * image_bytes).max(1)).clamp(1, MOST_BATCHES)
 }
 
-/// The images of one submission after the other.
+/// The stream of images, one submission after the other.
 pub(super) struct Stream<'a> {
     dataset: &'a Dataset,
     /// Room for the images of a submission.
@@ -27,7 +27,7 @@ pub(super) struct Stream<'a> {
     order: Vec<u32>,
     /// Positions of the submissions to come.
     expected: VecDeque<Range<usize>>,
-    /// Positions whose images the next run will find.
+    /// Positions whose images are staged for the next run.
     staged: Option<Range<usize>>,
 }
 
@@ -36,24 +36,24 @@ impl<'a> Stream<'a> {
         Self { dataset, shards, order: Vec::new(), expected: VecDeque::new(), staged: None }
     }
 
-    /// Most images of a submission.
+    /// The most images in a submission.
     pub fn capacity(&self) -> usize {
         self.shards.iter().map(|shard| shard.images.count).sum()
     }
 
-    /// Another order: nothing that was gathered or expected is of use.
+    /// Sets another order; what was gathered or expected before is dropped.
     pub fn set_order(&mut self, order: &[u32]) {
         self.order = order.to_vec();
         self.expected.clear();
         self.staged = None;
     }
 
-    /// Says which submission will come after those that were expected before.
+    /// Announces the submission that will come after those announced before.
     pub fn expect(&mut self, positions: Range<usize>) {
         self.expected.push_back(positions);
     }
 
-    /// Sees to it that the next run finds the images of these positions.
+    /// Stages the images of these positions for the next run.
     pub fn provide(&mut self, engine: &mut dyn Engine, positions: Range<usize>) -> Result<()> {
         if positions.len() > self.capacity() || positions.end > self.order.len() {
             let allowed = format!("at most {}, of {} in order", self.capacity(), self.order.len());
@@ -68,7 +68,7 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Gathers the images of the submission that is expected next.
+    /// Gathers the images of the next announced submission.
     pub fn look_ahead(&mut self, engine: &mut dyn Engine) -> Result<()> {
         if let Some(positions) = self.expected.front().cloned() {
             self.stage(engine, &positions)?;

@@ -374,7 +374,7 @@ fn a_choice_is_followed_where_it_can_be_and_refused_where_it_never_can() {
     let message = plan("conv_block.forward=matrix", &Profile::webgpu()).unwrap_err().to_string();
     assert_eq!(
         message,
-        "--use is \"conv_block.forward=matrix\", but must be what one layer at least can run (conv2d: these sizes do not fit \
+        "--use is \"conv_block.forward=matrix\", but must be one that at least one layer can run (conv2d: these sizes do not fit \
          its tiles); drop it"
     );
 }
