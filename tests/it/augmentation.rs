@@ -190,7 +190,7 @@ fn a_draw_is_flip_of_rotation_of_zoom_of_translation() {
 }
 
 #[test]
-fn each_part_has_kerass_form_and_range() {
+fn each_part_has_the_form_and_range_of_keras() {
     let (centre_x, centre_y) = ((WIDTH - 1.0) / 2.0, (HEIGHT - 1.0) / 2.0);
     let step = StepParams { seed: 3, ..Default::default() };
     let mut angles = Vec::new();

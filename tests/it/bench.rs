@@ -164,7 +164,7 @@ fn name(call: &Value) -> &str {
 }
 
 #[test]
-fn choices_of_ones_own_or_of_twins_leave_nothing_to_measure() {
+fn choices_already_made_or_on_the_cpu_leave_nothing_to_measure() {
     let desk = Desk::new();
     desk.refuses("bench choices --use relu.forward=direct", &["--use is relu.forward=direct"]);
     desk.refuses("bench choices --device cpu", &["gpu, as a contract has only one twin"]);

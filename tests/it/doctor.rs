@@ -58,7 +58,7 @@ fn no_adapter_and_a_cache_that_cannot_be_made_fail_with_a_remedy() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn without_a_temporary_folder_libhdf5_is_not_taken_for_sound() {
+fn without_a_temporary_folder_libhdf5_is_reported_as_failing() {
     let assert = without_adapters(&Desk::new(), "--json").env("TMPDIR", "/nowhere").assert().code(1);
     let report: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
     let finding = finding(&report, "libhdf5");

@@ -232,7 +232,7 @@ fn shards_give_the_same_bits_as_one_piece() {
 }
 
 #[test]
-fn what_is_staged_is_seen_by_the_next_run_and_not_before() {
+fn staged_pixels_are_seen_by_the_next_run_and_not_before() {
     let rig = conv3();
     let image = 32 * 32 * 3;
     let inverted: Vec<u8> = rig.pixels.iter().map(|byte| !byte).collect();

@@ -75,7 +75,7 @@ fn on(device: Device, rig: &Rig, test: impl Fn(&str, &Rig, &mut dyn Engine)) {
     test("single layers", &rig, &mut *rig.on(device));
 }
 
-on_both_devices!(no_adapter: logits_and_loss_are_keras, gradients_are_keras, three_steps_of_adam_are_keras);
+on_both_devices!(no_adapter: logits_and_loss_match_keras, gradients_match_keras, three_steps_of_adam_match_keras);
 
 /// Whether anything after the last call that reads `place` writes into its buffer.
 fn is_overwritten(engine: &dyn Engine, program: Program, place: Place) -> bool {
@@ -86,7 +86,7 @@ fn is_overwritten(engine: &dyn Engine, program: Program, place: Place) -> bool {
     later.any(|(other, access)| other.buffer == place.buffer && *access != Access::Read)
 }
 
-fn logits_and_loss_are_keras(device: Device) {
+fn logits_and_loss_match_keras(device: Device) {
     let fixture = Fixture::open();
     let want = fixture.floats("logits");
     let [mean_loss] = fixture.floats("loss")[..] else { panic!("one loss") };
@@ -126,7 +126,7 @@ fn parameters_have_keras_names_and_order() {
     assert_eq!(rig.network.parameter_count(), 9_742);
 }
 
-fn gradients_are_keras(device: Device) {
+fn gradients_match_keras(device: Device) {
     let fixture = Fixture::open();
     on(device, &fixture.rig(false), |name, rig, engine| {
         engine.run(Program::Train, &[adam(1, 0, IMAGES)]).unwrap();
@@ -143,7 +143,7 @@ fn gradients_are_keras(device: Device) {
     });
 }
 
-fn three_steps_of_adam_are_keras(device: Device) {
+fn three_steps_of_adam_match_keras(device: Device) {
     let fixture = Fixture::open();
     let want: Vec<f32> = fixture.array::<f64>("adam_losses").into_iter().map(|loss| loss as f32).collect();
     assert_eq!(want.len(), 4, "before step 1, 2, 3 and after step 3");

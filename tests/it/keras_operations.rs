@@ -16,7 +16,7 @@ fn floats(values: &Values) -> &[f32] {
 }
 
 #[test]
-fn the_loss_is_kerass() {
+fn the_loss_matches_keras() {
     let labels: Vec<i64> = array("labels");
     let start = [
         Values::Float(array("logits")),
@@ -42,7 +42,7 @@ fn the_loss_is_kerass() {
 }
 
 #[test]
-fn the_first_step_of_adam_is_kerass() {
+fn the_first_step_of_adam_matches_keras() {
     let step = StepParams {
         learning_rate: 1e-3,
         beta1: 0.9,
@@ -73,7 +73,7 @@ fn the_first_step_of_adam_is_kerass() {
 /// Keras 3.15.1: `AdamW(learning_rate=0.01, weight_decay=0.1, global_clipnorm=1.0)` on `[0.5, -1, 2]`, by `optimizer.apply` of the three
 /// gradients below, whose norms are 1.3, 0.3 and 13: the first and the last are clipped.
 #[test]
-fn steps_of_adamw_with_a_clipped_norm_are_kerass() {
+fn steps_of_adamw_with_a_clipped_norm_match_keras() {
     let gradients = [[0.3, -0.4, 1.2], [0.1, 0.2, -0.2], [-3.0, 4.0, 12.0]];
     let wanted = [
         [0.489_500_22, -0.989_000_2, 1.988_000_2],

@@ -55,7 +55,7 @@ fn step(store: Option<&Memory>) -> Vec<u32> {
 
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
-fn what_was_kept_changes_nothing_and_damage_is_replaced() {
+fn stored_pipelines_change_no_result_and_damaged_ones_are_replaced() {
     let gpu = common::gpu();
     let store = Memory::default();
     let want = step(None);

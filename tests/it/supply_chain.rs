@@ -121,7 +121,7 @@ fn foreign(packages: &[Package]) -> Vec<String> {
 }
 
 #[test]
-fn what_this_crate_is_built_from_keeps_to_the_rules() {
+fn dependencies_keep_to_the_rules() {
     let (rules, packages) = (rules(), packages());
     assert!(packages.len() > 100, "{} packages are not all", packages.len());
     assert_eq!(wrong_licences(&rules.licenses, &packages), [""; 0]);
@@ -132,7 +132,7 @@ fn what_this_crate_is_built_from_keeps_to_the_rules() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_found() {
+fn a_broken_rule_is_found() {
     let rules = rules();
     let package = |name: &str, version: &str, license: Option<&str>, source: &str| Package {
         name: name.into(),

@@ -87,7 +87,7 @@ fn votables_are_read_in_each_serialization() {
 }
 
 #[test]
-fn what_is_no_catalogue_is_refused_before_work_begins() {
+fn files_that_are_not_catalogues_are_refused_before_work_begins() {
     let desk = Desk::new();
     desk.galaxies("in", 1);
     desk.classify(0, "RUN0 in --out t.fits");

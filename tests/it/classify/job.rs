@@ -65,7 +65,7 @@ fn job(desk: &Desk, mode: Mode, lost_after: usize) -> Result<Summary> {
 }
 
 #[test]
-fn a_lost_device_keeps_the_rows_before_it_and_scores_that_are_no_numbers_fail() {
+fn a_lost_device_keeps_earlier_rows_and_scores_that_are_not_numbers_fail() {
     let desk = Desk::new();
     desk.galaxies("in", 18);
     let error = job(&desk, Mode::New, 3).unwrap_err();

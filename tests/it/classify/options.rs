@@ -4,9 +4,9 @@ use super::{Desk, SIDE, pixels, probabilities, rows, save};
 use crate::common::{Device, on_both_devices};
 use galaxy_gpu::catalogue::views;
 
-on_both_devices!(no_adapter: batches_and_places_change_no_bit);
+on_both_devices!(no_adapter: neither_batch_size_nor_place_in_the_batch_changes_a_bit);
 
-fn batches_and_places_change_no_bit(device: Device) {
+fn neither_batch_size_nor_place_in_the_batch_changes_a_bit(device: Device) {
     let desk = Desk::new();
     desk.galaxies("in", 21);
     let run = |batch: usize| {

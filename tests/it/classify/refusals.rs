@@ -4,7 +4,7 @@ use super::{Desk, dataset};
 use galaxy_gpu::data::write_hdf5;
 
 #[test]
-fn what_cannot_work_is_refused_and_leaves_nothing() {
+fn impossible_jobs_are_refused_and_leave_nothing() {
     let desk = Desk::new();
     desk.galaxies("in", 1);
     std::fs::create_dir(desk.path("empty")).unwrap();

@@ -56,7 +56,7 @@ pub(super) fn many(desk: &Desk) -> &'static str {
 }
 
 #[test]
-fn a_killed_job_goes_on_to_the_same_bytes() {
+fn a_killed_job_continues_to_the_same_bytes() {
     let desk = Desk::new();
     let line = many(&desk);
     let (code, said, _) = desk.ended(&format!("{line} whole.csv"));
@@ -157,7 +157,7 @@ fn pictures_may_come_and_go_between_jobs() {
 
 #[cfg(unix)]
 #[test]
-fn the_first_interrupt_leaves_whole_rows_and_says_how_to_go_on() {
+fn the_first_interrupt_leaves_whole_rows_and_says_how_to_continue() {
     let desk = Desk::new();
     let line = many(&desk);
     desk.ended(&format!("{line} whole.csv"));

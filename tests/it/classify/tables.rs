@@ -83,7 +83,7 @@ fn every_format_says_what_csv_says() {
 }
 
 #[test]
-fn a_killed_job_goes_on_to_the_same_table() {
+fn a_killed_job_continues_to_the_same_table() {
     let desk = Desk::new();
     let line = many(&desk);
     desk.ended(&format!("{line} whole.csv"));
@@ -174,7 +174,7 @@ fn an_interrupt_leaves_a_table_of_the_rows_so_far() {
 }
 
 #[test]
-fn tables_are_not_overwritten_and_damage_is_told() {
+fn tables_are_not_overwritten_and_damage_is_reported() {
     let desk = Desk::new();
     desk.galaxies("in", 3);
     desk.classify(0, "RUN0 in --out t.csv");

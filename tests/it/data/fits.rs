@@ -186,7 +186,7 @@ fn tiles_are_the_same_picture() {
 }
 
 #[test]
-fn what_is_no_image_is_named() {
+fn files_that_are_not_images_are_refused_by_name() {
     let scratch = Scratch::new();
     let check = |bytes: &[u8], parts: &[&str]| {
         let message = refusal(&save(&scratch, "a.fits", bytes));

@@ -145,7 +145,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn folders_that_are_no_data_set_are_named() {
+fn folders_that_are_not_data_sets_are_refused_by_name() {
     let scratch = Scratch::new();
     let root = scratch.path("galaxies");
     fs::create_dir(&root).unwrap();
@@ -162,7 +162,7 @@ fn folders_that_are_no_data_set_are_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_class_whose_name_is_no_line_is_refused() {
+fn a_class_name_of_several_lines_is_refused() {
     let scratch = Scratch::new();
     let root = two_classes(&scratch);
     save(&root.join("a\nb/c.png"), RgbImage::from_pixel(4, 4, Rgb([1, 2, 3])).into());

@@ -284,7 +284,7 @@ fn a_damaged_chunk_is_refused() {
 }
 
 #[test]
-fn a_chunk_in_no_sensible_place_is_refused() {
+fn a_chunk_at_an_impossible_offset_is_refused() {
     let original = pixels(SHAPE.iter().product());
     let opened = |at: usize, bytes: &[u8]| {
         let mut opened = Opened::new(&original);

@@ -17,7 +17,7 @@ fn write<L: hdf5::H5Type>(path: &Path, shape: [usize; 4], labels: &[L]) -> hdf5:
 }
 
 #[test]
-fn what_is_written_comes_back() {
+fn a_written_file_reads_back_the_same() {
     let scratch = Scratch::new();
     // 300 images of 70 x 50 pixels make several chunks, and the last one is not full.
     let labels: Vec<u32> = (0..300).map(|i| i % 3).collect();

@@ -35,7 +35,7 @@ fn cutout() -> Vec<u8> {
 }
 
 #[test]
-fn a_picture_is_written_and_its_place_told() {
+fn a_picture_is_written_and_its_place_reported() {
     let desk = Desk::new();
     desk.write("a.fits", cutout());
     let (said, notes) = desk.both("data picture a.fits --size 8");
@@ -50,7 +50,7 @@ fn a_picture_is_written_and_its_place_told() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_and_nothing_written() {
+fn impossible_requests_are_refused_and_nothing_is_written() {
     let desk = Desk::new();
     desk.write("a.fits", cutout());
     image::RgbImage::new(4, 4).save(desk.path("a.png")).unwrap();

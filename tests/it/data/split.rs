@@ -18,7 +18,7 @@ fn counts(dataset: &Dataset, side: &[u32]) -> Vec<usize> {
 }
 
 #[test]
-fn every_class_gives_its_share_and_the_seed_decides() {
+fn every_class_gives_its_fraction_and_the_seed_decides() {
     let images = uneven();
     let split = Split::stratified(&images, 0.2, 7).unwrap();
     assert_eq!(counts(&images, &split.test), [20, 10, 2]);
@@ -53,7 +53,7 @@ fn crowded() -> Dataset {
 }
 
 #[test]
-fn patches_of_sky_stay_together_and_shares_are_kept() {
+fn patches_of_sky_stay_together_and_fractions_are_kept() {
     let images = crowded();
     let sky = images.sky.clone().unwrap();
     let mut moved = 0;
@@ -77,7 +77,7 @@ fn patches_of_sky_stay_together_and_shares_are_kept() {
 
 /// Hashes, and with them the splits, of the version that knew two sides only.
 #[test]
-fn two_sides_are_hashed_as_ever() {
+fn splits_of_two_sets_keep_their_hash() {
     let mut plain = uneven();
     plain.sky = crowded().sky;
     let drawn = |seed| Split::stratified(&plain, 0.2, seed).unwrap();
@@ -95,7 +95,7 @@ fn two_sides_are_hashed_as_ever() {
 }
 
 #[test]
-fn a_validation_side_is_a_share_of_each_class_and_leaves_the_test_alone() {
+fn a_validation_set_is_a_fraction_of_each_class_and_leaves_the_test_set_alone() {
     let images = uneven();
     let two = Split::stratified(&images, 0.2, 7).unwrap();
     assert_eq!((two.chosen_by(), two.choosing()), (ChosenBy::Test, &two.test[..]));
@@ -120,7 +120,7 @@ fn a_validation_side_is_a_share_of_each_class_and_leaves_the_test_alone() {
 }
 
 #[test]
-fn a_validation_side_cuts_no_patch_of_sky() {
+fn a_validation_set_cuts_no_patch_of_sky() {
     let mut images = crowded();
     // fewer pairs: two sides are balanced with images that are alone
     images.sky.as_mut().unwrap()[30..60].copy_from_slice(&lonely_sky(60)[30..]);
@@ -145,7 +145,7 @@ fn a_validation_side_cuts_no_patch_of_sky() {
 }
 
 #[test]
-fn impossible_validation_sides_are_refused() {
+fn impossible_validation_sets_are_refused() {
     let images = uneven();
     let two = Split::stratified(&images, 0.2, 7).unwrap();
     for fraction in [1.0, 1.5, -0.1, f64::NAN] {
@@ -197,7 +197,7 @@ fn a_csv_split_is_read_as_written() {
 }
 
 #[test]
-fn a_csv_split_may_have_three_sides() {
+fn a_csv_split_may_have_three_sets() {
     let text = "index,ans,split\n5,0,train\n0,0,Val\n2,1,train\n4,1,test\n1,0,validation\n";
     let split = from_csv(text).unwrap();
     assert_eq!((&split.train, &split.validation, &split.test), (&vec![2, 5], &vec![0, 1], &vec![4]));

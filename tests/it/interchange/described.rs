@@ -49,7 +49,7 @@ fn layer<'a>(config: &'a mut Value, name: &str) -> &'a mut Value {
 }
 
 #[test]
-fn what_this_program_does_not_have_is_refused_by_name() {
+fn unsupported_layers_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let set = |name: &'static str, key: &'static str, value: Value| {
         move |config: &mut Value| layer(config, name)["config"][key] = value

@@ -85,7 +85,7 @@ fn there_and_back_are_the_same_bits() {
 }
 
 #[test]
-fn weights_that_have_changed_are_no_longer_the_runs() {
+fn changed_weights_lose_the_provenance_of_their_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.weights.h5");
     export(&weights(), Format::KerasWeights, &path).unwrap();

@@ -117,7 +117,7 @@ fn a_new_implementation_trains_and_is_noted_in_the_run() {
 }
 
 #[test]
-fn a_choice_that_nothing_calls_is_told() {
+fn a_choice_without_effect_is_reported() {
     let desk = Desk::new();
     let said = "--use conv2d.forward=direct has no effect: this network calls no conv2d.forward; fused blocks call \
                 conv_block.*, and --no-fuse runs each layer alone";

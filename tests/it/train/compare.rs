@@ -92,7 +92,7 @@ fn numbers_are_those_of_the_folders() {
 }
 
 #[test]
-fn unfair_comparisons_are_said_to_be() {
+fn unfair_comparisons_are_marked() {
     let desk = Desk::new();
     make(&desk, "a", 0.5, |_| ());
     make(&desk, "seed", 0.5, |card| card.seed = 1);
@@ -120,7 +120,7 @@ fn unfair_comparisons_are_said_to_be() {
 }
 
 #[test]
-fn what_is_missing_is_said_and_the_rest_is_shown() {
+fn missing_numbers_are_named_and_the_rest_is_shown() {
     let desk = Desk::new();
     make(&desk, "a", 0.5, |_| ());
     make(&desk, "torn", 0.25, |_| ());

@@ -45,7 +45,7 @@ fn a_runs_file_trains_it_again_when_its_model_is_gone() {
 }
 
 #[test]
-fn files_that_say_what_no_command_line_may_are_refused() {
+fn files_with_settings_that_no_command_line_may_give_are_refused() {
     let desk = Desk::new();
     for (text, parts) in [
         ("epoch = 3", &["a.toml: there is no setting epoch (did you mean epochs?)"][..]),
@@ -103,7 +103,7 @@ fn a_training_that_ends_early_is_finished_and_says_why() {
 }
 
 #[test]
-fn the_cosine_of_a_run_that_goes_on_longer_is_said_to_change() {
+fn a_longer_resumed_run_says_that_its_cosine_changes() {
     let desk = Desk::new();
     let settings = "--images 40 --size 16 --batch 10 --model tiny.toml --device cpu --schedule cosine";
     desk.run(&format!("train {settings} --epochs 2 --out run"));
@@ -133,7 +133,7 @@ fn weights_are_a_start_where_the_network_is_the_same() {
 }
 
 #[test]
-fn another_schedule_or_device_leaves_out_what_belonged_to_the_files() {
+fn another_schedule_or_device_drops_the_settings_that_belonged_to_the_files() {
     let desk = Desk::new();
     let text = "images = 40\nsize = 16\nepochs = 1\nmodel = 'conv3'\nno-report = true\nschedule = 'plateau'\nschedule-epochs = 2\n\
                 adapter = 'none of this name'\n";

@@ -59,7 +59,7 @@ fn all_is_whole(run: &Path) -> usize {
 const TRAIN: &str = "--device cpu --epochs 3 --seed 1";
 
 #[test]
-fn a_full_disk_is_said_and_corrupts_nothing() {
+fn a_full_disk_is_reported_and_corrupts_nothing() {
     let desk = Desk::new();
     desk.run(&format!("{SMALL} {TRAIN} --out whole"));
     let mounts = mounts();

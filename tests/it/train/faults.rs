@@ -199,7 +199,7 @@ fn a_device_that_fails_once_changes_no_bit() {
 }
 
 #[test]
-fn a_device_that_keeps_failing_ends_the_run_with_a_state_to_go_on_from() {
+fn a_device_that_keeps_failing_ends_the_run_with_a_state_to_resume() {
     let (whole, _, _) = run(Script::default(), &Manner::default(), None);
     let failing = (60..).take(1000).collect();
     let (found, archive, _) = run(Script { failing, ..Script::default() }, &Manner::default(), None);
@@ -256,7 +256,7 @@ fn a_roll_back_cuts_what_the_schedule_says_and_takes_the_average_back() {
 }
 
 #[test]
-fn a_training_that_goes_on_diverging_ends_and_says_where() {
+fn a_training_that_keeps_diverging_ends_and_says_where() {
     let script = Script { diverges: Some((7, 0.0)), ..Script::default() };
     let (found, archive, _) = run(script, &Manner::default(), None);
     let message = found.failure.as_ref().unwrap().to_string();
@@ -290,7 +290,7 @@ fn a_destroyed_device_is_replaced_and_changes_no_bit() {
 
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
-fn a_device_that_does_not_answer_is_an_error_and_another_goes_on() {
+fn a_device_that_does_not_answer_is_an_error_and_another_takes_over() {
     let gpu = Gpu::open(None).unwrap();
     let stage = Stage::new();
     let make_engine = |plan: Plan| Ok(Box::new(GpuEngine::new(&gpu, plan, false)?) as Box<dyn Engine>);
@@ -309,7 +309,7 @@ fn a_device_that_does_not_answer_is_an_error_and_another_goes_on() {
 }
 
 #[test]
-fn a_checkpoint_within_an_epoch_holds_the_sound_state_too() {
+fn a_checkpoint_within_an_epoch_holds_the_last_good_state_too() {
     let desk = Desk::new();
     let (_, archive, _) = run(Script::default(), &Manner::default(), None);
     let state = &archive.states[3];
@@ -350,7 +350,7 @@ fn train_deep(desk: &Desk, convolutions: usize) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_program_finds_a_rate_that_goes_on() {
+fn the_program_finds_a_rate_that_trains() {
     let desk = Desk::new();
     let (code, said) = train_deep(&desk, 12);
     assert!(code == Some(0) && said.contains("with the learning rate 0.25"), "{said}");
@@ -361,7 +361,7 @@ fn the_program_finds_a_rate_that_goes_on() {
 }
 
 #[test]
-fn the_program_ends_a_diverging_run_with_what_was_sound() {
+fn the_program_ends_a_diverging_run_with_its_last_good_state() {
     let desk = Desk::new();
     let (code, said) = train_deep(&desk, 30);
     assert_eq!((code, said.matches("training returns to step").count()), (Some(2), 3), "{said}");

@@ -109,7 +109,7 @@ fn write_split(desk: &Desk, file: &str, first: usize, train: usize) {
 }
 
 #[test]
-fn a_split_of_ones_own_is_kept_and_others_are_noted() {
+fn a_given_split_is_kept_and_another_one_is_noted() {
     let desk = Desk::new();
     write_hdf5(&desk.path("sides.h5"), &sides(40)).unwrap();
     write_split(&desk, "mine.csv", 4, 20);

@@ -26,7 +26,7 @@ fn twins(plan: Plan) -> Box<dyn Engine> {
 /// Micro-batches of 3 in batches of 4, of which an epoch has five and one of 2: from states within an epoch and between
 /// two, with other numbers of steps at a time, streamed and not.
 #[test]
-fn a_training_in_micro_batches_goes_on_to_the_bit() {
+fn a_training_in_micro_batches_resumes_to_the_bit() {
     let stage = Stage::new();
     let profile = Profile::cpu();
     let open = |_: &Setup, plan: Plan| twins(plan);
@@ -80,7 +80,7 @@ fn auto_takes_the_fewest_micro_batches_that_fit_and_refuses_where_none_does() {
 
 /// Where nobody knows what is free, it turns out when it is allocated.
 #[test]
-fn auto_goes_on_with_less_where_the_driver_gives_no_more() {
+fn auto_takes_less_if_the_driver_gives_no_more() {
     let stage = Stage::new();
     let of = |micro_batch| Setup { batch: 24, ..setup(micro_batch) };
     let most = plan_for(&stage.network, 30, &of(MicroBatch::Images(6)), &Profile::cpu()).unwrap().0.bytes().0;
@@ -119,7 +119,7 @@ fn a_run_says_keeps_and_resumes_its_micro_batches() {
 /// A batch of images as floats that is larger than one binding.
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
-fn what_auto_has_chosen_is_what_a_run_goes_on_with() {
+fn a_run_resumes_with_the_micro_batch_that_auto_chose() {
     let gpu = common::gpu();
     let whole = 65_536 * 16 * 16 * 3 * 4;
     if gpu.profile().binding_bytes >= whole {

@@ -158,7 +158,7 @@ fn a_clipped_step_is_one_of_the_gradient_scaled_down() {
 }
 
 #[test]
-fn the_average_is_what_the_host_makes_of_the_weights_and_is_what_is_measured() {
+fn the_average_matches_the_host_and_is_what_is_measured() {
     let adam = Adam { average: Some(0.8), ..settings().adam };
     let settings = Settings { adam, ..settings() };
     let (outcome, archive) = run(&settings, None);
@@ -195,7 +195,7 @@ fn the_average_is_what_the_host_makes_of_the_weights_and_is_what_is_measured() {
 }
 
 #[test]
-fn a_session_without_an_average_is_refused_one() {
+fn a_session_refuses_an_average_it_was_not_made_with() {
     let settings = Settings { adam: Adam { average: Some(0.9), ..settings().adam }, ..settings() };
     let stage = Stage::new();
     let setup = Setup { average: false, ..setup(&settings) };
@@ -207,7 +207,7 @@ fn a_session_without_an_average_is_refused_one() {
 
 /// Nothing is learnt at such a rate, so that the first epoch stays the best.
 #[test]
-fn patience_ends_a_training_as_finished_and_more_of_it_goes_on() {
+fn patience_ends_a_training_as_finished_and_more_patience_resumes_it() {
     let adam = Adam { learning_rate: 1e-20, ..Adam::default() };
     let long = Settings { epochs: 5, adam, ..settings() };
     let (whole, _) = run(&long, None);
@@ -238,7 +238,7 @@ fn without_any_time_each_call_makes_one_submission_and_the_end_is_the_same() {
 }
 
 #[test]
-fn a_plateau_is_told_of() {
+fn a_plateau_is_reported() {
     let curve = Curve::Plateau { epochs: 2, factor: 0.5 };
     let adam = Adam { learning_rate: 1e-20, ..Adam::default() };
     let schedule = Schedule { curve, ..Schedule::default() };

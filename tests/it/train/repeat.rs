@@ -55,7 +55,7 @@ fn every_seed_is_the_training_it_is_alone() {
 }
 
 #[test]
-fn a_series_goes_on_where_it_was() {
+fn a_series_resumes_where_it_stopped() {
     let desk = Desk::new();
     let line = format!("{SMALL} --epochs 2 --device cpu --repeat 3");
     let whole = desk.json(&format!("{line} --json --out series"));
@@ -90,7 +90,7 @@ fn a_series_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_seed_that_fails_ends_the_series_and_what_is_done_stays() {
+fn a_seed_that_fails_ends_the_series_and_finished_seeds_stay() {
     let desk = Desk::new();
     desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 3 --out series"));
     let first = files(&desk, "series/seed-0");
@@ -147,7 +147,7 @@ fn force_replaces_a_series_whole() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_the_series_and_it_goes_on() {
+fn ctrl_c_ends_the_series_and_it_resumes() {
     let desk = Desk::new();
     let line = format!("{SMALL} --epochs 1000000 --device cpu --repeat 2 --out series");
     let text = super::interrupt::interrupt(&desk, &line, "epoch 1/");
@@ -220,7 +220,7 @@ fn a_longer_series_that_is_cut_off_makes_every_seed_longer() {
 }
 
 #[test]
-fn a_series_out_of_time_goes_on_and_one_out_of_patience_has_ended() {
+fn a_series_out_of_time_resumes_and_one_out_of_patience_has_ended() {
     let desk = Desk::new();
     let endless = format!("{SMALL} --epochs 1000000 --device cpu --repeat 2");
     desk.run(&format!("{endless} --time-budget 1s --out series"));
@@ -237,7 +237,7 @@ fn a_series_out_of_time_goes_on_and_one_out_of_patience_has_ended() {
 }
 
 #[test]
-fn a_series_goes_on_from_another_folder() {
+fn a_series_resumes_from_another_folder() {
     let desk = Desk::new();
     desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 1 --out series"));
     std::fs::create_dir(desk.path("elsewhere")).unwrap();
@@ -248,7 +248,7 @@ fn a_series_goes_on_from_another_folder() {
 }
 
 #[test]
-fn what_force_refuses_costs_nothing() {
+fn a_refused_force_deletes_nothing() {
     let desk = Desk::new();
     let line = format!("{SMALL} --epochs 1 --device cpu --repeat 2 --out series");
     desk.run(&line);

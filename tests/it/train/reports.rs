@@ -63,7 +63,7 @@ fn a_reader_that_leaves_ends_no_training() {
 }
 
 #[test]
-fn steps_that_change_nothing_are_told() {
+fn steps_that_change_nothing_are_reported() {
     let desk = Desk::new();
     let (_, notes) = desk.both(&format!("{TRAIN} --out run"));
     assert!(!notes.contains("changed nothing"), "{notes}");

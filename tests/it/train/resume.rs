@@ -191,7 +191,7 @@ const SETTINGS: &str = "--images 40 --size 16 --batch 10 --model tiny.toml --see
                         --label-smoothing 0.1 --zoom -0.3 0.07";
 
 #[test]
-fn a_run_goes_on_with_its_own_settings() {
+fn a_run_resumes_with_its_own_settings() {
     let desk = Desk::new();
     let hash = Desk::said(&desk.run(&format!("train {SETTINGS} --epochs 5 --out whole")), "weights  hash");
     cut_off(&desk, SETTINGS, 2);

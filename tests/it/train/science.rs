@@ -27,7 +27,7 @@ fn history(desk: &Desk, run: &str) -> Vec<EpochRecord> {
 }
 
 #[test]
-fn the_validation_side_chooses_and_the_test_is_measured_at_the_end() {
+fn the_validation_set_chooses_and_the_test_set_is_measured_at_the_end() {
     let desk = Desk::new();
     let run = desk.json(&format!("{THREE} --json --out run"));
     let split = &run["split"];
@@ -64,7 +64,7 @@ fn the_validation_side_chooses_and_the_test_is_measured_at_the_end() {
 }
 
 #[test]
-fn where_the_test_side_chooses_it_is_said() {
+fn a_run_whose_test_set_chooses_says_so() {
     let desk = Desk::new();
     let text = desk.run(&format!("{SMALL} --device cpu --epochs 2 --out run"));
     assert!(Desk::said(&text, "best ").ends_with(", chosen by the test side"), "{text}");
@@ -139,7 +139,7 @@ fn a_split_that_is_written_down_is_that_of_the_training() {
 }
 
 #[test]
-fn a_run_goes_on_with_its_validation_side_and_class_weights() {
+fn a_run_resumes_with_its_validation_set_and_class_weights() {
     let desk = Desk::new();
     let settings = format!("{THREE} --class-weights 1,2,1,1,1,1,1,1,1,0.5").replace("--epochs 3", "");
     let text = desk.run(&format!("{settings} --epochs 4 --out whole"));
@@ -171,7 +171,7 @@ fn a_run_goes_on_with_its_validation_side_and_class_weights() {
 }
 
 /// Keras's `class_weight`: losses are weighted, summed and divided by the number of images; what is measured is not weighted.
-fn weights_are_kerass(open: &dyn Fn(Plan) -> Box<dyn Engine>, profile: &Profile) {
+fn class_weights_match_keras(open: &dyn Fn(Plan) -> Box<dyn Engine>, profile: &Profile) {
     let dataset = sides(8);
     let layers =
         vec![Layer::MaxPool2d { size: 4, stride: None }, Layer::Flatten {}, Layer::Dense { units: None, bias: true }];
@@ -217,13 +217,13 @@ fn weights_are_kerass(open: &dyn Fn(Plan) -> Box<dyn Engine>, profile: &Profile)
 }
 
 #[test]
-fn class_weights_are_kerass_on_the_twins() {
-    weights_are_kerass(&|plan| Box::new(CpuEngine::<f32>::new(plan)), &Profile::cpu());
+fn class_weights_match_keras_on_the_twins() {
+    class_weights_match_keras(&|plan| Box::new(CpuEngine::<f32>::new(plan)), &Profile::cpu());
 }
 
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
-fn class_weights_are_kerass_on_the_adapter() {
+fn class_weights_match_keras_on_the_adapter() {
     let gpu = common::gpu();
-    weights_are_kerass(&|plan| Box::new(GpuEngine::new(&gpu, plan, false).unwrap()), gpu.profile());
+    class_weights_match_keras(&|plan| Box::new(GpuEngine::new(&gpu, plan, false).unwrap()), gpu.profile());
 }
