@@ -1,9 +1,10 @@
 //! Writing files so that a reader finds the old one or the new one, never half of one, and the user's cache folder.
 
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::{Read, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use tempfile::TempPath;
 
 /// The folder of what can be made again, in the user's cache folder; it may not exist yet. `None` for a user without one.
 pub fn cache_folder() -> Option<PathBuf> {
@@ -53,34 +54,126 @@ pub fn line_and_column(text: &str, byte: usize) -> String {
 /// How the names of files begin that are being written; a process that was killed leaves them behind.
 const UNFINISHED: &str = ".unfinished";
 
-/// Writes a file whole and for good: to a temporary file in the same folder, synced, then renamed, then the folder is
-/// synced. After a crash or a power cut there is the old file or the new one.
+/// A file that is being written under another name in the same folder, and takes its place when it is finished. After a crash or
+/// a power cut there is the old file or the new one. Dropped before it is finished, it leaves nothing behind.
+pub struct Unfinished {
+    path: PathBuf,
+    temporary: TempPath,
+    out: BufWriter<File>,
+}
+
+impl Unfinished {
+    /// Begins the file at `path`, as readable as any other new file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        // Temporary files are private by default.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let (file, temporary) = builder.prefix(UNFINISHED).tempfile_in(folder_of(path))?.into_parts();
+        Ok(Self { path: path.to_owned(), temporary, out: BufWriter::new(file) })
+    }
+
+    /// Begins the file at `path` as `path.unfinished`, whatever a killed process has left there; `None` while another process
+    /// writes it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn alone(path: &Path) -> io::Result<Option<Self>> {
+        let place = beside(path, UNFINISHED);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&place)?;
+        // Another process may have finished the file before it was locked here: then it has its final name now.
+        if claim(&file) == Claim::Taken || !place.exists() {
+            return Ok(None);
+        }
+        let temporary = TempPath::try_from_path(place)?;
+        file.set_len(0)?;
+        Ok(Some(Self { path: path.to_owned(), temporary, out: BufWriter::with_capacity(1 << 20, file) }))
+    }
+
+    /// Its name until it is finished.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Makes it safe on the disk and gives it its name.
+    ///
+    /// # Errors
+    /// What the disk says; an earlier file stays then.
+    pub fn finish(self) -> io::Result<()> {
+        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        self.temporary.persist(&self.path).map_err(|error| error.error)?;
+        sync_folder_of(&self.path)
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Writes a file whole and for good, as an [`Unfinished`].
 ///
 /// # Errors
 /// [`Error::File`] when it cannot be written; nothing is left behind and an earlier file stays.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let remedy = "check that its folder exists, may be written to and has space left";
-    let failed = |error: std::io::Error| Error::file(path, error, remedy);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; the result should have the permissions of any other new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(UNFINISHED).tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    sync_folder(folder).map_err(failed)
+    let write = || {
+        let mut file = Unfinished::new(path)?;
+        file.write_all(bytes)?;
+        file.finish()
+    };
+    write().map_err(|error: io::Error| Error::file(path, error, remedy))
+}
+
+/// What came of [`claim`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The file is locked until it is closed.
+    Locked,
+    /// Another process has locked it.
+    Taken,
+    /// The file system has no locks.
+    NoLocks,
+}
+
+/// Locks an open file against other processes.
+pub fn claim(file: &File) -> Claim {
+    match file.try_lock() {
+        Ok(()) => Claim::Locked,
+        Err(TryLockError::WouldBlock) => Claim::Taken,
+        Err(TryLockError::Error(_)) => Claim::NoLocks,
+    }
+}
+
+/// The path with `ending` added to its file name.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes what was renamed in a folder outlast a power cut.
 ///
 /// # Errors
 /// What the disk says.
-pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     // Elsewhere folders cannot be opened, and some file systems cannot sync them: renaming is all there is.
     #[cfg(unix)]
-    if let Err(error) = std::fs::File::open(folder)?.sync_all()
-        && !matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported)
+    if let Err(error) = File::open(folder)?.sync_all()
+        && !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
     {
         return Err(error);
     }
@@ -91,9 +184,8 @@ pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// What the disk says.
-pub fn sync_folder_of(file: &Path) -> std::io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    sync_folder(folder.unwrap_or(Path::new(".")))
+pub fn sync_folder_of(file: &Path) -> io::Result<()> {
+    sync_folder(folder_of(file))
 }
 
 /// Removes what killed processes left unfinished in a folder that no other process writes to. What cannot be removed stays

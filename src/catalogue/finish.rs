@@ -1,23 +1,28 @@
 //! Turns finished rows into a file of a format that is no lines of text, and back into lines for a job that goes on.
 //!
-//! Rows stream by: memory is that of one row group. Files are written beside their place and renamed when they are whole.
+//! Rows stream by: memory is that of one row group. A file appears when it is whole.
 
 use super::earlier::WholeLines;
 use super::formats::{Extent, Format, decoded, facts, fields, parse};
-use super::table::{beside, claim, unwritable};
-use super::{Columns, Made, Row};
+use super::locks::{another_process, unwritable};
+use super::{Columns, Provenance, Row};
 use crate::data::tables::{Cell, TableReader, Wanted};
 use crate::error::{Error, Result};
-use crate::files::sync_folder_of;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use crate::files::Unfinished;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes the rows of `lines` as a table of `format` to `path`.
 ///
 /// # Errors
 /// Lines that are no rows; a file that cannot be written. An earlier file at `path` stays then.
-pub(super) fn write(path: &Path, format: Format, lines: &Path, columns: &Columns, made: &Made) -> Result<()> {
+pub(super) fn write(
+    path: &Path,
+    format: Format,
+    lines: &Path,
+    columns: &Columns,
+    provenance: &Provenance,
+) -> Result<()> {
     let mut extent = Extent::default();
     if format == Format::Fits {
         each_row(lines, columns, |row| {
@@ -25,7 +30,7 @@ pub(super) fn write(path: &Path, format: Format, lines: &Path, columns: &Columns
             Ok(())
         })?;
     }
-    let facts = facts(made, columns);
+    let facts = facts(provenance, columns);
     whole(path, |out| {
         let failed = |error| unwritable(path, error);
         let Some(mut sink) = format.sink(out, columns, &facts, &extent).map_err(failed)? else { return Ok(()) };
@@ -86,11 +91,6 @@ pub(super) fn restore(path: &Path, format: Format, lines: &Path, columns: &Colum
     })
 }
 
-/// That another process writes to a file.
-pub(super) fn another_process(path: &Path) -> Error {
-    Error::file(path, "another process is writing it", "wait for its end, or name another --out")
-}
-
 /// A value in as few digits as name it.
 fn text(cell: &Cell, format: Format) -> Option<String> {
     match cell {
@@ -103,22 +103,10 @@ fn text(cell: &Cell, format: Format) -> Option<String> {
     }
 }
 
-/// Writes a file whole and for good, however long: to `path.unfinished`, which is synced and renamed. What a killed process
-/// has left of it is written over; no two processes write it at once.
-fn whole(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
-    let unfinished = beside(path, ".unfinished");
+/// Writes a file whole, however long; no two processes write it at once.
+fn whole(path: &Path, fill: impl FnOnce(&mut Unfinished) -> Result<()>) -> Result<()> {
     let failed = |error: io::Error| unwritable(path, error);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&unfinished).map_err(failed)?;
-    claim(&unfinished, &file)?;
-    let write = || {
-        file.set_len(0).map_err(failed)?;
-        let mut out = BufWriter::with_capacity(1 << 20, file);
-        fill(&mut out)?;
-        let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.sync_all().and_then(|()| std::fs::rename(&unfinished, path)).map_err(failed)?;
-        sync_folder_of(path).map_err(failed)
-    };
-    write().inspect_err(|_| {
-        let _ = std::fs::remove_file(&unfinished);
-    })
+    let mut file = Unfinished::alone(path).map_err(failed)?.ok_or_else(|| another_process(path))?;
+    fill(&mut file)?;
+    file.finish().map_err(failed)
 }

@@ -2,7 +2,7 @@
 
 use super::earlier::Earlier;
 use super::feed::{Entry, Feed, Lot};
-use super::{Columns, Row, Table, Verdict, views};
+use super::{Columns, Row, Summary, Table, views};
 use crate::data::Items;
 use crate::error::{Error, Result};
 use crate::train::Classifier;
@@ -54,39 +54,6 @@ pub struct Task {
     pub views: usize,
     /// The table's columns.
     pub columns: Columns,
-}
-
-/// How many rows are written, and of which kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Rows with probabilities.
-    pub classified: u64,
-    /// Those of them that name no class.
-    pub uncertain: u64,
-    /// Rows with a reason instead.
-    pub failed: u64,
-    /// Rows taken over from an earlier job, among all of these.
-    pub kept: u64,
-    /// Whether the watcher stopped the job.
-    pub stopped: bool,
-}
-
-impl Summary {
-    /// All rows.
-    pub fn rows(&self) -> u64 {
-        self.classified + self.failed
-    }
-
-    pub(super) fn add(&mut self, row: &Row, columns: &Columns, kept: bool) {
-        match &row.outcome {
-            Ok(probabilities) => {
-                self.classified += 1;
-                self.uncertain += u64::from(columns.class(Verdict::of(probabilities)).is_none());
-            }
-            Err(_) => self.failed += 1,
-        }
-        self.kept += u64::from(kept);
-    }
 }
 
 /// Watches a job and stops it.

@@ -9,12 +9,15 @@ mod feed;
 mod finish;
 mod formats;
 mod job;
+mod locks;
+mod provenance;
 mod table;
 pub mod views;
 
 pub use formats::Format;
-pub use job::{Scorer, Summary, Task, Watch, run};
-pub use table::{Made, Mode, Table};
+pub use job::{Scorer, Task, Watch, run};
+pub use provenance::Provenance;
+pub use table::{Mode, Table};
 
 use crate::data::About;
 
@@ -71,6 +74,39 @@ impl Columns {
     /// The name of the class that a row is given; `None` where the network abstains.
     pub fn class(&self, verdict: Verdict) -> Option<&str> {
         (verdict.confidence >= self.min_confidence).then(|| &self.classes[verdict.class][..])
+    }
+}
+
+/// How many rows are written, and of which kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows with probabilities.
+    pub classified: u64,
+    /// Those of them that name no class.
+    pub uncertain: u64,
+    /// Rows with a reason instead.
+    pub failed: u64,
+    /// Rows taken over from an earlier job, among all of these.
+    pub kept: u64,
+    /// Whether the watcher stopped the job.
+    pub stopped: bool,
+}
+
+impl Summary {
+    /// All rows.
+    pub fn rows(&self) -> u64 {
+        self.classified + self.failed
+    }
+
+    fn add(&mut self, row: &Row, columns: &Columns, kept: bool) {
+        match &row.outcome {
+            Ok(probabilities) => {
+                self.classified += 1;
+                self.uncertain += u64::from(columns.class(Verdict::of(probabilities)).is_none());
+            }
+            Err(_) => self.failed += 1,
+        }
+        self.kept += u64::from(kept);
     }
 }
 

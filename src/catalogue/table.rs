@@ -10,76 +10,19 @@
 //! a table, and rows that are newer than `F` are never lost.
 
 use super::earlier::{Earlier, WholeLines};
-use super::finish::{self, another_process};
+use super::finish;
 use super::formats::Lines;
-use super::{Columns, Format, Row, Summary};
+use super::locks::{open_locked, unwritable};
+use super::{Columns, Format, Provenance, Row, Summary};
 use crate::data::Items;
 use crate::error::{Error, Result};
-use crate::files::{read_text, sync_folder_of, write_whole};
-use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions, TryLockError};
+use crate::files::{beside, read_text, sync_folder_of, write_whole};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Longest description that is read, in bytes.
 const LONGEST_META: u64 = 16 << 20;
-
-/// What rows were made with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Made {
-    /// Version of this program.
-    pub program: String,
-    /// Hash of the weights' values.
-    pub weights_hash: String,
-    /// What the network was trained on; unknown of tables before it was said.
-    #[serde(default)]
-    pub data: String,
-    /// How FITS images became pictures; empty in tables before it was said.
-    #[serde(default)]
-    pub fits: String,
-    /// The network, with its classes, size and preprocessing.
-    pub network: serde_json::Value,
-    /// What it was stored in.
-    pub precision: String,
-    /// Views that were averaged.
-    pub views: usize,
-    /// Images in a step; with another one last bits may differ.
-    pub batch: usize,
-    /// Where it ran; elsewhere last bits may differ.
-    pub device: String,
-}
-
-impl Made {
-    /// Refuses rows that were made with something else; says what may make last bits differ.
-    fn check(&self, path: &Path, earlier: &Self) -> Result<Vec<String>> {
-        let views = [earlier.views.to_string(), self.views.to_string()];
-        let network = ["another network", "this one"].map(str::to_owned);
-        let unsaid = earlier.fits.is_empty() || self.fits.is_empty();
-        for (what, same, [before, now]) in [
-            ("weights", earlier.weights_hash == self.weights_hash, [&earlier.weights_hash, &self.weights_hash]),
-            ("a network", earlier.network == self.network, [&network[0], &network[1]]),
-            ("a precision", earlier.precision == self.precision, [&earlier.precision, &self.precision]),
-            ("--views", earlier.views == self.views, [&views[0], &views[1]]),
-            ("FITS settings", unsaid || earlier.fits == self.fits, [&earlier.fits, &self.fits]),
-        ] {
-            if !same {
-                let problem = format!("its rows were made with other {what} ({before}, now {now})")
-                    .replace("other a ", "another ");
-                return Err(Error::file(path, problem, "name another --out, or replace it with --force"));
-            }
-        }
-        let batch = [earlier.batch.to_string(), self.batch.to_string()];
-        let differing = [
-            ("device", [&earlier.device, &self.device]),
-            ("version of this program", [&earlier.program, &self.program]),
-            ("--batch", [&batch[0], &batch[1]]),
-        ];
-        let note = |(what, [before, now]): (&str, [&String; 2])| {
-            format!("earlier rows were made with another {what} ({before}, now {now}): they agree within rounding")
-        };
-        Ok(differing.into_iter().filter(|(_, [before, now])| before != now).map(note).collect())
-    }
-}
 
 /// What to do about a table that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,24 +59,12 @@ fn rows_of(path: &Path, format: Format) -> PathBuf {
     if format.kind().is_none() { path.to_owned() } else { beside(path, ".rows.csv") }
 }
 
-/// A file's name with something behind it.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-pub(super) fn unwritable(path: &Path, error: impl std::fmt::Display) -> Error {
-    let remedy = "check that its folder may be written to and has space left, then go on with --continue";
-    Error::file(path, format!("cannot be written ({error})"), remedy)
-}
-
 impl Table {
     /// Refuses what [`Table::open`] would, before any work is done, and changes nothing. Returns notes.
     ///
     /// # Errors
     /// A table that exists (in [`Mode::New`]), or whose rows were made with something else, or nobody knows with what.
-    pub fn check(path: &Path, mode: Mode, made: &Made) -> Result<Vec<String>> {
+    pub fn check(path: &Path, mode: Mode, provenance: &Provenance) -> Result<Vec<String>> {
         let files = [path.to_owned(), rows_of(path, Format::of(path)?)];
         let found = files.iter().find(|file| file.symlink_metadata().is_ok());
         match (mode, found) {
@@ -149,7 +80,7 @@ impl Table {
                 };
                 let text = read_text(&meta, LONGEST_META).map_err(|error| unknown(error.to_string()))?;
                 let earlier = serde_json::from_str(&text).map_err(|e| unknown(format!("{}: {e}", meta.display())))?;
-                made.check(path, &earlier)
+                provenance.check(path, &earlier)
             }
             _ => Ok(Vec::new()),
         }
@@ -163,11 +94,11 @@ impl Table {
     pub fn open(
         path: &Path,
         mode: Mode,
-        made: &Made,
+        provenance: &Provenance,
         columns: &Columns,
         items: &mut Items,
     ) -> Result<(Self, Option<Earlier>)> {
-        Self::check(path, mode, made)?;
+        Self::check(path, mode, provenance)?;
         let format = Format::of(path)?;
         let rows = rows_of(path, format);
         if mode == Mode::Continue {
@@ -179,7 +110,7 @@ impl Table {
             }
         }
         // Never rows without a description, and never another's: first the rows go, then theirs is replaced.
-        let lock = if rows.exists() { Some(lock(&rows)?) } else { None };
+        let lock = if rows.exists() { Some(open_locked(&rows, &mut OpenOptions::new())?) } else { None };
         let part = beside(&rows, ".part");
         for old in [&part, &rows, path] {
             match std::fs::remove_file(old) {
@@ -188,11 +119,9 @@ impl Table {
             }
         }
         drop(lock);
-        let failed = |error: &dyn std::fmt::Display| unwritable(path, error);
-        let text = serde_json::to_string_pretty(made).map_err(|error| failed(&error))?;
+        let text = serde_json::to_string_pretty(provenance).map_err(|error| unwritable(path, error))?;
         write_whole(&beside(path, ".meta.json"), text.as_bytes())?;
-        let file = OpenOptions::new().append(true).create_new(true).open(&rows).map_err(|error| failed(&error))?;
-        claim(&rows, &file)?;
+        let file = open_locked(&rows, OpenOptions::new().create_new(true))?;
         let mut table = Self {
             target: path.into(),
             format,
@@ -215,7 +144,7 @@ impl Table {
         columns: &Columns,
         items: &mut Items,
     ) -> Result<(Self, Option<Earlier>)> {
-        let own = lock(path)?;
+        let own = open_locked(path, &mut OpenOptions::new())?;
         let part = &beside(path, ".part");
         let mut lines = WholeLines::open(path).map_err(|error| unwritable(path, error))?;
         let mut format_of_rows = format.lines(columns.clone());
@@ -226,8 +155,7 @@ impl Table {
             return Err(Error::file(path, problem, "name another --out, or replace it with --force"));
         }
         let mut earlier = Earlier::new(lines, format.lines(columns.clone()));
-        let file = OpenOptions::new().append(true).create(true).open(part).map_err(|error| unwritable(part, error))?;
-        claim(part, &file)?;
+        let file = open_locked(part, OpenOptions::new().create(true))?;
 
         let mut front = WholeLines::open(part).map_err(|error| unwritable(part, error))?;
         let (mut length, mut adopted) = (0, Summary::default());
@@ -303,9 +231,7 @@ impl Table {
     pub fn sync(&self) -> Result<()> {
         self.file.sync_all().map_err(|error| unwritable(&self.out, error))
     }
-}
 
-impl Table {
     /// The file that rows are in while the job runs.
     pub fn rows(&self) -> &Path {
         &self.path
@@ -321,30 +247,15 @@ impl Table {
     ///
     /// # Errors
     /// A file that cannot be written; the rows stay.
-    pub fn finish(self, columns: &Columns, made: &Made) -> Result<PathBuf> {
+    pub fn finish(self, columns: &Columns, provenance: &Provenance) -> Result<PathBuf> {
         if !self.is_to_be_made() {
             return Ok(self.path);
         }
-        finish::write(&self.target, self.format, &self.path, columns, made)?;
+        finish::write(&self.target, self.format, &self.path, columns, provenance)?;
         // in this order: rows that have become a table may be there twice, but never not at all
         std::fs::remove_file(&self.path)
             .and_then(|()| sync_folder_of(&self.path))
             .map_err(|error| unwritable(&self.path, error))?;
         Ok(self.target)
-    }
-}
-
-/// Opens a table that is to be replaced, so that no other process is appending to it.
-fn lock(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().append(true).open(path).map_err(|error| unwritable(path, error))?;
-    claim(path, &file)?;
-    Ok(file)
-}
-
-/// Keeps other processes from writing to a file, where the file system can.
-pub(super) fn claim(path: &Path, file: &File) -> Result<()> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(another_process(path)),
-        _ => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use super::console::listen_for_interrupts;
 use super::fits::{FitsArgs, arcseconds};
 use super::options::{DeviceOptions, check_output};
 use super::{print_note, print_text, voice};
-use crate::catalogue::{Columns, Format, Made, Mode, Summary, Table, Task, Watch, run as run_job, views};
+use crate::catalogue::{Columns, Format, Mode, Provenance, Summary, Table, Task, Watch, run as run_job, views};
 use crate::data::fits::Stretch;
 use crate::data::hdf5::Reader;
 use crate::data::{FitsOptions, Items, LoadOptions};
@@ -166,9 +166,9 @@ impl Args {
     }
 }
 
-fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow::Result<Made> {
+fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow::Result<Provenance> {
     let card = &weights.card;
-    Ok(Made {
+    Ok(Provenance {
         program: env!("CARGO_PKG_VERSION").into(),
         weights_hash: weights.hash(),
         data: card.data.clone(),

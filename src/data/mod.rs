@@ -10,6 +10,7 @@ pub mod folder;
 pub mod hdf5;
 pub mod inspect;
 pub mod items;
+mod limits;
 pub mod order;
 pub mod picture;
 pub mod simulate;

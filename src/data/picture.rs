@@ -6,32 +6,17 @@
 //! a thread for all others. FITS images are held to the same pixels and take turns likewise. This file knows nothing of data sets.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::fits::{self, FitsOptions, Place};
+use super::limits::{LARGEST_FILE, MOST_PIXELS, turn};
 use super::source::LONGEST_SIDE;
 use crate::{Error, Result};
 
 /// Most memory that decoding one picture may take, in bytes.
 const MOST_MEMORY: u64 = 512 << 20;
-
-/// Most pixels of a picture.
-pub(super) const MOST_PIXELS: u64 = 1 << 26;
-/// Largest file of a picture, in bytes.
-pub(super) const LARGEST_FILE: u64 = 512 << 20;
-/// Decoded pictures above this size take turns, in bytes.
-const LARGE: u64 = 32 << 20;
-/// Held while a large picture is decoded.
-static TURN: Mutex<()> = Mutex::new(());
-
-/// Waits for the turn of a picture of so many bytes, where it needs one; to be held while it is decoded.
-pub(super) fn turn(bytes: u64) -> Option<MutexGuard<'static, ()>> {
-    // Poisoned: a decoder has panicked, which spoils nothing that is kept.
-    (bytes > LARGE).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
-}
 
 /// Opens a picture by its content, whatever its name ends with.
 fn open(path: &Path) -> Result<impl ImageDecoder> {

@@ -7,8 +7,8 @@ use super::history::{EpochRecord, History};
 use super::series::{SERIES, Series};
 use super::weights::Weights;
 use crate::error::{Error, Result};
-use crate::files::{remove_unfinished, write_whole};
-use std::fs::{File, TryLockError};
+use crate::files::{Claim, claim, remove_unfinished, write_whole};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// An open run folder, which no other process may open to write.
@@ -258,12 +258,12 @@ fn lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(".lock");
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(|e| Error::file(&path, format!("it cannot be written ({e})"), ANOTHER))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
+    match claim(&file) {
+        Claim::Locked => Ok(Some(file)),
+        Claim::Taken => {
             Err(Error::file(folder, "another process is training into it", format!("wait for its end, or {ANOTHER}")))
         }
-        Err(TryLockError::Error(_)) => Ok(None),
+        Claim::NoLocks => Ok(None),
     }
 }
 

@@ -5,16 +5,16 @@
 //! finished rows (`finish.rs`), which are kept as lines of CSV until then.
 
 mod csv;
+mod facts;
 mod fields;
 mod fits;
 mod json_lines;
 mod parquet;
-mod provenance;
 mod votable;
 
+pub(super) use facts::{Fact, facts};
 pub(super) use fields::fields;
 pub(super) use fits::{Extent, decoded};
-pub(super) use provenance::{Fact, facts};
 
 use super::{Columns, Row};
 use crate::data::About;

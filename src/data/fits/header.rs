@@ -12,7 +12,7 @@ use fitskit::{Header, Keyword};
 use flate2::bufread::MultiGzDecoder;
 
 use super::{FitsOptions, HduChoice};
-use crate::data::picture::MOST_PIXELS;
+use crate::data::limits::MOST_PIXELS;
 use crate::data::source::LONGEST_SIDE;
 use crate::{Error, Result};
 

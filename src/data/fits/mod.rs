@@ -27,7 +27,7 @@ pub use self::names::{bands_of, files_of, is_later, is_named};
 pub use self::stretch::Stretch;
 pub use self::wcs::Place;
 use self::wcs::Wcs;
-use super::{Sky, picture};
+use super::{Sky, limits};
 use crate::Result;
 
 /// The bands of a picture, from blue to red.
@@ -116,7 +116,7 @@ pub fn read(files: &[PathBuf], crop: Option<&Crop>, options: &FitsOptions) -> Re
     match crop {
         None => {
             let unread = planes::open(files, options)?;
-            _turn = picture::turn(unread.bytes());
+            _turn = limits::turn(unread.bytes());
             planes = Arc::new(unread.read()?);
             window = Window::whole(planes.height, planes.width);
         }

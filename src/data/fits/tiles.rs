@@ -14,7 +14,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::header::{Bytes, Image};
 use super::image::{Scaling, pixels};
-use crate::data::picture::LARGEST_FILE;
+use crate::data::limits::{LARGEST_FILE, MOST_PIXELS};
 
 /// What went wrong, without the file's name.
 type Outcome<T> = Result<T, String>;
@@ -105,8 +105,7 @@ impl<'a> Tiles<'a> {
         for axis in 0..3 {
             tile[axis] = number(names[axis]).unwrap_or(default[axis]).min(axes[axis]);
         }
-        let most = crate::data::picture::MOST_PIXELS as usize;
-        if tile.contains(&0) || tile.iter().product::<usize>() > most {
+        if tile.contains(&0) || tile.iter().product::<usize>() > MOST_PIXELS as usize {
             return Err(format!("its tiles are {} x {} x {}", tile[0], tile[1], tile[2]));
         }
         let sizes = [number("NAXIS1"), number("NAXIS2"), Some(number("PCOUNT").unwrap_or(0))];

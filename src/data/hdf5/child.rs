@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::chunks::Layout;
 use super::places::Place;
-use super::serve::{COMMAND, END, Header, MOST_FRAME, PIECE, REFUSAL, Refusal, Request};
 use super::tree::{LONGEST_TREE, Tree, hear};
+use super::wire::{COMMAND, END, Header, MOST_FRAME, PIECE, REFUSAL, Refusal, Request};
 use super::{Description, MOST_ROWS, checked_meta};
 use crate::data::Sky;
 use crate::data::source::{Receiver, Stop};

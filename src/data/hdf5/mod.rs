@@ -25,6 +25,7 @@ mod library;
 mod places;
 mod serve;
 pub mod tree;
+mod wire;
 mod write;
 
 use std::io::{Read, Seek, SeekFrom};
@@ -36,7 +37,9 @@ use ::hdf5 as h5;
 
 use self::chunks::{Chunks, Layout};
 use self::library::Opened;
-pub use self::serve::{COMMAND, Request, serve};
+pub use self::serve::serve;
+use self::tree::Tree;
+pub use self::wire::{COMMAND, Request};
 pub use self::write::write_hdf5;
 use super::source::{self, Loaded, Meta, Receiver, Source, Stop};
 use super::{Sky, cache};
@@ -94,6 +97,20 @@ pub(crate) fn load(path: &Path, reader: &Reader, cache_dir: Option<&Path>) -> Re
     // Before the file is hashed, so that a wrong one is refused at once.
     check_signature(path, "give an HDF5 file or a folder with a folder of pictures per class")?;
     cache::load_file(path, cache_dir, &|| Ok(Box::new(Images::open(path, reader)?)))
+}
+
+impl Tree {
+    /// Reads the file at `path`, but for its attributes of other names and the state of an optimizer.
+    ///
+    /// # Errors
+    /// [`Error::File`]: no HDF5 file, one that is damaged, or larger than `tree` holds.
+    pub fn read(path: &Path, reader: &Reader) -> Result<Self> {
+        check_signature(path, "give a model or weights that Keras has saved (.keras, .h5, .weights.h5)")?;
+        match reader {
+            Reader::InProcess => tree::walk(path),
+            Reader::Child { program, patience } => child::tree(program, *patience, path),
+        }
+    }
 }
 
 /// Refuses a file that is none of HDF5's, without libhdf5.

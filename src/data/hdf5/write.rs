@@ -6,6 +6,7 @@ use h5::types::VarLenUnicode;
 
 use super::h5;
 use crate::data::{Dataset, GALAXY10_CLASSES};
+use crate::files::Unfinished;
 use crate::{Error, Result};
 
 /// Size of a written chunk, in bytes: libhdf5's own cache holds one.
@@ -33,16 +34,9 @@ pub(super) fn write_file(path: &Path, fill: impl FnOnce(&Path) -> Result<(), h5:
     let failed = |error: &dyn std::fmt::Display| {
         Error::file(path, format!("cannot be written ({error})"), "check that its folder exists and has room")
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".galaxy-gpu-").suffix(".part");
-    // A temporary file is private by default; the finished one shall be as readable as any other.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder).map_err(|error| failed(&error))?.into_temp_path();
-    fill(&temporary).map_err(|error| failed(&error))?;
-    std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| failed(&error))?;
-    temporary.persist(path).map_err(|error| failed(&error))
+    let file = Unfinished::new(path).map_err(|error| failed(&error))?;
+    fill(file.temporary()).map_err(|error| failed(&error))?;
+    file.finish().map_err(|error| failed(&error))
 }
 
 /// The labels as bytes, where the parts of `dataset` fit each other.

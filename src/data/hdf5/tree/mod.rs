@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::walk::walk;
 pub use self::write::write_tree;
-use super::{Reader, check_signature, child};
 use crate::{Error, Result};
 
 /// Most values of all arrays: 1 GiB of f32.
@@ -58,18 +57,6 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Reads the file at `path`, but for its attributes of other names and the state of an optimizer.
-    ///
-    /// # Errors
-    /// [`Error::File`]: no HDF5 file, one that is damaged, or larger than this module holds.
-    pub fn read(path: &Path, reader: &Reader) -> Result<Self> {
-        check_signature(path, "give a model or weights that Keras has saved (.keras, .h5, .weights.h5)")?;
-        match reader {
-            Reader::InProcess => walk(path),
-            Reader::Child { program, patience } => child::tree(program, *patience, path),
-        }
-    }
-
     /// The attribute `name` of the member at `path`, where it is one string.
     pub fn text(&self, path: &str, name: &str) -> Option<&str> {
         match self.attributes.get(&(path.to_owned(), name.to_owned()))?.as_slice() {
@@ -148,6 +135,7 @@ fn size(shape: &[usize]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Reader;
     use super::*;
 
     fn tree() -> Tree {

@@ -1,6 +1,6 @@
 //! What a table's rows were made with, as tables carry it in their headers.
 
-use crate::catalogue::{Columns, Made};
+use crate::catalogue::{Columns, Provenance};
 use chrono::DateTime;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,24 +18,24 @@ pub(in crate::catalogue) struct Fact {
 }
 
 /// All facts on a table.
-pub(in crate::catalogue) fn facts(made: &Made, columns: &Columns) -> Vec<Fact> {
-    let network = |name: &str| made.network[name].to_string();
-    let model = made.network["model"]["name"].as_str().unwrap_or_default().to_owned();
+pub(in crate::catalogue) fn facts(provenance: &Provenance, columns: &Columns) -> Vec<Fact> {
+    let network = |name: &str| provenance.network[name].to_string();
+    let model = provenance.network["model"]["name"].as_str().unwrap_or_default().to_owned();
     let classes = serde_json::Value::from(columns.classes.clone()).to_string();
     [
-        ("program", "PROGRAM", format!("galaxy-gpu {}", made.program), "what classified the items"),
+        ("program", "PROGRAM", format!("galaxy-gpu {}", provenance.program), "what classified the items"),
         ("date", "DATE", now(), "when this table was written, UTC"),
-        ("weights_hash", "WEIGHTS", made.weights_hash.clone(), "hash of the weights' values"),
+        ("weights_hash", "WEIGHTS", provenance.weights_hash.clone(), "hash of the weights' values"),
         ("model", "MODEL", model, "the network"),
         ("image_size", "IMGSIZE", format!("{} x {}", network("height"), network("width")), "rows x columns, pixels"),
-        ("data", "TRAINSET", made.data.clone(), "what the network was trained on"),
-        ("fits", "FITSREAD", made.fits.clone(), "how FITS images became pictures"),
+        ("data", "TRAINSET", provenance.data.clone(), "what the network was trained on"),
+        ("fits", "FITSREAD", provenance.fits.clone(), "how FITS images became pictures"),
         ("classes", "CLASSES", classes, "as a JSON list"),
-        ("precision", "PRECISN", made.precision.clone(), "of weights and activations"),
-        ("views", "VIEWS", made.views.to_string(), "turns and mirror images averaged"),
+        ("precision", "PRECISN", provenance.precision.clone(), "of weights and activations"),
+        ("views", "VIEWS", provenance.views.to_string(), "turns and mirror images averaged"),
         ("min_confidence", "MINCONF", columns.min_confidence.to_string(), "below it no class is named"),
-        ("batch", "BATCH", made.batch.to_string(), "images in a step"),
-        ("device", "DEVICE", made.device.clone(), "where it ran"),
+        ("batch", "BATCH", provenance.batch.to_string(), "images in a step"),
+        ("device", "DEVICE", provenance.device.clone(), "where it ran"),
     ]
     .map(|(name, keyword, value, about)| Fact { name, keyword, value, about })
     .into()
