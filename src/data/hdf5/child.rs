@@ -1,14 +1,13 @@
 //! The parent of the process in which libhdf5 reads a user's file (`serve.rs`). Whatever becomes of that process, and whatever it
 //! says, ends as checked data or as one sentence.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver as Queue, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use super::chunks::Layout;
-use super::places::Place;
+use super::chunks::Packed;
 use super::tree::{LONGEST_TREE, Tree, hear};
 use super::wire::{COMMAND, END, Header, MOST_FRAME, PIECE, REFUSAL, Refusal, Request};
 use super::{Description, MOST_ROWS, checked_meta};
@@ -20,8 +19,8 @@ use crate::{Error, Result};
 const AHEAD: usize = 4;
 /// Longest header of a description, in bytes: 256 names of 1024 bytes, each of which JSON may make six.
 const LONGEST_HEADER: usize = 2 << 20;
-/// Longest description, in bytes: header, labels and positions, and a million places.
-const LONGEST_DESCRIPTION: usize = LONGEST_HEADER + 17 * MOST_ROWS + 20 * (1 << 20);
+/// Longest description, in bytes: header, labels and positions.
+const LONGEST_DESCRIPTION: usize = LONGEST_HEADER + 17 * MOST_ROWS;
 /// What to do about a file that upsets libhdf5.
 const AGAIN: &str = "the file is damaged: download or copy it again";
 
@@ -44,16 +43,15 @@ pub(super) fn tree(program: &Path, patience: Duration, path: &Path) -> Result<Tr
 
 /// The whole answer to a request, of at most so many bytes.
 fn answered(program: &Path, patience: Duration, (request, most): (Request, usize), path: &Path) -> Result<Vec<u8>> {
+    let mut answer = Answer::new(program, patience, request, path)?;
     let mut bytes = Vec::new();
-    let outcome = ask(program, patience, request, path, &mut |piece| {
-        bytes.extend_from_slice(piece);
-        if bytes.len() > most { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
-    });
-    match outcome {
-        Ok(()) => Ok(bytes),
-        Err(Stop::Source(error)) => Err(error),
-        Err(Stop::Receiver(_)) => Err(nonsense(path)),
+    while let Some(piece) = answer.piece()? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > most {
+            return Err(nonsense(path));
+        }
     }
+    Ok(bytes)
 }
 
 /// Hands on `wanted` bytes of pixels, as a child of `program` reads them.
@@ -67,22 +65,35 @@ pub(super) fn stream(
     wanted: usize,
     receive: &mut Receiver,
 ) -> Result<(), Stop> {
+    let mut answer = Answer::new(program, patience, Request::Pixels, path)?;
     let mut left = wanted;
-    let mut surplus = false;
-    let outcome = ask(program, patience, Request::Pixels, path, &mut |piece| {
-        match left.checked_sub(piece.len()) {
-            Some(fewer) => left = fewer,
-            None => {
-                surplus = true;
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-        }
-        receive(piece)
-    });
-    if surplus || (outcome.is_ok() && left > 0) {
-        return Err(Error::file(path, "its pixels are not as many as it says", AGAIN).into());
+    let wrong = || Error::file(path, "its pixels are not as many as it says", AGAIN);
+    while let Some(piece) = answer.piece()? {
+        left = left.checked_sub(piece.len()).ok_or_else(wrong)?;
+        receive(&piece).map_err(Stop::Receiver)?;
     }
-    outcome
+    if left > 0 { Err(wrong().into()) } else { Ok(()) }
+}
+
+/// The chunks of `images`, in the order of their grid, as a child of `program` reads them. None is longer than `longest` bytes.
+///
+/// # Errors
+/// As [`describe`], from the function that is returned as well.
+pub(super) fn chunks(
+    program: &Path,
+    patience: Duration,
+    path: &Path,
+    longest: usize,
+) -> Result<impl FnMut() -> Result<Packed> + Send> {
+    let mut answer = Answer::new(program, patience, Request::Chunks, path)?;
+    Ok(move || {
+        let mut head = [0; 8];
+        answer.fill(&mut head)?;
+        let [length, skipped] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+        let mut bytes = vec![0; Some(length as usize).filter(|&length| length <= longest).ok_or_else(|| nonsense(path))?];
+        answer.fill(&mut bytes)?;
+        Ok(Packed { bytes, skipped })
+    })
 }
 
 /// A running child, which does not outlive this.
@@ -95,28 +106,76 @@ impl Drop for Running {
     }
 }
 
-/// Starts a child and hands on the pieces of its answer.
-fn ask(program: &Path, patience: Duration, request: Request, path: &Path, receive: &mut Receiver) -> Result<(), Stop> {
-    let mut command = Command::new(program);
-    command.args([COMMAND, request.name(), "--"]).arg(path);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // An interrupt from the keyboard is for the parent; the child ends with it.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let unable = |problem: String| {
-        let remedy = "check that this program may start processes and has memory left";
-        Error::file(path, format!("the process that reads it cannot be started ({problem})"), remedy)
-    };
-    let mut running = Running(command.spawn().map_err(|error| unable(error.to_string()))?);
-    let output = running.0.stdout.take().ok_or_else(|| unable("no pipe".into()))?;
-    let (sender, frames) = sync_channel(AHEAD);
-    // Ends when the child does, or when nobody takes its frames any more.
-    std::thread::spawn(move || read_frames(output, &sender));
-    answer(&frames, patience, path, receive, &mut running)
-}
-
 /// A tag and its content.
 type Frame = (u8, Vec<u8>);
+
+/// A child and its answer to one request.
+struct Answer<'a> {
+    path: &'a Path,
+    patience: Duration,
+    running: Running,
+    frames: Queue<Frame>,
+    /// A piece that [`Answer::fill`] has begun, and how much of it is taken.
+    begun: (Vec<u8>, usize),
+}
+
+impl<'a> Answer<'a> {
+    /// Starts a child.
+    fn new(program: &Path, patience: Duration, request: Request, path: &'a Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args([COMMAND, request.name(), "--"]).arg(path);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // An interrupt from the keyboard is for the parent; the child ends with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let unable = |problem: String| {
+            let remedy = "check that this program may start processes and has memory left";
+            Error::file(path, format!("the process that reads it cannot be started ({problem})"), remedy)
+        };
+        let mut running = Running(command.spawn().map_err(|error| unable(error.to_string()))?);
+        let output = running.0.stdout.take().ok_or_else(|| unable("no pipe".into()))?;
+        let (sender, frames) = sync_channel(AHEAD);
+        // Ends when the child does, or when nobody takes its frames any more.
+        std::thread::spawn(move || read_frames(output, &sender));
+        Ok(Self { path, patience, running, frames, begun: (Vec::new(), 0) })
+    }
+
+    /// The next piece of the answer; `None` at its end.
+    fn piece(&mut self) -> Result<Option<Vec<u8>>> {
+        let path = self.path;
+        match self.frames.recv_timeout(self.patience) {
+            Ok((PIECE, piece)) => Ok(Some(piece)),
+            Ok((END, _)) => Ok(None),
+            Ok((REFUSAL, text)) => Err(refusal(path, &text)),
+            Ok(_) => Err(nonsense(path)),
+            Err(RecvTimeoutError::Timeout) => {
+                let problem = format!("reading it kept the HDF5 library busy for {:?} without a result", self.patience);
+                Err(Error::file(path, problem, AGAIN))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.running.0.wait().map_or("no exit status".to_owned(), |status| status.to_string());
+                let problem = format!("reading it crashed the HDF5 library, or needed more than 4 GiB ({status})");
+                Err(Error::file(path, problem, AGAIN))
+            }
+        }
+    }
+
+    /// Takes the next `out.len()` bytes of the answer.
+    fn fill(&mut self, mut out: &mut [u8]) -> Result<()> {
+        while !out.is_empty() {
+            let (piece, taken) = &mut self.begun;
+            let count = out.len().min(piece.len() - *taken);
+            let (now, later) = out.split_at_mut(count);
+            now.copy_from_slice(&piece[*taken..*taken + count]);
+            *taken += count;
+            out = later;
+            if !out.is_empty() {
+                self.begun = (self.piece()?.ok_or_else(|| nonsense(self.path))?, 0);
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Reads frames until the output ends or makes no sense; tag 0 stands for the latter.
 fn read_frames(mut output: impl Read, frames: &SyncSender<Frame>) {
@@ -130,32 +189,6 @@ fn read_frames(mut output: impl Read, frames: &SyncSender<Frame>) {
         let mut content = vec![0; length];
         if output.read_exact(&mut content).is_err() || frames.send((head[0], content)).is_err() {
             return;
-        }
-    }
-}
-
-fn answer(
-    frames: &Queue<Frame>,
-    patience: Duration,
-    path: &Path,
-    receive: &mut Receiver,
-    running: &mut Running,
-) -> Result<(), Stop> {
-    loop {
-        match frames.recv_timeout(patience) {
-            Ok((PIECE, piece)) => receive(&piece).map_err(Stop::Receiver)?,
-            Ok((END, _)) => return Ok(()),
-            Ok((REFUSAL, text)) => return Err(refusal(path, &text).into()),
-            Ok(_) => return Err(nonsense(path).into()),
-            Err(RecvTimeoutError::Timeout) => {
-                let problem = format!("reading it kept the HDF5 library busy for {patience:?} without a result");
-                return Err(Error::file(path, problem, AGAIN).into());
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                let status = running.0.wait().map_or("no exit status".to_owned(), |status| status.to_string());
-                let problem = format!("reading it crashed the HDF5 library, or needed more than 4 GiB ({status})");
-                return Err(Error::file(path, problem, AGAIN).into());
-            }
         }
     }
 }
@@ -180,9 +213,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         let problem = format!("it was read by galaxy-gpu {}", header.version);
         return Err(Error::file(path, problem, "name a reader program of this version"));
     }
-    let sizes = [header.count, 16 * if header.sky { header.count } else { 0 }];
-    let (labels, rest) = tables.split_at(sizes[0]);
-    let (sky, places) = rest.split_at(sizes[1]);
+    let (labels, sky) = tables.split_at(header.count);
     let number = |bytes: &[u8; 8]| f64::from_le_bytes(*bytes);
     let sky = sky.as_chunks::<16>().0.iter().map(|at| {
         let [ra, dec] = [0, 8].map(|first| at[first..].first_chunk().map_or(f64::NAN, number));
@@ -192,11 +223,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     let labels = labels.iter().map(|&label| label.into()).collect();
     let size = (header.height, header.width);
     let meta = checked_meta(path, size, labels, header.class_names, header.sky.then_some(sky))?;
-    let layout = header.layout.map(|layout| {
-        let places = places.as_chunks::<20>().0.iter().map(place).collect();
-        Layout { chunk: layout.chunk, gzip: layout.gzip, fill: layout.fill, places }
-    });
-    Ok(Description { meta, layout, chunked: header.chunked })
+    Ok(Description { meta, layout: header.layout, chunked: header.chunked })
 }
 
 /// Header and tables of a description, where the tables are as long as the header says.
@@ -205,12 +232,5 @@ fn split(bytes: &[u8]) -> Option<(Header, &[u8])> {
     let (header, tables) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     let header: Header = serde_json::from_slice(header).ok()?;
     let rows = header.count.checked_mul(if header.sky { 17 } else { 1 })?;
-    let places = header.layout.as_ref().map_or(0, |layout| layout.cells).checked_mul(20)?;
-    (rows.checked_add(places)? == tables.len()).then_some((header, tables))
-}
-
-fn place(bytes: &[u8; 20]) -> Place {
-    let number = |at: usize| bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let skipped = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);
-    Place { address: number(0), length: number(8), skipped }
+    (rows == tables.len()).then_some((header, tables))
 }

@@ -1,23 +1,22 @@
 //! Gzip-compressed chunks, unpacked on all cores.
 //!
-//! libhdf5 unpacks one chunk at a time, whatever the number of threads that ask. It only says how a data set is laid out
-//! (`library.rs`): here chunks are read from the file itself, unpacked with libdeflate and put together to images by rayon's
-//! threads, while the thread that asked hands the images before them on. NOTES.md beside this file has the figures.
+//! libhdf5 unpacks one chunk at a time, whatever the number of threads that ask. Here it only says how a data set is laid out
+//! (`library.rs`) and reads chunks as they are stored (`raw.rs`); they are unpacked with libdeflate and put together to images by
+//! rayon's threads, while the thread that asked hands the images before them on. NOTES.md beside this file has the figures.
 //! Nothing in the layout is believed: it may come from a process that the file has upset.
 //!
 //! **Memory**: unpacked chunks of [`BAND_BYTES`], or one row of chunks where that is larger (above [`LARGEST_ROW`] the data
 //! set is left to libhdf5); two pieces of images, each [`BAND_BYTES`] or one image; per thread one packed chunk, at most
-//! twice as long as an unpacked one; 80 bytes for each chunk. Nothing that a damaged file says makes it more.
+//! twice as long as an unpacked one. Nothing that a damaged file says makes it more.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use libdeflater::Decompressor;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::damaged;
-use super::places::{self, Place};
 use crate::data::source::{Receiver, Stop};
 use crate::{Error, Result};
 
@@ -28,15 +27,13 @@ const BAND_BYTES: usize = 32 << 20;
 const LARGEST_ROW: usize = 1 << 30;
 /// Most chunks of a data set.
 const MOST_CHUNKS: usize = 1 << 20;
-/// What a chunk that was never written is entered as.
-pub(super) const NEVER: Place = Place { address: 0, length: 0, skipped: 0 };
 /// Bytes that gzip makes of one, at most, rounded up.
 const MOST_GROWTH: u64 = 1100;
 /// Bytes of pixels that need not be stored at all, as chunks that were never written.
 const UNSTORED: u64 = 64 << 20;
 
 /// How the images of a data set are stored, where that takes no libhdf5 to read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Layout {
     /// Images, rows, columns and colours of a chunk.
     pub chunk: [usize; 4],
@@ -44,8 +41,22 @@ pub(super) struct Layout {
     pub gzip: Option<u32>,
     /// The value of pixels that were never written.
     pub fill: u8,
-    /// One for each cell of the grid, the last axis fastest.
-    pub places: Vec<Place>,
+}
+
+/// A chunk as it is stored.
+pub(super) struct Packed {
+    /// None where it was never written.
+    pub bytes: Vec<u8>,
+    /// Bit n is set where filter n of the pipeline was left out.
+    pub skipped: u32,
+}
+
+/// Gives the next chunk, in the order of the grid, the last axis fastest.
+pub(super) type Next<'a> = dyn FnMut() -> Result<Packed> + Send + 'a;
+
+/// Longest packed chunk that is believed, in bytes.
+pub(super) fn longest(chunk: [usize; 4]) -> usize {
+    2 * chunk.iter().product::<usize>() + 1024
 }
 
 /// Chunks along each axis and their number; none for chunks that are too many, or rows of them that are too large.
@@ -63,7 +74,6 @@ pub(super) fn grid(shape: [usize; 4], chunk: [usize; 4]) -> Option<([usize; 4], 
 /// The chunks of an `images` data set that need no libhdf5. Sizes are of images, rows, columns, colours.
 pub(super) struct Chunks {
     path: PathBuf,
-    file: File,
     shape: [usize; 4],
     /// Chunks along each axis.
     grid: [usize; 4],
@@ -71,34 +81,30 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// The chunks of `layout` in the file at `path`, open as `file`; they make images of `shape`, none of whose sizes is 0
-    /// and whose bytes fit into a usize.
+    /// The chunks of `layout` in the file at `path`; they make images of `shape`, none of whose sizes is 0 and whose bytes fit
+    /// into a usize.
     ///
     /// # Errors
-    /// [`Error::File`] where the layout makes no sense, a chunk lies outside of the file or is longer than any that gzip
-    /// makes, or where no file of this length can hold so many pixels.
-    pub fn new(path: &Path, file: File, shape: [usize; 4], layout: Layout) -> Result<Self> {
+    /// [`Error::File`] where the layout makes no sense, or no file of this length can hold so many pixels.
+    pub fn new(path: &Path, shape: [usize; 4], layout: Layout) -> Result<Self> {
         let senseless = |problem: String| Error::file(path, problem, "the file is damaged: download or copy it again");
-        let grid = grid(shape, layout.chunk).filter(|(_, cells)| *cells == layout.places.len());
-        let (grid, _) = grid.ok_or_else(|| senseless("its table of chunks makes no sense".into()))?;
-        let end = file.metadata().map_err(|error| senseless(format!("cannot be read ({error})")))?.len();
-        let chunks = Self { path: path.to_owned(), file, shape, grid, layout };
-        let pixels = shape.iter().product::<usize>() as u64;
+        let (grid, _) = grid(shape, layout.chunk).ok_or_else(|| senseless("its chunks make no sense".into()))?;
+        let about = std::fs::metadata(path).map_err(|error| senseless(format!("cannot be read ({error})")))?;
+        let (pixels, end) = (shape.iter().product::<usize>() as u64, about.len());
         if pixels > end.saturating_mul(MOST_GROWTH).saturating_add(UNSTORED) {
             return Err(senseless(format!("claims {pixels} bytes of pixels, which cannot be in a file of {end}")));
         }
-        let longest = 2 * chunks.chunk_bytes() as u64 + 1024;
-        for (cell, &Place { address, length, .. }) in chunks.layout.places.iter().enumerate() {
-            let problem = if address.checked_add(length).is_none_or(|last| last > end) {
-                format!("a chunk of {length} bytes at {address} lies outside of the file")
-            } else if length > longest {
-                format!("a chunk at {address} claims to be {length} bytes long")
-            } else {
-                continue;
-            };
-            return Err(chunks.damaged(cell / chunks.row_chunks(), problem));
-        }
-        Ok(chunks)
+        Ok(Self { path: path.to_owned(), shape, grid, layout })
+    }
+
+    /// Longest packed chunk that is believed, in bytes.
+    pub fn longest(&self) -> usize {
+        longest(self.layout.chunk)
+    }
+
+    /// How the chunks are stored.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Bytes of an unpacked chunk.
@@ -126,11 +132,11 @@ impl Chunks {
         damaged(&self.path, self.images(&(row..row + 1)), problem)
     }
 
-    /// Hands on all images in order.
+    /// Hands on all images in order, made of the chunks that `next_chunk` gives.
     ///
     /// # Errors
     /// [`Stop::Source`] where a chunk cannot be read or unpacked, [`Stop::Receiver`] where `receive` fails.
-    pub fn stream(&self, receive: &mut Receiver) -> Result<(), Stop> {
+    pub fn stream(&self, next_chunk: &mut Next, receive: &mut Receiver) -> Result<(), Stop> {
         let row_bytes = self.row_chunks() * self.chunk_bytes();
         let step = (BAND_BYTES / row_bytes).clamp(1, self.grid[0]);
         let piece = (BAND_BYTES / self.image_bytes()).max(1);
@@ -146,7 +152,7 @@ impl Chunks {
             let mut outcome = Ok(());
             let received = rayon::in_place_scope(|scope| {
                 if let Some((rows, images)) = &turn {
-                    scope.spawn(|_| outcome = self.prepare(rows, images, &mut unpacked, &mut next));
+                    scope.spawn(|_| outcome = self.prepare((rows, images), next_chunk, &mut unpacked, &mut next));
                 }
                 if ready.is_empty() { Ok(()) } else { receive(&ready) }
             });
@@ -170,14 +176,14 @@ impl Chunks {
     /// Puts these images of a band together in `pixels`; before the first of them the band's chunks are unpacked.
     fn prepare(
         &self,
-        rows: &Range<usize>,
-        images: &Range<usize>,
+        (rows, images): (&Range<usize>, &Range<usize>),
+        next_chunk: &mut Next,
         unpacked: &mut [u8],
         pixels: &mut Vec<u8>,
     ) -> Result<()> {
         let first = rows.start * self.layout.chunk[0];
         if images.start == first {
-            self.unpack(rows, unpacked)?;
+            self.unpack(rows, next_chunk, unpacked)?;
         }
         let row_bytes = self.row_chunks() * self.chunk_bytes();
         pixels.resize(images.len() * self.image_bytes(), 0);
@@ -188,46 +194,37 @@ impl Chunks {
         Ok(())
     }
 
-    /// Reads the chunks of these rows into `unpacked`.
-    fn unpack(&self, rows: &Range<usize>, unpacked: &mut [u8]) -> Result<()> {
-        let places = &self.layout.places[rows.start * self.row_chunks()..rows.end * self.row_chunks()];
-        let tools = || (Decompressor::new(), Vec::new());
-        let chunks = unpacked.par_chunks_mut(self.chunk_bytes()).zip(places).enumerate();
-        chunks.try_for_each_init(tools, |(inflate, packed), (cell, (out, place))| {
+    /// Unpacks the chunks of these rows, which come next.
+    fn unpack(&self, rows: &Range<usize>, next_chunk: &mut Next, unpacked: &mut [u8]) -> Result<()> {
+        let chunks = unpacked.chunks_exact_mut(self.chunk_bytes()).enumerate();
+        // One thread at a time takes the next chunk, the others unpack theirs.
+        let chunks = chunks.map(|(cell, out)| (cell, out, next_chunk())).par_bridge();
+        chunks.try_for_each_init(Decompressor::new, |inflate, (cell, out, packed)| {
             let row = rows.start + cell / self.row_chunks();
-            self.unpack_chunk(*place, inflate, packed, out).map_err(|problem| self.damaged(row, problem))
+            self.unpack_chunk(&packed?, inflate, out).map_err(|problem| self.damaged(row, problem))
         })
     }
 
-    /// Reads one chunk into `out`; `packed` is scratch. Shuffling is not undone: it sorts the bytes of elements by their
-    /// places, and elements of one byte stay as they are.
-    fn unpack_chunk(
-        &self,
-        place: Place,
-        inflate: &mut Decompressor,
-        packed: &mut Vec<u8>,
-        out: &mut [u8],
-    ) -> Result<(), String> {
-        let unreadable = |error| format!("a chunk at {} cannot be read: {error}", place.address);
-        let wanted = out.len();
-        let wrong_length = |length| format!("a chunk at {} has {length} bytes, not {wanted}", place.address);
-        if place.length == 0 {
+    /// Unpacks one chunk into `out`. Shuffling is not undone: it sorts the bytes of elements by their places, and elements of one
+    /// byte stay as they are.
+    fn unpack_chunk(&self, packed: &Packed, inflate: &mut Decompressor, out: &mut [u8]) -> Result<(), String> {
+        let (Packed { bytes, skipped }, wanted) = (packed, out.len());
+        let wrong_length = |length| format!("a chunk has {length} bytes, not {wanted}");
+        if bytes.is_empty() {
             out.fill(self.layout.fill);
             return Ok(());
         }
-        let length = place.length as usize;
-        if self.layout.gzip.is_none_or(|bit| place.skipped & bit != 0) {
-            if length != wanted {
-                return Err(wrong_length(length));
+        if self.layout.gzip.is_none_or(|bit| skipped & bit != 0) {
+            if bytes.len() != wanted {
+                return Err(wrong_length(bytes.len()));
             }
-            return places::read_at(&self.file, out, place.address).map_err(unreadable);
+            out.copy_from_slice(bytes);
+            return Ok(());
         }
-        packed.resize(length, 0);
-        places::read_at(&self.file, packed, place.address).map_err(unreadable)?;
-        match inflate.zlib_decompress(packed, out) {
+        match inflate.zlib_decompress(bytes, out) {
             Ok(unpacked) if unpacked == wanted => Ok(()),
             Ok(unpacked) => Err(wrong_length(unpacked)),
-            Err(error) => Err(format!("a chunk at {} is no sound gzip stream: {error}", place.address)),
+            Err(error) => Err(format!("a chunk is no sound gzip stream: {error}")),
         }
     }
 

@@ -11,9 +11,8 @@ use h5::filters::Filter;
 use h5::types::{FixedAscii, FixedUnicode, IntSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use ndarray::Ix4;
 
-use super::chunks::{self, Layout, NEVER};
-use super::places::{self, Found, Place};
-use super::{Description, LAYOUT, LONGEST_NAME, MOST_ROWS, damaged, h5};
+use super::chunks::{self, Layout, Packed};
+use super::{Description, LAYOUT, LONGEST_NAME, MOST_ROWS, damaged, h5, raw};
 use crate::data::Sky;
 use crate::data::source::{self, Receiver, Stop};
 use crate::{Error, Result};
@@ -22,8 +21,6 @@ use crate::{Error, Result};
 const SLAB_BYTES: usize = 32 << 20;
 /// Largest row of chunks that is read at a time, in bytes. Of larger ones each chunk is unpacked many times.
 const LARGEST_SLAB: usize = 512 << 20;
-/// Most chunks that libhdf5 is asked for one by one: a tenth of a second.
-const FEW: usize = 4096;
 
 /// Longest string of fixed size, in bytes: libhdf5 keeps no larger attribute in a file's tables.
 const LARGEST_FIXED: usize = 1 << 16;
@@ -83,37 +80,49 @@ impl<'a> Opened<'a> {
         Ok(Description { meta, layout: self.layout(), chunked: self.images.is_chunked() })
     }
 
-    /// How the images are stored; none where only libhdf5 can read them: other filters than gzip and shuffle, or a layout
-    /// that is not known for certain.
+    /// How the images are stored; none where only libhdf5 can unpack them: other filters than gzip and shuffle, or chunks too many
+    /// or too large.
     fn layout(&self) -> Option<Layout> {
-        let images = &self.images;
-        let chunk: [usize; 4] = images.chunk()?.try_into().ok()?;
-        // Elsewhere: behind a link into another file, or counted from the end of a user block.
-        let elsewhere =
-            images.loc_info().ok()?.fileno != self.file.loc_info().ok()?.fileno || self.file.userblock() != 0;
-        let settings = images.dcpl().ok()?;
+        let chunk: [usize; 4] = self.images.chunk()?.try_into().ok()?;
+        let settings = self.images.dcpl().ok()?;
         let gzip = gzip(&settings.get_filters().ok()?)?;
         // Chunks at the edge may be stored without filters, and their masks do not say so.
-        if elsewhere || settings.chunk_opts().is_some_and(|options| !options.is_empty()) {
+        if settings.chunk_opts().is_some_and(|options| !options.is_empty()) {
             return None;
         }
-        let (grid, count) = chunks::grid(self.shape, chunk)?;
-        let found = self.chunks(chunk, count)?;
-        let written = found.len();
-        let places = cells(found, grid, chunk)?;
-        let fill = if written == count { 0 } else { settings.get_fill_value_as::<u8>().ok()?? };
-        Some(Layout { chunk, gzip, fill, places })
+        chunks::grid(self.shape, chunk)?;
+        Some(Layout { chunk, gzip, fill: settings.get_fill_value_as::<u8>().ok()?? })
     }
 
-    /// All chunks, at most `most`; none where they cannot be told for certain.
-    fn chunks(&self, chunk: [usize; 4], most: usize) -> Option<Vec<Found>> {
-        let count = self.images.num_chunks().filter(|&count| 0 < count && count <= most)?;
-        let walked = std::fs::File::open(self.path).ok().and_then(|file| places::walk(&file, chunk, most));
-        // Two things that libhdf5 knows without counting: what was found is what it would read.
-        let agrees = |found: &Vec<Found>| found.len() == count && found.first().copied() == ask(&self.images, 0);
-        walked
-            .filter(agrees)
-            .or_else(|| if count <= FEW { (0..count).map(|index| ask(&self.images, index)).collect() } else { None })
+    /// The chunks of `layout` as they are stored, in the order of their grid; to be called as often as there are cells.
+    pub fn chunks(&self, layout: &Layout) -> impl FnMut() -> Result<Packed> + Send {
+        let (chunk, shape) = (layout.chunk, self.shape);
+        let (path, images) = (self.path, &self.images);
+        let mut at = [0usize; 4];
+        move || {
+            let found = raw::read_chunk(images, at.map(|first| first as u64), chunks::longest(chunk));
+            let first = at[0];
+            for axis in (0..4).rev() {
+                at[axis] += chunk[axis];
+                if at[axis] < shape[axis] || axis == 0 {
+                    break;
+                }
+                at[axis] = 0;
+            }
+            found.map_err(|problem| damaged(path, first..(first + chunk[0]).min(shape[0]), problem))
+        }
+    }
+
+    /// Hands on all chunks as they are stored.
+    ///
+    /// # Errors
+    /// [`Stop::Source`] where only libhdf5 can unpack them or one cannot be read, [`Stop::Receiver`] where `receive` fails.
+    pub fn each_chunk(&self, receive: &mut dyn FnMut(&Packed) -> std::io::Result<()>) -> Result<(), Stop> {
+        let changed = || Error::file(self.path, "changed while it was read", "wait until it is complete and start again");
+        let layout = self.layout().ok_or_else(changed)?;
+        let (_, cells) = chunks::grid(self.shape, layout.chunk).ok_or_else(changed)?;
+        let mut next = self.chunks(&layout);
+        (0..cells).try_for_each(|_| receive(&next()?).map_err(Stop::Receiver))
     }
 
     /// Hands on all pixels in order, read by libhdf5 in this thread.
@@ -136,22 +145,6 @@ impl<'a> Opened<'a> {
         }
         Ok(())
     }
-}
-
-/// Places of chunks by the cells of their grid; none where one lies beside the grid, or two in one cell.
-pub(super) fn cells(found: Vec<Found>, grid: [usize; 4], chunk: [usize; 4]) -> Option<Vec<Place>> {
-    let mut places = vec![NEVER; grid.iter().product()];
-    for (offset, place) in found {
-        let mut cell = 0;
-        for axis in 0..4 {
-            let (at, step) = (usize::try_from(offset[axis]).ok()?, chunk[axis]);
-            let known = at.is_multiple_of(step) && at / step < grid[axis];
-            cell = known.then_some(cell * grid[axis] + at / step)?;
-        }
-        // Two chunks of one cell: one of them is not what it says.
-        places[cell] = (place.length > 0 && places[cell] == NEVER).then_some(place)?;
-    }
-    Some(places)
 }
 
 /// Opens a user's file; libhdf5's own printing is switched off.
@@ -180,13 +173,6 @@ fn open(path: &Path, tries: usize) -> Result<h5::File, String> {
         }
         opened => opened.map_err(|error| error.to_string()),
     }
-}
-
-/// What libhdf5 says of the chunk that is `index`-th in its tables.
-pub(super) fn ask(images: &h5::Dataset, index: usize) -> Option<Found> {
-    let chunk = images.chunk_info(index)?;
-    let place = Place { address: chunk.addr, length: chunk.size, skipped: chunk.filter_mask };
-    Some((chunk.offset.try_into().ok()?, place))
 }
 
 /// The bit of gzip in the masks of a pipeline's chunks, if it is there at all; none where other filters are, or two of it.

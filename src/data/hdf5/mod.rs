@@ -10,19 +10,20 @@
 //!
 //! libhdf5 does not survive every damage to a file's tables (1.10 reads outside its memory), so a user's file is only ever
 //! given to it in a child process ([`Reader::Child`]; `serve.rs` is the child, `child.rs` its parent), which says what the
-//! file holds and where its chunks lie. Nothing it says is believed before it is checked here. Pixels in gzip-compressed
-//! chunks are then unpacked by the parent on all cores (`chunks.rs`, no C), all others by libhdf5 in the child, in one
+//! file holds. Nothing it says is believed before it is checked here. Gzip-compressed chunks of pixels are then handed over as
+//! they are stored and unpacked by the parent on all cores (`chunks.rs`); all others are unpacked by libhdf5 in the child, in one
 //! thread, with the same result. A file that is cut off or damaged, or that crashes, hangs or fills the child, is refused with one
 //! sentence. Weights of other programs go the same way (`tree/`). This file knows nothing of the cache's format.
 //!
 //! **Memory**, whatever the file says: the child 4 GiB, where the system can bound a process; the parent labels and positions of
-//! `MOST_ROWS` images (about 1.3 GB, 20 bytes an image and as much again while they arrive), 20 MB of places, and what `chunks.rs`
+//! `MOST_ROWS` images (about 1.3 GB, 20 bytes an image and as much again while they arrive), and what `chunks.rs`
 //! states.
 
 mod child;
 mod chunks;
 mod library;
-mod places;
+#[allow(unsafe_code, reason = "two functions of libhdf5 that its crate does not wrap")]
+mod raw;
 mod serve;
 pub mod tree;
 mod wire;
@@ -149,14 +150,12 @@ struct Images<'a> {
 
 impl<'a> Images<'a> {
     fn open(path: &'a Path, reader: &'a Reader) -> Result<Self> {
-        let file = std::fs::File::open(path)
-            .map_err(|error| Error::file(path, format!("cannot be read ({error})"), "check its permissions"))?;
         let Description { meta, layout, chunked } = match reader {
             Reader::InProcess => Opened::new(path)?.describe()?,
             Reader::Child { program, patience } => child::describe(program, *patience, path)?,
         };
         let shape = [meta.labels.len(), meta.height, meta.width, 3];
-        let chunks = layout.map(|layout| Chunks::new(path, file, shape, layout)).transpose()?;
+        let chunks = layout.map(|layout| Chunks::new(path, shape, layout)).transpose()?;
         Ok(Self { path, reader, meta, chunks, chunked })
     }
 }
@@ -175,7 +174,12 @@ impl Source for Images<'_> {
 
     fn stream(&self, receive: &mut Receiver) -> Result<(), Stop> {
         match (&self.chunks, self.reader) {
-            (Some(chunks), _) => chunks.stream(receive),
+            (Some(chunks), Reader::InProcess) => {
+                chunks.stream(&mut Opened::new(self.path)?.chunks(chunks.layout()), receive)
+            }
+            (Some(chunks), Reader::Child { program, patience }) => {
+                chunks.stream(&mut child::chunks(program, *patience, self.path, chunks.longest())?, receive)
+            }
             (None, Reader::InProcess) => Opened::new(self.path)?.stream(receive),
             (None, Reader::Child { program, patience }) => {
                 child::stream(program, *patience, self.path, self.meta.pixel_bytes(), receive)
@@ -247,25 +251,31 @@ fn check_sky(path: &Path, sky: &[Sky]) -> Result<()> {
     Ok(())
 }
 
-/// For `fuzz/`: reads the pixels at `path` as [`load`] does where its chunks take no libhdf5, with the tables of the file itself and
-/// everything else given. None where the tables cannot be read.
+/// For `fuzz/`: puts images of `shape` together from chunks of `chunk` that hold `bytes`, as if a child had read them. None where
+/// there are no such chunks.
 ///
 /// # Errors
 /// Those of damaged chunks.
 #[cfg(fuzzing)]
-pub fn read_without_library(path: &Path, shape: [usize; 4], chunk: [usize; 4]) -> Result<Option<usize>> {
-    let file = std::fs::File::open(path).map_err(|error| Error::file(path, error, "check it"))?;
-    let Some((grid, cells)) = chunks::grid(shape, chunk) else { return Ok(None) };
-    let Some(found) = places::walk(&file, chunk, cells) else { return Ok(None) };
-    let Some(places) = library::cells(found, grid, chunk) else { return Ok(None) };
-    let chunks = Chunks::new(path, file, shape, Layout { chunk, gzip: Some(1), fill: 0, places })?;
-    let mut bytes = 0;
-    let outcome = chunks.stream(&mut |piece| {
-        bytes += piece.len();
+pub fn unpack(path: &Path, bytes: &[u8], shape: [usize; 4], chunk: [usize; 4]) -> Result<Option<usize>> {
+    if chunks::grid(shape, chunk).is_none() {
+        return Ok(None);
+    }
+    let chunks = Chunks::new(path, shape, Layout { chunk, gzip: Some(1), fill: 0 })?;
+    let mut rest = bytes;
+    let mut next = || {
+        let (head, after) = rest.split_first_chunk::<2>().unwrap_or((&[0, 0], &[]));
+        let (own, after) = after.split_at(usize::from(head[0]).min(after.len()));
+        rest = after;
+        Ok(chunks::Packed { bytes: own.to_vec(), skipped: head[1].into() })
+    };
+    let mut count = 0;
+    let outcome = chunks.stream(&mut next, &mut |piece| {
+        count += piece.len();
         Ok(())
     });
     match outcome {
         Err(Stop::Source(error)) => Err(error),
-        _ => Ok(Some(bytes)),
+        _ => Ok(Some(count)),
     }
 }

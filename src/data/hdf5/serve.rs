@@ -3,12 +3,13 @@
 //! Before it opens the file it gives up, where the system knows such limits, the right to more than [`MOST_MEMORY`], to writing into
 //! any file, and to leaving a core file. It ends when its parent does.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::chunks::Packed;
 use super::library::Opened;
-use super::wire::{END, Header, LayoutHeader, REFUSAL, Refusal, Request, frame, pieces};
+use super::wire::{END, Header, REFUSAL, Refusal, Request, frame, pieces};
 use super::{Description, MOST_ROWS, tree};
 use crate::Error;
 use crate::data::source::{MOST_CLASSES, Stop};
@@ -25,7 +26,7 @@ pub fn serve(request: Request, path: &Path) -> ExitCode {
         let _ = io::stdin().read(&mut [0]);
         std::process::abort();
     });
-    match answer(request, path, &mut io::stdout().lock()) {
+    match answer(request, path, &mut BufWriter::with_capacity(1 << 18, io::stdout().lock())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -52,6 +53,10 @@ fn answer(request: Request, path: &Path, out: &mut dyn Write) -> io::Result<()> 
             .and_then(|found| describe(&found, out).map_err(Stop::Receiver)),
         Request::Pixels => match Opened::new(path) {
             Ok(file) => file.stream(&mut |pixels| pieces(out, pixels)),
+            Err(error) => Err(error.into()),
+        },
+        Request::Chunks => match Opened::new(path) {
+            Ok(file) => file.each_chunk(&mut |chunk| chunk_said(chunk, out)),
             Err(error) => Err(error.into()),
         },
         Request::Tree => match tree::walk(path) {
@@ -86,12 +91,7 @@ fn describe(description: &Description, out: &mut dyn Write) -> io::Result<()> {
         class_names: meta.class_names.clone(),
         sky: meta.sky.is_some(),
         chunked: *chunked,
-        layout: layout.as_ref().map(|layout| LayoutHeader {
-            chunk: layout.chunk,
-            gzip: layout.gzip,
-            fill: layout.fill,
-            cells: layout.places.len(),
-        }),
+        layout: layout.clone(),
     };
     let header = serde_json::to_vec(&header)?;
     let length = u32::try_from(header.len()).map_err(io::Error::other)?;
@@ -102,12 +102,12 @@ fn describe(description: &Description, out: &mut dyn Write) -> io::Result<()> {
         let bytes: Vec<u8> = positions.iter().flat_map(|at| [at.ra, at.dec]).flat_map(f64::to_le_bytes).collect();
         pieces(out, &bytes)?;
     }
-    for places in layout.iter().flat_map(|layout| layout.places.chunks(4096)) {
-        let bytes = places.iter().flat_map(|place| {
-            let numbers = [place.address.to_le_bytes(), place.length.to_le_bytes()].concat();
-            [numbers, place.skipped.to_le_bytes().to_vec()].concat()
-        });
-        pieces(out, &bytes.collect::<Vec<u8>>())?;
-    }
     Ok(())
+}
+
+/// Says a chunk.
+fn chunk_said(Packed { bytes, skipped }: &Packed, out: &mut dyn Write) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    pieces(out, &[length.to_le_bytes(), skipped.to_le_bytes()].concat())?;
+    pieces(out, bytes)
 }

@@ -2,14 +2,15 @@
 //!
 //! The child writes frames to its standard output: a tag (1 byte), a length (u32, little-endian, at most [`MOST_FRAME`]), content.
 //! `+` is a piece of the answer, `.` its end, `!` a refusal (JSON). The answer to [`Request::Describe`] is the length of a header
-//! (u32), the header (JSON), labels (1 byte each), positions (right ascension and declination, f64 each, where known) and places of
-//! chunks (address u64, length u64, mask u32, where known); to [`Request::Pixels`] the pixels; to [`Request::Tree`] the bytes that
-//! `tree/` describes.
+//! (u32), the header (JSON), labels (1 byte each) and positions (right ascension and declination, f64 each, where known); to
+//! [`Request::Pixels`] the pixels; to [`Request::Chunks`] length (u32, 0 where it was never written), mask of skipped filters (u32)
+//! and bytes of each chunk, in the order of the grid; to [`Request::Tree`] the bytes that `tree/` describes.
 
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::chunks::Layout;
 use crate::Result;
 
 /// The hidden command of `galaxy-gpu` that calls [`serve`].
@@ -30,6 +31,8 @@ pub enum Request {
     Describe,
     /// All pixels in order.
     Pixels,
+    /// All chunks of the pixels as they are stored.
+    Chunks,
     /// Arrays of floats and attributes of text, of any names.
     Tree,
 }
@@ -40,6 +43,7 @@ impl Request {
         match self {
             Self::Describe => "describe",
             Self::Pixels => "pixels",
+            Self::Chunks => "chunks",
             Self::Tree => "tree",
         }
     }
@@ -49,7 +53,7 @@ impl std::str::FromStr for Request {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = [Self::Describe, Self::Pixels, Self::Tree].into_iter().find(|request| request.name() == text);
+        let known = [Self::Describe, Self::Pixels, Self::Chunks, Self::Tree].into_iter().find(|request| request.name() == text);
         known.ok_or_else(|| format!("{text} is no request"))
     }
 }
@@ -64,16 +68,7 @@ pub(super) struct Header {
     pub class_names: Option<Vec<String>>,
     pub sky: bool,
     pub chunked: bool,
-    pub layout: Option<LayoutHeader>,
-}
-
-/// How pixels are stored, but for the places of their chunks.
-#[derive(Serialize, Deserialize)]
-pub(super) struct LayoutHeader {
-    pub chunk: [usize; 4],
-    pub gzip: Option<u32>,
-    pub fill: u8,
-    pub cells: usize,
+    pub layout: Option<Layout>,
 }
 
 /// An [`Error`] without its path, which the parent knows.

@@ -11,7 +11,7 @@ mod scale;
 mod tables;
 
 pub(crate) use crate::common::desk::Desk;
-use galaxy_gpu::catalogue::Made;
+use galaxy_gpu::catalogue::Provenance;
 use galaxy_gpu::data::{Dataset, Pixels, Sky};
 use std::path::Path;
 
@@ -76,8 +76,8 @@ pub(crate) fn dataset(count: usize) -> Dataset {
 }
 
 /// What rows of no network were made with.
-pub(crate) fn made() -> Made {
-    Made {
+pub(crate) fn made() -> Provenance {
+    Provenance {
         program: "0".into(),
         weights_hash: "0".into(),
         data: "none".into(),

@@ -87,7 +87,7 @@ fn chunks_of_any_shape_give_the_same_pixels() {
 }
 
 #[test]
-fn more_chunks_than_libhdf5_is_asked_for() {
+fn many_chunks_of_one_image_each() {
     check("a tree of three levels", [5000, 2, 3, 3], false, &|images| images.chunk((1, 2, 3, 3)).deflate(1));
 }
 
@@ -121,7 +121,7 @@ fn the_newest_format_is_read_too() {
 }
 
 #[test]
-fn other_filters_and_places_are_left_to_libhdf5() {
+fn other_filters_are_left_to_libhdf5_and_links_are_followed() {
     let shape = [11, 7, 10, 3];
     check("fletcher32", shape, true, &|images| images.chunk((4, 7, 10, 1)).deflate(4).fletcher32());
     check("contiguous, with nothing to say", shape, false, &|images| images.no_chunk());
@@ -132,7 +132,7 @@ fn other_filters_and_places_are_left_to_libhdf5() {
     let file = hdf5::File::with_options().with_fcpl(|c| c.userblock(1024)).create(scratch.path("block.h5")).unwrap();
     fill(&file, shape, &original, build);
     file.close().unwrap();
-    assert_eq!(load(&scratch, &scratch.path("block.h5")), (original.clone(), true));
+    assert_eq!(load(&scratch, &scratch.path("block.h5")), (original.clone(), false));
 
     // Links, within the file and out of it: where the other file holds the chunks, this one holds something else.
     let far = hdf5::File::create(scratch.path("far.h5")).unwrap();
@@ -143,7 +143,7 @@ fn other_filters_and_places_are_left_to_libhdf5() {
     file.unlink("images").unwrap();
     file.link_external("far.h5", "images", "images").unwrap();
     file.close().unwrap();
-    assert_eq!(load(&scratch, &scratch.path("linked.h5")), (original.clone(), true));
+    assert_eq!(load(&scratch, &scratch.path("linked.h5")), (original.clone(), false));
     let file = hdf5::File::create(scratch.path("soft.h5")).unwrap();
     fill(&file, shape, &original, build);
     file.relink("images", "pictures").unwrap();
@@ -292,8 +292,8 @@ fn a_chunk_at_an_impossible_offset_is_refused() {
         opened.put(opened.entry + at, bytes);
         opened.refusal()
     };
-    assert_says(&opened(48, &(1u64 << 40).to_le_bytes()), &["at 1099511627776 lies outside of the file"]);
+    assert_says(&opened(48, &(1u64 << 40).to_le_bytes()), &["lies outside of the file"]);
     assert_says(&opened(48, &(u64::MAX - 5).to_le_bytes()), &["lies outside of the file"]);
-    assert_says(&opened(0, &u32::MAX.to_le_bytes()), &["4294967295 bytes", "lies outside of the file"]);
+    assert_says(&opened(0, &u32::MAX.to_le_bytes()), &["claims to be 4294967295 bytes long"]);
     assert_says(&opened(0, &12_000u32.to_le_bytes()), &["claims to be 12000 bytes long"]);
 }

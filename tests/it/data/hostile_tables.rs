@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use galaxy_gpu::catalogue::{Columns, Made, Mode, Row, Table};
+use galaxy_gpu::catalogue::{Columns, Mode, Provenance, Row, Table};
 use galaxy_gpu::data::tables::{Kind, TableReader, Wanted, holds_table};
 use galaxy_gpu::data::{About, Items, LoadOptions};
 
@@ -26,7 +26,7 @@ fn read(path: &Path) -> galaxy_gpu::Result<()> {
 
 fn write(path: &Path) {
     let columns = Columns { classes: ["a b", "c"].map(String::from).to_vec(), min_confidence: 0.0 };
-    let made = Made {
+    let made = Provenance {
         program: "0".into(),
         weights_hash: "0".into(),
         data: "none".into(),

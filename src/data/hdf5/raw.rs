@@ -1,0 +1,47 @@
+//! Chunks of a data set as they are stored, through two functions of libhdf5 that the crate `hdf5` does not wrap. It finds a chunk
+//! by its first element in the time that its tables are deep (asked for the n-th, it would count up to it).
+
+use std::ffi::c_int;
+
+use hdf5_sys::h5d::H5Dread_chunk1;
+use hdf5_sys::h5i::hid_t;
+use hdf5_sys::h5p::H5P_DEFAULT;
+
+use super::chunks::Packed;
+use super::h5;
+
+unsafe extern "C" {
+    /// libhdf5 1.10.2: bytes of the chunk whose first element is at `offset`, 0 where it was never written.
+    fn H5Dget_chunk_storage_size(data: hid_t, offset: *const u64, bytes: *mut u64) -> c_int;
+}
+
+/// The chunk of four axes whose first element is at `offset`, of at most `longest` bytes.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn read_chunk(data: &h5::Dataset, offset: [u64; 4], longest: usize) -> Result<Packed, String> {
+    let (mut length, mut skipped) = (0, 0);
+    h5::sync::sync(|| {
+        // SAFETY: `data` is open, both pointers are valid for the call, and libhdf5 refuses offsets of other axes than the data
+        // set's, which are four (`Opened::new`). It runs under the lock of the crate.
+        let found = unsafe { H5Dget_chunk_storage_size(data.id(), offset.as_ptr(), &mut length) };
+        if found < 0 {
+            return Err("a chunk cannot be found".to_owned());
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > longest {
+            return Err(format!("a chunk claims to be {length} bytes long"));
+        }
+        let mut bytes = vec![0; length];
+        if length > 0 {
+            // SAFETY: as above, and `bytes` has room for the chunk: libhdf5 writes as many bytes as it has just said.
+            let read = unsafe {
+                H5Dread_chunk1(data.id(), H5P_DEFAULT, offset.as_ptr(), &mut skipped, bytes.as_mut_ptr().cast())
+            };
+            if read < 0 {
+                return Err("a chunk lies outside of the file or cannot be read".to_owned());
+            }
+        }
+        Ok(Packed { bytes, skipped })
+    })
+}
