@@ -4,6 +4,7 @@ mod common;
 
 mod augmentation;
 mod bench;
+mod circles;
 mod classify;
 mod data;
 mod devices;

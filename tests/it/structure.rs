@@ -32,8 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What the engine may know of the graph.
 const TENSOR_NAMES: &[&str] = &["Bank", "Graph", "METRICS_SLOTS", "Storage", "Tensor", "TensorId"];
 
-/// Files with `unsafe` blocks, and how many: the memory map, chunks of HDF5 as they are stored, the question for an adapter's free memory, the token for wgpu's
-/// experimental features, the driver's pipeline cache and the trusted shader module.
+/// Files with `unsafe` blocks, and how many. Each says in the file what it is for.
 const UNSAFE: &[(&str, usize)] = &[
     ("src/data/cache.rs", 1),
     ("src/data/hdf5/raw.rs", 3),
@@ -50,10 +49,10 @@ const SHARED: &[(&str, &str)] =
 const LONGEST_FILE: usize = 400;
 
 /// A file of the crate.
-struct Source {
+pub(crate) struct Source {
     /// From the crate's root, with `/`.
-    path: String,
-    text: String,
+    pub path: String,
+    pub text: String,
 }
 
 /// Files below a folder of the crate whose name has this ending; none where there is no such folder.
@@ -76,7 +75,7 @@ fn sources(folder: &str, ending: &str) -> Vec<Source> {
     found
 }
 
-fn rust() -> Vec<Source> {
+pub(crate) fn rust() -> Vec<Source> {
     let found = sources("src", "rs");
     assert!(found.len() > 40, "the source tree was not found");
     found
@@ -101,7 +100,7 @@ impl Source {
 }
 
 /// Rust or WGSL without comments and without the contents of strings.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -133,7 +132,7 @@ fn code(text: &str) -> String {
     code
 }
 
-fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 

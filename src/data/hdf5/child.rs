@@ -89,8 +89,10 @@ pub(super) fn chunks(
     Ok(move || {
         let mut head = [0; 8];
         answer.fill(&mut head)?;
-        let [length, skipped] = [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
-        let mut bytes = vec![0; Some(length as usize).filter(|&length| length <= longest).ok_or_else(|| nonsense(path))?];
+        let [length, skipped] =
+            [0, 4].map(|at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+        let mut bytes =
+            vec![0; Some(length as usize).filter(|&length| length <= longest).ok_or_else(|| nonsense(path))?];
         answer.fill(&mut bytes)?;
         Ok(Packed { bytes, skipped })
     })

@@ -118,7 +118,8 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// [`Stop::Source`] where only libhdf5 can unpack them or one cannot be read, [`Stop::Receiver`] where `receive` fails.
     pub fn each_chunk(&self, receive: &mut dyn FnMut(&Packed) -> std::io::Result<()>) -> Result<(), Stop> {
-        let changed = || Error::file(self.path, "changed while it was read", "wait until it is complete and start again");
+        let changed =
+            || Error::file(self.path, "changed while it was read", "wait until it is complete and start again");
         let layout = self.layout().ok_or_else(changed)?;
         let (_, cells) = chunks::grid(self.shape, layout.chunk).ok_or_else(changed)?;
         let mut next = self.chunks(&layout);

@@ -53,7 +53,8 @@ impl std::str::FromStr for Request {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = [Self::Describe, Self::Pixels, Self::Chunks, Self::Tree].into_iter().find(|request| request.name() == text);
+        let known =
+            [Self::Describe, Self::Pixels, Self::Chunks, Self::Tree].into_iter().find(|request| request.name() == text);
         known.ok_or_else(|| format!("{text} is no request"))
     }
 }
