@@ -1,4 +1,4 @@
-//! Writing files so that a reader finds the old one or the new one, never half of one, and the user's cache folder.
+//! Writes files so that a reader finds the old one or the new one, never half of one; locks; and the user's cache folder.
 
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -6,13 +6,12 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
-/// The folder of what can be made again, in the user's cache folder; it may not exist yet. `None` for a user without one.
+/// Our folder in the user's cache folder, for files that can be made again. It may not exist yet; `None` for a user without one.
 pub fn cache_folder() -> Option<PathBuf> {
     dirs::cache_dir().map(|folder| folder.join("galaxy-gpu"))
 }
 
-/// Opens a file to be read. No more than `most` bytes of it are believed: a longer one is refused unread, one that grows meanwhile
-/// is cut off.
+/// Opens a file to read at most `most` bytes: a longer one is refused unread, one that grows meanwhile is cut off.
 ///
 /// # Errors
 /// [`Error::File`] when it cannot be opened, is a folder, or is longer.
@@ -43,7 +42,7 @@ pub fn read_text(path: &Path, most: u64) -> Result<String> {
     Ok(text)
 }
 
-/// Where in a text a byte stands, to begin a message with: `line 3, column 7: `.
+/// The position of a byte in a text, as the beginning of a message: `line 3, column 7: `.
 pub fn line_and_column(text: &str, byte: usize) -> String {
     text.get(..byte).map_or(String::new(), |before| {
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
@@ -51,7 +50,7 @@ pub fn line_and_column(text: &str, byte: usize) -> String {
     })
 }
 
-/// How the names of files begin that are being written; a process that was killed leaves them behind.
+/// In the names of unfinished files. A process that is killed leaves them behind.
 const UNFINISHED: &str = ".unfinished";
 
 /// A file that is being written under another name in the same folder, and takes its place when it is finished. After a crash or
@@ -76,8 +75,8 @@ impl Unfinished {
         Ok(Self { path: path.to_owned(), temporary, out: BufWriter::new(file) })
     }
 
-    /// Begins the file at `path` as `path.unfinished`, whatever a killed process has left there; `None` while another process
-    /// writes it.
+    /// Begins the file at `path` as `path.unfinished`, and replaces what a killed process has left there; `None` while another
+    /// process writes it.
     ///
     /// # Errors
     /// What the disk says.
@@ -98,7 +97,7 @@ impl Unfinished {
         &self.temporary
     }
 
-    /// Makes it safe on the disk and gives it its name.
+    /// Syncs the file and gives it its name.
     ///
     /// # Errors
     /// What the disk says; an earlier file stays then.
@@ -134,7 +133,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|error: io::Error| Error::file(path, error, remedy))
 }
 
-/// What came of [`claim`].
+/// The outcome of [`claim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// The file is locked until it is closed.
@@ -165,7 +164,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes what was renamed in a folder outlast a power cut.
+/// Makes renames in a folder outlast a power cut.
 ///
 /// # Errors
 /// What the disk says.
@@ -188,8 +187,8 @@ pub fn sync_folder_of(file: &Path) -> io::Result<()> {
     sync_folder(folder_of(file))
 }
 
-/// Removes what killed processes left unfinished in a folder that no other process writes to. What cannot be removed stays
-/// and does no harm.
+/// Removes unfinished files of killed processes from a folder that no other process writes to. Files that cannot be removed do
+/// no harm.
 pub fn remove_unfinished(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {

@@ -1,22 +1,22 @@
-//! Rows of an earlier job, matched with the items of this one as both go by.
+//! Rows of an earlier job, matched with the items of this one in a single pass over both.
 
 use super::Row;
 use super::formats::Lines;
-use crate::data::About;
+use crate::data::ItemInfo;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Longest line that is believed, in bytes. A row of 256 classes with the longest names of files is a tenth of it.
+/// Longest line that is read, in bytes: ten times a row of 256 classes with the longest file names.
 const LONGEST_LINE: u64 = 1 << 20;
-/// Rows that are looked through for an item: so many in a row may be of items that are gone.
+/// Rows that are searched for an item: at most so many consecutive rows may belong to items that are gone.
 const AHEAD: usize = 1024;
 
-/// The whole lines of a file that may be cut off or damaged, a line at a time.
+/// Reads the complete lines of a file that may be cut off or damaged.
 pub(super) struct WholeLines {
     file: BufReader<File>,
-    /// Where the last line that was returned ends, in bytes.
+    /// End of the last line that was returned, in bytes.
     pub end: u64,
 }
 
@@ -25,7 +25,7 @@ impl WholeLines {
         Ok(Self { file: BufReader::with_capacity(1 << 16, File::open(path)?), end: 0 })
     }
 
-    /// The next line with its end; `None` where there is no whole one, or none of a sound length.
+    /// The next line with its line break; `None` where none is complete, or it is too long.
     pub fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         let count = (&mut self.file).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
@@ -36,7 +36,7 @@ impl WholeLines {
         Ok(Some(line))
     }
 
-    /// Passes over the lines of `head`; whether they are there.
+    /// Skips the lines of `head`; false where they are not there.
     pub fn pass(&mut self, head: &[u8]) -> std::io::Result<bool> {
         for line in head.split_inclusive(|&byte| byte == b'\n') {
             if self.next()?.as_deref() != Some(line) {
@@ -57,14 +57,14 @@ pub struct Earlier {
 }
 
 impl Earlier {
-    /// The rows of a file whose head has been passed.
+    /// The rows of a file whose head has been read.
     pub(super) fn new(lines: WholeLines, format: Box<dyn Lines>) -> Self {
         Self { lines, format, window: VecDeque::new(), ended: false }
     }
 
-    /// Takes the row of an item. Rows before it are of items that are gone, and forgotten. An item without a row here is new,
-    /// or its row was damaged.
-    pub(super) fn take(&mut self, about: &About) -> Option<Row> {
+    /// Takes the row of an item, and drops the rows before it, whose items are gone. `None` for an item that is new or whose row
+    /// was damaged.
+    pub(super) fn take(&mut self, about: &ItemInfo) -> Option<Row> {
         for place in 0..AHEAD {
             if place == self.window.len() {
                 let row = self.next()?;
@@ -78,12 +78,12 @@ impl Earlier {
         None
     }
 
-    /// Whether all rows have been taken or forgotten.
+    /// Whether all rows have been taken or dropped.
     pub(super) fn is_spent(&self) -> bool {
         self.ended && self.window.is_empty()
     }
 
-    /// The next sound row. What cannot be read any further is made again.
+    /// The next good row. Where the file cannot be read any further, the remaining items are classified again.
     fn next(&mut self) -> Option<Row> {
         while !self.ended {
             match self.lines.next() {
@@ -104,8 +104,8 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn about(number: usize) -> About {
-        About { path: format!("{number}.png"), ..About::default() }
+    fn about(number: usize) -> ItemInfo {
+        ItemInfo { path: format!("{number}.png"), ..ItemInfo::default() }
     }
 
     fn earlier(numbers: &[usize], tail: &str) -> Earlier {

@@ -1,36 +1,36 @@
-//! Decodes items on all cores while the device works on those before, and hands them on in order.
+//! Decodes items on all cores while the device classifies earlier ones, and hands them on in order.
 //!
-//! **Memory**: three lots, each of at most one submission's images and [`MOST_ROWS`] rows: one that is decoded, one that waits
-//! and one that is classified; beside it what decoding itself takes (`data::picture`).
+//! **Memory**: three lots (being decoded, waiting, being classified), each of at most one submission's images and [`MOST_ROWS`]
+//! rows; and what decoding takes (`data::picture`).
 
 use super::earlier::Earlier;
 use super::{Row, views};
-use crate::data::items::Seen;
+use crate::data::items::ItemPicture;
 use crate::data::{Item, Items};
 use rayon::prelude::*;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Most rows of a lot; those that are taken over from an earlier job have no images to bound them.
+/// Most rows of a lot: rows of an earlier job have no images that would bound it.
 const MOST_ROWS: usize = 4096;
 
-/// A row of a lot before it is classified.
+/// An item of a lot.
 pub(super) enum Entry {
-    /// Done: taken over, or without pixels.
+    /// An earlier job has its row (`kept`), or it has no pixels.
     Done { row: Row, kept: bool },
-    /// To be classified from these views of it.
+    /// To be classified from these views.
     Views(Row, Vec<Vec<u8>>),
 }
 
 /// Some items in order.
 pub(super) struct Lot {
     pub entries: Vec<Entry>,
-    /// No rows of an earlier job are left.
+    /// Whether no rows of an earlier job are left.
     pub spent: bool,
-    /// Items after these, where that is known.
+    /// Number of items that follow, where known.
     pub left: Option<u64>,
     /// What the user should know.
     pub notes: Vec<String>,
-    /// There are no more.
+    /// Whether this is the last lot.
     pub last: bool,
 }
 
@@ -44,7 +44,7 @@ impl Lot {
         views.flatten().map(|view| &view[..]).collect()
     }
 
-    /// Frees the images, which the device has.
+    /// Frees the images when the device has them.
     pub fn forget_pixels(&mut self) {
         for entry in &mut self.entries {
             if let Entry::Views(_, views) = entry {
@@ -54,20 +54,20 @@ impl Lot {
     }
 }
 
-/// Where items come from and what is made of them.
+/// Where items come from and how they become images.
 pub(super) struct Feed {
     pub items: Items,
     pub earlier: Option<Earlier>,
     /// Rows and columns of an image.
     pub size: (usize, usize),
     pub views: usize,
-    /// Images of a lot, views counted; at least those of one item.
+    /// Most images of a lot, counting views; one item may have more.
     pub capacity: usize,
 }
 
 impl Feed {
-    /// Starts to decode in a thread of its own, which ends when the receiver is dropped, or with the last lot. It is not
-    /// waited for: a large HDF5 file may take minutes to open.
+    /// Starts a thread that decodes until the last lot, or until the receiver is dropped. Nobody waits for its end: a large HDF5
+    /// file may take minutes to open.
     pub fn start(self) -> std::io::Result<Receiver<Lot>> {
         let (sender, receiver) = sync_channel(1);
         std::thread::Builder::new().name("feed".into()).spawn(move || self.run(&sender))?;
@@ -114,11 +114,11 @@ impl Feed {
 fn decode(item: Item, (height, width): (usize, usize), views: usize) -> Entry {
     match item.read(height, width) {
         Err(reason) => {
-            // a file or its decoder may say anything, and rows are lines
+            // The reason may quote a file, and rows are lines.
             let reason = reason.replace(char::is_control, "\u{fffd}");
             Entry::Done { row: Row { about: item.about, outcome: Err(reason) }, kept: false }
         }
-        Ok(Seen { pixels, sky }) => {
+        Ok(ItemPicture { pixels, sky }) => {
             let mut about = item.about;
             if let (Some(sky), None, None) = (sky, about.ra, about.dec) {
                 (about.ra, about.dec) = (Some(sky.ra), Some(sky.dec));

@@ -1,6 +1,6 @@
-//! Turns finished rows into a file of a format that is no lines of text, and back into lines for a job that goes on.
+//! Writes finished rows as Parquet, FITS or VOTable, and turns such a table back into lines for a job that continues.
 //!
-//! Rows stream by: memory is that of one row group. A file appears when it is whole.
+//! Rows are streamed: memory is that of one row group. A file appears when it is complete.
 
 use super::earlier::WholeLines;
 use super::formats::{Extent, Format, decoded, facts, fields, parse};
@@ -13,9 +13,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes the rows of `lines` as a table of `format` to `path`.
-///
-/// # Errors
-/// Lines that are no rows; a file that cannot be written. An earlier file at `path` stays then.
 pub(super) fn write(
     path: &Path,
     format: Format,
@@ -39,7 +36,7 @@ pub(super) fn write(
     })
 }
 
-/// Gives each row of a file of lines to `take`.
+/// Calls `take` with each row of a file of lines.
 fn each_row(path: &Path, columns: &Columns, mut take: impl FnMut(Row) -> Result<()>) -> Result<()> {
     let failed = |problem: String| Error::file(path, problem, "go on with --continue, which makes damaged rows anew");
     let unreadable = |error: io::Error| failed(format!("cannot be read ({error})"));
@@ -57,8 +54,8 @@ fn each_row(path: &Path, columns: &Columns, mut take: impl FnMut(Row) -> Result<
     Ok(())
 }
 
-/// Writes the rows of the table at `path`, of `format`, as lines to `lines`, where there is no such file. Rows that this program
-/// would not have written are left out: they are made anew.
+/// Writes the rows of the table at `path` as lines to `lines`, which must not exist. Leaves out rows that this program would not
+/// have written; their items are classified again.
 ///
 /// # Errors
 /// A table that cannot be read or has other columns; a file that cannot be written; another process that does the same.
@@ -91,7 +88,7 @@ pub(super) fn restore(path: &Path, format: Format, lines: &Path, columns: &Colum
     })
 }
 
-/// A value in as few digits as name it.
+/// A value in as few digits as identify it.
 fn text(cell: &Cell, format: Format) -> Option<String> {
     match cell {
         Cell::Null => None,

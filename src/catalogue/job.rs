@@ -2,17 +2,17 @@
 
 use super::earlier::Earlier;
 use super::feed::{Entry, Feed, Lot};
-use super::{Columns, Row, Summary, Table, views};
+use super::{Columns, Row, Summary, TableFile, views};
 use crate::data::Items;
 use crate::error::{Error, Result};
 use crate::train::Classifier;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-/// How often a job that waits for its items asks whether to stop.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How often a waiting job asks whether to stop.
+const POLL: Duration = Duration::from_millis(100);
 
-/// Gives scores to images, one submission behind.
+/// Scores images. Results come one submission late, so that the device never waits.
 pub trait Scorer {
     /// Most images of a submission.
     fn capacity(&self) -> usize;
@@ -57,7 +57,7 @@ pub struct Task {
 }
 
 /// Watches a job and stops it.
-pub trait Watch {
+pub trait Monitor {
     /// Rows were written; `left` items are to come, where that is known.
     fn progress(&mut self, summary: &Summary, left: Option<u64>);
 
@@ -68,16 +68,16 @@ pub trait Watch {
     fn stop(&self) -> bool;
 }
 
-/// Classifies all items and appends a row for each, in their order. Where `earlier` has a sound row of an item, it is taken
-/// over. Rows that were written stay, whatever happens.
+/// Classifies all items and appends a row for each, in their order. Keeps the row of an item where `earlier` has a good one.
+/// Rows that are written stay, whatever happens.
 ///
 /// # Errors
 /// A lost device; a table that cannot be written.
 pub fn run(
     scorer: &mut dyn Scorer,
-    (table, earlier): (&mut Table, Option<Earlier>),
+    (table, earlier): (&mut TableFile, Option<Earlier>),
     task: Task,
-    watch: &mut dyn Watch,
+    monitor: &mut dyn Monitor,
 ) -> Result<Summary> {
     let Task { items, size, views, columns } = task;
     let feed = Feed { items, earlier, size, views, capacity: scorer.capacity() };
@@ -86,23 +86,23 @@ pub fn run(
     let mut job = Job { summary: table.adopted, table, columns, views };
     let mut waiting: Option<Lot> = None;
     loop {
-        job.summary.stopped = watch.stop();
+        job.summary.stopped = monitor.stop();
         if job.summary.stopped {
             break;
         }
-        let mut lot = match lots.recv_timeout(PATIENCE) {
+        let mut lot = match lots.recv_timeout(POLL) {
             Ok(lot) => lot,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(failed("the thread that reads the items broke down".into()));
             }
         };
-        lot.notes.drain(..).for_each(|note| watch.note(note));
+        lot.notes.drain(..).for_each(|note| monitor.note(note));
         let last = lot.last;
         let scores = scorer.next(&lot.images())?;
         lot.forget_pixels();
         if let Some(before) = waiting.replace(lot) {
-            job.conclude(before, &scores, watch)?;
+            job.conclude(before, &scores, monitor)?;
         }
         if last {
             break;
@@ -110,10 +110,10 @@ pub fn run(
     }
     let scores = scorer.finish()?;
     if let Some(before) = waiting {
-        job.conclude(before, &scores, watch)?;
+        job.conclude(before, &scores, monitor)?;
     }
     if !job.summary.stopped {
-        // rows that are left are of items that are gone
+        // Earlier rows that are left belong to items that are gone.
         job.table.settle()?;
     }
     job.table.sync()?;
@@ -122,14 +122,14 @@ pub fn run(
 
 struct Job<'a> {
     summary: Summary,
-    table: &'a mut Table,
+    table: &'a mut TableFile,
     columns: Columns,
     views: usize,
 }
 
 impl Job<'_> {
-    /// Writes the rows of a lot whose scores are here.
-    fn conclude(&mut self, lot: Lot, scores: &[f32], watch: &mut dyn Watch) -> Result<()> {
+    /// Writes the rows of a lot with its scores.
+    fn conclude(&mut self, lot: Lot, scores: &[f32], monitor: &mut dyn Monitor) -> Result<()> {
         let classes = self.columns.classes.len();
         let mut scores = scores.chunks_exact(self.views * classes);
         let mut rows = Vec::with_capacity(lot.entries.len());
@@ -148,12 +148,12 @@ impl Job<'_> {
         if lot.spent {
             self.table.settle()?;
         }
-        watch.progress(&self.summary, lot.left);
+        monitor.progress(&self.summary, lot.left);
         Ok(())
     }
 }
 
-/// The probabilities of an image; a sentence where they are none.
+/// The probabilities of an image, or a sentence where they are not probabilities.
 fn outcome(probabilities: &[f32], classes: usize) -> Result<Vec<f32>, String> {
     match probabilities.len() == classes && probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
         true => Ok(probabilities.to_vec()),

@@ -1,4 +1,4 @@
-//! Keeps other processes from a job's files, and the errors of files that cannot be written.
+//! Locks on a job's files, and the errors of files that cannot be written.
 
 use crate::error::{Error, Result};
 use crate::files::{Claim, claim};
@@ -15,9 +15,6 @@ pub(super) fn another_process(path: &Path) -> Error {
 }
 
 /// Opens a file to append to it, and locks it.
-///
-/// # Errors
-/// Another process that has locked it; a file that cannot be written.
 pub(super) fn open_locked(path: &Path, options: &mut OpenOptions) -> Result<File> {
     let file = options.append(true).open(path).map_err(|error| unwritable(path, error))?;
     match claim(&file) {

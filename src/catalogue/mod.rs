@@ -1,8 +1,8 @@
-//! Catalogues of what a trained network says of many items: rows, the files they are kept in, and the job that fills them.
+//! Catalogues: what a trained network predicts for many items, the files that hold it, and the job that fills them.
 //!
-//! A job survives its items (a bad one is a row with its reason), its device and its own end at any moment: rows are appended
-//! in whole lines, in the order of the items, and the same job goes on where they end. Tables that are no lines of text are made
-//! of them at the end. This room knows nothing of the terminal.
+//! An item that cannot be classified becomes a row with the reason. A job can be killed at any moment: it appends rows in whole
+//! lines, in the order of the items, and the next job continues after them. Binary and XML tables are written from these lines at
+//! the end. This room knows nothing of the terminal.
 
 mod earlier;
 mod feed;
@@ -15,22 +15,22 @@ mod table;
 pub mod views;
 
 pub use formats::Format;
-pub use job::{Scorer, Task, Watch, run};
+pub use job::{Monitor, Scorer, Task, run};
 pub use provenance::Provenance;
-pub use table::{Mode, Table};
+pub use table::{Mode, TableFile};
 
-use crate::data::About;
+use crate::data::ItemInfo;
 
-/// One item and what came of it.
+/// One item and its result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The item.
-    pub about: About,
-    /// The probability of each class, finite and in the network's order, or one sentence on why there are none.
+    pub about: ItemInfo,
+    /// The probability of each class in the network's order, all finite; or one sentence that says why there are none.
     pub outcome: Result<Vec<f32>, String>,
 }
 
-/// What follows from a row's probabilities.
+/// The class that the probabilities of a row name, and how sure they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
     /// The most probable class, the first of equals.
@@ -53,7 +53,7 @@ impl Verdict {
     }
 }
 
-/// What the columns of a table are.
+/// The columns of a table.
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// Names of the classes, in the network's order.
@@ -77,18 +77,18 @@ impl Columns {
     }
 }
 
-/// How many rows are written, and of which kind.
+/// Counts of the rows that are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Rows with probabilities.
     pub classified: u64,
-    /// Those of them that name no class.
+    /// Classified rows below the confidence at which a class is named.
     pub uncertain: u64,
-    /// Rows with a reason instead.
+    /// Rows with a reason instead of probabilities.
     pub failed: u64,
-    /// Rows taken over from an earlier job, among all of these.
+    /// Rows of either kind that an earlier job wrote.
     pub kept: u64,
-    /// Whether the watcher stopped the job.
+    /// Whether the monitor stopped the job.
     pub stopped: bool,
 }
 

@@ -1,36 +1,36 @@
-//! What the rows of a table were made with, and whether a job may add to them.
+//! The provenance of a table's rows, and whether a job may add to them.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What rows were made with.
+/// What made the rows of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of this program.
     pub program: String,
     /// Hash of the weights' values.
     pub weights_hash: String,
-    /// What the network was trained on; unknown of tables before it was said.
+    /// What the network was trained on; empty in old tables.
     #[serde(default)]
     pub data: String,
-    /// How FITS images became pictures; empty in tables before it was said.
+    /// How FITS images became pictures; empty in old tables.
     #[serde(default)]
     pub fits: String,
     /// The network, with its classes, size and preprocessing.
     pub network: serde_json::Value,
-    /// What it was stored in.
+    /// Precision of weights and activations.
     pub precision: String,
     /// Views that were averaged.
     pub views: usize,
-    /// Images in a step; with another one last bits may differ.
+    /// Images in a step; another number may change last bits.
     pub batch: usize,
-    /// Where it ran; elsewhere last bits may differ.
+    /// The device; another one may change last bits.
     pub device: String,
 }
 
 impl Provenance {
-    /// Refuses rows that were made with something else; says what may make last bits differ.
+    /// Refuses rows of another provenance; returns notes on what may make last bits differ.
     pub(super) fn check(&self, path: &Path, earlier: &Self) -> Result<Vec<String>> {
         let views = [earlier.views.to_string(), self.views.to_string()];
         let network = ["another network", "this one"].map(str::to_owned);

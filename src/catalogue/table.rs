@@ -1,13 +1,13 @@
-//! The file that a job's rows are appended to, and how a job goes on with what an earlier one has left.
+//! The file that a job appends its rows to, and how a job continues what an earlier one left.
 //!
-//! Rows are written in whole lines, one write for many. Beside `F.csv` stands `F.csv.meta.json`: what its rows were made with. A
-//! job that goes on writes `F.csv.part`: rows of `F.csv` that are sound are taken over in order, others are made again. Once
-//! no earlier rows are left it becomes `F.csv`, and is appended to. So at any moment there is one file, or an old one and
-//! the front of its successor, which the next job takes over as it is.
+//! Rows are written in whole lines, many at a time. `F.csv.meta.json` beside `F.csv` holds their provenance. A job that continues
+//! writes `F.csv.part`: it copies the good rows of `F.csv` in order and classifies the other items again. When no earlier rows are
+//! left, the part file becomes `F.csv` and the job appends to it. So there is always one file, or an old one and the beginning of
+//! its successor, which the next job keeps.
 //!
-//! A table that is no lines of text has its rows in `F.rows.csv`, in the same way, while a job runs. At the job's end they become
-//! `F`, whole and at once, and are removed; a job that goes on and finds no `F.rows.csv` makes it of `F`. So `F` is never half
-//! a table, and rows that are newer than `F` are never lost.
+//! A table in another format (Parquet, FITS, VOTable) keeps its rows in `F.rows.csv`, in the same way, while a job runs. The end
+//! of the job writes `F` in one go and removes them. A job that continues and finds no `F.rows.csv` makes it from `F`. So `F` is
+//! always complete, and rows newer than `F` are never lost.
 
 use super::earlier::{Earlier, WholeLines};
 use super::finish;
@@ -31,39 +31,39 @@ pub enum Mode {
     New,
     /// Replace it.
     Force,
-    /// Go on with it; begin where there is none.
+    /// Continue it; begin one where there is none.
     Continue,
 }
 
-/// An open table, which no other process may open.
-pub struct Table {
-    /// What the user has asked for.
+/// An open table, locked against other processes.
+pub struct TableFile {
+    /// The file that the user named.
     target: PathBuf,
     format: Format,
-    /// Its rows: the table itself, or the lines that it is made of.
+    /// The file with its rows: `target` itself, or the lines that become it.
     path: PathBuf,
-    /// Where rows go: to `path` itself, or to its successor.
+    /// The file that rows are appended to: `path`, or its successor.
     out: PathBuf,
     file: File,
-    /// Held with `file`: the file that is being succeeded.
+    /// Keeps `path` locked while a successor is written.
     earlier: Option<File>,
     lines: Box<dyn Lines>,
     /// Bytes of whole lines.
     length: u64,
-    /// What was taken over unseen.
+    /// Rows that were kept without looking at their items.
     pub adopted: Summary,
 }
 
-/// Where the rows of a table are while a job runs.
+/// The file with the rows of a table while a job runs.
 fn rows_of(path: &Path, format: Format) -> PathBuf {
     if format.kind().is_none() { path.to_owned() } else { beside(path, ".rows.csv") }
 }
 
-impl Table {
-    /// Refuses what [`Table::open`] would, before any work is done, and changes nothing. Returns notes.
+impl TableFile {
+    /// Refuses what [`TableFile::open`] would refuse, but changes nothing. Returns notes.
     ///
     /// # Errors
-    /// A table that exists (in [`Mode::New`]), or whose rows were made with something else, or nobody knows with what.
+    /// A table that exists (in [`Mode::New`]), or whose rows have another provenance or an unknown one.
     pub fn check(path: &Path, mode: Mode, provenance: &Provenance) -> Result<Vec<String>> {
         let files = [path.to_owned(), rows_of(path, Format::of(path)?)];
         let found = files.iter().find(|file| file.symlink_metadata().is_ok());
@@ -86,11 +86,11 @@ impl Table {
         }
     }
 
-    /// Opens the table to append rows, and the rows of an earlier job, which are to be taken over. Items whose rows are taken
-    /// over unseen are taken from `items`.
+    /// Opens the table to append rows; returns the rows of an earlier job too. Items whose rows are in the table already are
+    /// taken from `items`.
     ///
     /// # Errors
-    /// As [`Table::check`]; another process that writes to it; a file that cannot be written.
+    /// As [`TableFile::check`]; another process that writes to it; a file that cannot be written.
     pub fn open(
         path: &Path,
         mode: Mode,
@@ -109,7 +109,7 @@ impl Table {
                 return Self::reopen((path, format), &rows, columns, items);
             }
         }
-        // Never rows without a description, and never another's: first the rows go, then theirs is replaced.
+        // Rows go before their provenance is replaced, so that none stand beside another's.
         let lock = if rows.exists() { Some(open_locked(&rows, &mut OpenOptions::new())?) } else { None };
         let part = beside(&rows, ".part");
         for old in [&part, &rows, path] {
@@ -137,7 +137,7 @@ impl Table {
         Ok((table, None))
     }
 
-    /// Goes on with the rows in `path`, of a table at `target`.
+    /// Continues the rows in `path`, of a table at `target`.
     fn reopen(
         (target, format): (&Path, Format),
         path: &Path,
@@ -194,14 +194,14 @@ impl Table {
     /// Appends rows.
     ///
     /// # Errors
-    /// A file that cannot be written; whole lines are left.
+    /// A file that cannot be written; it keeps whole lines only.
     pub fn write(&mut self, rows: &[Row]) -> Result<()> {
         self.append(&self.lines.lines(rows))
     }
 
     fn append(&mut self, lines: &[u8]) -> Result<()> {
         if let Err(error) = self.file.write_all(lines) {
-            // what is left of a line would be dropped by the next job
+            // Half a line would be dropped by the next job.
             let _ = self.file.set_len(self.length);
             return Err(unwritable(&self.out, error));
         }
@@ -209,7 +209,7 @@ impl Table {
         Ok(())
     }
 
-    /// No earlier rows are left: the successor takes the place of the table, and is appended to from now on.
+    /// Lets the successor replace the table, when no earlier rows are left.
     ///
     /// # Errors
     /// A file that cannot be renamed.
@@ -224,7 +224,7 @@ impl Table {
         sync_folder_of(&self.path).map_err(|error| unwritable(&self.path, error))
     }
 
-    /// Makes the rows outlast a power cut.
+    /// Makes sure that a power cut loses no row.
     ///
     /// # Errors
     /// What the disk says.
@@ -232,18 +232,18 @@ impl Table {
         self.file.sync_all().map_err(|error| unwritable(&self.out, error))
     }
 
-    /// The file that rows are in while the job runs.
+    /// The file with the rows while the job runs.
     pub fn rows(&self) -> &Path {
         &self.path
     }
 
-    /// Whether [`Table::finish`] has something to do that takes its time.
+    /// Whether [`TableFile::finish`] has a table to write, which takes time.
     pub fn is_to_be_made(&self) -> bool {
         self.format.kind().is_some() && self.out == self.path
     }
 
-    /// Makes the table of its rows, which are removed then, where it is no lines of text, and returns the file that holds the
-    /// rows now. A job that was stopped before all earlier rows were seen leaves them, and an earlier table, as they are.
+    /// Writes a table that is not lines of text from its rows and removes them; returns the file with the rows. Leaves everything
+    /// as it is where a job was stopped before it saw all earlier rows.
     ///
     /// # Errors
     /// A file that cannot be written; the rows stay.
@@ -252,7 +252,7 @@ impl Table {
             return Ok(self.path);
         }
         finish::write(&self.target, self.format, &self.path, columns, provenance)?;
-        // in this order: rows that have become a table may be there twice, but never not at all
+        // In this order, so that a crash leaves rows in both files rather than in none.
         std::fs::remove_file(&self.path)
             .and_then(|()| sync_folder_of(&self.path))
             .map_err(|error| unwritable(&self.path, error))?;

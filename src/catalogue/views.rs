@@ -1,5 +1,5 @@
-//! The eight views of a square image: its turns by quarters and their mirror images (the dihedral group of order 8), which a
-//! galaxy's class does not depend on.
+//! The eight views of a square image: its quarter turns and their mirror images (the dihedral group of order 8). A galaxy's class
+//! is the same in all of them.
 
 /// Number of views.
 pub const ALL: usize = 8;
@@ -19,8 +19,8 @@ pub fn view(pixels: &[u8], side: usize, view: usize) -> Vec<u8> {
     turned
 }
 
-/// The mean of the views' probabilities (`views x classes`), the same to the bit whatever the order of the views: each
-/// class's are added by size, in f64.
+/// The mean of the views' probabilities (`views x classes`). Each class is added in the order of size, in f64, so that the order
+/// of the views changes no bit.
 pub fn mean(scores: &[f32], classes: usize) -> Vec<f32> {
     let views = scores.len() / classes;
     let mean = |class: usize| {

@@ -4,7 +4,7 @@ use super::console::listen_for_interrupts;
 use super::fits::{FitsArgs, arcseconds};
 use super::options::{DeviceOptions, check_output};
 use super::{print_note, print_text, voice};
-use crate::catalogue::{Columns, Format, Mode, Provenance, Summary, Table, Task, Watch, run as run_job, views};
+use crate::catalogue::{Columns, Format, Mode, Monitor, Provenance, Summary, TableFile, Task, run as run_job, views};
 use crate::data::fits::Stretch;
 use crate::data::hdf5::Reader;
 use crate::data::{FitsOptions, Items, LoadOptions};
@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (setup, profile) = device.inference(&args.device, weights.card.precision, args.batch)?;
     let device_name = format!("{}, {}, {}", profile.name, profile.backend, profile.driver);
     let made = made(args, &weights, &setup, device_name)?;
-    Table::check(&args.out, mode, &made)?.into_iter().for_each(print_note);
+    TableFile::check(&args.out, mode, &made)?.into_iter().for_each(print_note);
     let make_engine = |plan| device.engine(plan, args.device.checked);
     let mut classifier = Classifier::new(&weights, &setup, &profile, make_engine)?;
 
@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let options = LoadOptions { reader: Reader::own_child(), fits, ..LoadOptions::default() };
     let mut items = Items::new(&args.inputs, options).cropped(args.crop_arcsec);
     let columns = Columns { classes: weights.card.classes.clone(), min_confidence: args.min_confidence };
-    let (mut table, earlier) = Table::open(&args.out, mode, &made, &columns, &mut items)?;
+    let (mut table, earlier) = TableFile::open(&args.out, mode, &made, &columns, &mut items)?;
     let size = (weights.card.height, weights.card.width);
     let task = Task { items, size, views: args.views, columns: columns.clone() };
     let outcome = run_job(&mut classifier, (&mut table, earlier), task, &mut console);
@@ -243,7 +243,7 @@ impl Console {
     }
 
     /// Says what takes its time after the last item.
-    fn finishing(&self, table: &Table, out: &Path) {
+    fn finishing(&self, table: &TableFile, out: &Path) {
         if table.is_to_be_made() {
             self.bar.set_message(format!("{} rows, writing {}", with_separators(self.rows), out.display()));
             self.bar.tick();
@@ -251,7 +251,7 @@ impl Console {
     }
 }
 
-impl Watch for Console {
+impl Monitor for Console {
     fn progress(&mut self, summary: &Summary, left: Option<u64>) {
         self.rows = summary.rows();
         let made = self.rows - summary.kept;

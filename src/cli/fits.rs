@@ -1,7 +1,7 @@
 //! Options for FITS images, which every command that reads pictures has; a picture that a command names; and where it lies, in
 //! words.
 
-use crate::data::fits::{GALAXY10_ARCSEC, HduChoice, Place, Stretch};
+use crate::data::fits::{Footprint, GALAXY10_ARCSEC, HduChoice, Stretch};
 use crate::data::picture::{picture_facts, read_picture_with, resize};
 use crate::data::{self, Crop, FitsOptions, Sky};
 use crate::error::{Error, Result};
@@ -64,7 +64,7 @@ pub struct Seen {
     /// Columns.
     pub width: usize,
     /// Of a FITS image: where it lies, or why that is not known.
-    pub place: Option<std::result::Result<Place, String>>,
+    pub place: Option<std::result::Result<Footprint, String>>,
 }
 
 impl PictureArgs {
@@ -144,12 +144,12 @@ pub fn arcseconds(text: &str) -> std::result::Result<f64, String> {
 }
 
 /// A place as a line of text, or why there is none.
-pub fn in_words(place: &std::result::Result<Place, String>) -> String {
+pub fn in_words(place: &std::result::Result<Footprint, String>) -> String {
     let place = match place {
         Ok(place) => place,
         Err(reason) => return format!("place on the sky not known: {reason}"),
     };
-    let Place { centre, pixel_arcsec, height_arcsec, width_arcsec, north, mirrored } = place;
+    let Footprint { centre, pixel_arcsec, height_arcsec, width_arcsec, north, mirrored } = place;
     let east = if *mirrored { "right" } else { "left" };
     let up = match north.round() {
         0.0 => format!("north up, east {east}"),
@@ -165,7 +165,7 @@ pub fn in_words(place: &std::result::Result<Place, String>) -> String {
 }
 
 /// A place as an object.
-pub fn in_json(place: &Place) -> serde_json::Value {
+pub fn in_json(place: &Footprint) -> serde_json::Value {
     serde_json::json!({
         "ra": place.centre.ra,
         "dec": place.centre.dec,
@@ -179,7 +179,7 @@ pub fn in_json(place: &Place) -> serde_json::Value {
 
 /// What the user should know of a picture whose scale is not that of Galaxy10 DECaLS: pixels wider or narrower by more than a
 /// tenth, or a field larger or smaller by more than a quarter.
-pub fn warnings(place: &Place) -> Vec<String> {
+pub fn warnings(place: &Footprint) -> Vec<String> {
     let (pixel, field) = GALAXY10_ARCSEC;
     let far = |ratio: f64, most: f64| ratio > most || ratio < 1.0 / most;
     let mut warnings = Vec::new();
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn another_scale_is_told() {
         let centre = Sky { ra: 10.0, dec: -0.5 };
-        let galaxy10 = Place {
+        let galaxy10 = Footprint {
             centre,
             pixel_arcsec: 0.262,
             height_arcsec: 67.072,
@@ -240,7 +240,7 @@ mod tests {
         assert!(warnings(&galaxy10).is_empty());
         let words = "centre 10.00000, -0.50000; 0.262 arcsec per pixel, 67.1 x 67.1 arcsec; north up, east left";
         assert_eq!(in_words(&Ok(galaxy10)), words);
-        let sdss = Place {
+        let sdss = Footprint {
             pixel_arcsec: 0.396,
             height_arcsec: 101.0,
             width_arcsec: 101.0,
@@ -251,7 +251,7 @@ mod tests {
         let found = warnings(&sdss);
         assert!(found[0].contains("0.396") && found[1].contains("0.66 times"), "{found:?}");
         assert!(in_words(&Ok(sdss)).ends_with("north 90 degrees from up towards the left, east to its right"));
-        let turned = Place { north: -20.2, ..sdss };
+        let turned = Footprint { north: -20.2, ..sdss };
         assert!(in_words(&Ok(turned)).ends_with("north 20 degrees from up towards the right, east to its right"));
     }
 }

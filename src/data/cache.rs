@@ -1,9 +1,9 @@
 //! Decoded data sets as flat files: unpacked once, mapped into memory from then on.
 //!
-//! A file of the cache is named by the content it was made from, so that a changed source never meets an old file.
-//! Hashing a large source takes seconds; a small record per path keeps its hash for as long as size and time of
-//! change stay the same. Whatever is wrong with the cache, the data set still loads: the file is built again or
-//! the pixels stay in memory, and a note says so. This file knows neither HDF5 nor pictures.
+//! A cache file is named after the hash of its source, so that a changed source never gets an old file. Hashing a large
+//! source takes seconds, so a small record for each path keeps the hash while size and time of change stay the same.
+//! Whatever is wrong with the cache, the data set loads: the file is built again or the pixels stay in memory, and a
+//! note says so. This file knows neither HDF5 nor pictures.
 //!
 //! Format, little-endian: magic (8 bytes), version (u32), length of the header (u32), BLAKE3 of what follows up to
 //! the pixels (32 bytes), header (JSON), labels (u32 each), positions if known (right ascension and declination, f64
@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::source::{self, Loaded, Meta, Source, Stop};
+use super::source::{self, ImageSource, Loaded, Meta, Stop};
 use super::{Pixels, Sky};
 use crate::files::cache_folder;
 use crate::{Error, Result};
@@ -26,17 +26,17 @@ const MAGIC: [u8; 8] = *b"GALXGPU\0";
 const VERSION: u32 = 1;
 /// Bytes before the header.
 const PREFIX: usize = 48;
-/// Longest header that is believed: 256 names fit many times over.
+/// Longest header that is read: 256 names fit many times over.
 const LONGEST_HEADER: usize = 1 << 20;
 /// A file changed more recently than this may change again within the resolution of its clock.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Opens and checks a source without decoding it.
-pub(crate) type Open<'a> = dyn Fn() -> Result<Box<dyn Source + 'a>> + 'a;
+pub(crate) type Open<'a> = dyn Fn() -> Result<Box<dyn ImageSource + 'a>> + 'a;
 
 /// The first part of a cache file.
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct CacheHeader {
     count: usize,
     height: usize,
     width: usize,
@@ -76,11 +76,7 @@ pub(crate) fn load_file(path: &Path, cache_dir: Option<&Path>, open: &Open) -> R
     Ok(loaded)
 }
 
-/// Loads a source at `path` whose content `key` stands for, 64 hexadecimal digits. `variant` tells apart what is made of
-/// the same path in different ways.
-///
-/// # Errors
-/// Those of `open` and of the source.
+/// Loads a source at `path`. `key` (64 hexadecimal digits) identifies its content, `variant` the way it is decoded.
 pub(crate) fn load_with_key(
     path: &Path,
     cache_dir: Option<&Path>,
@@ -100,7 +96,7 @@ pub(crate) fn load_with_key(
     Ok(loaded)
 }
 
-/// Removes the pixels of what a source held before: nobody will ask for them.
+/// Removes the pixels of an earlier version of a source.
 fn forget(folder: &Path, known: Option<Record>, hash: &str) {
     if let Some(old) = known.filter(|known| known.hash != hash) {
         let _ = std::fs::remove_file(place(folder, &old.hash));
@@ -144,7 +140,7 @@ fn not_kept(place: &Path, why: &dyn std::fmt::Display) -> String {
     format!("Decoded pixels could not be kept in {} ({why}), so they stay in memory.", place.display())
 }
 
-fn in_memory(path: &Path, source: &dyn Source, notes: Vec<String>) -> Result<Loaded> {
+fn in_memory(path: &Path, source: &dyn ImageSource, notes: Vec<String>) -> Result<Loaded> {
     let pixels = Pixels::Owned(source::into_memory(source, path)?);
     Ok(Loaded { meta: source.meta().clone(), pixels, notes })
 }
@@ -205,7 +201,7 @@ fn read(place: &Path) -> Result<(Meta, Pixels), Flaw> {
     }
     let mut block = vec![0; header_length];
     file.read_exact(&mut block)?;
-    let header: Header = serde_json::from_slice(&block).map_err(|_| damaged("had a damaged header"))?;
+    let header: CacheHeader = serde_json::from_slice(&block).map_err(|_| damaged("had a damaged header"))?;
     let (table, pixels) = header.sizes().ok_or_else(|| damaged("had a damaged header"))?;
     let start = PREFIX + header_length + table;
     // Before anything is reserved: a damaged count must not ask for terabytes.
@@ -230,7 +226,7 @@ fn map(file: &File, start: u64, length: usize) -> io::Result<memmap2::Mmap> {
     unsafe { memmap2::MmapOptions::new().offset(start).len(length).map(file) }
 }
 
-impl Header {
+impl CacheHeader {
     /// Bytes of labels and positions, and bytes of pixels; none where they make no sense.
     fn sizes(&self) -> Option<(usize, usize)> {
         let table = self.count.checked_mul(if self.sky { 20 } else { 4 })?;
@@ -238,7 +234,7 @@ impl Header {
         (pixels > 0 && table <= isize::MAX as usize && pixels <= isize::MAX as usize).then_some((table, pixels))
     }
 
-    /// Reads labels and positions from `table`, which has the length that [`Header::sizes`] gave.
+    /// Reads labels and positions from `table`, which has the length that [`CacheHeader::sizes`] gave.
     fn into_meta(self, table: &[u8]) -> Meta {
         let (labels, sky) = table.split_at(self.count * 4);
         let labels = labels.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
@@ -270,10 +266,10 @@ impl Header {
 }
 
 /// Decodes `source` into a new cache file at `place`, which appears complete or not at all.
-fn write(folder: &Path, place: &Path, source: &dyn Source) -> Result<(), Stop> {
+fn write(folder: &Path, place: &Path, source: &dyn ImageSource) -> Result<(), Stop> {
     let temporary = tempfile::Builder::new().prefix(".building-").tempfile_in(folder).map_err(Stop::Receiver)?;
     let mut out = BufWriter::with_capacity(1 << 20, temporary);
-    let (block, header_length) = Header::block(source.meta()).map_err(Stop::Receiver)?;
+    let (block, header_length) = CacheHeader::block(source.meta()).map_err(Stop::Receiver)?;
     let mut start = || -> io::Result<()> {
         out.write_all(&MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
@@ -311,7 +307,7 @@ impl Stamp {
         Ok(Self { size: about.len(), changed: u64::try_from(changed.as_nanos()).unwrap_or(u64::MAX) })
     }
 
-    /// Whether the last change is so long ago that another one would show in the stamp.
+    /// Whether another change would show in the stamp, because the last one is old enough.
     fn settled(self) -> bool {
         let changed = UNIX_EPOCH + Duration::from_nanos(self.changed);
         SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED)

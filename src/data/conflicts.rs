@@ -1,8 +1,7 @@
-//! Images that show the same galaxy under different labels. No classifier is right about all of them, and as training
-//! images they teach a contradiction.
+//! Images of the same galaxy with different labels. No classifier can be right about all of them, and training on them
+//! teaches a contradiction.
 //!
-//! Two images show the same galaxy where their pixels are identical, or where their centres are within
-//! [`DUPLICATE_ARCSEC`] of each other.
+//! Two images show the same galaxy if their pixels are identical or their centres are within [`DUPLICATE_ARCSEC`].
 
 use std::collections::HashMap;
 
@@ -22,7 +21,7 @@ pub struct Conflict {
     pub images: Vec<usize>,
     /// The label of each.
     pub labels: Vec<u32>,
-    /// How they are known to show the same.
+    /// Why they are taken for the same galaxy.
     pub same: Same,
 }
 
@@ -32,12 +31,12 @@ pub struct Conflict {
 pub enum Same {
     /// Every pixel of them is identical.
     Pixels,
-    /// Their positions on the sky are, within [`DUPLICATE_ARCSEC`] or a chain of such steps.
+    /// Their positions on the sky are within [`DUPLICATE_ARCSEC`], or joined by a chain of such steps.
     Position,
 }
 
-/// Every galaxy with more than one label, in the order of its first image. Takes a moment: whole images are only compared
-/// where a row of theirs is the same.
+/// Every galaxy with more than one label, in the order of its first image. Fast, since whole images are only compared where a
+/// row of them is the same.
 pub fn conflicts(dataset: &Dataset) -> Vec<Conflict> {
     let twins = identical(dataset);
     let mut parent = match &dataset.sky {
@@ -62,7 +61,7 @@ pub fn conflicts(dataset: &Dataset) -> Vec<Conflict> {
     found
 }
 
-/// For each image the first one with the same pixels, itself where there is none before it.
+/// For each image the first one with the same pixels, perhaps itself.
 fn identical(dataset: &Dataset) -> Vec<usize> {
     let row = dataset.width * 3;
     let middle = dataset.height / 2 * row;

@@ -2,20 +2,20 @@
 //!
 //! Classes are the folders, sorted by name; images are the pictures, sorted by name within their class; three FITS files
 //! `NAME-g`, `NAME-r` and `NAME-z` are one picture, and coordinates of FITS images are the pictures' positions. Hidden entries
-//! and other files are passed over. This file knows nothing of the cache's format.
+//! and other files are skipped. This file knows nothing of the cache's format.
 
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::cache::{self, Stamp};
-use super::source::{self, LONGEST_SIDE, Loaded, Meta, Receiver, Source, Stop};
+use super::source::{self, ImageSource, LONGEST_SIDE, Loaded, Meta, Receiver, Stop};
 use super::{FitsOptions, LoadOptions, Sky, fits, picture, tables};
 use crate::{Error, Result};
 
-/// Side of an image where the pictures differ in size and the user names none, in pixels: that of Galaxy10 DECaLS.
+/// Side of the images, in pixels, where pictures differ in size and the user gives none: that of Galaxy10 DECaLS.
 const DEFAULT_SIDE: usize = 256;
-/// Memory for pictures that are decoded side by side, in bytes.
+/// Memory for pictures that are decoded at the same time, in bytes.
 const BATCH_BYTES: usize = 64 << 20;
 
 /// A listed folder whose pictures have not been decoded.
@@ -100,7 +100,7 @@ fn is_picture(path: &Path) -> bool {
     path.is_file() && (picture || fits())
 }
 
-/// Names the content of the folder without reading the pictures.
+/// A hash that stands for the content of the folder, made without reading the pictures.
 fn fingerprint(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
@@ -128,7 +128,7 @@ fn fingerprint(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Settles the size of the images and lays out labels and positions.
+/// Chooses the size of the images and collects labels and positions.
 fn open(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<Folder> {
     let pictures: Vec<PathBuf> = classes.iter().flat_map(|class| class.pictures.iter().cloned()).collect();
     let fits = pictures.iter().any(|file| fits::is_named(file));
@@ -165,7 +165,7 @@ fn common_size(facts: &[Facts]) -> (usize, usize) {
     }
 }
 
-impl Source for Folder {
+impl ImageSource for Folder {
     fn meta(&self) -> &Meta {
         &self.meta
     }

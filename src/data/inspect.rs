@@ -28,7 +28,7 @@ pub struct Inspection {
     /// Bytes of all pixels.
     pub bytes: usize,
     /// The classes, in the order of the labels.
-    pub classes: Vec<ClassShare>,
+    pub classes: Vec<ClassCount>,
     /// Images of the same piece of sky, where positions are known.
     pub sky: Option<Overlaps>,
     /// Every galaxy with more than one label: images of the same pixels or the same position.
@@ -43,13 +43,14 @@ pub struct Inspection {
 
 /// One class of a data set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassShare {
+pub struct ClassCount {
     /// Its name.
     pub name: String,
     /// Number of its images.
     pub count: usize,
-    /// Its share of all images, 0 to 1.
-    pub share: f64,
+    /// Its fraction of all images, 0 to 1.
+    #[serde(rename = "share")]
+    pub fraction: f64,
 }
 
 /// Images of the same piece of sky.
@@ -85,10 +86,10 @@ pub struct Pair {
 /// Counts classes, duplicates and brightness. A few seconds for some gigabytes.
 pub fn inspect(dataset: &Dataset) -> Inspection {
     let count = dataset.len();
-    let share = |(name, count_of_class): (&String, usize)| ClassShare {
+    let counted = |(name, count_of_class): (&String, usize)| ClassCount {
         name: name.clone(),
         count: count_of_class,
-        share: count_of_class as f64 / count as f64,
+        fraction: count_of_class as f64 / count as f64,
     };
     let (channel_mean, channel_std, sampled) = brightness(dataset);
     Inspection {
@@ -97,7 +98,7 @@ pub fn inspect(dataset: &Dataset) -> Inspection {
         height: dataset.height,
         width: dataset.width,
         bytes: dataset.pixels.len(),
-        classes: dataset.classes.iter().zip(dataset.class_counts()).map(share).collect(),
+        classes: dataset.classes.iter().zip(dataset.class_counts()).map(counted).collect(),
         sky: dataset.sky.as_ref().map(|positions| overlaps(positions, &dataset.labels)),
         conflicts: conflicts(dataset),
         channel_mean,

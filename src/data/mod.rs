@@ -1,7 +1,7 @@
 //! Labelled galaxy images, wherever they come from, as one flat block of u8 pixels.
 //!
 //! This room reads files and draws galaxies. It knows nothing of networks, kernels or adapters.
-//! [`Dataset::load`] is the front door: an HDF5 file in the layout of Galaxy10 or a folder of class folders.
+//! Begin with [`Dataset::load`]: an HDF5 file in the layout of Galaxy10 or a folder of class folders.
 
 pub mod cache;
 pub mod conflicts;
@@ -25,7 +25,7 @@ pub use self::conflicts::{Conflict, DUPLICATE_ARCSEC, conflicts};
 pub use self::fits::{Crop, FitsOptions};
 pub use self::hdf5::write_hdf5;
 pub use self::inspect::{Inspection, inspect};
-pub use self::items::{About, Item, Items};
+pub use self::items::{Item, ItemInfo, Items};
 pub use self::order::epoch_order;
 pub use self::picture::{read_picture, read_picture_with};
 pub use self::sky::Sky;
@@ -97,7 +97,7 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Position of each image, unless none is known; single ones may be unknown ([`Sky::is_known`]).
     pub sky: Option<Vec<Sky>>,
-    /// What the user should know of how it was loaded, a sentence each; nothing here is an error.
+    /// Notes on how it was loaded, a sentence each. None of them is an error.
     pub notes: Vec<String>,
 }
 

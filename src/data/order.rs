@@ -1,7 +1,7 @@
-//! The order in which an epoch walks through the training images, and the seeded generator of this room.
+//! The order in which an epoch visits the training images, and the seeded generator of this room.
 //!
-//! Written out rather than taken from `rand`'s shuffle, whose draws may change with its version: a seed must give the
-//! same run for as long as this crate exists.
+//! The shuffle is our own, since that of `rand` may draw differently in another version: a seed must give the same run
+//! for as long as this crate exists.
 
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;

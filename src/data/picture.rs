@@ -1,16 +1,16 @@
 //! One picture file to RGB bytes of a given size: PNG, JPEG, or FITS (see [`super::fits`]).
 //!
-//! Pictures come from strangers, so sizes and memory are bounded before anything is decoded: a picture has at most 2^26
-//! pixels (8192 x 8192), its file at most 512 MiB and its decoded form as much; of those above 32 MiB one is decoded at a time, whatever
-//! the number of threads. **Memory**: 2 GiB for the one (the file, the decoder's coefficients, two forms of the pixels), 256 MiB
-//! a thread for all others. FITS images are held to the same pixels and take turns likewise. This file knows nothing of data sets.
+//! Pictures come from strangers, so sizes and memory are bounded before anything is decoded: a picture has at most 2^26 pixels
+//! (8192 x 8192), and its file and its decoded form at most 512 MiB. Pictures above 32 MiB are decoded one at a time, whatever
+//! the number of threads. **Memory**: 2 GiB for that one (file, coefficients of the decoder, two forms of the pixels), 256 MiB a
+//! thread for all others. FITS images have the same bound and take turns as well. This file knows nothing of data sets.
 
 use std::path::Path;
 
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
-use super::fits::{self, FitsOptions, Place};
+use super::fits::{self, FitsOptions, Footprint};
 use super::limits::{LARGEST_FILE, MOST_PIXELS, turn};
 use super::source::LONGEST_SIDE;
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// Most memory that decoding one picture may take, in bytes.
 const MOST_MEMORY: u64 = 512 << 20;
 
-/// Opens a picture by its content, whatever its name ends with.
+/// Opens a picture by its content, whatever the name of the file.
 fn open(path: &Path) -> Result<impl ImageDecoder> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
     let length = std::fs::metadata(path).map_err(failed)?.len();
@@ -56,7 +56,7 @@ fn undecodable(path: &Path, error: &image::ImageError) -> Error {
 ///
 /// # Errors
 /// [`Error::File`] where it is no PNG, JPEG or FITS image, has no pixels, or more than 16384 a side or 2^26 in all.
-pub fn picture_facts(path: &Path, options: &FitsOptions) -> Result<(usize, usize, Option<Place>)> {
+pub fn picture_facts(path: &Path, options: &FitsOptions) -> Result<(usize, usize, Option<Footprint>)> {
     if fits::is_fits(path) {
         let (height, width, place) = fits::facts(&fits::files_of(path), options)?;
         return Ok((height, width, place.ok()));
@@ -76,7 +76,7 @@ pub fn read_picture(path: &Path, height: usize, width: usize) -> Result<Vec<u8>>
 /// Reads the PNG, JPEG or FITS image at `path` as RGB, 8 bits a channel, `height x width x 3`, rows from the top. Grey becomes
 /// three equal channels, transparency is dropped, 16 bits are rounded to 8; FITS images are stretched with `options`, and one
 /// of three files that are one picture ([`fits::bands_of`]) stands for all. A picture of another size is resized to
-/// fill it (Catmull-Rom, which averages when it shrinks), without regard to its aspect.
+/// fill it (Catmull-Rom, which averages when it shrinks), which may change its aspect ratio.
 ///
 /// # Errors
 /// [`Error::File`] where it cannot be read or decoded, has no pixels, or more than 16384 a side, 2^26 in all or 512 MiB.
@@ -101,7 +101,7 @@ pub fn resize(pixels: &[u8], found: (usize, usize), wanted: (usize, usize)) -> R
     fit(pixels.to_vec(), found, wanted)
 }
 
-/// [`resize`] of pixels that are not needed any more.
+/// [`resize`] that takes the pixels.
 pub(crate) fn fit(pixels: Vec<u8>, found: (usize, usize), wanted: (usize, usize)) -> Result<Vec<u8>> {
     if found == wanted {
         return Ok(pixels);

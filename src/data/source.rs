@@ -1,6 +1,6 @@
-//! What every source of images has in common: facts known before any pixel is read, and pixels that come in order.
+//! What all sources of images have in common: facts that are known before any pixel is read, and pixels in order.
 //!
-//! Sources hand their pixels on piece by piece, so that a file larger than memory can be decoded into the cache.
+//! Sources hand on their pixels in pieces, so that a file larger than memory can be decoded into the cache.
 //! This file knows neither HDF5 nor pictures.
 
 use std::path::Path;
@@ -49,7 +49,7 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// Why handing on pixels stopped.
+/// Why a stream of pixels stopped.
 pub enum Stop {
     /// The source could not be read.
     Source(Error),
@@ -67,7 +67,7 @@ impl From<Error> for Stop {
 pub type Receiver<'a> = dyn FnMut(&[u8]) -> std::io::Result<()> + 'a;
 
 /// Images that have been opened and checked, but not decoded.
-pub trait Source {
+pub trait ImageSource {
     /// Everything but the pixels.
     fn meta(&self) -> &Meta;
 
@@ -87,7 +87,7 @@ pub trait Source {
 ///
 /// # Errors
 /// [`Error::File`] where an image cannot be decoded or the pixels do not fit into memory.
-pub fn into_memory(source: &dyn Source, path: &Path) -> Result<Vec<u8>> {
+pub fn into_memory(source: &dyn ImageSource, path: &Path) -> Result<Vec<u8>> {
     let bytes = source.meta().pixel_bytes();
     let mut pixels = Vec::new();
     pixels.try_reserve_exact(bytes).map_err(|_| {

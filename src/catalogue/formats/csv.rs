@@ -17,7 +17,7 @@ impl Csv {
     }
 
     fn line(writer: &mut csv::Writer<Vec<u8>>, fields: &[String]) {
-        // memory takes every write, and all records have the columns' length
+        // Writing to memory cannot fail, and all records have the same length.
         let _ = writer.write_record(fields);
     }
 }

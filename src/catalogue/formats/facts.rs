@@ -1,10 +1,10 @@
-//! What a table's rows were made with, as tables carry it in their headers.
+//! The provenance of a table's rows, as the headers of tables carry it.
 
 use crate::catalogue::{Columns, Provenance};
 use chrono::DateTime;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A fact on a table.
+/// One fact about a table.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::catalogue) struct Fact {
     /// Its name.
@@ -13,11 +13,11 @@ pub(in crate::catalogue) struct Fact {
     pub keyword: &'static str,
     /// The fact.
     pub value: String,
-    /// What it says, in words.
+    /// What it means, in words.
     pub about: &'static str,
 }
 
-/// All facts on a table.
+/// All facts about a table.
 pub(in crate::catalogue) fn facts(provenance: &Provenance, columns: &Columns) -> Vec<Fact> {
     let network = |name: &str| provenance.network[name].to_string();
     let model = provenance.network["model"]["name"].as_str().unwrap_or_default().to_owned();
@@ -41,7 +41,7 @@ pub(in crate::catalogue) fn facts(provenance: &Provenance, columns: &Columns) ->
     .into()
 }
 
-/// This moment, or that of `SOURCE_DATE_EPOCH` (reproducible-builds.org), for tables that are the same to the byte.
+/// Now, or the time in `SOURCE_DATE_EPOCH` (reproducible-builds.org), which makes tables byte-for-byte reproducible.
 fn now() -> String {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
     let since = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();

@@ -1,11 +1,11 @@
-//! The columns of a table as astronomers' tools want them described, and a row's values in their order.
+//! Descriptions of a table's columns for astronomers' tools, and the values of a row in the same order.
 
 use super::OK;
 use crate::catalogue::{Columns, Row, Verdict};
-use crate::data::About;
+use crate::data::ItemInfo;
 use std::collections::HashSet;
 
-/// What the values of a column are.
+/// Type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::catalogue) enum Type {
     /// Text.
@@ -21,9 +21,9 @@ pub(in crate::catalogue) enum Type {
 /// A column.
 #[derive(Clone, Debug)]
 pub(in crate::catalogue) struct Field {
-    /// Its name: letters, digits and `_`, each but once, as SQL, ADQL and FITS want it.
+    /// Its name: unique, of letters, digits and `_`, as SQL, ADQL and FITS require.
     pub name: String,
-    /// What its values are.
+    /// Type of its values.
     pub kind: Type,
     /// Their unit; empty for none.
     pub unit: &'static str,
@@ -70,13 +70,13 @@ pub(in crate::catalogue) fn fields(columns: &Columns) -> Vec<Field> {
     fields
 }
 
-/// `text` with one `_` for all that is no ASCII letter or digit.
+/// `text` with one `_` in place of other characters than ASCII letters and digits.
 fn safe(text: &str) -> String {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("_")
 }
 
-/// A name that differs from those taken by more than capitals.
+/// A name that differs from the taken ones in more than its capitals.
 fn unique(name: &str, taken: &mut HashSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}_{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
@@ -99,7 +99,7 @@ pub(in crate::catalogue) enum Value<'a> {
 
 /// A row's values, in the order of [`Columns::names`].
 pub(super) fn values<'a>(columns: &'a Columns, row: &'a Row) -> Vec<Value<'a>> {
-    let About { id, path, index, ra, dec } = &row.about;
+    let ItemInfo { id, path, index, ra, dec } = &row.about;
     let id = Some(&id[..]).filter(|id| !id.is_empty());
     let mut values = Vec::with_capacity(columns.classes.len() + 9);
     values.extend([Value::Text(id), Value::Text(Some(path)), Value::Whole(*index)]);
@@ -135,7 +135,7 @@ mod tests {
         assert!(fields[7].about.ends_with("Edge-on (no bulge)"));
         // each value is of its column's type
         for outcome in [Ok(vec![0.2; 5]), Err("no".to_owned())] {
-            let row = Row { about: About::default(), outcome };
+            let row = Row { about: ItemInfo::default(), outcome };
             for (field, value) in fields.iter().zip(values(&columns, &row)) {
                 let kind = match value {
                     Value::Text(_) => Type::Text,

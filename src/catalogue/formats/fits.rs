@@ -1,8 +1,8 @@
-//! A binary table of FITS (FITS Standard 4.0, section 7.3), with columns of fixed width: the rows are looked through once for
-//! their number and the longest texts before they are written.
+//! A binary table of FITS (FITS Standard 4.0, section 7.3), with columns of fixed width: a first pass over the rows finds their
+//! number and the longest texts.
 //!
-//! FITS knows printable ASCII only. A text with other characters, or one that would look as if it had some, has them as `%` and
-//! two hexadecimal digits for each byte of UTF-8, as in addresses of the web.
+//! FITS knows printable ASCII only. Other characters are written as in web addresses: `%` and two hexadecimal digits for each byte
+//! of UTF-8.
 
 use super::fields::{Field, Type, Value, fields, values};
 use super::{Fact, Sink};

@@ -24,7 +24,7 @@ fn json(value: Value) -> serde_json::Value {
         Value::Text(text) => text.into(),
         Value::Whole(number) => number.into(),
         Value::Double(number) => number.into(),
-        // as text first: an f32 in as few digits as name it, which are more as f64
+        // As text first: as f64, an f32 would need more digits.
         Value::Single(number) => {
             number.and_then(|number| serde_json::from_str::<serde_json::Value>(&digits(number)).ok()).into()
         }
@@ -51,7 +51,7 @@ impl Lines for JsonLines {
         let fields: HashMap<Cow<str>, &RawValue> = serde_json::from_slice(line).ok()?;
         let field = |number: usize| fields.get(&self.names[number][..]).map(|value| value.get());
         (0..self.names.len()).all(|number| field(number).is_some()).then_some(())?;
-        // Numbers by their digits, as a detour by f64 may round twice.
+        // Parsed from the digits, since a detour through f64 may round twice.
         parse(&self.columns, |number| match field(number)? {
             "null" => None,
             text if text.starts_with('"') => serde_json::from_str(text).ok().map(Cow::Owned),

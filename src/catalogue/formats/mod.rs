@@ -1,8 +1,8 @@
-//! What tables are written as: one file a format.
+//! The formats of tables, one file each.
 //!
-//! CSV and JSON Lines are lines of text, to which rows are appended as they are made. Both write numbers with as few digits as
-//! name them exactly, so that a row that is read and written again is the same line. Parquet, FITS and VOTable are made of the
-//! finished rows (`finish.rs`), which are kept as lines of CSV until then.
+//! CSV and JSON Lines are lines of text, and a job appends rows to them. Both write the fewest digits that identify a number, so
+//! that a row that is read and written again gives the same line. Parquet, FITS and VOTable are written from the finished rows
+//! (`finish.rs`), which are lines of CSV until then.
 
 mod csv;
 mod facts;
@@ -17,7 +17,7 @@ pub(super) use fields::fields;
 pub(super) use fits::{Extent, decoded};
 
 use super::{Columns, Row};
-use crate::data::About;
+use crate::data::ItemInfo;
 use crate::data::tables::Kind;
 use crate::error::{Error, Result};
 use crate::suggest::did_you_mean;
@@ -54,22 +54,22 @@ const ENDINGS: &[(&str, Format)] = &[
 
 /// Writes and reads the lines of a format.
 pub(super) trait Lines: Send {
-    /// What stands before the first row: whole lines or nothing.
+    /// The lines before the first row, if any.
     fn head(&self) -> Vec<u8>;
 
     /// Rows as lines.
     fn lines(&self, rows: &[Row]) -> Vec<u8>;
 
-    /// A line, without its end, as a row; `None` where it is none that [`Lines::lines`] would write.
+    /// The row of a line without its line break; `None` where [`Lines::lines`] would not have written it.
     fn row(&mut self, line: &[u8]) -> Option<Row>;
 }
 
-/// Writes the rows of a format that is no lines of text, one after the other.
+/// Writes the rows of a format that is not lines of text, one after the other.
 pub(super) trait Sink {
     /// Writes a row.
     fn write(&mut self, row: &Row) -> io::Result<()>;
 
-    /// Writes what stands behind the last row.
+    /// Writes what follows the last row.
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
@@ -93,7 +93,7 @@ impl Format {
         })
     }
 
-    /// What reads a table of this format, where rows are not appended to it; `None` for lines of text.
+    /// The reader of tables of this format; `None` for lines of text.
     pub(super) fn kind(self) -> Option<Kind> {
         match self {
             Self::Csv | Self::JsonLines => None,
@@ -111,7 +111,7 @@ impl Format {
         }
     }
 
-    /// What writes a table of this format; `None` for lines of text.
+    /// The writer of tables of this format; `None` for lines of text.
     pub(super) fn sink<'a, W: Write + Send>(
         self,
         out: &'a mut W,
@@ -128,7 +128,7 @@ impl Format {
     }
 }
 
-/// A float in as few digits as name it.
+/// A float in as few digits as identify it.
 fn digits<T: std::fmt::Debug>(number: T) -> String {
     format!("{number:?}")
 }
@@ -136,11 +136,11 @@ fn digits<T: std::fmt::Debug>(number: T) -> String {
 /// A row of these texts, as [`Columns::names`] orders them; `None` in an absent one.
 pub(super) fn parse<'a>(columns: &Columns, text: impl Fn(usize) -> Option<Cow<'a, str>>) -> Option<Row> {
     let classes = columns.classes.len();
-    /// The number in a text; the outer `None` where it is no number.
+    /// The number in a text; the outer `None` where it is not one.
     fn number<T: FromStr>(text: Option<Cow<str>>) -> Option<Option<T>> {
         text.map(|text| text.parse().ok()).map_or(Some(None), |number| number.map(Some))
     }
-    let about = About {
+    let about = ItemInfo {
         id: text(0).unwrap_or_default().into_owned(),
         path: text(1).unwrap_or_default().into_owned(),
         index: number(text(2))?,
@@ -168,8 +168,8 @@ mod tests {
     }
 
     fn rows() -> Vec<Row> {
-        let about = About { path: "a, \"b\"/ü.png".into(), ..About::default() };
-        let known = About { id: "7".into(), index: Some(12), ra: Some(180.0), dec: Some(-0.1), ..about.clone() };
+        let about = ItemInfo { path: "a, \"b\"/ü.png".into(), ..ItemInfo::default() };
+        let known = ItemInfo { id: "7".into(), index: Some(12), ra: Some(180.0), dec: Some(-0.1), ..about.clone() };
         let seventh = 1.0 / 7.0f32;
         vec![
             Row { about: known, outcome: Ok(vec![seventh, 1.0 - seventh]) },

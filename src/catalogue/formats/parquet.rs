@@ -1,6 +1,6 @@
-//! Apache Parquet: a row group after the other, columns compressed by zstd, floats split into streams of bytes.
+//! Apache Parquet: one row group after the other, columns compressed by zstd, floats split into streams of bytes.
 //!
-//! The footer holds the facts on the table, and the columns' units and meanings as a VOTable without data ("VOParquet", IVOA Note
+//! The footer holds the facts about the table, and the columns' units and meanings as a VOTable without data ("VOParquet", IVOA Note
 //! 1.0), which TOPCAT and astropy read.
 
 use super::fields::{Field, Type, Value, fields, values};
@@ -29,7 +29,7 @@ enum Values {
     Single(Vec<f32>),
 }
 
-/// A column of the row group at hand.
+/// A column of the current row group.
 struct Column {
     values: Values,
     /// 1 for each row that has a value, else 0.

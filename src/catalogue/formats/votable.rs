@@ -1,5 +1,5 @@
-//! A VOTable 1.4 (IVOA Recommendation, 2019), with its rows as TABLEDATA: every reader knows it, lines of text can be looked at
-//! and mended, and a missing value is an empty cell. BINARY2 would be a third smaller; who minds has FITS and Parquet.
+//! A VOTable 1.4 (IVOA Recommendation, 2019), with its rows as TABLEDATA: every reader knows it, people can read and repair it,
+//! and a missing value is an empty cell. BINARY2 would be a third smaller; FITS and Parquet are smaller still.
 
 use super::fields::{Field, Type, Value, fields, values};
 use super::{Fact, Sink, digits};
@@ -16,7 +16,7 @@ pub(super) struct VoTable<W> {
     columns: Columns,
 }
 
-/// Everything before the data: facts on the table and descriptions of its columns.
+/// Everything before the data: facts about the table and descriptions of its columns.
 pub(super) fn head(out: &mut dyn Write, fields: &[Field], facts: &[Fact]) -> io::Result<()> {
     let mut xml = Writer::new_with_indent(&mut *out, b' ', 1);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -38,7 +38,7 @@ pub(super) fn head(out: &mut dyn Write, fields: &[Field], facts: &[Fact]) -> io:
     };
     for fact in facts {
         let text = [("name", fact.name), ("datatype", "unicodeChar"), ("arraysize", "*")];
-        // an empty value is one as well
+        // An empty value counts too.
         let value = if fact.value.is_empty() { " " } else { &fact.value };
         described(&mut xml, "PARAM", &[text[0], text[1], text[2], ("value", value)], fact.about)?;
     }
@@ -66,7 +66,7 @@ pub(super) fn foot(out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
 }
 
-/// Text that XML can carry: some characters are forbidden there, however they are written.
+/// Text without the characters that XML forbids even when they are escaped.
 fn clean(text: &str) -> Cow<'_, str> {
     let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     if text.contains(forbidden) { text.replace(forbidden, "\u{fffd}").into() } else { text.into() }

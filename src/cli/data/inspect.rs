@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn in_words(found: &Inspection) -> String {
     let mut classes = Table::new(&["label", "class", "images", "share"]).right([0, 2, 3]);
     for (label, class) in found.classes.iter().enumerate() {
-        let share = format!("{:.1} %", 100.0 * class.share);
+        let share = format!("{:.1} %", 100.0 * class.fraction);
         classes.row(&[label.to_string(), class.name.clone(), class.count.to_string(), share]);
     }
     let mut channels = Table::new(&["channel", "mean", "deviation"]).right([1, 2]);

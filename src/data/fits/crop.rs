@@ -1,4 +1,4 @@
-//! A piece around a position out of a larger image; images that many pieces are cut from stay in memory.
+//! Cuts a square around a position out of a larger image. Images stay in memory, as many squares may come from one.
 //!
 //! **Memory**: the planes of the images used last, at most 1 GiB, and one image that is read (12 bytes a pixel).
 
@@ -13,27 +13,27 @@ use crate::{Error, Result};
 /// Most bytes of planes that are kept.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// What an image in memory was read from.
+/// The files and options that an image in memory was read with.
 #[derive(PartialEq)]
-struct Source {
+struct CacheKey {
     files: Vec<PathBuf>,
     stamps: Vec<(u64, u64)>,
     options: FitsOptions,
 }
 
-/// Images, the one used last at the end.
-static KEPT: Mutex<Vec<(Source, Arc<Planes>)>> = Mutex::new(Vec::new());
+/// Images in memory, the one used last at the end.
+static KEPT: Mutex<Vec<(CacheKey, Arc<Planes>)>> = Mutex::new(Vec::new());
 
 fn bytes(planes: &Planes) -> u64 {
     (planes.height * planes.width * 12) as u64
 }
 
-/// The planes of these files, read unless they are in memory. One thread reads, others wait: they want the same image
-/// more often than not, and there is memory for one.
+/// The planes of these files, from memory or from the files. One thread reads while the others wait: most of them want the
+/// same image, and there is memory for one.
 pub(super) fn planes(files: &[PathBuf], options: &FitsOptions) -> Result<Arc<Planes>> {
     let stamp = |file: &PathBuf| Stamp::of(file).map(|stamp| (stamp.size, stamp.changed));
     let stamps = files.iter().map(stamp).collect::<Result<_>>()?;
-    let source = Source { files: files.to_vec(), stamps, options: options.clone() };
+    let source = CacheKey { files: files.to_vec(), stamps, options: options.clone() };
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(place) = kept.iter().position(|(other, _)| *other == source) {
         let found = kept.remove(place);
@@ -51,8 +51,8 @@ pub(super) fn planes(files: &[PathBuf], options: &FitsOptions) -> Result<Arc<Pla
     Ok(planes)
 }
 
-/// A window of an image in whole pixels; parts of it may lie outside.
-pub(super) struct Window {
+/// A cutout of an image in whole pixels; parts of it may lie outside.
+pub(super) struct Cutout {
     /// Its first column and row, counted from 0 at the lower left.
     pub left: i64,
     pub bottom: i64,
@@ -60,14 +60,13 @@ pub(super) struct Window {
     pub width: usize,
 }
 
-impl Window {
+impl Cutout {
     /// All of an image.
     pub fn whole(height: usize, width: usize) -> Self {
         Self { left: 0, bottom: 0, height, width }
     }
 
-    /// The window of a crop: its centre is at most half a pixel from the position, its side the whole number of pixels nearest to
-    /// what is asked for.
+    /// The cutout of a crop. Its centre is at most half a pixel from the position, its side the wanted one rounded to pixels.
     ///
     /// # Errors
     /// [`Error::File`] where the image has no known place, the position is not on it, or the crop is not of 1 to 8192 pixels.
@@ -98,14 +97,14 @@ fn on(coordinate: f64, pixels: usize) -> bool {
     (0.5..=pixels as f64 + 0.5).contains(&coordinate)
 }
 
-/// The picture of a window; rows from the top.
-pub(super) fn cut(planes: &Planes, window: &Window, stretch: &Stretch) -> Vec<u8> {
-    let mut pixels = Vec::with_capacity(window.height * window.width * 3);
+/// The picture of a cutout; rows from the top.
+pub(super) fn cut(planes: &Planes, cutout: &Cutout, stretch: &Stretch) -> Vec<u8> {
+    let mut pixels = Vec::with_capacity(cutout.height * cutout.width * 3);
     let within = |place: i64, end: usize| usize::try_from(place).ok().filter(|place| *place < end);
-    for row in (0..window.height as i64).rev() {
-        let row = within(window.bottom + row, planes.height);
-        for column in 0..window.width as i64 {
-            let column = within(window.left + column, planes.width);
+    for row in (0..cutout.height as i64).rev() {
+        let row = within(cutout.bottom + row, planes.height);
+        for column in 0..cutout.width as i64 {
+            let column = within(cutout.left + column, planes.width);
             let place = row.zip(column).map(|(row, column)| row * planes.width + column);
             let fluxes = place.map(|place| std::array::from_fn(|band| planes.fluxes[band][place]));
             pixels.extend(stretch.rgb(fluxes.unwrap_or([f32::NAN; 3])));

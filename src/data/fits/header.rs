@@ -1,8 +1,8 @@
-//! Headers of a FITS file, one after the other, to the image that is asked for.
+//! Reads the headers of a FITS file up to the wanted image.
 //!
 //! FITS 4.0 (Pence et al., A&A 524, A42, 2010, and its successors at fits.gsfc.nasa.gov). Files come from strangers: a header
-//! has at most 1000 blocks, a file at most 1000 parts, a gzip'ed one is inflated no further than 2 GiB, and nothing is believed
-//! of sizes before it is held to the limits of pictures. Memory: one header. What is not read is passed over.
+//! has at most 1000 blocks, a file at most 1000 parts, a gzip'ed one is inflated to at most 2 GiB, and sizes are checked against
+//! the limits of pictures. Memory: one header.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
@@ -39,7 +39,7 @@ impl Bytes {
         Ok(if gzip { Self::Gzip(Box::new(MultiGzDecoder::new(file).take(MOST_INFLATED))) } else { Self::Plain(file) })
     }
 
-    /// Passes over so many bytes, or to the end.
+    /// Skips so many bytes, or to the end.
     pub fn skip(&mut self, mut count: u64) -> io::Result<()> {
         if let Self::Plain(file) = self {
             while count > 0 {
@@ -62,7 +62,7 @@ impl Read for Bytes {
     }
 }
 
-/// How the pixels are kept.
+/// How the pixels are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     /// As an array.
@@ -82,7 +82,7 @@ pub(super) struct Image {
     pub planes: u64,
 }
 
-/// Opens the file and finds its image: the one that the options name, else the first. The bytes go on with its data.
+/// Opens the file and finds its image: the one that the options name, else the first. The bytes continue with its data.
 ///
 /// # Errors
 /// [`Error::File`] where it is no FITS file, has no such image, or one beyond the limits.
@@ -121,7 +121,7 @@ fn not_fits(path: &Path, problem: &str) -> Error {
     Error::file(path, format!("is not a FITS file that can be read ({problem})"), "replace or remove it")
 }
 
-/// The next header; `None` at the end of the file, or of what is FITS in it.
+/// The next header; `None` at the end of the file, or of the FITS part of it.
 fn read_header(bytes: &mut Bytes, first: bool) -> std::result::Result<Option<Header>, String> {
     let mut keywords: Vec<Keyword> = Vec::new();
     let opening: &[u8] = if first { b"SIMPLE  =" } else { b"XTENSION=" };
@@ -142,9 +142,9 @@ fn read_header(bytes: &mut Bytes, first: bool) -> std::result::Result<Option<Hea
             if card.trim_ascii_end() == b"END" {
                 return Ok(Some(Header { keywords }));
             }
-            // cards are ASCII; others would split a letter in two
+            // Cards are ASCII; another character could be split in two.
             let card: [u8; CARD] = std::array::from_fn(|at| if card[at].is_ascii() { card[at] } else { b'?' });
-            // comments say nothing here, and a card that means nothing is none
+            // Comments and cards without a meaning are ignored.
             keywords.extend(Keyword::parse(&card).ok().filter(|keyword| keyword.value.is_some()));
         }
     }
@@ -158,7 +158,7 @@ fn axes(header: &Header, name: &str) -> Option<Vec<u64>> {
 }
 
 /// Bytes of the data behind a header (FITS 4.0, equations 1 and 2), without padding.
-fn data_length(header: &Header) -> Option<u64> {
+pub(in crate::data) fn data_length(header: &Header) -> Option<u64> {
     let axes = axes(header, "NAXIS")?;
     if axes.is_empty() {
         return Some(0);
@@ -172,7 +172,7 @@ fn data_length(header: &Header) -> Option<u64> {
     values.checked_mul(bits.unsigned_abs() / 8).filter(|&length| length < 1 << 62)
 }
 
-/// How the header's pixels are kept and the lengths of their axes; `None` where it has none.
+/// How the header's pixels are stored and the lengths of their axes; `None` where it has none.
 fn image_axes(header: &Header) -> Option<(Coding, Vec<u64>)> {
     let kind = header.get_string("XTENSION").map(str::trim);
     let (coding, axes) = match kind {
@@ -183,7 +183,7 @@ fn image_axes(header: &Header) -> Option<(Coding, Vec<u64>)> {
     (axes.len() >= 2 && axes.iter().all(|&axis| axis > 0)).then_some((coding, axes))
 }
 
-/// Holds an image to the limits of pictures.
+/// Checks an image against the limits of pictures.
 fn image(path: &Path, header: Header) -> Result<Image> {
     let none = || Error::file(path, "has no image in the part that was asked for", "name another with --fits-hdu");
     let (coding, axes) = image_axes(&header).ok_or_else(none)?;

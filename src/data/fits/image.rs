@@ -1,4 +1,4 @@
-//! Pixels of an image as f32 planes, plain or scaled integers. Memory: the planes asked for, and a mebibyte.
+//! Pixels of an image as f32 planes, plain or scaled integers. Memory: the wanted planes, and 1 MiB.
 
 use std::io::{self, Read};
 
@@ -9,7 +9,7 @@ use super::header::{Bytes, Image};
 /// Bytes read at a time; a multiple of every pixel's.
 const PIECE: usize = 1 << 20;
 
-/// What numbers of the file mean (FITS 4.0, 4.4.2.5): `BZERO + BSCALE number`, and which of them stands for nothing.
+/// The meaning of the file's numbers (FITS 4.0, 4.4.2.5): `BZERO + BSCALE number`, and the number that means no value.
 pub(super) struct Scaling {
     scale: f64,
     zero: f64,
@@ -61,7 +61,7 @@ pub(super) fn read(bytes: &mut Bytes, image: &Image, wanted: &[u64]) -> io::Resu
         next = wanted[place] + 1;
         let mut left = count * width as usize;
         while left > 0 {
-            // nothing is reserved for bytes that are not there
+            // Nothing is reserved for bytes that the file does not have.
             let part = &mut piece[..left.min(PIECE)];
             bytes.read_exact(part)?;
             planes[place].extend(pixels(part, image.bitpix, &scaling));

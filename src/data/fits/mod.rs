@@ -1,8 +1,8 @@
 //! FITS images of the bands g, r and z as the RGB pictures that the Legacy Survey's viewer would show of them.
 //!
 //! One cube or three files of a plane each, of any BITPIX, gzip'ed or tile-compressed. The stretch is applied to the image's own pixels
-//! and the RGB picture is resized, since that is how the pictures were made that networks have learnt from; rows are
-//! turned over, so that north is up where FITS has it up. Limits are those of [`super::picture`]: a plane has at most 2^26 pixels.
+//! and the RGB picture is resized, as in the pictures that networks were trained on; rows are turned over, so that north
+//! is up where FITS has it up. Limits are those of [`super::picture`]: a plane has at most 2^26 pixels.
 //! This room knows nothing of data sets.
 
 mod crop;
@@ -22,10 +22,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::crop::Window;
+use self::crop::Cutout;
+pub(super) use self::header::data_length;
 pub use self::names::{bands_of, files_of, is_later, is_named};
 pub use self::stretch::Stretch;
-pub use self::wcs::Place;
+pub use self::wcs::Footprint;
 use self::wcs::Wcs;
 use super::{Sky, limits};
 use crate::Result;
@@ -39,7 +40,7 @@ pub const GALAXY10_ARCSEC: (f64, f64) = (0.262, 256.0 * 0.262);
 /// Which part of a file holds the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HduChoice {
-    /// By its place; 0 is the first.
+    /// By its number; 0 is the first.
     Number(usize),
     /// By its `EXTNAME`.
     Name(String),
@@ -59,7 +60,7 @@ impl fmt::Display for HduChoice {
 pub struct FitsOptions {
     /// Which part of a file; the first image where absent.
     pub hdu: Option<HduChoice>,
-    /// Bands of a cube's planes, in order; where absent as its card `BANDS` has them, else grz or griz by their number.
+    /// Bands of a cube's planes, in order. If absent, those of its card `BANDS`, else grz or griz by their number.
     pub bands: Option<Vec<char>>,
     /// The stretch.
     pub stretch: Stretch,
@@ -83,13 +84,13 @@ pub struct Picture {
     /// `height x width x 3` bytes, rows from the top.
     pub pixels: Vec<u8>,
     /// Where it lies, or why that is not known.
-    pub place: Result<Place, String>,
+    pub place: Result<Footprint, String>,
 }
 
-/// Whether a file is a FITS file: by its first bytes, and where they say nothing, by its name.
+/// Whether a file is a FITS file, by its first bytes, or by its name where they do not tell.
 pub fn is_fits(path: &Path) -> bool {
     let mut head = Vec::new();
-    // a file that cannot be read has no head, and its name has to do
+    // The name decides about a file that cannot be read.
     let _ = File::open(path).and_then(|file| file.take(9).read_to_end(&mut head));
     let other = head.starts_with(b"\x89PNG") || head.starts_with(b"\xff\xd8\xff");
     head == b"SIMPLE  =" || head.starts_with(b"\x1f\x8b") || (is_named(path) && !other)
@@ -98,41 +99,41 @@ pub fn is_fits(path: &Path) -> bool {
 /// Rows and columns of the picture of these files, and where it lies, from their headers alone.
 ///
 /// # Errors
-/// As [`read`], but for pixels.
-pub fn facts(files: &[PathBuf], options: &FitsOptions) -> Result<(usize, usize, Result<Place, String>)> {
+/// As [`read`], except for pixels.
+pub fn facts(files: &[PathBuf], options: &FitsOptions) -> Result<(usize, usize, Result<Footprint, String>)> {
     let unread = planes::open(files, options)?;
     let (height, width) = (unread.height, unread.width);
-    Ok((height, width, place_of(&unread.wcs, &Window::whole(height, width))))
+    Ok((height, width, place_of(&unread.wcs, &Cutout::whole(height, width))))
 }
 
-/// Reads the picture of these files (one cube, or g, r and z), or a crop of it. What lies outside the image is black, as
-/// are pixels that no band or not every band has a value for.
+/// Reads the picture of these files (one cube, or g, r and z), or a crop of it. Pixels outside of the image are black, as are
+/// pixels without a value in every band.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File) where a file cannot be read or decoded, is beyond the limits, lacks a band, or has nothing at the crop's
 /// position.
 pub fn read(files: &[PathBuf], crop: Option<&Crop>, options: &FitsOptions) -> Result<Picture> {
-    let (planes, window, _turn);
+    let (planes, cutout, _turn);
     match crop {
         None => {
             let unread = planes::open(files, options)?;
             _turn = limits::turn(unread.bytes());
             planes = Arc::new(unread.read()?);
-            window = Window::whole(planes.height, planes.width);
+            cutout = Cutout::whole(planes.height, planes.width);
         }
         Some(crop) => {
             planes = crop::planes(files, options)?;
-            window = Window::of(crop, &planes, &files[0])?;
+            cutout = Cutout::of(crop, &planes, &files[0])?;
         }
     }
-    let pixels = crop::cut(&planes, &window, &options.stretch);
-    Ok(Picture { height: window.height, width: window.width, pixels, place: place_of(&planes.wcs, &window) })
+    let pixels = crop::cut(&planes, &cutout, &options.stretch);
+    Ok(Picture { height: cutout.height, width: cutout.width, pixels, place: place_of(&planes.wcs, &cutout) })
 }
 
-/// Where a window of an image lies.
-fn place_of(wcs: &Result<Wcs, String>, window: &Window) -> Result<Place, String> {
+/// Where a cutout of an image lies.
+fn place_of(wcs: &Result<Wcs, String>, cutout: &Cutout) -> Result<Footprint, String> {
     let middle = |first: i64, count: usize| first as f64 + (count as f64 + 1.0) / 2.0;
-    let centre = (middle(window.left, window.width), middle(window.bottom, window.height));
-    let place = wcs.as_ref().map_err(Clone::clone)?.place(centre, window.height, window.width);
+    let centre = (middle(cutout.left, cutout.width), middle(cutout.bottom, cutout.height));
+    let place = wcs.as_ref().map_err(Clone::clone)?.place(centre, cutout.height, cutout.width);
     place.ok_or_else(|| "its centre is not on the sky".into())
 }

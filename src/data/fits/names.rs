@@ -1,10 +1,10 @@
-//! What FITS files are called, and which three of them are one picture. This file reads no FITS file.
+//! Names of FITS files, and of the three that are one picture.
 
 use std::path::{Path, PathBuf};
 
 use super::BANDS;
 
-/// Endings of FITS files; the longest that fits counts.
+/// Endings of FITS files; the longest match counts.
 const ENDINGS: &[&str] = &[".fits.gz", ".fits.fz", ".fit.gz", ".fit.fz", ".fts.gz", ".fits", ".fit", ".fts", ".fz"];
 
 /// A file's name before its ending, and the ending as it is written.
@@ -17,7 +17,7 @@ fn split(name: &str) -> Option<(&str, &str)> {
     Some(name.split_at(name.len() - ending.len()))
 }
 
-/// Whether a file is called like a FITS file: `.fits`, `.fit` or `.fts`, also gzip'ed (`.gz`) or tile-compressed (`.fz`).
+/// Whether a file has the name of a FITS file: `.fits`, `.fit` or `.fts`, also gzip'ed (`.gz`) or tile-compressed (`.fz`).
 pub fn is_named(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| split(name).is_some())
 }

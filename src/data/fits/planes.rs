@@ -22,7 +22,7 @@ pub(super) struct Unread {
     pub height: usize,
     pub width: usize,
     pub wcs: Result<Wcs, String>,
-    /// Each file with its image and the planes wanted of it.
+    /// Each file with its image and the planes that are wanted.
     parts: Vec<(PathBuf, Bytes, Image, Vec<u64>)>,
 }
 
@@ -76,7 +76,7 @@ impl Unread {
                 Coding::Plain => image::read(&mut bytes, &image, &wanted).map_err(|error| error.to_string()),
                 Coding::Tiles => tiles::read(&mut bytes, &image, &wanted),
             };
-            // a decoder's mistake is the file's fault here
+            // A decoder that panics means that the file is damaged.
             let found = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("its decoder broke down".into()));
             let damaged = |problem| Error::file(&file, format!("is damaged ({problem})"), "fetch it again");
             fluxes.extend(found.map_err(damaged)?);
@@ -86,7 +86,7 @@ impl Unread {
     }
 }
 
-/// The numbers of g, r and z in a cube: as the options name its bands, else as its card `BANDS` does, else by their count.
+/// The numbers of g, r and z in a cube, from the options, else from its card `BANDS`, else from the number of planes.
 fn places(file: &Path, image: &Image, options: &FitsOptions) -> Result<[u64; 3]> {
     let count = image.planes;
     let said = image.header.get_string("BANDS").map(|bands| bands.trim().chars().collect::<Vec<char>>());

@@ -1,7 +1,7 @@
-//! The Legacy Survey's arcsinh stretch: three bands to RGB as its viewer, and with it Galaxy10 DECaLS, shows them.
+//! The Legacy Survey's arcsinh stretch: three bands to RGB as in its viewer and in Galaxy10 DECaLS.
 //!
-//! After Lupton et al. (PASP 116, 133, 2004), with the viewer's own parameters: `dr2_rgb` of `legacysurvey/imagine`,
-//! `map/views.py`. Fluxes are in nanomaggies. This file knows nothing of files.
+//! After Lupton et al. (PASP 116, 133, 2004), with the parameters of the viewer: `dr2_rgb` of `legacysurvey/imagine`,
+//! `map/views.py`. Fluxes are in nanomaggies.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use crate::{Error, Result};
 /// Parameters of the stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// What is added to each scaled flux, so that the sky is not black.
+    /// Added to each scaled flux, so that the sky is not black.
     pub m: f64,
     /// Softening: the larger, the sooner light is compressed.
     pub q: f64,
-    /// What the fluxes of g, r and z are multiplied by.
+    /// Factors of the fluxes of g, r and z.
     pub scales: [f64; 3],
 }
 
@@ -26,7 +26,7 @@ impl Default for Stretch {
 }
 
 impl Stretch {
-    /// The viewer's, but for what `text` says: `Q=10,m=0.02,g=5`. Names are m, Q, g, r and z.
+    /// The viewer's parameters, except those in `text`: `Q=10,m=0.02,g=5`. Names are m, Q, g, r and z.
     ///
     /// # Errors
     /// [`Error::Setting`] for another name, or a number out of range.
@@ -54,8 +54,8 @@ impl Stretch {
     }
 
     /// The colour of one pixel from its fluxes in g, r and z: red is z, green is r, blue is g. With `x = flux scale + m` and
-    /// the intensity `I`, the mean of the three `max(x, 0)`, a channel is `x asinh(Q I) / (sqrt(Q) I)`, cut to 0..1; of
-    /// 255 times that the whole part is taken, as the viewer's writer does it. A pixel without flux (NaN, infinite) in any
+    /// the intensity `I`, the mean of the three `max(x, 0)`, a channel is `x asinh(Q I) / (sqrt(Q) I)`, cut to 0..1,
+    /// times 255, rounded down as in the viewer. A pixel without flux (NaN, infinite) in any
     /// band is black.
     pub fn rgb(&self, fluxes: [f32; 3]) -> [u8; 3] {
         if fluxes.iter().any(|flux| !flux.is_finite()) {

@@ -1,7 +1,7 @@
 //! Pixels of a tile-compressed image: a table whose rows are tiles (FITS 4.0, chapter 10; Pence et al., PASP 122, 1065, 2010).
 //!
-//! The decoders of Rice, H-compress and PLIO are fitskit's; tables, gzip, quantized floats and what a tile may claim are dealt
-//! with here. Memory: the table (at most 512 MiB), the planes asked for, and 40 bytes for each pixel of one tile.
+//! fitskit decodes Rice, H-compress and PLIO. Tables, gzip, quantized floats and the limits of tiles are handled here. Memory: the
+//! table (at most 512 MiB), the wanted planes, and 40 bytes for each pixel of one tile.
 
 use std::io::Read;
 use std::sync::OnceLock;
@@ -16,14 +16,14 @@ use super::header::{Bytes, Image};
 use super::image::{Scaling, pixels};
 use crate::data::limits::{LARGEST_FILE, MOST_PIXELS};
 
-/// What went wrong, without the file's name.
+/// A result whose error does not name the file.
 type Outcome<T> = Result<T, String>;
 
 /// Length of the sequence of random numbers that dithering takes its offsets from.
 const RANDOMS: usize = 10_000;
-/// What a true zero is quantized to by `SUBTRACTIVE_DITHER_2`.
+/// The number for a true zero in `SUBTRACTIVE_DITHER_2`.
 const TRUE_ZERO: i64 = -2_147_483_646;
-/// What no value is quantized to, where the file does not say.
+/// The number for no value, where the file does not say.
 const NULL: i64 = i32::MIN as i64;
 
 /// The numbers of FITS 4.0, appendix I: Park and Miller's generator, seeded with 1.
@@ -116,7 +116,7 @@ impl<'a> Tiles<'a> {
         if number("TFIELDS").is_none_or(|fields| fields > 999) {
             return Err("a table without columns".into());
         }
-        // nothing is reserved for bytes that are not there
+        // Nothing is reserved for bytes that the file does not have.
         let mut data = Vec::new();
         bytes.take(length as u64).read_to_end(&mut data).map_err(|error| error.to_string())?;
         if data.len() < length {
@@ -135,7 +135,7 @@ impl<'a> Tiles<'a> {
         Some((self.table.cell_bytes(row, column).ok()?, self.table.columns[column].format.to_tform_string()))
     }
 
-    /// A number of this tile: in a column, or for all in the header.
+    /// A number of this tile, from a column, or from the header for all tiles.
     fn number(&self, tile: usize, name: &str) -> Option<f64> {
         let found = self.cell(tile, name).and_then(|(bytes, form)| match form.trim_start_matches('1') {
             "D" => bytes.first_chunk().map(|bytes| f64::from_be_bytes(*bytes)),
@@ -204,7 +204,7 @@ impl<'a> Tiles<'a> {
         Ok(found)
     }
 
-    /// Bytes of an array of numbers, and how wide each is: `width`, or as it comes out where that is 0.
+    /// Bytes of an array of numbers, and their width: `width`, or what the bytes give where that is 0.
     fn array_of(&self, data: &[u8], count: usize, width: usize) -> Outcome<(Vec<u8>, usize)> {
         let raw = match self.method {
             CompressionType::Gzip1 | CompressionType::Gzip2 => inflate(data, count * 8)?,
@@ -219,7 +219,7 @@ impl<'a> Tiles<'a> {
         if self.method != CompressionType::Gzip2 {
             return Ok((raw, width));
         }
-        // first bytes of all numbers first, and so on
+        // The first bytes of all numbers come first, then the second ones, and so on.
         Ok((
             (0..count)
                 .flat_map(|at| (0..width).map(move |byte| (at, byte)))
@@ -229,7 +229,7 @@ impl<'a> Tiles<'a> {
         ))
     }
 
-    /// A tile as the numbers that were packed, before they are given a meaning.
+    /// The packed numbers of a tile, before scaling.
     fn integers(&self, data: &[u8], size: [usize; 3], quantized: bool) -> Outcome<Vec<i64>> {
         let count: usize = size.iter().product();
         let wide = |numbers: Vec<i32>| numbers.into_iter().map(i64::from).collect();
@@ -248,7 +248,7 @@ impl<'a> Tiles<'a> {
                 .map_err(unsound)
             }
             CompressionType::Hcompress1 => {
-                // the stream says again how large the tile is, and would be believed
+                // The decoder would believe the size in the stream.
                 let side = |at: usize| {
                     data.get(at..at + 4).and_then(|part| part.first_chunk()).map(|p| i32::from_be_bytes(*p))
                 };
@@ -272,7 +272,7 @@ impl<'a> Tiles<'a> {
                 let width = if quantized { 0 } else { self.image.bitpix as usize / 8 };
                 let (raw, width) = self.array_of(data, count, width)?;
                 let number = |bytes: &[u8]| match *bytes {
-                    // bytes of the image are not signed, those of other numbers are
+                    // Bytes are unsigned, wider numbers are signed.
                     [byte] => byte.into(),
                     [a, b] => i16::from_be_bytes([a, b]).into(),
                     [a, b, c, d] => i32::from_be_bytes([a, b, c, d]).into(),

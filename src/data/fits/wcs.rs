@@ -1,7 +1,7 @@
 //! Where on the sky an image lies: positions of pixels, the size of a pixel, and the way to north.
 //!
-//! After Greisen and Calabretta (A&A 395, 1061 and 1077, 2002); the spherical part is fitskit's. What it would get wrong
-//! (distortions, poles elsewhere, other systems than J2000) is not guessed at: such an image has no known place.
+//! After Greisen and Calabretta (A&A 395, 1061 and 1077, 2002); fitskit does the spherical part. Images that it would get wrong
+//! (distortions, other poles, other systems than J2000) have no known place.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,9 +9,9 @@ use fitskit::{Header, HeaderValue, Wcs as Projection};
 
 use crate::data::Sky;
 
-/// Place of a picture on the sky.
+/// What a picture covers of the sky.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Place {
+pub struct Footprint {
     /// The picture's centre.
     pub centre: Sky,
     /// Side of a pixel of the file, arcseconds: the square root of its area.
@@ -36,10 +36,10 @@ pub(super) struct Wcs {
 }
 
 impl Wcs {
-    /// Those that the header has.
+    /// The coordinates in a header.
     ///
     /// # Errors
-    /// Why there are none that can be used.
+    /// Why it has none that can be used.
     pub fn of(header: &Header) -> Result<Self, String> {
         let text = |name| header.get_string(name).map(str::trim).unwrap_or_default();
         let number = |name: &str| header.get_float(name).filter(|number| number.is_finite());
@@ -61,7 +61,7 @@ impl Wcs {
         if reference[0].abs() > 360.0 || reference[1].abs() > 90.0 {
             return Err(format!("its point of reference is {}, {}", reference[0], reference[1]));
         }
-        // the standard turns such an image by half a circle, the projection does not
+        // The standard turns such an image by 180 degrees, fitskit does not.
         if reference[1] >= 90.0 && (!is_zenithal(first) || number("LONPOLE").is_none()) {
             return Err("its point of reference is the pole".into());
         }
@@ -100,7 +100,7 @@ impl Wcs {
     /// The pixel at a position, which must be on the image's side of the sky.
     pub fn pixel(&self, at: Sky) -> Option<(f64, f64)> {
         let [ra, dec, x, y] = self.reference;
-        // the point of reference itself upsets the projection's own checks
+        // fitskit's debug checks refuse the point of reference itself.
         if at.separation_arcsec(Sky { ra, dec }) < 1e-6 {
             return Some((x, y));
         }
@@ -109,14 +109,14 @@ impl Wcs {
     }
 
     /// The place of a picture of so many rows and columns whose centre is this pixel.
-    pub fn place(&self, centre: (f64, f64), height: usize, width: usize) -> Option<Place> {
+    pub fn place(&self, centre: (f64, f64), height: usize, width: usize) -> Option<Footprint> {
         let [a, b, c, d] = self.matrix;
         let side = self.pixel_arcsec();
         let middle = self.sky(centre.0, centre.1)?;
         // a step to the north, in pixels: the matrix's inverse on (0, 1); rows of the picture run up
         let determinant = a * d - b * c;
         let (x, y) = (-b / determinant, a / determinant);
-        Some(Place {
+        Some(Footprint {
             centre: middle,
             pixel_arcsec: side,
             height_arcsec: side * height as f64,
@@ -132,7 +132,7 @@ fn is_zenithal(kind: &str) -> bool {
     ["TAN", "SIN", "ARC", "STG", "ZEA", "AZP", "SZP", "AIR", "NCP", "FEYE"].iter().any(|code| kind.ends_with(code))
 }
 
-/// Whether the header asks for another pole than the one that the projection assumes: 180 degrees, or 0 where the point of
+/// Whether the header has another pole than fitskit assumes: 180 degrees, or 0 where the point of
 /// reference lies on the equator of the projection and in the north (section 2.2).
 fn is_turned(header: &Header, kind: &str) -> bool {
     let north = header.get_float("CRVAL2").is_some_and(|dec| dec >= 0.0);
@@ -140,7 +140,7 @@ fn is_turned(header: &Header, kind: &str) -> bool {
     header.get_float("LONPOLE").is_some_and(|pole| pole != assumed)
 }
 
-/// A projection's result. Its own checks, which only builds for development have, end in panics where coordinates make no sense.
+/// The result of a projection. In debug builds fitskit panics where coordinates make no sense.
 fn careful<T>(project: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(project)).ok().flatten()
 }

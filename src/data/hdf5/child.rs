@@ -1,5 +1,5 @@
-//! The parent of the process in which libhdf5 reads a user's file (`serve.rs`). Whatever becomes of that process, and whatever it
-//! says, ends as checked data or as one sentence.
+//! The parent of the process in which libhdf5 reads a user's file (`serve.rs`). It returns checked data or one sentence, whatever
+//! happens to that process and whatever it says.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,33 +9,30 @@ use std::time::Duration;
 
 use super::chunks::Packed;
 use super::tree::{LONGEST_TREE, Tree, hear};
-use super::wire::{COMMAND, END, Header, MOST_FRAME, PIECE, REFUSAL, Refusal, Request};
+use super::wire::{COMMAND, DescriptionHeader, END, MOST_FRAME, PIECE, REFUSAL, Refusal, Request};
 use super::{Description, MOST_ROWS, checked_meta};
 use crate::data::Sky;
 use crate::data::source::{Receiver, Stop};
 use crate::{Error, Result};
 
-/// Frames that have been read ahead, in number.
+/// Most frames that are read ahead.
 const AHEAD: usize = 4;
-/// Longest header of a description, in bytes: 256 names of 1024 bytes, each of which JSON may make six.
+/// Longest header of a description, in bytes: 256 names of 1024 bytes, each up to 6 bytes of JSON.
 const LONGEST_HEADER: usize = 2 << 20;
 /// Longest description, in bytes: header, labels and positions.
 const LONGEST_DESCRIPTION: usize = LONGEST_HEADER + 17 * MOST_ROWS;
-/// What to do about a file that upsets libhdf5.
+/// Remedy for a file that libhdf5 cannot read.
 const AGAIN: &str = "the file is damaged: download or copy it again";
 
-/// What the file at `path` holds, as a child of `program` says.
+/// Lets a child of `program` describe the file at `path`.
 ///
 /// # Errors
-/// Those of the file; [`Error::File`] too where the child crashed, said nothing for as long as `patience`, or spoke nonsense.
+/// Those of the file; and [`Error::File`] where the child crashes, is silent for longer than `patience`, or talks nonsense.
 pub(super) fn describe(program: &Path, patience: Duration, path: &Path) -> Result<Description> {
     parse(path, &answered(program, patience, (Request::Describe, LONGEST_DESCRIPTION), path)?)
 }
 
-/// The arrays and attributes of the file at `path`, as a child of `program` says.
-///
-/// # Errors
-/// As [`describe`].
+/// Lets a child of `program` read the arrays and attributes of the file at `path`.
 pub(super) fn tree(program: &Path, patience: Duration, path: &Path) -> Result<Tree> {
     let bytes = answered(program, patience, (Request::Tree, LONGEST_TREE), path)?;
     hear(path, &bytes)?.ok_or_else(|| nonsense(path))
@@ -54,10 +51,7 @@ fn answered(program: &Path, patience: Duration, (request, most): (Request, usize
     Ok(bytes)
 }
 
-/// Hands on `wanted` bytes of pixels, as a child of `program` reads them.
-///
-/// # Errors
-/// As [`describe`], and [`Stop::Receiver`] where `receive` fails.
+/// Hands on the `wanted` bytes of pixels that a child of `program` reads.
 pub(super) fn stream(
     program: &Path,
     patience: Duration,
@@ -75,10 +69,7 @@ pub(super) fn stream(
     if left > 0 { Err(wrong().into()) } else { Ok(()) }
 }
 
-/// The chunks of `images`, in the order of their grid, as a child of `program` reads them. None is longer than `longest` bytes.
-///
-/// # Errors
-/// As [`describe`], from the function that is returned as well.
+/// The chunks of `images` in the order of their grid, read by a child of `program`, each of at most `longest` bytes.
 pub(super) fn chunks(
     program: &Path,
     patience: Duration,
@@ -98,7 +89,7 @@ pub(super) fn chunks(
     })
 }
 
-/// A running child, which does not outlive this.
+/// A running child, which is killed when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -117,7 +108,7 @@ struct Answer<'a> {
     patience: Duration,
     running: Running,
     frames: Queue<Frame>,
-    /// A piece that [`Answer::fill`] has begun, and how much of it is taken.
+    /// A piece that [`Answer::fill`] has begun to take, and how many bytes of it.
     begun: (Vec<u8>, usize),
 }
 
@@ -137,7 +128,7 @@ impl<'a> Answer<'a> {
         let mut running = Running(command.spawn().map_err(|error| unable(error.to_string()))?);
         let output = running.0.stdout.take().ok_or_else(|| unable("no pipe".into()))?;
         let (sender, frames) = sync_channel(AHEAD);
-        // Ends when the child does, or when nobody takes its frames any more.
+        // The thread ends with the child, or when the frames are dropped.
         std::thread::spawn(move || read_frames(output, &sender));
         Ok(Self { path, patience, running, frames, begun: (Vec::new(), 0) })
     }
@@ -179,7 +170,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Reads frames until the output ends or makes no sense; tag 0 stands for the latter.
+/// Reads frames until the output ends or makes no sense, which tag 0 reports.
 fn read_frames(mut output: impl Read, frames: &SyncSender<Frame>) {
     let mut head = [0; 5];
     while output.read_exact(&mut head).is_ok() {
@@ -199,7 +190,7 @@ fn nonsense(path: &Path) -> Error {
     Error::file(path, "reading it confused the HDF5 library", AGAIN)
 }
 
-/// The error that the child has met.
+/// The error that the child reports.
 fn refusal(path: &Path, text: &[u8]) -> Error {
     match serde_json::from_slice::<Refusal>(text) {
         Ok(Refusal { data: true, problem, remedy }) => Error::data(path.display(), problem, remedy),
@@ -208,7 +199,7 @@ fn refusal(path: &Path, text: &[u8]) -> Error {
     }
 }
 
-/// Checks a description, to the last byte.
+/// Parses and checks a description of exactly this length.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     let (header, tables) = split(bytes).ok_or_else(|| nonsense(path))?;
     if header.version != env!("CARGO_PKG_VERSION") {
@@ -229,10 +220,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
 }
 
 /// Header and tables of a description, where the tables are as long as the header says.
-fn split(bytes: &[u8]) -> Option<(Header, &[u8])> {
+fn split(bytes: &[u8]) -> Option<(DescriptionHeader, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (header, tables) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let header: Header = serde_json::from_slice(header).ok()?;
+    let header: DescriptionHeader = serde_json::from_slice(header).ok()?;
     let rows = header.count.checked_mul(if header.sky { 17 } else { 1 })?;
     (rows == tables.len()).then_some((header, tables))
 }

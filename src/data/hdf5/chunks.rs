@@ -1,13 +1,13 @@
-//! Gzip-compressed chunks, unpacked on all cores.
+//! Unpacks gzip-compressed chunks on all cores.
 //!
-//! libhdf5 unpacks one chunk at a time, whatever the number of threads that ask. Here it only says how a data set is laid out
-//! (`library.rs`) and reads chunks as they are stored (`raw.rs`); they are unpacked with libdeflate and put together to images by
-//! rayon's threads, while the thread that asked hands the images before them on. NOTES.md beside this file has the figures.
-//! Nothing in the layout is believed: it may come from a process that the file has upset.
+//! libhdf5 unpacks one chunk at a time, whatever the number of threads. So it only describes a data set (`library.rs`) and reads
+//! its chunks as they are stored (`raw.rs`). Threads of rayon unpack them with libdeflate and assemble images, while the calling
+//! thread hands on the images before them. NOTES.md beside this file has the figures. Layout and chunks are checked: they may come
+//! from a child process that a file has confused.
 //!
-//! **Memory**: unpacked chunks of [`BAND_BYTES`], or one row of chunks where that is larger (above [`LARGEST_ROW`] the data
-//! set is left to libhdf5); two pieces of images, each [`BAND_BYTES`] or one image; per thread one packed chunk, at most
-//! twice as long as an unpacked one. Nothing that a damaged file says makes it more.
+//! **Memory**: unpacked chunks of [`BAND_BYTES`] or one row of chunks, whichever is larger (above [`LARGEST_ROW`] libhdf5 unpacks
+//! the data set); two pieces of images, each of [`BAND_BYTES`] or one image; for each thread one packed chunk, at most twice as
+//! long as an unpacked one. A damaged file cannot make it more.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -20,46 +20,46 @@ use super::damaged;
 use crate::data::source::{Receiver, Stop};
 use crate::{Error, Result};
 
-/// Unpacked chunks held at a time, in bytes, and images that are handed on at a time.
+/// Bytes of chunks that are unpacked at a time, and of images that are handed on at a time.
 const BAND_BYTES: usize = 32 << 20;
-/// Largest row of chunks: the unpacked chunks that the same images are in, with what sticks out of the data set. h5py's
-/// own choice makes rows of 109 MB of Galaxy10 DECaLS, and of 614 MB of 100 000 such images.
+/// Largest row of chunks (those that hold the same images), unpacked, in bytes. With h5py's own choice of chunks a row of
+/// Galaxy10 DECaLS has 109 MB, and one of 100 000 such images 614 MB.
 const LARGEST_ROW: usize = 1 << 30;
 /// Most chunks of a data set.
 const MOST_CHUNKS: usize = 1 << 20;
-/// Bytes that gzip makes of one, at most, rounded up.
+/// Most bytes that gzip unpacks from one, rounded up.
 const MOST_GROWTH: u64 = 1100;
-/// Bytes of pixels that need not be stored at all, as chunks that were never written.
+/// Bytes of pixels that a file need not store, in chunks that were never written.
 const UNSTORED: u64 = 64 << 20;
 
-/// How the images of a data set are stored, where that takes no libhdf5 to read.
+/// How the images of a data set are stored in chunks that we can unpack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Layout {
     /// Images, rows, columns and colours of a chunk.
     pub chunk: [usize; 4],
     /// The bit of gzip in a chunk's mask of skipped filters.
     pub gzip: Option<u32>,
-    /// The value of pixels that were never written.
+    /// The value of pixels in chunks that were never written.
     pub fill: u8,
 }
 
 /// A chunk as it is stored.
 pub(super) struct Packed {
-    /// None where it was never written.
+    /// Empty where it was never written.
     pub bytes: Vec<u8>,
-    /// Bit n is set where filter n of the pipeline was left out.
+    /// Bit n is set if filter n of the pipeline was skipped.
     pub skipped: u32,
 }
 
 /// Gives the next chunk, in the order of the grid, the last axis fastest.
-pub(super) type Next<'a> = dyn FnMut() -> Result<Packed> + Send + 'a;
+pub(super) type NextChunk<'a> = dyn FnMut() -> Result<Packed> + Send + 'a;
 
-/// Longest packed chunk that is believed, in bytes.
+/// Longest packed chunk that is read, in bytes.
 pub(super) fn longest(chunk: [usize; 4]) -> usize {
     2 * chunk.iter().product::<usize>() + 1024
 }
 
-/// Chunks along each axis and their number; none for chunks that are too many, or rows of them that are too large.
+/// Chunks along each axis and in all; none where there are too many, or rows are too large.
 pub(super) fn grid(shape: [usize; 4], chunk: [usize; 4]) -> Option<([usize; 4], usize)> {
     if chunk.contains(&0) {
         return None;
@@ -71,7 +71,7 @@ pub(super) fn grid(shape: [usize; 4], chunk: [usize; 4]) -> Option<([usize; 4], 
     (cells <= MOST_CHUNKS && row_bytes <= LARGEST_ROW).then_some((grid, cells))
 }
 
-/// The chunks of an `images` data set that need no libhdf5. Sizes are of images, rows, columns, colours.
+/// The chunks of a data set `images`. Sizes are in the order images, rows, columns, colours.
 pub(super) struct Chunks {
     path: PathBuf,
     shape: [usize; 4],
@@ -97,7 +97,7 @@ impl Chunks {
         Ok(Self { path: path.to_owned(), shape, grid, layout })
     }
 
-    /// Longest packed chunk that is believed, in bytes.
+    /// Longest packed chunk that is read, in bytes.
     pub fn longest(&self) -> usize {
         longest(self.layout.chunk)
     }
@@ -117,12 +117,12 @@ impl Chunks {
         self.shape[1..].iter().product()
     }
 
-    /// Number of chunks that the same images are in.
+    /// Number of chunks that hold the same images.
     fn row_chunks(&self) -> usize {
         self.grid[1..].iter().product()
     }
 
-    /// Images of these rows of chunks.
+    /// The images in these rows of chunks.
     fn images(&self, rows: &Range<usize>) -> Range<usize> {
         rows.start * self.layout.chunk[0]..(rows.end * self.layout.chunk[0]).min(self.shape[0])
     }
@@ -136,7 +136,7 @@ impl Chunks {
     ///
     /// # Errors
     /// [`Stop::Source`] where a chunk cannot be read or unpacked, [`Stop::Receiver`] where `receive` fails.
-    pub fn stream(&self, next_chunk: &mut Next, receive: &mut Receiver) -> Result<(), Stop> {
+    pub fn stream(&self, next_chunk: &mut NextChunk, receive: &mut Receiver) -> Result<(), Stop> {
         let row_bytes = self.row_chunks() * self.chunk_bytes();
         let step = (BAND_BYTES / row_bytes).clamp(1, self.grid[0]);
         let piece = (BAND_BYTES / self.image_bytes()).max(1);
@@ -147,7 +147,7 @@ impl Chunks {
         });
         let mut unpacked = self.reserve(step * row_bytes)?;
         let (mut ready, mut next) = (Vec::new(), Vec::new());
-        // One turn more than there are pieces: in the first nothing is ready, in the last nothing is left.
+        // One turn more than there are pieces: the first has nothing ready, the last nothing to prepare.
         for turn in pieces.map(Some).chain([None]) {
             let mut outcome = Ok(());
             let received = rayon::in_place_scope(|scope| {
@@ -173,11 +173,11 @@ impl Chunks {
         Ok(unpacked)
     }
 
-    /// Puts these images of a band together in `pixels`; before the first of them the band's chunks are unpacked.
+    /// Assembles these images of a band in `pixels`. The first ones unpack the chunks of the band.
     fn prepare(
         &self,
         (rows, images): (&Range<usize>, &Range<usize>),
-        next_chunk: &mut Next,
+        next_chunk: &mut NextChunk,
         unpacked: &mut [u8],
         pixels: &mut Vec<u8>,
     ) -> Result<()> {
@@ -194,10 +194,10 @@ impl Chunks {
         Ok(())
     }
 
-    /// Unpacks the chunks of these rows, which come next.
-    fn unpack(&self, rows: &Range<usize>, next_chunk: &mut Next, unpacked: &mut [u8]) -> Result<()> {
+    /// Unpacks the chunks of these rows.
+    fn unpack(&self, rows: &Range<usize>, next_chunk: &mut NextChunk, unpacked: &mut [u8]) -> Result<()> {
         let chunks = unpacked.chunks_exact_mut(self.chunk_bytes()).enumerate();
-        // One thread at a time takes the next chunk, the others unpack theirs.
+        // One thread at a time takes the next chunk while the others unpack theirs.
         let chunks = chunks.map(|(cell, out)| (cell, out, next_chunk())).par_bridge();
         chunks.try_for_each_init(Decompressor::new, |inflate, (cell, out, packed)| {
             let row = rows.start + cell / self.row_chunks();
@@ -205,8 +205,7 @@ impl Chunks {
         })
     }
 
-    /// Unpacks one chunk into `out`. Shuffling is not undone: it sorts the bytes of elements by their places, and elements of one
-    /// byte stay as they are.
+    /// Unpacks one chunk into `out`. The shuffle filter needs no undoing: it does not move elements of one byte.
     fn unpack_chunk(&self, packed: &Packed, inflate: &mut Decompressor, out: &mut [u8]) -> Result<(), String> {
         let (Packed { bytes, skipped }, wanted) = (packed, out.len());
         let wrong_length = |length| format!("a chunk has {length} bytes, not {wanted}");
@@ -228,7 +227,7 @@ impl Chunks {
         }
     }
 
-    /// Puts image `index` of a row of unpacked chunks together.
+    /// Assembles image `index` of a row of unpacked chunks.
     fn assemble(&self, chunks: &[u8], index: usize, image: &mut [u8]) {
         let ([_, high, wide, deep], [_, height, width, colours]) = (self.layout.chunk, self.shape);
         let block_bytes = high * wide * deep;

@@ -1,5 +1,5 @@
-//! Everything that libhdf5 is asked about a user's file. It is C and does not survive every damage to a file's tables, so this
-//! runs in a process of its own (`serve.rs`) unless the user of the library says otherwise.
+//! Reads a user's file with libhdf5. Damaged tables can crash that library, so this runs in a process of its own (`serve.rs`) unless
+//! the user of our library chooses otherwise.
 //!
 //! **Memory**: labels and positions of [`MOST_ROWS`] images, pixels of [`SLAB_BYTES`] or one row of chunks up to
 //! [`LARGEST_SLAB`], and what libhdf5 takes for one chunk.
@@ -17,17 +17,17 @@ use crate::data::Sky;
 use crate::data::source::{self, Receiver, Stop};
 use crate::{Error, Result};
 
-/// Pixels that libhdf5 reads at a time, in bytes; more where a row of chunks is larger.
+/// Bytes of pixels that libhdf5 reads at a time; more where a row of chunks is larger.
 const SLAB_BYTES: usize = 32 << 20;
-/// Largest row of chunks that is read at a time, in bytes. Of larger ones each chunk is unpacked many times.
+/// Largest row of chunks that is read at a time, in bytes. In larger ones libhdf5 unpacks each chunk many times.
 const LARGEST_SLAB: usize = 512 << 20;
 
 /// Longest string of fixed size, in bytes: libhdf5 keeps no larger attribute in a file's tables.
 const LARGEST_FIXED: usize = 1 << 16;
 
-/// What libhdf5 says of a file that another process has locked.
+/// In libhdf5's message about a file that another process has locked.
 const LOCKED: &str = "unable to lock file";
-/// How often a locked file is tried, in all a second.
+/// How often a locked file is tried, for a second in all.
 const LOCK_TRIES: usize = 20;
 
 /// A file that libhdf5 has opened, with its `images`.
@@ -80,13 +80,13 @@ impl<'a> Opened<'a> {
         Ok(Description { meta, layout: self.layout(), chunked: self.images.is_chunked() })
     }
 
-    /// How the images are stored; none where only libhdf5 can unpack them: other filters than gzip and shuffle, or chunks too many
-    /// or too large.
+    /// How the images are stored; none where only libhdf5 can unpack them, because of other filters than gzip and shuffle, or of
+    /// too many or too large chunks.
     fn layout(&self) -> Option<Layout> {
         let chunk: [usize; 4] = self.images.chunk()?.try_into().ok()?;
         let settings = self.images.dcpl().ok()?;
         let gzip = gzip(&settings.get_filters().ok()?)?;
-        // Chunks at the edge may be stored without filters, and their masks do not say so.
+        // With options, chunks at the edge may be stored without filters, and their masks do not tell.
         if settings.chunk_opts().is_some_and(|options| !options.is_empty()) {
             return None;
         }
@@ -94,7 +94,7 @@ impl<'a> Opened<'a> {
         Some(Layout { chunk, gzip, fill: settings.get_fill_value_as::<u8>().ok()?? })
     }
 
-    /// The chunks of `layout` as they are stored, in the order of their grid; to be called as often as there are cells.
+    /// Gives the chunks of `layout` as they are stored, one a call, in the order of their grid.
     pub fn chunks(&self, layout: &Layout) -> impl FnMut() -> Result<Packed> + Send {
         let (chunk, shape) = (layout.chunk, self.shape);
         let (path, images) = (self.path, &self.images);
@@ -116,7 +116,7 @@ impl<'a> Opened<'a> {
     /// Hands on all chunks as they are stored.
     ///
     /// # Errors
-    /// [`Stop::Source`] where only libhdf5 can unpack them or one cannot be read, [`Stop::Receiver`] where `receive` fails.
+    /// [`Stop::Source`] where one cannot be read or only libhdf5 can unpack them, [`Stop::Receiver`] where `receive` fails.
     pub fn each_chunk(&self, receive: &mut dyn FnMut(&Packed) -> std::io::Result<()>) -> Result<(), Stop> {
         let changed =
             || Error::file(self.path, "changed while it was read", "wait until it is complete and start again");
@@ -148,10 +148,7 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// Opens a user's file; libhdf5's own printing is switched off.
-///
-/// # Errors
-/// [`Error::File`] where it is locked, damaged or no HDF5 file.
+/// Opens a user's file and stops libhdf5 from printing errors.
 pub(super) fn open_file(path: &Path) -> Result<h5::File> {
     h5::silence_errors(true);
     open(path, LOCK_TRIES).map_err(|cause| {
@@ -164,8 +161,8 @@ pub(super) fn open_file(path: &Path) -> Result<h5::File> {
     })
 }
 
-/// Opens a file. One that is locked is tried again: a process that has just closed it may have handed its lock to a child that
-/// is about to end.
+/// Opens a file. Tries a locked one again: a process that has just closed it may have passed the lock to a child that is about to
+/// end.
 fn open(path: &Path, tries: usize) -> Result<h5::File, String> {
     match h5::File::open(path) {
         Err(error) if tries > 1 && error.to_string().contains(LOCKED) => {
@@ -176,7 +173,7 @@ fn open(path: &Path, tries: usize) -> Result<h5::File, String> {
     }
 }
 
-/// The bit of gzip in the masks of a pipeline's chunks, if it is there at all; none where other filters are, or two of it.
+/// The bit of gzip in the masks of chunks, if the pipeline has it; none where there are other filters, or gzip twice.
 fn gzip(filters: &[Filter]) -> Option<Option<u32>> {
     let mut gzip = None;
     for (index, filter) in filters.iter().enumerate() {
@@ -252,8 +249,7 @@ fn open_column(path: &Path, file: &h5::File, name: &str, count: usize) -> Result
     Ok(Some(data))
 }
 
-/// Reads `ra` and `dec`, in degrees; checks the columns that are not used as well. A file whose positions are all unknown has
-/// none.
+/// Reads `ra` and `dec`, in degrees, and checks the columns that are not used. None where all positions are unknown.
 fn read_sky(path: &Path, file: &h5::File, count: usize) -> Result<Option<Vec<Sky>>> {
     for name in ["redshift", "pxscale"] {
         open_column(path, file, name, count)?;

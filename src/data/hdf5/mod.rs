@@ -8,16 +8,15 @@
 //!
 //! An attribute `class_names` of `ans` or of the root may name the classes: strings, or one string with commas.
 //!
-//! libhdf5 does not survive every damage to a file's tables (1.10 reads outside its memory), so a user's file is only ever
-//! given to it in a child process ([`Reader::Child`]; `serve.rs` is the child, `child.rs` its parent), which says what the
-//! file holds. Nothing it says is believed before it is checked here. Gzip-compressed chunks of pixels are then handed over as
-//! they are stored and unpacked by the parent on all cores (`chunks.rs`); all others are unpacked by libhdf5 in the child, in one
-//! thread, with the same result. A file that is cut off or damaged, or that crashes, hangs or fills the child, is refused with one
-//! sentence. Weights of other programs go the same way (`tree/`). This file knows nothing of the cache's format.
+//! Damaged tables can crash libhdf5 (1.10 reads outside its memory), so only a child process gives it a user's file
+//! ([`Reader::Child`]; `serve.rs` is the child, `child.rs` its parent, `wire.rs` their protocol). The child describes the file, and
+//! everything it says is checked here. It then hands over gzip-compressed chunks of pixels as they are stored, and the parent
+//! unpacks them on all cores (`chunks.rs`). Pixels in any other form are unpacked by libhdf5 in the child, in one thread, with the
+//! same result. A file that is damaged, or that crashes, hangs or fills the child, is refused with one sentence. Weights of other
+//! programs are read in the same way (`tree/`).
 //!
-//! **Memory**, whatever the file says: the child 4 GiB, where the system can bound a process; the parent labels and positions of
-//! `MOST_ROWS` images (about 1.3 GB, 20 bytes an image and as much again while they arrive), and what `chunks.rs`
-//! states.
+//! **Memory**, whatever the file says: the child 4 GiB, where the system can limit a process; the parent 1.3 GB for labels and
+//! positions of `MOST_ROWS` images (20 bytes an image, twice while they arrive), and what `chunks.rs` states.
 
 mod child;
 mod chunks;
@@ -42,13 +41,13 @@ pub use self::serve::serve;
 use self::tree::Tree;
 pub use self::wire::{COMMAND, Request};
 pub use self::write::write_hdf5;
-use super::source::{self, Loaded, Meta, Receiver, Source, Stop};
+use super::source::{self, ImageSource, Loaded, Meta, Receiver, Stop};
 use super::{Sky, cache};
 use crate::{Error, Result};
 
 /// First bytes of an HDF5 file, which may follow a user block of 512, 1024, 2048, ... bytes.
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
-/// What a file must look like, for remedies.
+/// The layout that a file must have, for remedies.
 const LAYOUT: &str = "it must hold `images` (u8, N x height x width x 3) and `ans` (integers, N), as Galaxy10 does";
 /// Most images of a file.
 const MOST_ROWS: usize = 1 << 25;
@@ -58,23 +57,23 @@ const LONGEST_NAME: usize = 1024;
 /// Who gives a user's file to libhdf5.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Reader {
-    /// This process. A damaged file may crash it: for files whose origin is known.
+    /// This process, which a damaged file may crash: for files of known origin.
     #[default]
     InProcess,
-    /// A child process, in which a damaged file can harm nothing.
+    /// A child process, where a damaged file does no harm.
     Child {
         /// A `galaxy-gpu` binary of this version.
         program: PathBuf,
-        /// How long the child may say nothing before it is given up.
+        /// How long to wait for the child's next word.
         patience: Duration,
     },
 }
 
 impl Reader {
-    /// A child process of the program that runs, which must be `galaxy-gpu`. Two minutes without a word end it: the largest
-    /// piece that libhdf5 unpacks at a time is 512 MiB.
+    /// A child process of the running program, which must be `galaxy-gpu`. It may be silent for two minutes: libhdf5 unpacks up
+    /// to 512 MiB at a time.
     pub fn own_child() -> Self {
-        // By this name Linux finds the program even after it has been replaced or removed.
+        // Linux finds the program by this name even after it was replaced or removed.
         let own = Path::new("/proc/self/exe");
         let program = match std::env::current_exe() {
             _ if own.exists() => own.to_owned(),
@@ -95,16 +94,16 @@ pub fn library_version() -> (u8, u8, u8) {
 /// # Errors
 /// [`Error::File`] where the file is no HDF5 file or has another layout, [`Error::Data`] where a class has no image.
 pub(crate) fn load(path: &Path, reader: &Reader, cache_dir: Option<&Path>) -> Result<Loaded> {
-    // Before the file is hashed, so that a wrong one is refused at once.
+    // Before the file is hashed, to refuse a wrong one at once.
     check_signature(path, "give an HDF5 file or a folder with a folder of pictures per class")?;
     cache::load_file(path, cache_dir, &|| Ok(Box::new(Images::open(path, reader)?)))
 }
 
 impl Tree {
-    /// Reads the file at `path`, but for its attributes of other names and the state of an optimizer.
+    /// Reads the file at `path`, without attributes of other names and without the state of an optimizer.
     ///
     /// # Errors
-    /// [`Error::File`]: no HDF5 file, one that is damaged, or larger than `tree` holds.
+    /// [`Error::File`] where it is no HDF5 file, damaged, or larger than `tree` allows.
     pub fn read(path: &Path, reader: &Reader) -> Result<Self> {
         check_signature(path, "give a model or weights that Keras has saved (.keras, .h5, .weights.h5)")?;
         match reader {
@@ -114,7 +113,7 @@ impl Tree {
     }
 }
 
-/// Refuses a file that is none of HDF5's, without libhdf5.
+/// Refuses a file that is not HDF5, without libhdf5.
 fn check_signature(path: &Path, remedy: &str) -> Result<()> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
     let mut file = std::fs::File::open(path).map_err(failed)?;
@@ -129,12 +128,12 @@ fn check_signature(path: &Path, remedy: &str) -> Result<()> {
     Err(Error::file(path, "is not an HDF5 file", remedy))
 }
 
-/// What a file holds, but for its pixels.
+/// Everything about a file but its pixels.
 struct Description {
     meta: Meta,
-    /// Where its pixels take no libhdf5 to read.
+    /// How its pixels are stored, if we can unpack them.
     layout: Option<Layout>,
-    /// Whether they are stored in chunks at all.
+    /// Whether they are stored in chunks.
     chunked: bool,
 }
 
@@ -143,7 +142,7 @@ struct Images<'a> {
     path: &'a Path,
     reader: &'a Reader,
     meta: Meta,
-    /// Where they need no libhdf5.
+    /// Its chunks, if we can unpack them.
     chunks: Option<Chunks>,
     chunked: bool,
 }
@@ -160,7 +159,7 @@ impl<'a> Images<'a> {
     }
 }
 
-impl Source for Images<'_> {
+impl ImageSource for Images<'_> {
     fn meta(&self) -> &Meta {
         &self.meta
     }
@@ -194,7 +193,7 @@ fn damaged(path: &Path, images: Range<usize>, problem: impl std::fmt::Display) -
     Error::file(path, problem, "the file is damaged: download or copy it again")
 }
 
-/// What a file says of its images, once it has been checked.
+/// Checks what a file says about its images.
 fn checked_meta(
     path: &Path,
     (height, width): (usize, usize),

@@ -1,5 +1,5 @@
-//! Chunks of a data set as they are stored, through two functions of libhdf5 that the crate `hdf5` does not wrap. It finds a chunk
-//! by its first element in the time that its tables are deep (asked for the n-th, it would count up to it).
+//! Reads chunks as they are stored, with two functions of libhdf5 that the crate `hdf5` does not wrap. They find a chunk by its first
+//! element, through the index. (`H5Dget_chunk_info` would count up to the n-th chunk, which takes the square of their number.)
 
 use std::ffi::c_int;
 
@@ -11,14 +11,11 @@ use super::chunks::Packed;
 use super::h5;
 
 unsafe extern "C" {
-    /// libhdf5 1.10.2: bytes of the chunk whose first element is at `offset`, 0 where it was never written.
+    /// Bytes of the chunk whose first element is at `offset`, 0 where it was never written. Since libhdf5 1.10.2.
     fn H5Dget_chunk_storage_size(data: hid_t, offset: *const u64, bytes: *mut u64) -> c_int;
 }
 
 /// The chunk of four axes whose first element is at `offset`, of at most `longest` bytes.
-///
-/// # Errors
-/// What is wrong with it.
 pub(super) fn read_chunk(data: &h5::Dataset, offset: [u64; 4], longest: usize) -> Result<Packed, String> {
     let (mut length, mut skipped) = (0, 0);
     h5::sync::sync(|| {

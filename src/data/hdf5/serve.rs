@@ -1,7 +1,7 @@
-//! The child process in which libhdf5 reads a user's file, in the words of `wire.rs`.
+//! The child process in which libhdf5 reads a user's file. It speaks the protocol of `wire.rs`.
 //!
-//! Before it opens the file it gives up, where the system knows such limits, the right to more than [`MOST_MEMORY`], to writing into
-//! any file, and to leaving a core file. It ends when its parent does.
+//! Before it opens the file, it gives up the right to use more than [`MOST_MEMORY`], to write to files and to leave a core file, where
+//! the system has such limits. It ends with its parent.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
@@ -9,20 +9,20 @@ use std::process::ExitCode;
 
 use super::chunks::Packed;
 use super::library::Opened;
-use super::wire::{END, Header, REFUSAL, Refusal, Request, frame, pieces};
+use super::wire::{DescriptionHeader, END, REFUSAL, Refusal, Request, frame, pieces};
 use super::{Description, MOST_ROWS, tree};
 use crate::Error;
 use crate::data::source::{MOST_CLASSES, Stop};
 
-/// Most memory of the child, in bytes of its address space.
+/// Largest address space of the child, in bytes.
 const MOST_MEMORY: u64 = 4 << 30;
 
-/// Answers one request about the HDF5 file at `path` on standard output. For the child process only: it binds itself and ends
-/// with its standard input.
+/// Answers one request about the HDF5 file at `path` on standard output. For the child process only: it limits itself, and ends
+/// when its standard input does.
 pub fn serve(request: Request, path: &Path) -> ExitCode {
     bind();
     std::thread::spawn(|| {
-        // Nothing is ever written there: it ends when the parent does, however that came.
+        // Nobody writes there, so it ends when the parent does, for whatever reason.
         let _ = io::stdin().read(&mut [0]);
         std::process::abort();
     });
@@ -32,7 +32,7 @@ pub fn serve(request: Request, path: &Path) -> ExitCode {
     }
 }
 
-/// Gives up what reading needs not. Limits that the system does not know are left out.
+/// Gives up rights that reading does not need, where the system can limit them.
 fn bind() {
     #[cfg(unix)]
     for (resource, limit) in [
@@ -50,13 +50,13 @@ fn answer(request: Request, path: &Path, out: &mut dyn Write) -> io::Result<()> 
         Request::Describe => Opened::new(path)
             .and_then(|file| file.describe())
             .map_err(Stop::from)
-            .and_then(|found| describe(&found, out).map_err(Stop::Receiver)),
+            .and_then(|found| send_description(&found, out).map_err(Stop::Receiver)),
         Request::Pixels => match Opened::new(path) {
             Ok(file) => file.stream(&mut |pixels| pieces(out, pixels)),
             Err(error) => Err(error.into()),
         },
         Request::Chunks => match Opened::new(path) {
-            Ok(file) => file.each_chunk(&mut |chunk| chunk_said(chunk, out)),
+            Ok(file) => file.each_chunk(&mut |chunk| send_chunk(chunk, out)),
             Err(error) => Err(error.into()),
         },
         Request::Tree => match tree::walk(path) {
@@ -79,11 +79,11 @@ fn answer(request: Request, path: &Path, out: &mut dyn Write) -> io::Result<()> 
     out.flush()
 }
 
-/// Says what a file holds.
-fn describe(description: &Description, out: &mut dyn Write) -> io::Result<()> {
+/// Sends a description.
+fn send_description(description: &Description, out: &mut dyn Write) -> io::Result<()> {
     let Description { meta, layout, chunked } = description;
     debug_assert!(meta.labels.len() <= MOST_ROWS && meta.class_count <= MOST_CLASSES);
-    let header = Header {
+    let header = DescriptionHeader {
         version: env!("CARGO_PKG_VERSION").into(),
         count: meta.labels.len(),
         height: meta.height,
@@ -105,8 +105,8 @@ fn describe(description: &Description, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Says a chunk.
-fn chunk_said(Packed { bytes, skipped }: &Packed, out: &mut dyn Write) -> io::Result<()> {
+/// Sends a chunk.
+fn send_chunk(Packed { bytes, skipped }: &Packed, out: &mut dyn Write) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     pieces(out, &[length.to_le_bytes(), skipped.to_le_bytes()].concat())?;
     pieces(out, bytes)

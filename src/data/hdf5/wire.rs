@@ -1,4 +1,4 @@
-//! What the child process in which libhdf5 reads a user's file (`serve.rs`) and its parent (`child.rs`) say to each other.
+//! The protocol between the child process in which libhdf5 reads a user's file (`serve.rs`) and its parent (`child.rs`).
 //!
 //! The child writes frames to its standard output: a tag (1 byte), a length (u32, little-endian, at most [`MOST_FRAME`]), content.
 //! `+` is a piece of the answer, `.` its end, `!` a refusal (JSON). The answer to [`Request::Describe`] is the length of a header
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::chunks::Layout;
 use crate::Result;
 
-/// The hidden command of `galaxy-gpu` that calls [`serve`].
+/// The hidden command of `galaxy-gpu` that calls [`serve`](super::serve).
 pub const COMMAND: &str = "__read-hdf5";
 /// Longest content of a frame, in bytes.
 pub(super) const MOST_FRAME: usize = 1 << 20;
@@ -61,7 +61,7 @@ impl std::str::FromStr for Request {
 
 /// The first part of a description.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Header {
+pub(super) struct DescriptionHeader {
     pub version: String,
     pub count: usize,
     pub height: usize,
@@ -72,10 +72,10 @@ pub(super) struct Header {
     pub layout: Option<Layout>,
 }
 
-/// An [`Error`] without its path, which the parent knows.
+/// An [`Error`](crate::Error) without its path, which the parent knows.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Refusal {
-    /// Whether the data are at fault, and not the file.
+    /// Whether it is an [`Error::Data`](crate::Error::Data) rather than an [`Error::File`](crate::Error::File).
     pub data: bool,
     pub problem: String,
     pub remedy: String,
@@ -88,7 +88,7 @@ pub(super) fn frame(out: &mut dyn Write, tag: u8, content: &[u8]) -> io::Result<
     out.write_all(content)
 }
 
-/// Writes bytes of any number as pieces of the answer.
+/// Writes any number of bytes as pieces of the answer.
 pub(super) fn pieces(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     bytes.chunks(MOST_FRAME).try_for_each(|piece| frame(out, PIECE, piece))
 }

@@ -1,4 +1,4 @@
-//! Data sets to HDF5 files in Galaxy10's layout. Nothing here reads a user's file.
+//! Writes data sets as HDF5 files in Galaxy10's layout. Nothing here reads a user's file.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// Size of a written chunk, in bytes: libhdf5's own cache holds one.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Level of gzip of written images: higher ones cost much time and save little.
+/// Gzip level of images: higher ones take much time and save little.
 const GZIP_LEVEL: u8 = 4;
 
 /// Writes `dataset` to `path` in the layout of [`crate::data::hdf5`]: images in gzip-compressed chunks, `ans` as u8, `ra` and `dec` where
@@ -26,10 +26,7 @@ pub fn write_hdf5(path: &Path, dataset: &Dataset) -> Result<()> {
     write_file(path, |temporary| fill(temporary, dataset, &labels))
 }
 
-/// Writes a file whole: `fill` writes it under another name in the same folder.
-///
-/// # Errors
-/// [`Error::File`] where it cannot be written; nothing is left behind.
+/// Lets `fill` write a file under another name in the same folder, then gives it its name.
 pub(super) fn write_file(path: &Path, fill: impl FnOnce(&Path) -> Result<(), h5::Error>) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::file(path, format!("cannot be written ({error})"), "check that its folder exists and has room")
@@ -39,7 +36,7 @@ pub(super) fn write_file(path: &Path, fill: impl FnOnce(&Path) -> Result<(), h5:
     file.finish().map_err(|error| failed(&error))
 }
 
-/// The labels as bytes, where the parts of `dataset` fit each other.
+/// The labels as bytes, once the parts of `dataset` fit each other.
 fn check_writable(dataset: &Dataset) -> Result<Vec<u8>> {
     let wrong = |problem: String| Error::data(&dataset.name, problem, "build the data set again");
     if dataset.is_empty() || dataset.pixels.len() != dataset.len() * dataset.image_bytes() {

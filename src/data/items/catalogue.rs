@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{About, Item, Origin};
+use super::{Item, ItemInfo, Origin};
 use crate::data::fits;
 use crate::data::tables::{Cell, Kind, TableReader, Wanted};
 use crate::{Error, Result};
 
-/// The columns; those of positions and names are known by UCD as well (UCD1+, IVOA).
+/// The columns, and the UCDs by which names and positions are found too (UCD1+, IVOA).
 const COLUMNS: [(&str, Option<&str>); 7] = [
     ("path", None),
     ("id", Some("meta.id;meta.main")),
@@ -36,7 +36,7 @@ impl Catalogue {
             let wanted = COLUMNS.map(|(name, ucd)| Wanted { name: name.into(), ucd, needed: needed(name) });
             TableReader::open(path, kind, &wanted)
         };
-        // images in three files need no `path`
+        // Images in three files need no `path`.
         let table =
             open(|name| name == "path").or_else(|error| open(|name| name.starts_with("path_")).map_err(|_| error))?;
         for (column, name) in [(2, "ra"), (3, "dec")] {
@@ -60,7 +60,7 @@ impl Catalogue {
         let place = self.table.place();
         let refused = |what: &str, remedy: &str| Error::file(&self.path, format!("{place} {what}"), remedy).to_string();
         let text = |column: usize| cells.get(column).map(text).unwrap_or_default();
-        let mut about = About { id: text(1), path: text(0), ..About::default() };
+        let mut about = ItemInfo { id: text(1), path: text(0), ..ItemInfo::default() };
         let beside = |path: &str| self.path.parent().unwrap_or(Path::new("")).join(path);
         let bands = [4, 5, 6].map(text);
         let mut origin = match &cells[0] {
@@ -89,7 +89,7 @@ impl Catalogue {
     }
 }
 
-/// A value as text: whole numbers without a point, also where a program has kept them as floats.
+/// A value as text, without a decimal point where it is whole.
 fn text(cell: &Cell) -> String {
     match cell {
         Cell::Null => String::new(),
@@ -100,7 +100,7 @@ fn text(cell: &Cell) -> String {
     }
 }
 
-/// An angle, which may be missing; the outer `None` where it is no number.
+/// An angle, which may be missing; the outer `None` where it is not a number.
 fn degrees(cell: &Cell) -> Option<Option<f64>> {
     match cell {
         Cell::Null => Some(None),

@@ -1,16 +1,16 @@
-//! One thing to classify: what is said of it, where its pixels are, and how they are read. This file lists nothing.
+//! One thing to classify: what identifies it, where its pixels are, and how they are read.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::fits::Place;
+use crate::data::fits::Footprint;
 use crate::data::{Crop, Dataset, FitsOptions, Sky, fits, picture};
 use crate::{Error, Result};
 
-/// What is said of an item beside its class.
+/// What identifies an item.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct About {
+pub struct ItemInfo {
     /// Its name in the catalogue; empty where there is none.
     pub id: String,
     /// Its file: as found, or as the catalogue writes it.
@@ -23,8 +23,8 @@ pub struct About {
     pub dec: Option<f64>,
 }
 
-impl About {
-    /// Whether this is what is said of `other` too. A position that is not known before the item is read matches any.
+impl ItemInfo {
+    /// Whether this is the same item as `other`. A position that is not known before the item is read matches any.
     pub fn stands_for(&self, other: &Self) -> bool {
         let same = |ours: Option<f64>, theirs| ours.is_none() || ours == theirs;
         let named = (&self.id, &self.path, self.index) == (&other.id, &other.path, other.index);
@@ -37,12 +37,12 @@ impl About {
 pub struct FitsReading {
     /// How they become pictures.
     pub options: FitsOptions,
-    /// Side of the piece that is cut out around an item's position, arcseconds; all of the image where absent.
+    /// Side of the square that is cut out around an item's position, arcseconds; the whole image where absent.
     pub crop_arcsec: Option<f64>,
 }
 
 /// An item's picture.
-pub struct Seen {
+pub struct ItemPicture {
     /// `height x width x 3` bytes.
     pub pixels: Vec<u8>,
     /// Its centre, where the file says so.
@@ -58,23 +58,23 @@ pub enum Origin {
     Bands([PathBuf; 3]),
     /// In a data set, as image of this number.
     Image(Arc<Dataset>, usize),
-    /// Nowhere, for this reason.
+    /// It has none, for this reason.
     Nowhere(String),
 }
 
 /// Something to classify.
 #[derive(Clone)]
 pub struct Item {
-    /// What is said of it.
-    pub about: About,
+    /// What identifies it.
+    pub about: ItemInfo,
     /// Its pixels.
     pub origin: Origin,
     reading: Arc<FitsReading>,
 }
 
 impl Item {
-    /// An item; one whose name holds control characters is nowhere, since rows are lines.
-    pub(super) fn new(mut about: About, origin: Origin) -> Self {
+    /// An item. One whose name has control characters gets no pixels, since rows are lines.
+    pub(super) fn new(mut about: ItemInfo, origin: Origin) -> Self {
         let hostile = |text: &str| text.contains(char::is_control);
         if !hostile(&about.id) && !hostile(&about.path) {
             return Self { about, origin, reading: Arc::default() };
@@ -87,30 +87,30 @@ impl Item {
     }
 
     pub(super) fn picture(path: PathBuf) -> Self {
-        let about = About { path: path.display().to_string(), ..About::default() };
+        let about = ItemInfo { path: path.display().to_string(), ..ItemInfo::default() };
         Self::new(about, Origin::Picture(path))
     }
 
     pub(super) fn failed(path: &Path, reason: impl ToString) -> Self {
-        let about = About { path: path.display().to_string(), ..About::default() };
+        let about = ItemInfo { path: path.display().to_string(), ..ItemInfo::default() };
         Self::new(about, Origin::Nowhere(reason.to_string()))
     }
 
-    /// The item, if it is a FITS image read like this.
+    /// Sets how the item is read if it is a FITS image.
     pub(super) fn read_as(self, reading: &Arc<FitsReading>) -> Self {
         Self { reading: reading.clone(), ..self }
     }
 
-    /// Its picture, resized to `height x width x 3` as [`picture::read_picture_with`] does it, or one sentence on why there is
-    /// none.
-    pub fn read(&self, height: usize, width: usize) -> Result<Seen, String> {
+    /// Its picture, resized to `height x width x 3` as [`picture::read_picture_with`] does it, or one sentence that says why there
+    /// is none.
+    pub fn read(&self, height: usize, width: usize) -> Result<ItemPicture, String> {
         let size = (height, width);
         let read = || match &self.origin {
             Origin::Nowhere(reason) => Err(reason.clone()),
             Origin::Image(dataset, index) => {
                 let found = (dataset.height, dataset.width);
                 let pixels = picture::resize(dataset.image(*index), found, size);
-                pixels.map(|pixels| Seen { pixels, sky: None }).map_err(|error| error.to_string())
+                pixels.map(|pixels| ItemPicture { pixels, sky: None }).map_err(|error| error.to_string())
             }
             Origin::Picture(path) => self.picture_of(path, size).map_err(|error| error.to_string()),
             Origin::Bands(files) => self.planes_of(files, size).map_err(|error| error.to_string()),
@@ -120,7 +120,7 @@ impl Item {
         catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(broken)
     }
 
-    fn picture_of(&self, path: &Path, (height, width): (usize, usize)) -> Result<Seen> {
+    fn picture_of(&self, path: &Path, (height, width): (usize, usize)) -> Result<ItemPicture> {
         // a pipe would be waited for without end
         if path.metadata().is_ok_and(|about| !about.is_file()) {
             return Err(Error::file(path, "is no file", "name a PNG, JPEG or FITS picture"));
@@ -131,11 +131,11 @@ impl Item {
         if self.reading.crop_arcsec.is_some() {
             return Err(Error::file(path, "is no FITS image, so nothing can be cut out", "leave --crop-arcsec out"));
         }
-        Ok(Seen { pixels: picture::read_picture(path, height, width)?, sky: None })
+        Ok(ItemPicture { pixels: picture::read_picture(path, height, width)?, sky: None })
     }
 
-    /// Refuses a whole image as the picture of what lies far from its centre.
-    fn check_place(&self, file: &Path, place: &Place) -> Result<()> {
+    /// Refuses a whole image as the picture of an object far from its centre.
+    fn check_place(&self, file: &Path, place: &Footprint) -> Result<()> {
         let (Some(ra), Some(dec)) = (self.about.ra, self.about.dec) else { return Ok(()) };
         let away = place.centre.separation_arcsec(Sky { ra, dec });
         if away <= place.height_arcsec.max(place.width_arcsec) / 2.0 {
@@ -149,7 +149,7 @@ impl Item {
         ))
     }
 
-    fn planes_of(&self, files: &[PathBuf], size: (usize, usize)) -> Result<Seen> {
+    fn planes_of(&self, files: &[PathBuf], size: (usize, usize)) -> Result<ItemPicture> {
         if let Some(file) = files.iter().find(|file| file.metadata().is_ok_and(|about| !about.is_file())) {
             return Err(Error::file(file, "is no file", "name a FITS image"));
         }
@@ -166,6 +166,6 @@ impl Item {
             self.check_place(&files[0], place)?;
         }
         let sky = found.place.ok().map(|place| place.centre);
-        Ok(Seen { pixels: picture::fit(found.pixels, (found.height, found.width), size)?, sky })
+        Ok(ItemPicture { pixels: picture::fit(found.pixels, (found.height, found.width), size)?, sky })
     }
 }

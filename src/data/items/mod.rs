@@ -1,8 +1,8 @@
 //! Things to classify, one after the other: pictures, folders of them, globs, HDF5 files and catalogues.
 //!
-//! Nothing is listed before its turn, so that ten million items take no more memory than ten: of a folder the names in it and
-//! in the folders above are held, of a catalogue a few rows ([`tables`]), of an HDF5 file what [`Dataset::load`] holds: its
-//! pixels are in the mapped cache file, its labels and positions take 20 bytes an image. What cannot be read is an item too,
+//! Inputs are listed as they are needed, so that ten million items take no more memory than ten. In memory are the names in a
+//! folder and in the folders above it, a few rows of a catalogue ([`tables`]), and of an HDF5 file what [`Dataset::load`] holds:
+//! labels and positions (20 bytes an image), with the pixels in the mapped cache file. An input that cannot be read is an item
 //! with the reason. This file knows nothing of networks.
 
 mod catalogue;
@@ -15,11 +15,11 @@ use std::sync::Arc;
 use walkdir::{DirEntry, FilterEntry, WalkDir};
 
 use self::catalogue::Catalogue;
-pub use self::item::{About, FitsReading, Item, Origin, Seen};
+pub use self::item::{FitsReading, Item, ItemInfo, ItemPicture, Origin};
 use super::{Dataset, LoadOptions, Sky, fits, tables};
 use crate::{Error, Result};
 
-/// Positions of one object differ by less between catalogues, in arcseconds.
+/// Positions of one object in different catalogues are closer than this, in arcseconds.
 const SAME_ARCSEC: f64 = 5.0;
 
 /// What a path is, by its ending.
@@ -37,14 +37,14 @@ fn kind(path: &Path) -> Kind {
     match ending.as_deref() {
         Some("png" | "jpg" | "jpeg") => Kind::Picture,
         Some("h5" | "hdf5" | "hdf") => Kind::Hdf5,
-        // it may as well be a table: what it holds decides, where it is opened
+        // It may be a table; its content decides when it is opened.
         _ if fits::is_named(path) => Kind::Fits,
         _ if tables::Kind::of(path).is_some() => Kind::Catalogue,
         _ => Kind::Other,
     }
 }
 
-/// Whether a file is a table of items; a FITS file is one where it has a table and no image.
+/// Whether a file is a table of items. A FITS file is one if it has a table and no image.
 fn is_catalogue(path: &Path) -> bool {
     match kind(path) {
         Kind::Catalogue => true,
@@ -55,11 +55,11 @@ fn is_catalogue(path: &Path) -> bool {
 
 /// Whether a file found in a folder is an item by itself.
 fn is_picture(path: &Path) -> bool {
-    // of images in three files, that of g stands for all; a table among pictures is none
+    // The g file of three stands for all; a table is not a picture.
     matches!(kind(path), Kind::Picture | Kind::Fits) && !fits::is_later(path) && !is_catalogue(path)
 }
 
-/// Refuses a table that is packed or of a kind that is not read, by its ending.
+/// Refuses packed tables and tables of unknown formats, by their ending.
 fn check_ending(input: &Path) -> Result<()> {
     let ending = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     let (problem, remedy) = match ending(input).as_deref() {
@@ -74,12 +74,12 @@ fn check_ending(input: &Path) -> Result<()> {
     Err(Error::file(input, problem, remedy))
 }
 
-/// Whether an input stands for the paths that match it.
+/// Whether an input is a pattern of paths.
 fn is_glob(input: &Path) -> bool {
     input.to_string_lossy().contains(['*', '?', '[']) && input.symlink_metadata().is_err()
 }
 
-/// Whether `path` is one of three files that are one picture, and an earlier one of them, which stands for all, is listed too.
+/// Whether `path` is one of three files that are one picture, and an earlier one is listed, which stands for all.
 fn is_told(path: &Path, listed: impl Fn(&Path) -> bool) -> bool {
     fits::bands_of(path).is_some_and(|(files, place)| files[..place].iter().any(|earlier| listed(earlier)))
 }
@@ -105,7 +105,7 @@ enum Open {
     One(Option<Item>),
 }
 
-/// What comes next of an open input.
+/// What an open input gives next.
 enum Next {
     Item(Item),
     /// Another input.
@@ -149,12 +149,12 @@ impl Open {
             },
             Self::Images { dataset, path, next } if *next < dataset.len() => {
                 let position = dataset.sky.as_ref().map(|sky| sky[*next]).filter(|position| position.is_known());
-                let about = About {
+                let about = ItemInfo {
                     path: path.clone(),
                     index: Some(*next as u64),
                     ra: position.map(|position| position.ra),
                     dec: position.map(|position| position.dec),
-                    ..About::default()
+                    ..ItemInfo::default()
                 };
                 *next += 1;
                 Next::Item(Item::new(about, Origin::Image(dataset.clone(), *next - 1)))
@@ -172,10 +172,10 @@ pub struct Items {
     options: LoadOptions,
     reading: Arc<FitsReading>,
     notes: Vec<String>,
-    /// What is said of the item before, and whether it has been told that one image is there for several positions.
-    before: About,
+    /// The item before, and whether the user knows that several positions share one image.
+    before: ItemInfo,
     is_shared_told: bool,
-    /// Only to be counted: HDF5 files are not opened.
+    /// Whether items are only counted, so that HDF5 files are not opened.
     counting: bool,
 }
 
@@ -193,13 +193,13 @@ impl Items {
             options,
             reading,
             notes: Vec::new(),
-            before: About::default(),
+            before: ItemInfo::default(),
             is_shared_told: false,
             counting: false,
         }
     }
 
-    /// The same, but of each FITS image the piece of so many arcseconds around the item's position, where a side is given.
+    /// Cuts a square of so many arcseconds around the item's position out of each FITS image, where a side is given.
     pub fn cropped(mut self, arcsec: Option<f64>) -> Self {
         self.reading = Arc::new(FitsReading { options: self.options.fits.clone(), crop_arcsec: arcsec });
         self
@@ -231,7 +231,7 @@ impl Items {
         Ok(())
     }
 
-    /// How many there are; `None` where HDF5 files are among them, whose number shows when they are opened.
+    /// Number of items; `None` if there are HDF5 files among them, which would have to be opened.
     pub fn count_all(inputs: &[PathBuf]) -> Option<u64> {
         let mut items = Self { counting: true, ..Self::new(inputs, LoadOptions::default()) };
         let count = items.by_ref().count() as u64;
@@ -242,7 +242,7 @@ impl Items {
         self.counting && !self.notes.is_empty()
     }
 
-    /// How many are left; `None` unless what is left is known.
+    /// Number of items that are left, where known.
     pub fn left(&self) -> Option<u64> {
         let of = |open: &Open| match open {
             Open::Images { dataset, next, .. } => Some((dataset.len() - next) as u64),
@@ -252,7 +252,7 @@ impl Items {
         rest.map(|rest| rest + u64::from(self.peeked.is_some()))
     }
 
-    /// The next item, which stays.
+    /// The next item, without taking it.
     pub fn peek(&mut self) -> Option<&Item> {
         if self.peeked.is_none() {
             self.peeked = self.next();
@@ -260,7 +260,7 @@ impl Items {
         self.peeked.as_ref()
     }
 
-    /// What the user should know of the files that were opened since this was asked last.
+    /// Takes the notes on files that were opened since the last call.
     pub fn notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
@@ -302,12 +302,12 @@ impl Items {
         }
     }
 
-    /// Tells once where one FITS image is to be the picture of rows with different positions, and nothing is cut out.
-    fn tell_shared(&mut self, about: &About) {
+    /// Notes once that a whole FITS image is the picture of rows with different positions.
+    fn tell_shared(&mut self, about: &ItemInfo) {
         if self.counting || self.is_shared_told || self.reading.crop_arcsec.is_some() {
             return;
         }
-        let position = |about: &About| Some(Sky { ra: about.ra?, dec: about.dec? });
+        let position = |about: &ItemInfo| Some(Sky { ra: about.ra?, dec: about.dec? });
         let apart = position(&self.before).zip(position(about)).map(|(one, other)| one.separation_arcsec(other));
         let is_shared = about.path == self.before.path && fits::is_named(Path::new(&about.path));
         if is_shared && apart.is_some_and(|apart| apart > SAME_ARCSEC) {
@@ -320,7 +320,7 @@ impl Items {
         self.before = about.clone();
     }
 
-    /// A file of many items is one item where it cannot be opened, and worth a note.
+    /// A file that cannot be opened becomes one item and a note.
     fn unopened(&mut self, input: &Path, error: &Error) -> Open {
         self.notes.push(error.to_string());
         Open::One(Some(Item::failed(input, error)))

@@ -1,17 +1,17 @@
-//! Bytes out of base64 text (RFC 4648) that stands in an XML element, a buffer at a time.
+//! Decodes the base64 text (RFC 4648) of an XML element, a buffer at a time.
 
 use std::io::BufRead;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Decodes what stands before the next `<`; white space is passed over.
+/// Decodes up to the next `<`, ignoring white space.
 #[derive(Default)]
 pub(super) struct Base64 {
-    /// Characters that are no whole group of four yet.
+    /// Characters of a group of four that is not complete.
     characters: Vec<u8>,
     bytes: Vec<u8>,
-    /// How many of the bytes are taken.
+    /// How many of `bytes` have been taken.
     taken: usize,
     ended: bool,
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 
-use super::ration::{Ration, Rationed};
+use super::limit::{LimitedFile, RowLimit};
 use super::{Cell, Described, Rows, Wanted, find};
 
 /// An open CSV file.
 pub(super) struct Csv {
-    reader: Reader<Rationed>,
-    ration: Ration,
+    reader: Reader<LimitedFile>,
+    limit: RowLimit,
     record: ByteRecord,
     columns: Vec<Option<usize>>,
     /// Where the row begins; its error may be noticed lines later.
@@ -22,20 +22,20 @@ impl Csv {
     pub fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("cannot be read ({error})");
         let file = File::open(path).map_err(|error| failed(&error))?;
-        let (file, ration) = Rationed::new(file, "a row is longer than 1 MiB: a quote may not be closed");
+        let (file, limit) = LimitedFile::new(file, "a row is longer than 1 MiB: a quote may not be closed");
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
         let header = reader.byte_headers().map_err(|error| failed(&error))?;
         let name = |field: &[u8]| String::from_utf8_lossy(field).trim_start_matches('\u{feff}').to_owned();
         let described: Vec<Described> =
             header.iter().map(|field| Described { name: name(field), ..Described::default() }).collect();
         let columns = find(&described, wanted)?;
-        Ok(Self { reader, ration, record: ByteRecord::new(), columns, line: 1 })
+        Ok(Self { reader, limit, record: ByteRecord::new(), columns, line: 1 })
     }
 }
 
 impl Rows for Csv {
     fn next(&mut self) -> Result<Option<Vec<Cell>>, String> {
-        self.ration.renew();
+        self.limit.reset();
         self.line = self.reader.position().line();
         if !self.reader.read_byte_record(&mut self.record).map_err(|error| error.to_string())? {
             return Ok(None);

@@ -7,12 +7,13 @@ use std::path::Path;
 use fitskit::Header;
 
 use super::{Cell, Described, Rows, Wanted, find};
+use crate::data::fits::data_length;
 
-/// Bytes that everything in a FITS file is a multiple of.
+/// FITS files consist of blocks of so many bytes.
 const BLOCK: usize = 2880;
 /// Longest header that is read: 50 000 cards; a table of 999 columns has a fifth of it.
 const LONGEST_HEADER: usize = 4_000_000 / BLOCK * BLOCK;
-/// Most parts of a file that are looked at for an image.
+/// Most parts of a file that are searched for an image.
 const MOST_HDUS: usize = 1000;
 /// Longest row that is read, in bytes.
 const LONGEST_ROW: u64 = 64 << 20;
@@ -43,7 +44,7 @@ fn header(file: &mut impl Read) -> Result<Option<Header>, String> {
     }
 }
 
-/// A number of the header that cannot be negative; `otherwise` where there is none.
+/// A number of the header that must not be negative; `otherwise` where it is missing.
 fn number(header: &Header, name: &str, otherwise: u64) -> Result<u64, String> {
     match header.get_int(name) {
         Some(value) => u64::try_from(value).map_err(|_| format!("{name} is {value}")),
@@ -51,27 +52,9 @@ fn number(header: &Header, name: &str, otherwise: u64) -> Result<u64, String> {
     }
 }
 
-/// Bytes of data behind a header, without the padding.
-fn data_bytes(header: &Header) -> Result<u64, String> {
-    let axes = number(header, "NAXIS", 0)?;
-    if axes > 999 {
-        return Err(format!("NAXIS is {axes}"));
-    }
-    let mut values = u64::from(axes > 0);
-    for axis in 1..=axes {
-        let length = number(header, &format!("NAXIS{axis}"), 0)?;
-        values = values.checked_mul(length).ok_or("its axes are too long")?;
-    }
-    let bytes = header.get_int("BITPIX").unwrap_or(8).unsigned_abs() / 8;
-    let heap = number(header, "PCOUNT", 0)?;
-    let all = values.checked_add(heap).and_then(|all| all.checked_mul(bytes));
-    let groups = number(header, "GCOUNT", 1)?;
-    all.and_then(|all| all.checked_mul(groups)).filter(|&all| all < 1 << 60).ok_or("its axes are too long".into())
-}
-
-/// Passes over the data behind a header.
+/// Skips the data behind a header.
 fn skip(file: &mut impl Seek, header: &Header) -> Result<(), String> {
-    let bytes = data_bytes(header)?.next_multiple_of(BLOCK as u64);
+    let bytes = data_length(header).ok_or("its axes make no sense")?.next_multiple_of(BLOCK as u64);
     file.seek(SeekFrom::Current(bytes as i64)).map(drop).map_err(|error| error.to_string())
 }
 
@@ -82,13 +65,13 @@ fn is_table(header: &Header) -> bool {
 /// Whether a header's data are an image; compressed ones are tables that say so.
 fn is_image(header: &Header) -> bool {
     match header.get_string("XTENSION").map(str::trim_end) {
-        None | Some("IMAGE") => data_bytes(header) != Ok(0),
+        None | Some("IMAGE") => data_length(header) != Some(0),
         Some("BINTABLE") => header.get_bool("ZIMAGE") == Some(true),
         _ => false,
     }
 }
 
-/// Whether a FITS file has a table and no image, wherever in the file. What cannot be read is none.
+/// Whether a FITS file has a table and no image. False for a file that cannot be read.
 pub fn holds_table(path: &Path) -> bool {
     let only = |file: File| {
         let (mut file, mut found) = (BufReader::new(file), false);
@@ -111,7 +94,7 @@ pub fn holds_table(path: &Path) -> bool {
 /// A column of a table.
 #[derive(Clone, Debug)]
 struct Column {
-    /// Bytes before it in a row, and its own.
+    /// Bytes before it in a row, and its length in bytes.
     start: usize,
     bytes: usize,
     /// The letter of its type.
@@ -151,7 +134,7 @@ impl Column {
         Ok(Self { start, bytes, letter, is_array: repeat != 1, scale, zero, null, unit })
     }
 
-    /// Refuses what is neither text nor a number.
+    /// Refuses columns that are neither text nor one number.
     fn check(&self, name: &str) -> Result<(), String> {
         let sound = match self.letter {
             b'A' => self.bytes <= super::LONGEST_ROW,
@@ -236,7 +219,7 @@ impl Fits {
         Err(missing)
     }
 
-    /// The columns that are asked for, and the bytes of a row.
+    /// The wanted columns, and the bytes of a row.
     fn columns(header: &Header, wanted: &[Wanted]) -> Result<(Vec<Option<Column>>, usize), String> {
         let (count, width) = (number(header, "TFIELDS", 0)?, number(header, "NAXIS1", 0)?);
         if count > 999 || width > LONGEST_ROW {

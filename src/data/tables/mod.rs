@@ -1,16 +1,15 @@
-//! Tables that other programs wrote, row by row: CSV, Parquet, VOTable and FITS binary tables, of each the columns that are
-//! asked for.
+//! Reads the wanted columns of tables of other programs, row by row: CSV, Parquet, VOTable and FITS binary tables.
 //!
 //! Memory does not grow with the number of rows: a row of text takes at most 1 MiB, a row of FITS 64 MiB, a column of
-//! Parquet one page and its dictionary (64 MiB each). What is damaged ends in one sentence; a decoder that breaks down is
-//! caught. This folder knows nothing of what the columns mean.
+//! Parquet one page and its dictionary (64 MiB each). A damaged table is refused in one sentence; a decoder that
+//! panics is caught. This folder knows nothing of what the columns mean.
 
 mod base64;
 mod csv;
 mod fits;
+mod limit;
 mod pages;
 mod parquet;
-mod ration;
 mod votable;
 mod votable_fields;
 
@@ -24,7 +23,7 @@ use crate::{Error, Result};
 /// Longest row of text, and longest text of a cell, in bytes.
 const LONGEST_ROW: usize = 1 << 20;
 
-/// What a table is written as.
+/// Format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Comma-separated values with a header.
@@ -38,7 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What a file is by its ending; `None` where tables do not end so.
+    /// The format that a file's ending means; `None` for endings of other files.
     pub fn of(path: &Path) -> Option<Self> {
         match &path.extension()?.to_string_lossy().to_ascii_lowercase()[..] {
             "csv" => Some(Self::Csv),
@@ -50,12 +49,12 @@ impl Kind {
     }
 }
 
-/// A column that is asked for.
+/// A column to be read.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Its name; capitals do not matter.
     pub name: String,
-    /// The Unified Content Descriptor by which it is known as well, where no column has the name.
+    /// Unified Content Descriptor that identifies it where no column has the name.
     pub ucd: Option<&'static str>,
     /// Whether a table without it is refused.
     pub needed: bool,
@@ -92,13 +91,13 @@ impl Cell {
 
 /// An open table of one format.
 trait Rows: Send {
-    /// The next row, a cell for each column that was asked for; or what is wrong with it.
+    /// The next row, with a cell for each wanted column; or what is wrong with it.
     fn next(&mut self) -> Result<Option<Vec<Cell>>, String>;
 
-    /// Where the row stands that was read last, or that cannot be read.
+    /// Where the row is that was read last or cannot be read.
     fn place(&self) -> String;
 
-    /// Unit of the column that was asked for as this one; empty where the table says none.
+    /// Unit of this wanted column; empty where the table has none.
     fn unit(&self, _wanted: usize) -> &str {
         ""
     }
@@ -111,8 +110,8 @@ struct Described {
     ucd: String,
 }
 
-/// The numbers of the columns that are asked for, by name or else by UCD, the first of several; what is missing where one that is
-/// needed is.
+/// The numbers of the wanted columns, found by name or else by UCD, the first of several; an error that names a missing column
+/// that is needed.
 fn find(columns: &[Described], wanted: &[Wanted]) -> Result<Vec<Option<usize>>, String> {
     let place = |wanted: &Wanted| {
         let named = columns.iter().position(|column| column.name.trim().eq_ignore_ascii_case(&wanted.name));
@@ -137,7 +136,7 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a table and finds the columns that are asked for.
+    /// Opens a table and finds the wanted columns.
     ///
     /// # Errors
     /// [`Error::File`] where it cannot be read, is no table of this kind, or lacks a column that is needed.
@@ -162,12 +161,12 @@ impl TableReader {
         Ok(Self { path: path.to_owned(), rows, ended: false })
     }
 
-    /// Where the row stands that was read last: `line 7` of a text, `row 7` of others, from 1.
+    /// Where the row is that was read last: `line 7` of a text, `row 7` of other tables, from 1.
     pub fn place(&self) -> String {
         self.rows.place()
     }
 
-    /// Unit of the column that was asked for as this one, as FITS and VOTables have it; empty where none is said.
+    /// Unit of this wanted column in FITS and VOTables; empty where there is none.
     pub fn unit(&self, wanted: usize) -> &str {
         self.rows.unit(wanted).trim()
     }
@@ -176,7 +175,7 @@ impl TableReader {
 impl Iterator for TableReader {
     type Item = Result<Vec<Cell>>;
 
-    /// The next row, cells in the order of the columns that were asked for. After an error there are no more.
+    /// The next row, with cells in the order of the wanted columns. An error is the last item.
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
@@ -193,7 +192,7 @@ impl Iterator for TableReader {
     }
 }
 
-/// What `read` says; a decoder that breaks down is no more than a damaged file.
+/// The result of `read`. A decoder that panics counts as a damaged file.
 fn unbroken<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("its decoder broke down".into()))
 }

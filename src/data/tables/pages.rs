@@ -1,4 +1,4 @@
-//! How large the pages of a Parquet file unfold, read from their headers before anything is unpacked: a page of a kilobyte may
+//! Unpacked sizes of the pages of a Parquet file, read from their headers before anything is unpacked: a page of a kilobyte may
 //! claim to be 2 GiB. (Parquet's `PageHeader` in Thrift's compact protocol.)
 
 use std::fs::File;
@@ -8,10 +8,10 @@ use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 const LARGEST_PAGE: i64 = 64 << 20;
 /// Most bytes of a page's header: it may hold the smallest and the largest value.
 const LONGEST_HEADER: u64 = 16 << 20;
-/// Structures within structures.
+/// Deepest nesting of structures.
 const DEEPEST: usize = 16;
 
-/// Refuses a column's chunk, `length` bytes from `start`, that has a page larger than is unpacked.
+/// Refuses a column's chunk, `length` bytes from `start`, that has a page above [`LARGEST_PAGE`].
 pub(super) fn check(file: &mut BufReader<File>, start: u64, length: u64) -> Result<(), String> {
     let mut left = length;
     file.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;

@@ -24,9 +24,9 @@ struct Column {
     number: usize,
     is_optional: bool,
     is_unsigned: bool,
-    /// In the row group at hand.
+    /// Its reader in the current row group.
     reader: Option<ColumnReader>,
-    /// Cells that are decoded and not yet taken, last first.
+    /// Decoded cells that are not taken yet, last first.
     cells: Vec<Cell>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Parquet {
     /// Rows of the group that are not decoded yet, and decoded ones.
     left: u64,
     ready: usize,
-    /// Rows that were asked for.
+    /// Rows that were read.
     row: u64,
 }
 
@@ -71,7 +71,7 @@ impl Parquet {
         Ok(Self { file, pages, columns, group: 0, left: 0, ready: 0, row: 0 })
     }
 
-    /// Opens the next row group that has rows; whether there is one.
+    /// Opens the next row group that has rows; false where there is none.
     fn open_group(&mut self) -> Result<bool, String> {
         while self.left == 0 {
             if self.group == self.file.num_row_groups() {
@@ -117,7 +117,7 @@ impl Rows for Parquet {
 }
 
 impl Column {
-    /// Refuses what is neither text nor a number.
+    /// Refuses columns that are neither text nor one number.
     fn new(about: &ColumnDescriptor, number: usize, name: &str) -> Result<Self, String> {
         use ConvertedType as C;
         let (converted, logical) = (about.converted_type(), about.logical_type_ref());

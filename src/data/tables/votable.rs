@@ -1,5 +1,8 @@
-//! VOTables (IVOA Recommendation 1.4 and before): the first table that has the columns, whose data stand in the file itself, as
+//! VOTables (IVOA Recommendation 1.4 and before): the first table with the wanted columns and its data in the file itself, as
 //! TABLEDATA, BINARY or BINARY2.
+//!
+//! Why not the crate `votable` of CDS (0.7): it allocates as many bytes as a length in the file claims, panics where a stream ends
+//! in another tag than it expects, and its rows simply end where the base64 is damaged; it also brings quick-xml 0.23 and serde_yaml.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,7 +13,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
 use super::base64::Base64;
-use super::ration::{Ration, Rationed};
+use super::limit::{LimitedFile, RowLimit};
 use super::votable_fields::Field;
 use super::{Cell, LONGEST_ROW, Rows, Wanted, find};
 
@@ -20,7 +23,7 @@ const MOST_FIELDS: usize = 10_000;
 /// How the rows are written.
 enum Data {
     Text,
-    /// With or without flags of null before each row.
+    /// `flags`: each row begins with flags of its null values.
     Binary {
         flags: bool,
         bytes: Base64,
@@ -32,28 +35,28 @@ pub(super) struct VoTable {
     xml: Xml,
     data: Data,
     fields: Vec<Field>,
-    /// By column: the place of what was asked for.
+    /// For each column, the wanted cells that it fills.
     places: Vec<Vec<usize>>,
     wanted: usize,
     row: u64,
 }
 
-/// The file's events, none longer than its ration.
+/// The events of the file, none longer than the limit.
 struct Xml {
-    reader: Reader<BufReader<Rationed>>,
-    ration: Ration,
+    reader: Reader<BufReader<LimitedFile>>,
+    limit: RowLimit,
     buffer: Vec<u8>,
 }
 
 impl Xml {
     fn next(&mut self) -> Result<Event<'_>, String> {
-        self.ration.renew();
+        self.limit.reset();
         self.buffer.clear();
         self.reader.read_event_into(&mut self.buffer).map_err(|error| error.to_string())
     }
 }
 
-/// The attributes of an element by their names in small letters.
+/// The attributes of an element by their names in lower case.
 fn attributes(element: &BytesStart) -> Result<HashMap<String, String>, String> {
     let mut found = HashMap::new();
     for attribute in element.attributes() {
@@ -65,7 +68,7 @@ fn attributes(element: &BytesStart) -> Result<HashMap<String, String>, String> {
     Ok(found)
 }
 
-/// What stands before the data, as it goes by.
+/// What comes before the data.
 struct Head {
     fields: Vec<Field>,
     in_field: bool,
@@ -76,7 +79,7 @@ struct Head {
 }
 
 impl Head {
-    /// Meets an element; the data where they begin.
+    /// Reads an element; returns the data where they begin.
     fn meet(&mut self, element: &BytesStart) -> Result<Option<Data>, String> {
         match element.local_name().as_ref() {
             "TABLE" => (self.fields, self.is_fits) = (Vec::new(), false),
@@ -113,10 +116,10 @@ impl VoTable {
     pub fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, String> {
         let failed = |problem: String| format!("cannot be read ({problem})");
         let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let (file, ration) = Rationed::new(file, "a row or an element is longer than 1 MiB");
+        let (file, limit) = LimitedFile::new(file, "a row or an element is longer than 1 MiB");
         let mut reader = Reader::from_reader(BufReader::new(file));
         reader.config_mut().expand_empty_elements = true;
-        let mut xml = Xml { reader, ration, buffer: Vec::new() };
+        let mut xml = Xml { reader, limit, buffer: Vec::new() };
         let mut head = Head { fields: Vec::new(), in_field: false, flags: false, is_fits: false };
         let mut missing = "has no VOTable's TABLE with data".to_owned();
         loop {
@@ -213,9 +216,9 @@ impl Rows for VoTable {
     fn next(&mut self) -> Result<Option<Vec<Cell>>, String> {
         self.row += 1;
         let Data::Binary { flags, bytes } = &mut self.data else { return self.text_row() };
-        // the stream is not read by events, of which one would hold the whole table
+        // An event would hold the whole stream, so its text is read without events.
         let mut stream = self.xml.reader.stream();
-        self.xml.ration.renew();
+        self.xml.limit.reset();
         if bytes.is_at_end(&mut stream)? {
             return Ok(None);
         }
@@ -228,7 +231,7 @@ impl Rows for VoTable {
         }
         let mut cells = vec![Cell::Null; self.wanted];
         for (number, (field, places)) in self.fields.iter().zip(&self.places).enumerate() {
-            self.xml.ration.renew();
+            self.xml.limit.reset();
             let mut count = field.fixed_bytes();
             if count.is_none() {
                 let mut length = Vec::new();
@@ -241,10 +244,10 @@ impl Rows for VoTable {
             if is_wanted && count > LONGEST_ROW as u64 {
                 return Err("a text is longer than 1 MiB".into());
             }
-            let ration = &self.xml.ration;
+            let limit = &self.xml.limit;
             bytes.take(&mut stream, count, |part| {
-                // what is only passed over may be of any length
-                ration.renew();
+                // Values that nobody wants may be of any length.
+                limit.reset();
                 if is_wanted {
                     value.extend_from_slice(part);
                 }

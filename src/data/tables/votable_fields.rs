@@ -1,10 +1,10 @@
-//! What a VOTable says of a column, and its values in text and in bytes (IVOA Recommendation 1.4, sections 2.1, 4.1 and 5).
+//! The columns of a VOTable, and their values as text and as bytes (IVOA Recommendation 1.4, sections 2.1, 4.1 and 5).
 
 use std::collections::HashMap;
 
 use super::{Cell, Described, LONGEST_ROW};
 
-/// The types of a VOTable, and the bytes of one value; of bits, eight make a byte.
+/// The types of a VOTable.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Primitive {
     Bit,
@@ -21,6 +21,7 @@ enum Primitive {
     DoubleComplex,
 }
 
+/// Name, type and bytes of one value; eight bits are one byte.
 const PRIMITIVES: &[(&str, Primitive, u64)] = &[
     ("bit", Primitive::Bit, 1),
     ("boolean", Primitive::Boolean, 1),
@@ -41,19 +42,19 @@ const PRIMITIVES: &[(&str, Primitive, u64)] = &[
 pub(super) struct Field {
     name: String,
     ucd: String,
-    /// Its unit; empty where none is said.
+    /// Its unit; empty where there is none.
     pub unit: String,
     primitive: Primitive,
     /// Bytes of one value.
     bytes: u64,
-    /// Values of a cell; `None` where their number stands in each.
+    /// Number of values in a cell; `None` where each cell says its own.
     count: Option<u64>,
-    /// The text of the whole number that stands for null.
+    /// The whole number that means null, as text.
     pub null: Option<String>,
 }
 
 impl Field {
-    /// A column of these attributes, by their names in small letters.
+    /// A column of these attributes, by their names in lower case.
     pub fn new(attributes: &HashMap<String, String>) -> Result<Self, String> {
         let text = |name: &str| attributes.get(name).cloned().unwrap_or_default();
         let named = Some(text("name")).filter(|name| !name.is_empty());
@@ -82,7 +83,7 @@ impl Field {
         Described { name: self.name.clone(), ucd: self.ucd.clone() }
     }
 
-    /// Refuses what is neither text nor a number.
+    /// Refuses columns that are neither text nor one number.
     pub fn check(&self, name: &str) -> Result<(), String> {
         use Primitive::{Char, Double, Float, Unicode};
         let sound = match self.primitive {
@@ -100,17 +101,17 @@ impl Field {
         matches!(self.primitive, Primitive::Byte | Primitive::Short | Primitive::Int | Primitive::Long)
     }
 
-    /// Bytes of a cell; `None` where that is different in each.
+    /// Bytes of a cell; `None` where cells differ.
     pub fn fixed_bytes(&self) -> Option<u64> {
         self.count.map(|count| self.variable_bytes(count))
     }
 
-    /// Bytes of `count` values, of which there are fewer than 2^40.
+    /// Bytes of `count` values (below 2^40).
     pub fn variable_bytes(&self, count: u64) -> u64 {
         if self.primitive == Primitive::Bit { count.div_ceil(8) } else { count * self.bytes }
     }
 
-    /// The value of a text. What is no number stays text, for others to complain of.
+    /// The value of a text. A text that should be a number stays text, and its user reports it.
     pub fn parse(&self, text: &str) -> Cell {
         let number = text.trim();
         let whole = || number.parse().map_or_else(|_| Cell::text(text.as_bytes()), Cell::Whole);
@@ -152,7 +153,7 @@ impl Field {
         }
     }
 
-    /// A whole number, unless it is the one that stands for null.
+    /// A whole number, or null where it is the number that means null.
     fn whole(&self, cell: Cell) -> Cell {
         let null = self.null.as_deref().and_then(|null| null.trim().parse().ok());
         if null.is_some_and(|null| cell == Cell::Whole(null)) { Cell::Null } else { cell }

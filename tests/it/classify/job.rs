@@ -1,7 +1,7 @@
 //! The job itself, with devices that fail as none here would.
 
 use super::{BYTES, Desk, SIDE, made, rows};
-use galaxy_gpu::catalogue::{Columns, Mode, Scorer, Summary, Table, Task, Watch, run};
+use galaxy_gpu::catalogue::{Columns, Mode, Monitor, Scorer, Summary, TableFile, Task, run};
 use galaxy_gpu::data::{GALAXY10_CLASSES, Items, LoadOptions};
 use galaxy_gpu::{Error, Result};
 
@@ -37,7 +37,7 @@ impl Scorer for Broken {
 
 struct Silent;
 
-impl Watch for Silent {
+impl Monitor for Silent {
     fn progress(&mut self, _: &Summary, _: Option<u64>) {}
 
     fn note(&mut self, note: String) {
@@ -54,7 +54,7 @@ fn job(desk: &Desk, mode: Mode, lost_after: usize) -> Result<Summary> {
     let mut items = Items::new(&[desk.path("in")], LoadOptions::default());
     // a child that another test starts holds every lock of this process until it has become another program
     let (mut table, earlier) = loop {
-        match Table::open(&desk.path("t.csv"), mode, &made(), &columns, &mut items) {
+        match TableFile::open(&desk.path("t.csv"), mode, &made(), &columns, &mut items) {
             Err(error) if error.to_string().contains("another process is writing it") => std::thread::yield_now(),
             opened => break opened?,
         }

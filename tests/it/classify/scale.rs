@@ -2,15 +2,15 @@
 //! and the most memory the process has held.
 
 use super::{Desk, made};
-use galaxy_gpu::catalogue::{Columns, Mode, Row, Table};
+use galaxy_gpu::catalogue::{Columns, Mode, Row, TableFile};
 use galaxy_gpu::data::tables::{Cell, Kind, TableReader, Wanted};
-use galaxy_gpu::data::{About, GALAXY10_CLASSES, Items, LoadOptions};
+use galaxy_gpu::data::{GALAXY10_CLASSES, ItemInfo, Items, LoadOptions};
 use std::time::Instant;
 
 fn row(number: u64) -> Row {
     // as hard to compress as probabilities are
     let part = |class: u64| ((number * 10 + class).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / 167_772_160.0;
-    let about = About {
+    let about = ItemInfo {
         id: format!("J{number:09}"),
         path: format!("cutouts/{:03}/{number:09}.jpg", number % 1000),
         index: None,
@@ -40,7 +40,7 @@ fn tables_of_many_rows() {
     for (name, kind) in [("t.parquet", Kind::Parquet), ("t.fits", Kind::Fits), ("t.vot", Kind::VoTable)] {
         let path = desk.path(name);
         let mut items = Items::new(&[], LoadOptions::default());
-        let (mut table, _) = Table::open(&path, Mode::New, &made, &columns, &mut items).unwrap();
+        let (mut table, _) = TableFile::open(&path, Mode::New, &made, &columns, &mut items).unwrap();
         for first in (0..rows).step_by(4096) {
             table.write(&(first..rows.min(first + 4096)).map(row).collect::<Vec<_>>()).unwrap();
         }

@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use galaxy_gpu::catalogue::{Columns, Mode, Provenance, Row, Table};
+use galaxy_gpu::catalogue::{Columns, Mode, Provenance, Row, TableFile};
 use galaxy_gpu::data::tables::{Kind, TableReader, Wanted, holds_table};
-use galaxy_gpu::data::{About, Items, LoadOptions};
+use galaxy_gpu::data::{ItemInfo, Items, LoadOptions};
 
 use super::Scratch;
 use super::hostile::survive;
@@ -38,11 +38,17 @@ fn write(path: &Path) {
         device: "none".into(),
     };
     let row = |n: u32| Row {
-        about: About { id: n.to_string(), path: format!("in/{n} ü.png"), index: None, ra: Some(n.into()), dec: None },
+        about: ItemInfo {
+            id: n.to_string(),
+            path: format!("in/{n} ü.png"),
+            index: None,
+            ra: Some(n.into()),
+            dec: None,
+        },
         outcome: if n.is_multiple_of(7) { Err("cannot be read".into()) } else { Ok(vec![0.25, 0.75]) },
     };
     let mut items = Items::new(&[], LoadOptions::default());
-    let (mut table, _) = Table::open(path, Mode::New, &made, &columns, &mut items).unwrap();
+    let (mut table, _) = TableFile::open(path, Mode::New, &made, &columns, &mut items).unwrap();
     table.write(&(0..90).map(row).collect::<Vec<_>>()).unwrap();
     table.finish(&columns, &made).unwrap();
 }

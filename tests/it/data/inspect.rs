@@ -13,7 +13,8 @@ fn classes_and_brightness_are_counted() {
     images.pixels = Pixels::Owned((0..16).flat_map(|pixel| [255 * (pixel % 2), 51, 0]).collect());
     let found = inspect(&images);
     assert_eq!((found.count, found.height, found.width, found.bytes, found.sampled), (4, 2, 2, 48, 4));
-    let classes: Vec<_> = found.classes.iter().map(|class| (class.name.as_str(), class.count, class.share)).collect();
+    let classes: Vec<_> =
+        found.classes.iter().map(|class| (class.name.as_str(), class.count, class.fraction)).collect();
     assert_eq!(classes, [("kind 0", 3, 0.75), ("kind 1", 1, 0.25)]);
     for (got, expected) in found.channel_mean.iter().zip([0.5, 0.2, 0.0]) {
         assert!((got - expected).abs() < 1e-12);

@@ -108,7 +108,7 @@ fn a_validation_set_is_a_fraction_of_each_class_and_leaves_the_test_set_alone() 
     all.sort_unstable();
     assert!(all.into_iter().eq(0..160), "an image is on several sides or on none");
     assert!(three.validation.is_sorted() && three.train.is_sorted());
-    assert_says(&three.source, &["20%", "25% of its training side for validation with seed 7"]);
+    assert_says(&three.source, &["20%", "25% of its training set for validation with seed 7"]);
     // the same again, another seed, another share; and another hash each
     let set_aside = |fraction, seed| two.clone().set_aside(&images, fraction, seed).unwrap();
     assert_eq!(three, set_aside(0.25, 7));
@@ -158,7 +158,7 @@ fn impossible_validation_sets_are_refused() {
     // one training image of each class can be spared by none
     let few = dataset(&[0, 0, 1, 1], 1, 1);
     let error = Split::stratified(&few, 0.5, 1).unwrap().set_aside(&few, 0.5, 1).unwrap_err().to_string();
-    assert_says(&error, &["the validation side has no images"]);
+    assert_says(&error, &["the validation set has no images"]);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn impossible_splits_are_refused() {
         assert_says(&error, &["test fraction is", "above 0 and below 1"]);
     }
     images.sky = Some(vec![Sky { ra: 1.0, dec: 1.0 }; 160]);
-    assert_says(&Split::stratified(&images, 0.2, 1).unwrap_err().to_string(), &["the test side has no images"]);
+    assert_says(&Split::stratified(&images, 0.2, 1).unwrap_err().to_string(), &["the test set has no images"]);
 }
 
 #[test]
@@ -240,8 +240,8 @@ fn faults_of_a_csv_split_are_named_with_their_line() {
     line("3,1", &["2 fields instead of 3"]);
     says("index,split\n0,train\n", &["line 1", "no column `ans`"]);
     says("", &["no column `index`"]);
-    says("index,ans,split\n0,0,train\n2,1,train\n", &["test side has no images"]);
-    says("index,ans,split\n0,0,test\n", &["training side has no images"]);
+    says("index,ans,split\n0,0,train\n2,1,train\n", &["test set has no images"]);
+    says("index,ans,split\n0,0,test\n", &["training set has no images"]);
     says("index,ans,split\n0,0,train\n2,1,test\n", &["class 1 (kind 1) has no training images"]);
     let missing = Split::from_csv(&Scratch::new().path("none.csv"), &uneven()).unwrap_err().to_string();
     assert_says(&missing, &["none.csv", "cannot be read"]);
@@ -265,5 +265,5 @@ fn a_file_that_splits_a_patch_of_sky_is_noted() {
     fs::write(&path, "index,ans,split\n0,0,train\n4,1,train\n1,1,val\n2,0,test\n3,1,test\n").unwrap();
     images.labels[4] = 1;
     images.sky = Some(vec![near(0.0), near(5.0), near(400.0), near(10.0), near(800.0)]);
-    assert_says(&note(&images).unwrap(), &["3 pairs", "on different sides"]);
+    assert_says(&note(&images).unwrap(), &["3 pairs", "in different sets"]);
 }

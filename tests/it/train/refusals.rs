@@ -40,7 +40,7 @@ fn data_that_cannot_be_trained_on() {
     refused("huge.h5", &["huge.h5: ", "1099511627776"]);
     refused("gap.h5", &["gap.h5: class 1 has no images"]);
     refused("single.h5", &["single.h5: all images have the same class"]);
-    refused("few.h5", &["the test side has no images"]);
+    refused("few.h5", &["the test set has no images"]);
     refused("folder", &["folder/empty: this class has no PNG, JPEG or FITS pictures"]);
     refused("few.h5 --class-names one", &["class names is a list of 1"]);
 }
@@ -56,7 +56,7 @@ fn splits_that_do_not_fit() {
     };
     refused("0,0,train\n1,0,test\n", &["split.csv: line 3: ans is \"0\", but image 1 has the label 1"]);
     refused("0,0,train\n9,1,test\n", &["split.csv: line 3: index 9 is outside 0 to 5"]);
-    refused("0,0,train\n1,1,train\n", &["the test side has no images"]);
+    refused("0,0,train\n1,1,train\n", &["the test set has no images"]);
     refused("0,0,train\n1,1,test\n", &["class 1 (round) has no training images"]);
     refused("0,0,train\n1,1,maybe\n", &["line 3: split is \"maybe\""]);
     desk.refuses("train --data sides.h5 --split none.csv --model tiny.toml --device cpu", &["none.csv: "]);

@@ -1,10 +1,10 @@
-//! Weights that other programs keep in HDF5: a tree of groups with arrays of floats and attributes of text, of any names.
+//! Weights of other programs in HDF5: a tree of groups with arrays of floats and attributes of text, under any names.
 //!
-//! A user's file is read by the child process (`walk.rs` there, `child.rs` here), as libhdf5 does not survive every damage. What
-//! the child says is a header (JSON: version, attributes, names and shapes) and the values (f32, little-endian) in the header's
-//! order; nothing of it is believed before it is checked. This module knows nothing of networks.
+//! The child process reads a user's file (`walk.rs`), as a damaged one can crash libhdf5. It sends a header (JSON: version,
+//! attributes, names and shapes) and the values (f32, little-endian) in the header's order, which the parent checks. This module
+//! knows nothing of networks.
 //!
-//! **Memory**, whatever the file says: the child 4 GiB; the parent twice the values, 2^28 (1 GiB) at most.
+//! **Memory**, whatever the file says: the child 4 GiB; the parent twice the values, of which there are at most 2^28 (1 GiB).
 
 mod walk;
 mod write;
@@ -31,7 +31,7 @@ const MOST_AXES: usize = 8;
 /// Attributes that are read: those in which Keras describes a model (`model_config`), orders its arrays (`layer_names`,
 /// `weight_names`), and this program's own.
 const ATTRIBUTES: [&str; 4] = ["model_config", "layer_names", "weight_names", OWN_ATTRIBUTE];
-/// Attribute of the root for what this program says of the arrays it has written.
+/// Attribute of the root in which this program describes the arrays that it writes.
 pub const OWN_ATTRIBUTE: &str = "galaxy-gpu";
 /// Groups of the root that are left out: the state of Keras's optimizers is twice as large as the weights.
 const LEFT_OUT: [&str; 2] = ["optimizer", "optimizer_weights"];
@@ -50,9 +50,9 @@ pub struct Values {
 pub struct Tree {
     /// Text by path and name, one string or several.
     pub attributes: BTreeMap<(String, String), Vec<String>>,
-    /// Arrays of floats; those of other widths have become f32.
+    /// Arrays of floats, converted to f32.
     pub arrays: BTreeMap<String, Values>,
-    /// Arrays of anything else, and what they hold. They are not read.
+    /// Types of all other arrays, which are not read.
     pub others: BTreeMap<String, String>,
 }
 
@@ -71,19 +71,19 @@ impl Tree {
     }
 }
 
-/// The first part of the child's answer.
+/// The beginning of the child's answer.
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct TreeHeader {
     version: String,
     attributes: Vec<(String, String, Vec<String>)>,
     arrays: Vec<(String, Vec<usize>)>,
     others: Vec<(String, String)>,
 }
 
-/// Says a tree: `piece` takes bytes of any length.
+/// Sends a tree through `piece`.
 pub(super) fn say(tree: &Tree, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let attributes = tree.attributes.iter();
-    let header = Header {
+    let header = TreeHeader {
         version: env!("CARGO_PKG_VERSION").into(),
         attributes: attributes.map(|((path, name), text)| (path.clone(), name.clone(), text.clone())).collect(),
         arrays: tree.arrays.iter().map(|(path, array)| (path.clone(), array.shape.clone())).collect(),
@@ -100,7 +100,7 @@ pub(super) fn say(tree: &Tree, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -
     Ok(())
 }
 
-/// Hears a tree, to the last byte; none where it makes no sense.
+/// Parses a tree of exactly this length; none where it makes no sense.
 pub(super) fn hear(path: &Path, bytes: &[u8]) -> Result<Option<Tree>> {
     let Some((header, mut rest)) = split(bytes) else { return Ok(None) };
     if header.version != env!("CARGO_PKG_VERSION") {
@@ -120,7 +120,7 @@ pub(super) fn hear(path: &Path, bytes: &[u8]) -> Result<Option<Tree>> {
     Ok(rest.is_empty().then_some(tree))
 }
 
-fn split(bytes: &[u8]) -> Option<(Header, &[u8])> {
+fn split(bytes: &[u8]) -> Option<(TreeHeader, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let length = u32::from_le_bytes(*length) as usize;
     let (header, values) = rest.split_at_checked(length).filter(|_| length <= LONGEST_HEADER)?;

@@ -1,7 +1,7 @@
-//! libhdf5 walks through a user's file, in the child process unless the user of the library says otherwise.
+//! Reads a user's file whole with libhdf5, in the child process unless the user of our library chooses otherwise.
 //!
-//! Only what lies in the file itself is followed: no links by name, no links into other files, no values stored in other files,
-//! as a file from the internet has no business there. Depth, members, text and values are bounded before they are read.
+//! Links by name, links into other files and values in other files are not followed: a file from the internet has no business
+//! there. Depth, members, text and values are bounded before they are read.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ const MOST_STRINGS: usize = 4096;
 /// Most text of all attributes, in bytes.
 const MOST_TEXT: usize = 16 << 20;
 
-/// A walk under way.
+/// A tree that is being read.
 struct Walk<'a> {
     path: &'a Path,
     tree: Tree,

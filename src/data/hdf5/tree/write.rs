@@ -1,4 +1,4 @@
-//! Trees to HDF5 files. Nothing here reads a user's file.
+//! Writes trees as HDF5 files. Nothing here reads a user's file.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::super::write::write_file;
 use super::Tree;
 use crate::Result;
 
-/// Writes a tree to `path`; groups are made as its paths need them. Equal trees make equal files. The file appears complete or not
+/// Writes a tree to `path`; with the groups that its paths need. Equal trees make equal files. The file appears complete or not
 /// at all; one that was there is replaced.
 ///
 /// # Errors
@@ -38,7 +38,7 @@ fn fill(path: &Path, tree: &Tree) -> Result<(), h5::Error> {
     file.close()
 }
 
-/// The group at a path, made where it is not there.
+/// The group at a path, which is made if it is missing.
 fn group_at(file: &h5::File, path: &str) -> Result<h5::Group, h5::Error> {
     let mut group = file.group("/")?;
     for name in path.split('/').filter(|name| !name.is_empty()) {
