@@ -196,10 +196,16 @@ impl Chunks {
 
     /// Unpacks the chunks of these rows.
     fn unpack(&self, rows: &Range<usize>, next_chunk: &mut NextChunk, unpacked: &mut [u8]) -> Result<()> {
-        let chunks = unpacked.chunks_exact_mut(self.chunk_bytes()).enumerate();
+        let count = rows.len() * self.row_chunks();
+        let chunks = unpacked.chunks_exact_mut(self.chunk_bytes()).take(count).enumerate();
+        let mut failed = false;
+        let chunks = chunks.map_while(|(cell, out)| {
+            let packed = (!failed).then(&mut *next_chunk)?;
+            failed = packed.is_err();
+            Some((cell, out, packed))
+        });
         // One thread at a time takes the next chunk while the others unpack theirs.
-        let chunks = chunks.map(|(cell, out)| (cell, out, next_chunk())).par_bridge();
-        chunks.try_for_each_init(Decompressor::new, |inflate, (cell, out, packed)| {
+        chunks.par_bridge().try_for_each_init(Decompressor::new, |inflate, (cell, out, packed)| {
             let row = rows.start + cell / self.row_chunks();
             self.unpack_chunk(&packed?, inflate, out).map_err(|problem| self.damaged(row, problem))
         })

@@ -22,8 +22,11 @@ pub(super) fn read_chunk(data: &h5::Dataset, offset: [u64; 4], longest: usize) -
         // SAFETY: `data` is open, both pointers are valid for the call, and libhdf5 refuses offsets of other axes than the data
         // set's, which are four (`Opened::new`). It runs under the lock of the crate.
         let found = unsafe { H5Dget_chunk_storage_size(data.id(), offset.as_ptr(), &mut length) };
-        if found < 0 {
-            return Err("a chunk cannot be found".to_owned());
+        match h5::h5check(found) {
+            // Newer versions say 0 instead.
+            Err(error) if error.to_string().contains("chunk storage is not allocated") => length = 0,
+            Err(error) => return Err(format!("a chunk cannot be found: {error}")),
+            Ok(_) => {}
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > longest {
@@ -35,9 +38,7 @@ pub(super) fn read_chunk(data: &h5::Dataset, offset: [u64; 4], longest: usize) -
             let read = unsafe {
                 H5Dread_chunk1(data.id(), H5P_DEFAULT, offset.as_ptr(), &mut skipped, bytes.as_mut_ptr().cast())
             };
-            if read < 0 {
-                return Err("a chunk lies outside of the file or cannot be read".to_owned());
-            }
+            h5::h5check(read).map_err(|error| format!("a chunk of {length} bytes cannot be read: {error}"))?;
         }
         Ok(Packed { bytes, skipped })
     })
