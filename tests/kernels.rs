@@ -3,7 +3,7 @@
 //! compiling each of these a second time would double the time). `cargo test --test kernels conv2d` runs one operation.
 //!
 //! The list comes from the registry, so a new kernel is tested without touching this file. Kernels for cooperative matrices run
-//! on imitated ones too, in the shapes that hardware has: 16 x 16 tiles on subgroups of 32 (NVIDIA) and 64 (AMD).
+//! on emulated ones too, in the shapes that hardware has: 16 x 16 tiles on subgroups of 32 (NVIDIA) and 64 (AMD).
 
 #[path = "it/common/adapter.rs"]
 mod adapter;
@@ -15,7 +15,7 @@ use galaxy_gpu::plan::obstacle;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::sync::Arc;
 
-const IMITATED: [&str; 2] = ["16x32", "16x64"];
+const EMULATED: [&str; 2] = ["16x32", "16x64"];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -26,7 +26,7 @@ fn main() {
             for case in (contract.cases)().into_iter().filter(accepted) {
                 let run = Run { contract, implementation, precision, case };
                 if implementation.needs.matrix {
-                    trials.extend(IMITATED.map(|shape| run.clone().on_imitated(shape)));
+                    trials.extend(EMULATED.map(|shape| run.clone().on_emulated(shape)));
                 }
                 trials.push(run.on(String::new(), adapter::gpu));
             }
@@ -45,9 +45,9 @@ struct Run {
 }
 
 impl Run {
-    fn on_imitated(self, shape: &'static str) -> Trial {
+    fn on_emulated(self, shape: &'static str) -> Trial {
         let matrix: Matrix = shape.parse().unwrap();
-        self.on(format!(" imitated {shape}"), move || adapter::imitating(matrix))
+        self.on(format!(" emulated {shape}"), move || adapter::emulating(matrix))
     }
 
     /// A case that the adapter cannot run is ignored, with the reason.

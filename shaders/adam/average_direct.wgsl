@@ -1,16 +1,11 @@
-// adam.average, portable: the running average of the parameters over the steps.
-//   average = average + share * (p - average)
-// Nothing changes where status[0] is 0: the step's loss or gradient was not finite.
-// One thread per element; 12 bytes per element.
-override ELEMENTS: u32;
-
-@group(0) @binding(1) var<storage, read> parameters: array<f32>;
-@group(0) @binding(2) var<storage, read> status: array<u32>;
-@group(0) @binding(3) var<storage, read_write> average: array<f32>;
+// adam.average: average = average + share * (p - average), the running average of the parameters over the steps.
+// Nothing changes where status[0] is 0: the step's loss or gradient was not finite. One thread per four elements; 12 bytes an element.
+// use index, step
+// vec4 parameters, average
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
-    if id >= ELEMENTS || status[0] == 0u { return; }
+    if id >= ELEMENTS / 4u || status[0] == 0u { return; }
     average[id] = average[id] + params.average * (parameters[id] - average[id]);
 }

@@ -3,16 +3,7 @@
 //   input x = a0*x + a1*y + a2,  input y = b0*x + b1*y + b2
 // Sine and cosine are polynomials, the same on every adapter: WGSL's own may be off by 2^-11, and SwiftShader's are.
 // One thread per image; eight random words from the counters (first + i, step, seed, stream).
-override BATCH: u32;
-override HEIGHT: u32;
-override WIDTH: u32;
-override FLIP: bool;
-override ROTATION: f32;
-override ZOOM_LOW: f32;
-override ZOOM_HIGH: f32;
-override SHIFT: f32;
-
-@group(0) @binding(1) var<storage, read_write> transforms: array<f32>;
+// use index, rng, step
 
 const STREAM = 0x41554700u; // twin: STREAM in src/kernels/augment.rs
 

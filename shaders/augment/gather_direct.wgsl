@@ -2,15 +2,9 @@
 //   shard: the first image this shard holds and their number; another shard's dispatch writes the others.
 //   Rows past the last image: zero.
 // One thread per pixel (3 channels), along the rows. Reads one or two words, writes 12 bytes.
-override BATCH: u32;
-override ROWS: u32;
-override HEIGHT: u32;
-override WIDTH: u32;
+// use index, pixels, step
 
-@group(0) @binding(1) var<storage, read> pixels: array<u32>;
 @group(0) @binding(2) var<storage, read> shard: vec2u;
-@group(0) @binding(3) var<storage, read> order: array<u32>;
-@group(0) @binding(4) var<storage, read_write> images: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

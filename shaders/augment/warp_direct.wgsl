@@ -3,18 +3,9 @@
 //   images[i,y,x] = bilinear(pixels of image order[first + i], sx, sy) / 255
 // FILL_MODE: 0 reflect, 1 wrap, 2 nearest, 3 constant (each tap outside the image is FILL_VALUE).
 // One thread per output pixel (3 channels). Reads four pixels, writes 12 bytes.
-override BATCH: u32;
-override ROWS: u32;
-override HEIGHT: u32;
-override WIDTH: u32;
-override FILL_MODE: u32;
-override FILL_VALUE: f32;
+// use index, pixels, step
 
-@group(0) @binding(1) var<storage, read> pixels: array<u32>;
 @group(0) @binding(2) var<storage, read> shard: vec2u;
-@group(0) @binding(3) var<storage, read> order: array<u32>;
-@group(0) @binding(4) var<storage, read> transforms: array<f32>;
-@group(0) @binding(5) var<storage, read_write> images: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -2,21 +2,7 @@
 //   input_gradient[n,iy,ix,ic] = sum over ky,kx,oc with oy*STRIDE + ky - PAD = iy (x likewise) of
 //                                output_gradient[n,oy,ox,oc] * weights[ky,kx,ic,oc]
 // One thread per input element, channels fastest. A gather, so no element is written twice.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<Elem>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

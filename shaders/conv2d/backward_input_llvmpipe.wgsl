@@ -2,21 +2,8 @@
 // One thread computes 16 input pixels of one phase (backward_input_registers.wgsl says what that is) x 16 input channels: 256
 // sums. Per tap and four output channels it loads a vec4 of each pixel's gradient and 16 vec4 of weights: 1024 multiply-adds for
 // 32 loads. Needs IN_C divisible by 16 and OUT_C by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+// use index
+// vec4 output_gradient, weights, input_gradient
 
 // Four pixels of a phase: n * OUT_H, and the output pixel that sees them with the phase's first tap.
 struct Pixels { image: vec4u, y: vec4u, x: vec4u }

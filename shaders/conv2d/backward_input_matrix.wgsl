@@ -4,25 +4,8 @@
 // 64 pixels x 16 * WIDE channels (WIDE 1 or 2) in tiles of f32 sums. Per tap and 64 output channels the workgroup stages the
 // gradients its pixels reach, zero outside the output. Weights come straight from memory, transposed by the load. Sums leave
 // through workgroup memory, 16 channels at a time, to be rounded. Needs OUT_C divisible by 16 and IN_C by 16 * WIDE * ACROSS.
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override WIDE: u32;
-override ACROSS: u32;
-override HIGH: u32; // rows and columns of the largest phase
-override BROAD: u32;
-override PIXELS: u32; // BATCH * HIGH * BROAD
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
+// HIGH, BROAD: rows and columns of the largest phase. PIXELS: BATCH * HIGH * BROAD.
+// vec4 output_gradient, weights, input_gradient
 
 const ROW = 18u; // words of a staged pixel: 64 channels and 8 unused, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 pixels, channels or terms

@@ -3,21 +3,8 @@
 // pixel's gradient and 8 vec4 of weights: 256 multiply-adds for 16 loads. With a stride only every STRIDE-th tap reaches a
 // pixel, and which ones depends on the pixel's place modulo STRIDE: its phase. A thread's pixels are of one phase, STRIDE
 // apart, so that each of its taps reaches all of them. Needs IN_C and OUT_C divisible by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
+// use index, products
+// vec4 output_gradient, weights, input_gradient
 
 // Four pixels of a phase: n * OUT_H, and the output pixel that sees them with the phase's first tap.
 struct Pixels { image: vec4u, y: vec4u, x: vec4u }

@@ -5,24 +5,7 @@
 // per run and weight (or bias) sums that run, row by row: a row's sum first, so that roundings grow with the row and the
 // number of rows, not with their product. reduce/splits_direct.wgsl adds the runs in order.
 // Scratch: SPLITS rows of KERNEL^2 * IN_C * OUT_C weights, then OUT_C biases.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -1,24 +1,8 @@
 // conv2d.backward_weights for software adapters (why: forward_llvmpipe.wgsl), first of two dispatches, as backward_weights_split.wgsl.
 // One thread computes one run of output rows x 16 rows x 16 columns of the weights: 256 sums. Per output pixel it loads four
 // vec4 of gradients and four vec4 of inputs: 256 multiply-adds for 8 loads. Needs IN_C divisible by 4 and OUT_C by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 input, output_gradient, partial
 
 // A tap, less the padding (above and left it wraps to large numbers), and four input channels.
 struct Tap { y: u32, x: u32, word: u32 }

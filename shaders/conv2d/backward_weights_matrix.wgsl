@@ -7,28 +7,8 @@
 // first rows also sum the bias, a thread to a word of four channels, pixel after pixel.
 // Scratch: SPLITS rows of KERNEL^2 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 16 and OUT_C by
 // 16 * WIDE * ACROSS.
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override SPLITS: u32;
-override SPLIT_BLOCKS: u32;
-override WIDE: u32;
-override ACROSS: u32;
-override PIXELS: u32; // BATCH * OUT_H * OUT_W
-override ROWS: u32; // KERNEL^2 * IN_C
-override WORDS: u32; // 4 * WIDE * ACROSS: the channels of a workgroup in fours, no more than its threads
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>;
+// PIXELS: BATCH * OUT_H * OUT_W. ROWS: KERNEL^2 * IN_C. WORDS: 4 * WIDE * ACROSS, a workgroup's channels in fours, no more than its threads.
+// vec4 input, output_gradient
 
 const ROW = 18u; // words of a staged pixel: 64 rows and 8 unused halves, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 rows, channels or pixels

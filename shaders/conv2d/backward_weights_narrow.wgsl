@@ -3,24 +3,8 @@
 // One thread computes one run of output rows x 8 rows of weights (each its own tap and input channel) x 8 columns: 64 sums in
 // registers. Per output pixel it loads two vec4 of gradients and eight inputs: 64 multiply-adds for 10 loads.
 // Needs OUT_C divisible by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 output_gradient, partial
 
 // The taps of four rows, less the padding (above and left they wrap to large numbers), and their input channels.
 struct Taps { y: vec4u, x: vec4u, channel: vec4u }

@@ -5,24 +5,8 @@
 // Neighbouring threads share the inputs and read neighbouring gradients. The threads of the first rows also sum the bias.
 // reduce/splits_direct.wgsl adds the runs in order. Scratch: SPLITS rows of KERNEL^2 * IN_C * OUT_C weights, then OUT_C
 // biases. Needs IN_C and OUT_C divisible by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 input, output_gradient, partial
 
 // A tap, less the padding (above and left it wraps to large numbers), and four input channels.
 struct Tap { y: u32, x: u32, word: u32 }

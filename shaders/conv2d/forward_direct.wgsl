@@ -2,24 +2,7 @@
 //   output[n,oy,ox,oc] = act(bias[oc] + sum over ky,kx,ic of input[n, oy*STRIDE+ky-PAD, ox*STRIDE+kx-PAD, ic] * weights[ky,kx,ic,oc])
 // One thread per output element, channels fastest: neighbours share the input and read neighbouring weights.
 // Traffic without caches: 2 * KERNEL^2 * IN_C loads per element.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override RELU: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<Elem>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<Elem>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -3,24 +3,8 @@
 // One thread computes 16 output pixels x 16 output channels: 256 sums. Per tap and four input channels it loads a vec4 of each
 // pixel and 16 vec4 of weights: 1024 multiply-adds for 32 loads, twice as many a load as forward_registers.wgsl.
 // Needs IN_C divisible by 4 and OUT_C by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override RELU: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4f>;
+// use index
+// vec4 input, weights, bias, output
 
 // Where the windows of four pixels start: row and column (above and left of the image they wrap to large numbers), and the
 // first row of their images.

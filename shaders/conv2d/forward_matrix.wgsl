@@ -4,27 +4,8 @@
 // 16 * WIDE channels (WIDE 1 or 2) in tiles of f32 sums. Per 64 terms, of one tap or several, the workgroup stages what its
 // pixels see, zero outside the image, so any kernel and stride will do. Weights come straight from memory. Sums leave through
 // workgroup memory, 16 channels at a time, for bias and relu. Needs IN_C divisible by 16 and OUT_C by 16 * WIDE * ACROSS.
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override RELU: bool;
-override WIDE: u32;
-override ACROSS: u32;
-override PIXELS: u32; // BATCH * OUT_H * OUT_W
-override TERMS: u32; // KERNEL^2 * IN_C
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4<Elem>>;
+// PIXELS: BATCH * OUT_H * OUT_W. TERMS: KERNEL^2 * IN_C.
+// vec4 input, weights, bias, output
 
 const ROW = 18u; // words of a staged pixel: 64 terms and 8 unused, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 pixels, channels or terms

@@ -2,24 +2,8 @@
 // forward_registers.wgsl with one input channel at a time: one thread computes 8 output pixels x 8 output channels and loads, per
 // tap and input channel, a scalar of each pixel and two vec4 of weights: 64 multiply-adds for 10 loads.
 // Needs OUT_C divisible by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override RELU: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4<Elem>>;
+// use index
+// vec4 weights, bias, output
 
 // Where the windows of four pixels start: row and column (above and left of the image they wrap to large numbers), and the
 // first row of their images.

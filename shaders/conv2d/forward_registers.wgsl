@@ -3,24 +3,8 @@
 // pixel and 8 vec4 of weights: 256 multiply-adds for 16 loads, whatever the kernel and stride; a 1x1 convolution is the matrix
 // product of dense.forward. Pixels are counted through the whole batch, so small images fill the threads too.
 // Neighbouring threads share the pixels and read neighbouring weights. Needs IN_C and OUT_C divisible by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override OUT_H: u32;
-override OUT_W: u32;
-override OUT_C: u32;
-override KERNEL: u32;
-override STRIDE: u32;
-override PAD_TOP: u32;
-override PAD_LEFT: u32;
-override BIAS: bool;
-override RELU: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4<Elem>>;
+// use index, products
+// vec4 input, weights, bias, output
 
 // Where the windows of four pixels start: row and column (above and left of the image they wrap to large numbers), and the
 // first row of their images.

@@ -1,20 +1,8 @@
 // conv_block.backward_input, portable.
-//   e(y,x,oc)                  = pooled_gradient of the window around (y,x) where its winner is (y,x), else 0
+//   e(y,x,oc)                  = pooled_gradient of the window around (y,x) where its argmax is (y,x), else 0
 //   input_gradient[n,iy,ix,ic] = sum over ky,kx,oc of e(iy+1-ky, ix+1-kx, oc) * weights[ky,kx,ic,oc]
 // One thread per input element, channels fastest; e is looked up, never stored.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-
-@group(0) @binding(1) var<storage, read> pooled_gradient: array<Elem>;
-@group(0) @binding(2) var<storage, read> winner: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<Elem>;
-@group(0) @binding(4) var<storage, read_write> input_gradient: array<Elem>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -36,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let code = y % 2u * 2u + x % 2u;
             let tap = ((ky * 3u + kx) * IN_C + ic) * OUT_C;
             for (var oc = 0u; oc < OUT_C; oc++) {
-                if ((winner[pixel * WORDS + oc / 4u] >> (oc % 4u * 8u)) & 255u) == code {
+                if ((argmax[pixel * WORDS + oc / 4u] >> (oc % 4u * 8u)) & 255u) == code {
                     sum = fma(f32(pooled_gradient[pixel * OUT_C + oc]), f32(weights[tap + oc]), sum);
                 }
             }

@@ -1,29 +1,18 @@
 // conv_block.backward_input for software adapters (formula: backward_input_direct.wgsl) with subgroups of 8, where a load is
 // a loop over the lanes and a shuffle costs next to nothing (see forward_llvmpipe.wgsl).
 // One thread computes 4x4 input pixels x 16 input channels, 256 sums. Per four output channels it loads the 16 pooling
-// windows around its pixels (a vec4 of gradients and a word of winners each), expands them to the 6x6 patch of convolution
+// windows around its pixels (a vec4 of gradients and a word of argmax codes each), expands them to the 6x6 patch of convolution
 // outputs that reach the pixels, and loads its eighth of the subgroup's nine taps x 16 x 4 weights (18 vec4), which the
 // lanes then hand around: 9216 multiply-adds for 50 loads. A workgroup shares its sixteen channels. Needs IN_C divisible by 16
 // and OUT_C by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-
-@group(0) @binding(1) var<storage, read> pooled_gradient: array<vec4f>;
-@group(0) @binding(2) var<storage, read> winner: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4f>;
+// use index
+// vec4 pooled_gradient, weights, input_gradient
 
 // Four input channels; column r, row c of a matrix: pixel (r, c) of the 4x4 tile.
 struct Sums { c0: mat4x4f, c1: mat4x4f, c2: mat4x4f, c3: mat4x4f }
 
-// A pooling window's gradient and winners, four output channels.
-struct Window { gradient: vec4f, winner: vec4u }
+// A pooling window's gradient and argmax codes, four output channels.
+struct Window { gradient: vec4f, argmax: vec4u }
 
 // Four windows side by side.
 struct Windows { a: Window, b: Window, c: Window, d: Window }
@@ -90,7 +79,7 @@ fn windows(at: Place, row: u32, word: u32) -> Windows {
 fn window(n: u32, py: u32, px: u32, word: u32) -> Window {
     let inside = py < POOL_H && px < POOL_W;
     let place = select(0u, ((n * POOL_H + py) * POOL_W + px) * WORDS + word, inside);
-    let codes = select(0x04040404u, winner[place], inside);
+    let codes = select(0x04040404u, argmax[place], inside);
     return Window(pooled_gradient[place], (vec4u(codes) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));
 }
 
@@ -107,7 +96,7 @@ fn expand(w: Windows, q: u32) -> Row {
 
 // What the window hands to its pixel q.
 fn reach(window: Window, q: u32) -> vec4f {
-    return select(vec4f(), window.gradient, window.winner == vec4u(q));
+    return select(vec4f(), window.gradient, window.argmax == vec4u(q));
 }
 
 fn share(at: u32) -> mat2x4f {

@@ -1,27 +1,16 @@
 // conv_block.backward_input in registers (formula: backward_input_direct.wgsl).
 // One thread computes a 2x2 block of input pixels x 16 input channels: 64 sums. Per four output channels it reads the nine
-// pooling windows around the block (a vec4 of gradients and a word of winners each), expands them to the 4x4 patch
+// pooling windows around the block (a vec4 of gradients and a word of argmax codes each), expands them to the 4x4 patch
 // of convolution outputs the block reaches, and multiplies with nine taps x 16 weights (a vec4 over output channels
 // each): 2304 multiply-adds for 153 vec4 loads. Needs IN_C divisible by 16 and OUT_C by 4.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-
-@group(0) @binding(1) var<storage, read> pooled_gradient: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> winner: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4<Elem>>;
+// use index, products
+// vec4 pooled_gradient, weights, input_gradient
 
 // Four pixels x 16 channels; column g of a matrix holds input channels 4g..4g+3.
 struct Sums { p0: mat4x4f, p1: mat4x4f, p2: mat4x4f, p3: mat4x4f }
 
-// A pooling window's gradient and winners, four channels.
-struct Window { gradient: vec4f, winner: vec4u }
+// A pooling window's gradient and argmax codes, four channels.
+struct Window { gradient: vec4f, argmax: vec4u }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -73,12 +62,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn window(n: u32, py: u32, px: u32, word: u32) -> Window {
     if py >= POOL_H || px >= POOL_W { return Window(vec4f(), vec4u(4u)); }
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
-    return Window(vec4f(pooled_gradient[place]), (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));
+    return Window(vec4f(pooled_gradient[place]), (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));
 }
 
 // What the window hands to its pixel q.
 fn at(window: Window, q: u32) -> vec4f {
-    return select(vec4f(), window.gradient, window.winner == vec4u(q));
+    return select(vec4f(), window.gradient, window.argmax == vec4u(q));
 }
 
 // One tap: column p of `e` holds what pixel p receives, four output channels; four input channels at a time.

@@ -2,20 +2,8 @@
 // As forward_tiled.wgsl with inputs and outputs exchanged: a workgroup computes 8 x 4 blocks of 2 x 2 pixels x 16 * ACROSS input channels with
 // 32 threads for each 16, one to a block. Per four output channels it expands the 10 x 6 pooling windows around its blocks to 18 x 10
 // pixels of e, channel by channel, and stages the weights with their taps in reverse. Needs OUT_C divisible by 4 and IN_C by 16 * ACROSS.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override ACROSS: u32;
-
-@group(0) @binding(1) var<storage, read> pooled_gradient: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> winner: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4<Elem>>;
+// use block, index
+// vec4 pooled_gradient, weights, input_gradient
 
 const ROWS = 10u;
 const PAIRS = 12u; // to a row: nine, and three unused, so that the two rows of blocks that load together lie in different banks
@@ -87,7 +75,7 @@ fn stage_pair(n: u32, corner: vec2u, from_word: u32, i: u32) {
 fn expand(n: u32, at: vec2u, from_word: u32, q: u32) -> vec4f {
     if at.x >= POOL_W || at.y >= POOL_H { return vec4f(); }
     let place = ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + from_word;
-    let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
     return select(vec4f(), vec4f(pooled_gradient[place]), code == vec4u(q));
 }
 

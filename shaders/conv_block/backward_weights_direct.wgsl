@@ -1,25 +1,11 @@
 // conv_block.backward_weights, portable.
-//   weights_gradient[ky,kx,ic,oc] = sum over n,py,px with winner q < 4 of
+//   weights_gradient[ky,kx,ic,oc] = sum over n,py,px with argmax q < 4 of
 //                                   pooled_gradient[n,py,px,oc] * input[n, 2py+qy+ky-1, 2px+qx+kx-1, ic]
-//   bias_gradient[oc]             = sum over n,py,px with winner q < 4 of pooled_gradient[n,py,px,oc]
+//   bias_gradient[oc]             = sum over n,py,px with argmax q < 4 of pooled_gradient[n,py,px,oc]
 // First of two dispatches: the pooled rows of the batch are cut into SPLITS runs, a number fixed by the shapes; one thread
 // per run and weight (or bias) sums that run, a row's sum before the whole, so that roundings stay small.
 // reduce/splits_direct.wgsl adds the runs in order. Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<Elem>;
-@group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -40,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         var row_sum = 0.0;
         for (var px = 0u; px < POOL_W; px++) {
             let pixel = row * POOL_W + px;
-            let q = (winner[pixel * WORDS + oc / 4u] >> (oc % 4u * 8u)) & 255u;
+            let q = (argmax[pixel * WORDS + oc / 4u] >> (oc % 4u * 8u)) & 255u;
             if q > 3u { continue; }
             let gradient = f32(pooled_gradient[pixel * OUT_C + oc]);
             if is_bias { row_sum += gradient; continue; }

@@ -1,27 +1,14 @@
 // conv_block.backward_weights for software adapters, first of two dispatches (formula: backward_weights_direct.wgsl): partial
 // sums of a split. Subgroups of 8, where a load is a loop over the lanes and a shuffle costs next to nothing.
 // A subgroup computes one run of pooled rows x nine taps x 4 input channels x 32 output channels, each lane four of those:
-// 144 sums a lane. Of each pooling window a lane loads four output channels' gradient and winners, and one or two of the
-// 4x4 input pixels that the window's taps touch. As every output channel has one winner among the window's four pixels, it
+// 144 sums a lane. Of each pooling window a lane loads four output channels' gradient and argmax codes, and one or two of the
+// 4x4 input pixels that the window's taps touch. As every output channel has one argmax among the window's four pixels, it
 // takes one product for each tap, not four, and a shuffle fetches the pixel from the lane that holds it: 144 shuffles and
 // multiply-adds, worth 576 of the convolution's, for four loads. Two windows pass together.
 // The subgroups of the first input channels also sum the bias. reduce/splits_direct.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 4 and OUT_C by 32.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4f>;
-@group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 input, pooled_gradient, partial
 
 // A window: the lane's gradients, the lane of the pixel that won each, and the pixels of rows 0 and 1, 1 and 2, 2 and 3
 // of the patch, four to a row, one in each lane.
@@ -85,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn load(row: u32, px: u32, word: u32, ic: u32, lane: u32) -> Window {
     let there = px < POOL_W;
     let place = (row * POOL_W + select(0u, px, there)) * WORDS + word;
-    let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
     let gradient = select(vec4f(), pooled_gradient[place], code < vec4u(4u) & vec4<bool>(there));
     let y = row % POOL_H * 2u + lane / 4u - 1u; // above the image wraps to a large number
     let x = px * 2u + lane % 4u - 1u;

@@ -2,25 +2,12 @@
 // backward_weights_direct.wgsl): partial sums of a split, as in backward_weights_llvmpipe.wgsl.
 // A subgroup computes one run of pooled rows x nine taps x three input channels x 16 output channels. Lane l takes output
 // channels 4 * (l % 4)..; lanes 0-3 sum the left taps, lanes 4-7 the middle ones, all the right ones (lanes 4-7 in vain): 72
-// sums a lane. Of each pooling window a lane loads four output channels' gradient and winners, and two of the 4x4 input pixels that
+// sums a lane. Of each pooling window a lane loads four output channels' gradient and argmax codes, and two of the 4x4 input pixels that
 // the window's taps touch; a shuffle fetches the pixel that won: 72 shuffles and multiply-adds, worth 216 of the
 // convolution's, for a vec4 and seven scalars. Two windows pass together. reduce/splits_direct.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 27 * OUT_C weights, then OUT_C biases. Needs IN_C = 3 and OUT_C divisible by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4f>;
-@group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 pooled_gradient, partial
 
 // A window: the lane's gradients, the lane of the pixel that won each, seen from the left tap or (lanes 4-7) the middle one,
 // and the pixels of rows 0 and 1, 1 and 2, 2 and 3 of the patch, four to a row, one in each lane.
@@ -76,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn load(row: u32, px: u32, word: u32, lane: u32) -> Window {
     let there = px < POOL_W;
     let place = (row * POOL_W + select(0u, px, there)) * WORDS + word;
-    let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
     let gradient = select(vec4f(), pooled_gradient[place], code < vec4u(4u) & vec4<bool>(there));
     let y = row % POOL_H * 2u + lane / 4u - 1u; // above the image wraps to a large number
     let x = px * 2u + lane % 4u - 1u;

@@ -6,21 +6,7 @@
 // number fixed by the shapes; reduce/splits_shared.wgsl adds the runs in order. The workgroups of the first input channels
 // also sum the bias: each thread the word of four channels it stages, then a thread per word all of them in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 16 and OUT_C by 32.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<f32>;
+// vec4 input, pooled_gradient
 
 const THREADS = SUBGROUP * 9u;
 const WIDTH = 18u;
@@ -99,7 +85,7 @@ fn window(n: u32, corner: vec2u, channel: u32, i: u32) -> u32 {
 }
 
 fn codes(place: u32) -> vec4u {
-    return (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    return (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
 }
 
 // Expands four channels of a window to its four pixels.

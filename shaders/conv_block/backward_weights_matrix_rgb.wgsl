@@ -7,20 +7,7 @@
 // end. The areas of the batch are cut into SPLITS equal runs of SPLIT_ROWS, a number fixed by the shapes;
 // reduce/splits_shared.wgsl adds the runs in order. Scratch: SPLITS rows of 27 * OUT_C weights, then OUT_C biases. Needs
 // IN_C = 3 and OUT_C divisible by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
+// vec4 pooled_gradient, partial
 
 const WIDTH = 18u;
 const PIXEL = 10u; // words of an unfolded pixel: 32 terms and 8 unused, so that the rows of a tile lie in different banks
@@ -107,7 +94,7 @@ fn stage_gradient(n: u32, corner: vec2u, word: u32, i: u32) {
     if n < BATCH && at.x < POOL_W && at.y < POOL_H {
         let place = ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + word + i % 4u;
         gradient = pooled_gradient[place];
-        code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+        code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
     }
     for (var q = 0u; q < 4u; q++) {
         let pixel = (i / 32u * 2u + q / 2u) * 16u + i / 4u % 8u * 2u + q % 2u;

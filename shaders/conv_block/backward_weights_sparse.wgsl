@@ -1,5 +1,5 @@
 // conv_block.backward_weights without its zeros, first of two dispatches (formula: backward_weights_direct.wgsl): partial sums of
-// a split. Of a window's four pixels one has a gradient, or none: a branch on the winner makes nine products, one for each tap,
+// a split. Of a window's four pixels one has a gradient, or none: a branch on the argmax makes nine products, one for each tap,
 // where a convolution makes 36. The branch is the same for all input channels, and neighbouring threads hold those.
 // A workgroup computes IN_TILE input channels x 32 output channels over a run of segments of eight windows of a pooled row, whose 4 x
 // 18 inputs and gradients it stages; a thread has one input channel, eight output channels and nine taps: 72 sums. From one
@@ -8,22 +8,8 @@
 // The segments of the batch are cut into SPLITS equal runs of SPLIT_ROWS, a number fixed by the shapes. The workgroups of the first input
 // channels also sum the bias, in the threads that stage gradients. reduce/splits_shared.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by IN_TILE, OUT_C by 32.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-override IN_TILE: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 pooled_gradient, partial
 
 const WINDOWS = 8u;
 const COLUMNS = 2u * WINDOWS + 2u;
@@ -113,7 +99,7 @@ fn stage_gradient(row: u32, px: u32, first_word: u32, i: u32) -> vec4f {
     let there = row < BATCH * POOL_H && px + i / 8u < POOL_W;
     let place = select(0u, (row * POOL_W + px + i / 8u) * WORDS + first_word + i % 8u, there);
     let gradient = vec4f(pooled_gradient[place]);
-    let code = select(0x04040404u, winner[place], there);
+    let code = select(0x04040404u, argmax[place], there);
     gradients[i] = gradient;
     codes[i] = code;
     let closed = ((vec4u(code) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u)) == vec4u(4u);

@@ -1,24 +1,11 @@
 // conv_block.backward_weights, first of two dispatches (formula: backward_weights_direct.wgsl): partial sums of a split.
 // The pooled rows of the batch are cut into SPLITS equal runs, a number fixed by the shapes. One thread computes one run x
-// one tap x 4 input channels x 16 output channels: 64 sums in registers. Per pooled pixel it reads 16 gradients and winners
+// one tap x 4 input channels x 16 output channels: 64 sums in registers. Per pooled pixel it reads 16 gradients and argmax codes
 // and four input pixels x 4 channels, and expands the gradients as it goes: 256 multiply-adds for 20 vec4-sized loads.
 // The thread of tap 4 and the first input channels also sums the bias. reduce/splits_direct.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs OUT_C divisible by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override SPLITS: u32;
-override SPLIT_ROWS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> pooled_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> winner: array<u32>;
-@group(0) @binding(4) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 pooled_gradient, partial
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -79,9 +66,9 @@ fn load(n: u32, y: u32, x: u32, ic: u32) -> vec4f {
 }
 
 // Adds the window's outer product of inputs and expanded gradients; returns the gradient that passed the relu. Each output
-// channel has one winner, so its input is picked first and multiplied once, instead of four products with three zeros.
+// channel has one argmax, so its input is picked first and multiplied once, instead of four products with three zeros.
 fn accumulate(sums: ptr<function, mat4x4f>, place: u32, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
-    let code = (vec4u(winner[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
     let gradient = select(vec4f(), vec4f(pooled_gradient[place]), code < vec4u(4u));
     let second = code == vec4u(1u);
     let third = code == vec4u(2u);

@@ -1,22 +1,9 @@
 // conv_block.forward, portable: 3x3 same convolution, bias, relu and 2x2 max-pool; the convolution's output is never stored.
 //   y(q)   = bias[oc] + sum over ky,kx,ic of input[n, qy+ky-1, qx+kx-1, ic] * weights[ky,kx,ic,oc]
-//   pooled = max(0, max over the four q of the window), winner = the first q that reaches it, or 4 where relu closed it
+//   pooled = max(0, max over the four q of the window), argmax = the first q that reaches it, or 4 where relu closed it
 // A convolution that is not a number counts as not positive: the window closes.
-// One thread per pooled pixel and word of winners (four channels): four pixels x four channels in one pass over the taps.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<Elem>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<Elem>;
-@group(0) @binding(5) var<storage, read_write> winner: array<u32>;
+// One thread per pooled pixel and word of argmax codes (four channels): four pixels x four channels in one pass over the taps.
+// use index, pool
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -52,9 +39,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var byte = 0u; byte < 4u; byte++) {
         let stored = word * 4u + byte < OUT_C;
         if stored { pooled[(id / WORDS) * OUT_C + word * 4u + byte] = Elem(window.value[byte]); }
-        codes |= select(4u << (byte * 8u), window.winner & (255u << (byte * 8u)), stored);
+        codes |= select(4u << (byte * 8u), window.argmax & (255u << (byte * 8u)), stored);
     }
-    winner[id] = codes;
+    argmax[id] = codes;
 }
 
 // An input, zero outside the image.

@@ -4,20 +4,8 @@
 // runs of floats (six rows x five vec4) and its eighth of the 27 x 16 weights (15 vec4), which the lanes then hand around:
 // 6912 multiply-adds for 45 loads, no loop. A workgroup shares its sixteen channels. Needs IN_C = 3, IN_W divisible by 4,
 // OUT_C by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> winner: array<u32>;
+// use index
+// vec4 input, weights, bias, pooled
 
 // Four output channels; column r, row c of a matrix: pixel (r, c) of the 4x4 tile.
 struct Sums { c0: mat4x4f, c1: mat4x4f, c2: mat4x4f, c3: mat4x4f }
@@ -150,5 +138,5 @@ fn store(place: u32, b: vec4f, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) {
     code = select(code, vec4u(2u), b + y2 > best); best = select(best, b + y2, b + y2 > best);
     code = select(code, vec4u(3u), b + y3 > best); best = select(best, b + y3, b + y3 > best);
     pooled[place] = best;
-    winner[place] = code.x | (code.y << 8u) | (code.z << 16u) | (code.w << 24u);
+    argmax[place] = code.x | (code.y << 8u) | (code.z << 16u) | (code.w << 24u);
 }

@@ -5,21 +5,8 @@
 // is then a shifted tile of them, and the ten rows a subgroup loads for a column of taps serve all three taps. Weights
 // come straight from memory. Sums leave through workgroup memory, two rows at a time, to be pooled.
 // Needs IN_C divisible by 16 and OUT_C by 16 * ACROSS.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override ACROSS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<vec4<Elem>>;
-@group(0) @binding(5) var<storage, read_write> winner: array<u32>;
+// use pool
+// vec4 input, weights, bias, pooled
 
 const SIDE = 18u;
 const PIXEL = 6u; // a staged pixel: 16 channels and 8 unused, so that the rows of a tile lie in different banks
@@ -100,5 +87,5 @@ fn pool(n: u32, py: u32, px: u32, word: u32, at: u32) {
     let window = pool_window(rows[at] + start, rows[at + 4u] + start, rows[at + 64u] + start, rows[at + 68u] + start);
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
     pooled[place] = vec4<Elem>(window.value);
-    winner[place] = window.winner;
+    argmax[place] = window.argmax;
 }

@@ -5,19 +5,8 @@
 // keeps these tiles and multiplies them with 16 channels after the other. Weights come straight from memory: the last tile of terms
 // starts at 27 - TILE, so that it ends with the weights, and its five terms that the tile before it has too are zero.
 // Sums leave through workgroup memory, to be pooled. Needs IN_C = 3 and OUT_C divisible by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<Elem>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<vec4<Elem>>;
-@group(0) @binding(5) var<storage, read_write> winner: array<u32>;
+// use pool
+// vec4 bias, pooled
 
 const SIDE = 18u;
 const PIXEL = 10u; // words of an unfolded pixel: 32 terms and 8 unused, so that the rows of a tile lie in different banks
@@ -103,5 +92,5 @@ fn pool(n: u32, py: u32, px: u32, word: u32, at: u32) {
     let window = pool_window(rows[at] + start, rows[at + 4u] + start, rows[at + 64u] + start, rows[at + 68u] + start);
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
     pooled[place] = vec4<Elem>(window.value);
-    winner[place] = window.winner;
+    argmax[place] = window.argmax;
 }

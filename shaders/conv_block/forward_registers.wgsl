@@ -2,20 +2,8 @@
 // One thread computes one pooled pixel x 16 output channels: the window's four pixels x 16 channels are 64 sums in
 // registers. Per input channel it loads the 4x4 input patch (16 scalars) and nine taps x 16 weights (36 vec4) for 576
 // multiply-adds. Neighbouring threads share a pixel, then walk along its row. Needs OUT_C divisible by 16.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<vec4<Elem>>;
-@group(0) @binding(5) var<storage, read_write> winner: array<u32>;
+// use block, index, pool
+// vec4 weights, bias, pooled
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -68,5 +56,5 @@ fn accumulate(sums: ptr<function, Block>, at: u32, x: vec4f) {
 fn store(pixel: u32, word: u32, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) {
     let window = pool_window(y0, y1, y2, y3);
     pooled[pixel * WORDS + word] = vec4<Elem>(window.value);
-    winner[pixel * WORDS + word] = window.winner;
+    argmax[pixel * WORDS + word] = window.argmax;
 }

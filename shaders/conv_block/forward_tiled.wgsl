@@ -4,21 +4,8 @@
 // windows, channel by channel, and the weights. Per input channel a thread then reads 8 pairs of pixels, of which neighbouring
 // threads share half, and 36 vec4 of weights, all threads of 32 the same: 576 multiply-adds for 44 loads from workgroup memory, and for 1.5 to 2.5
 // loads of its own from storage. Needs IN_C divisible by 4 and OUT_C by 16 * ACROSS.
-override BATCH: u32;
-override IN_H: u32;
-override IN_W: u32;
-override IN_C: u32;
-override POOL_H: u32;
-override POOL_W: u32;
-override OUT_C: u32;
-override WORDS: u32;
-override ACROSS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> pooled: array<vec4<Elem>>;
-@group(0) @binding(5) var<storage, read_write> winner: array<u32>;
+// use block, index, pool
+// vec4 input, weights, bias, pooled
 
 const ROWS = 10u;
 const PAIRS = 12u; // to a row: nine, and three unused, so that the two rows of windows that load together lie in different banks
@@ -102,5 +89,5 @@ fn tap_at(w: u32) -> mat4x4f {
 
 fn store(place: u32, window: Pooled) {
     pooled[place] = vec4<Elem>(window.value);
-    winner[place] = window.winner;
+    argmax[place] = window.argmax;
 }

@@ -1,12 +1,6 @@
 // dense.backward_input, portable: input_gradient[n,i] = sum over o of output_gradient[n,o] * weights[i,o].
 // One thread per input element, inputs fastest. Traffic without caches: 2 * OUT loads per element.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<Elem>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

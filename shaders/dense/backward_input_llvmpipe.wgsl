@@ -3,13 +3,8 @@
 // A subgroup computes 32 images x 32 inputs; each lane four of the inputs, 128 sums. Per four outputs a lane loads four
 // rows of weights and the gradients of four images (eight vec4), and the lanes hand the gradients around: 512 multiply-adds
 // for eight loads. Needs IN and OUT divisible by 4.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+// use index
+// vec4 output_gradient, weights, input_gradient
 
 // Eight images, one a lane; a column each: four inputs.
 struct Sums { low: mat4x4f, high: mat4x4f }

@@ -3,14 +3,7 @@
 // of f32 sums. Per 64 outputs the workgroup stages the gradients of its images, zero past the last; weights are used once
 // and come straight from memory, transposed by the load. Sums leave through workgroup memory, to be rounded.
 // Needs OUT divisible by 16 and IN by 16 * ACROSS.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override ACROSS: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
+// vec4 output_gradient, weights, input_gradient
 
 const ROW = 18u; // words of a staged image: 64 outputs and 8 unused, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 images, inputs or outputs

@@ -1,13 +1,8 @@
 // dense.backward_input in registers (formula: backward_input_direct.wgsl).
 // One thread computes 8 images x 8 inputs: 64 sums. Per four outputs it loads a vec4 of each image's gradient and of each
 // input's weights: 256 multiply-adds for 16 loads. Neighbouring threads share the gradients. Needs IN and OUT divisible by 4.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
+// use index, products
+// vec4 output_gradient, weights, input_gradient
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -1,13 +1,8 @@
 // dense.backward_input on tiles in workgroup memory, for hardware (formula: backward_input_direct.wgsl).
 // As forward_tiled.wgsl with inputs and outputs exchanged, and whole sums: a workgroup computes 64 images x 64 inputs. Per 16 outputs it stages
 // both factors by columns; a thread sums 4 images x 8 inputs. Needs IN divisible by 64 and OUT by 16.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-
-@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4<Elem>>;
+// use index, products
+// vec4 output_gradient, weights, input_gradient
 
 var<workgroup> images: array<vec4f, 16u * 16u>; // output, four images
 var<workgroup> columns: array<vec4f, 16u * 16u>; // output, four inputs

@@ -2,15 +2,7 @@
 //   weights_gradient[i,o] = sum over n of input[n,i] * output_gradient[n,o]
 //   bias_gradient[o]      = sum over n of output_gradient[n,o]      (zero without BIAS)
 // One thread per weight, then one per bias, outputs fastest. Traffic without caches: 2 * BATCH loads per element.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override BIAS: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> weights_gradient: array<f32>;
-@group(0) @binding(4) var<storage, read_write> bias_gradient: array<f32>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

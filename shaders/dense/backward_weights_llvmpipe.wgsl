@@ -3,15 +3,8 @@
 // A subgroup computes 32 inputs x 32 outputs over the whole batch; each lane four of the outputs, 128 sums. Per image a lane
 // loads four inputs and four gradients (two vec4), and the lanes hand the inputs around: 128 multiply-adds for two loads. Two
 // images pass together. The subgroups of the first inputs also sum the bias. Needs IN and OUT divisible by 4.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override BIAS: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> weights_gradient: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> bias_gradient: array<vec4f>;
+// use index
+// vec4 input, output_gradient, weights_gradient, bias_gradient
 
 // Two images: the lane's inputs and gradients.
 struct Images { x0: vec4f, x1: vec4f, e0: vec4f, e1: vec4f }

@@ -4,17 +4,8 @@
 // their inputs and gradients, zero past the last; the load of a tile transposes the inputs. The workgroups of the first
 // inputs also sum the bias, a thread to a word of four outputs, image after image.
 // Needs IN divisible by 16 and OUT by 16 * ACROSS.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override BIAS: bool;
-override ACROSS: u32;
-override WORDS: u32; // 4 * ACROSS: the outputs of a workgroup in fours, fewer than its threads
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> weights_gradient: array<f32>;
-@group(0) @binding(4) var<storage, read_write> bias_gradient: array<vec4f>;
+// WORDS: 4 * ACROSS, a workgroup's outputs in fours, fewer than its threads.
+// vec4 input, output_gradient, bias_gradient
 
 const ROW = 18u; // words of a staged image: 64 inputs and 8 unused, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 inputs, outputs or images

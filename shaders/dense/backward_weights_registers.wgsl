@@ -2,15 +2,8 @@
 // One thread computes 8 inputs x 8 outputs over the whole batch: 64 sums. Per image it loads two vec4 of inputs and two
 // of gradients: 64 multiply-adds for 4 loads. Neighbouring threads share the inputs. The threads of the first inputs also
 // sum the bias. Needs IN and OUT divisible by 4.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override BIAS: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> weights_gradient: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> bias_gradient: array<vec4f>;
+// use index
+// vec4 input, output_gradient, weights_gradient, bias_gradient
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -2,16 +2,7 @@
 // One thread per output element, outputs fastest: neighbours share the input and read neighbouring weights.
 // Traffic without caches: 2 * IN loads per element. Sixteen products to an iteration keep the loop short: some adapters
 // leave it after 65535 (LOOP_ITERATIONS in src/kernels/launch.rs), and a flattened image may be larger.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override BIAS: bool;
-override RELU: bool;
-
-@group(0) @binding(1) var<storage, read> input: array<Elem>;
-@group(0) @binding(2) var<storage, read> weights: array<Elem>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<Elem>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

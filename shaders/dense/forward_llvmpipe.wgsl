@@ -5,15 +5,8 @@
 // inputs a lane loads four rows of weights and the inputs of four images (eight vec4), and the lanes hand the inputs
 // around: 512 multiply-adds for eight loads. forward_split_sum.wgsl adds the runs in order. Scratch: SPLITS x BATCH x OUT.
 // Needs IN and OUT divisible by 4.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override SPLITS: u32;
-override SPLIT_INS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+// use index
+// vec4 input, weights, partial
 
 // Eight images, one a lane; a column each: four outputs.
 struct Sums { low: mat4x4f, high: mat4x4f }

@@ -4,16 +4,7 @@
 // each of which holds 64 images x 16 outputs in tiles of f32 sums. Per 64 inputs the workgroup stages its images, zero past the
 // last; weights are used once and come straight from memory. forward_split_sum.wgsl adds the runs in order.
 // Scratch: SPLITS x BATCH x OUT. Needs IN and SPLIT_INS divisible by 16 and OUT by 16 * ACROSS.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override SPLITS: u32;
-override SPLIT_INS: u32;
-override ACROSS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+// vec4 input, weights, partial
 
 const ROW = 18u; // words of a staged image: 64 inputs and 8 unused, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 images, outputs or inputs

@@ -3,15 +3,8 @@
 // an adapter. One thread computes one run x 8 images x 8 outputs: 64 sums in registers. Per four inputs it loads a vec4
 // of each image and 8 vec4 of weights: 256 multiply-adds for 16 loads. Neighbouring threads share the images.
 // forward_split_sum.wgsl adds the runs in order. Scratch: SPLITS x BATCH x OUT. Needs IN and OUT divisible by 4.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override SPLITS: u32;
-override SPLIT_INS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+// use index, products
+// vec4 input, weights, partial
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -1,14 +1,7 @@
 // dense.forward, second of two dispatches: output[n,o] = act(bias[o] + sum over s of partial[s,n,o]).
 // One thread per four outputs; the runs are added in order. Bytes: 4 * (SPLITS + 1) per output.
-override BATCH: u32;
-override OUT: u32;
-override BIAS: bool;
-override RELU: bool;
-override SPLITS: u32;
-
-@group(0) @binding(1) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read> partial: array<vec4f>;
+// use index
+// vec4 bias, output, partial
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

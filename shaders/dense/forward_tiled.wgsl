@@ -3,15 +3,8 @@
 // shapes, so that weights are read from memory once where a batch has at most 64 images. Per 16 inputs it stages both
 // factors, inputs by columns; a thread sums 4 images x 8 outputs: 32 multiply-adds for three vec4 of workgroup memory.
 // forward_split_sum.wgsl adds the runs in order. Scratch: SPLITS x BATCH x OUT. Needs IN divisible by 16 and OUT by 64.
-override BATCH: u32;
-override IN: u32;
-override OUT: u32;
-override SPLITS: u32;
-override SPLIT_INS: u32;
-
-@group(0) @binding(1) var<storage, read> input: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+// use index, products
+// vec4 input, weights, partial
 
 var<workgroup> images: array<vec4f, 16u * 16u>; // input, four images
 var<workgroup> columns: array<vec4f, 16u * 16u>; // input, four outputs

@@ -2,13 +2,7 @@
 // One subgroup computes 16 x 16 elements, in all the ways that other kernels use matrices, since the start-up test relies on it: tiles
 // from workgroup memory by columns, tiles from storage by rows, vectors in both (some drivers take numbers only), and sums through
 // workgroup memory. Needs ROWS, INNER and COLUMNS divisible by 16.
-override ROWS: u32;
-override INNER: u32;
-override COLUMNS: u32;
-
-@group(0) @binding(1) var<storage, read> left: array<vec4<Elem>>;
-@group(0) @binding(2) var<storage, read> right: array<vec4<Elem>>;
-@group(0) @binding(3) var<storage, read_write> product: array<vec4f>;
+// vec4 left, right, product
 
 const TILES = 16u / TILE; // along a side
 const TERM = 6u; // 16 rows of a staged term, and 8 unused

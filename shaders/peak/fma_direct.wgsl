@@ -4,12 +4,8 @@
 // registers, nearly all that a CPU's vector unit has; a GPU hides the rest of the latency behind its other threads. The 16
 // rows are written out, as a loop's counting would take their place. 64 bytes a thread are read and written, beside
 // 384 ROUNDS operations.
-override THREADS: u32;
-override ROUNDS: u32;
-
-@group(0) @binding(1) var<storage, read> start: array<vec4f>;
-@group(0) @binding(2) var<storage, read> coefficients: array<f32>;
-@group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
+// use index
+// vec4 start, output
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

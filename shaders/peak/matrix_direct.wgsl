@@ -1,11 +1,6 @@
 // peak.matrix, portable: product = the sum of ROUNDS times left * right, 16 x 16 matrices, eight times for each of GROUPS groups.
 // One thread per element of a product.
-override GROUPS: u32;
-override ROUNDS: u32;
-
-@group(0) @binding(1) var<storage, read> left: array<Elem>;
-@group(0) @binding(2) var<storage, read> right: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> product: array<f32>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

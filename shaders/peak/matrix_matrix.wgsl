@@ -1,11 +1,5 @@
 // peak.matrix on cooperative matrices (formula: matrix_direct.wgsl): what they do at most, with both factors in registers.
 // One subgroup to a group. Its eight sums of 16 x 16 do not wait for each other; each round adds the product to all of them.
-override GROUPS: u32;
-override ROUNDS: u32;
-
-@group(0) @binding(1) var<storage, read> left: array<Elem>;
-@group(0) @binding(2) var<storage, read> right: array<Elem>;
-@group(0) @binding(3) var<storage, read_write> product: array<f32>;
 
 const TILES = 16u / TILE; // along a side
 

@@ -1,14 +1,12 @@
-// reduce.accumulate, portable: sums[i] = values[i], plus what sums[i] was where this is not the first micro-batch of its step.
-// One thread per element; 12 bytes per element, 8 for the first micro-batch.
-override ELEMENTS: u32;
-
-@group(0) @binding(1) var<storage, read> values: array<f32>;
-@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
+// reduce.accumulate: sums[i] = values[i], plus what was there where the step has earlier micro-batches (before > 0).
+// One thread per four elements; 12 bytes per element, 8 for the first micro-batch.
+// use index, step
+// vec4 values, sums
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
     let id = flat_group(group, groups) * 64u + local;
-    if id >= ELEMENTS { return; }
+    if id >= ELEMENTS / 4u { return; }
     var sum = values[id];
     if params.before > 0u { sum += sums[id]; }
     sums[id] = sum;

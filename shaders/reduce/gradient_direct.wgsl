@@ -5,14 +5,7 @@
 //   Where DYNAMIC: a refused step halves loss_scale[0], 1000 steps in a row (loss_scale[2]) double it, between 1 and 2^24.
 // One workgroup of 256 threads, then a fixed tree. Finiteness is read off the exponent's bits: WGSL lets a driver assume
 // that no float is infinite or NaN, and so drop a comparison.
-override GROUPS: u32;
-override SLOTS: u32;
-override DYNAMIC: bool;
-
-@group(0) @binding(1) var<storage, read> partial: array<f32>;
-@group(0) @binding(2) var<storage, read_write> metrics: array<f32>;
-@group(0) @binding(3) var<storage, read_write> status: array<u32>;
-@group(0) @binding(4) var<storage, read_write> loss_scale: array<f32>;
+// use reduce, step
 
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) local: u32) {

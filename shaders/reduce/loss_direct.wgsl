@@ -2,11 +2,7 @@
 //   metrics[4*slot + 0] = sum of stats[i, 0],  [1] = sum of stats[i, 1],  [2] = images;   i below the number of images
 //   A micro-batch that is not the first of its step (before > 0) adds to what those before it left there.
 // One workgroup of 256 threads: each sums every 256th row, then a fixed tree. 8 bytes per row.
-override BATCH: u32;
-override SLOTS: u32;
-
-@group(0) @binding(1) var<storage, read> stats: array<f32>;
-@group(0) @binding(2) var<storage, read_write> metrics: array<f32>;
+// use reduce, step
 
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) local: u32) {

@@ -1,13 +1,7 @@
 // Second dispatch of split weights' gradients: adds the partial sums of all splits in order.
 //   weights_gradient[i] = sum over s of partial[s, i],   bias_gradient[j] = sum over s of partial[s, WEIGHTS + j]
 // One thread per element; eight running sums hide the latency of the loads, and are added in a fixed order.
-override WEIGHTS: u32;
-override BIASES: u32;
-override SPLITS: u32;
-
-@group(0) @binding(1) var<storage, read_write> weights_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read_write> bias_gradient: array<f32>;
-@group(0) @binding(3) var<storage, read> partial: array<f32>;
+// use index
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

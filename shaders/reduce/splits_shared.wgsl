@@ -1,13 +1,7 @@
 // Second dispatch of split weights' gradients (formula: splits_direct.wgsl), for many runs: one thread to an element would wait for
 // hundreds of loads in turn. A workgroup adds the runs of 32 elements; thread (element, lane) every eighth run from its
 // lane on, in order, with four running sums; then the eight lanes are added in order.
-override WEIGHTS: u32;
-override BIASES: u32;
-override SPLITS: u32;
-
-@group(0) @binding(1) var<storage, read_write> weights_gradient: array<f32>;
-@group(0) @binding(2) var<storage, read_write> bias_gradient: array<f32>;
-@group(0) @binding(3) var<storage, read> partial: array<f32>;
+// use index
 
 const LANES = 8u;
 var<workgroup> sums: array<f32, 32u * LANES>;

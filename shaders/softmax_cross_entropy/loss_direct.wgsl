@@ -5,19 +5,7 @@
 //   stats   = loss, and 1 where the first largest logit is the label
 // One thread per row; probabilities go to row first + i. Rows past the last image write zero gradient and stats only.
 // The loss comes from z, not from p, so it stays right where p underflows.
-override BATCH: u32;
-override CLASSES: u32;
-override ROWS: u32;
-override SMOOTHING: f32;
-
-@group(0) @binding(1) var<storage, read> logits: array<Elem>;
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
-@group(0) @binding(3) var<storage, read> order: array<u32>;
-@group(0) @binding(4) var<storage, read> class_weights: array<f32>;
-@group(0) @binding(5) var<storage, read> loss_scale: array<f32>;
-@group(0) @binding(6) var<storage, read_write> logits_gradient: array<Elem>;
-@group(0) @binding(7) var<storage, read_write> stats: array<f32>;
-@group(0) @binding(8) var<storage, read_write> probabilities: array<f32>;
+// use index, step
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -33,10 +21,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let label = labels[order[params.first + id]];
 
     var largest = f32(logits[row]);
-    var winner = 0u;
+    var argmax = 0u;
     for (var c = 1u; c < CLASSES; c++) {
         let value = f32(logits[row + c]);
-        if value > largest { largest = value; winner = c; }
+        if value > largest { largest = value; argmax = c; }
     }
     var exponentials = 0.0;
     var total = 0.0;
@@ -50,7 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let share = SMOOTHING / f32(CLASSES);
     let expected = (1.0 - SMOOTHING) * (f32(logits[row + label]) - largest) + share * total;
     stats[id * 2u] = weight * (log(exponentials) - expected);
-    stats[id * 2u + 1u] = select(0.0, 1.0, winner == label);
+    stats[id * 2u + 1u] = select(0.0, 1.0, argmax == label);
 
     let factor = weight * loss_scale[0] / f32(step_mean_of(BATCH));
     for (var c = 0u; c < CLASSES; c++) {

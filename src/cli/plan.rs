@@ -140,8 +140,8 @@ impl<'a> StepReport<'a> {
     fn new(step: &'a Step) -> Self {
         let dispatches = step.dispatches.iter();
         let dispatches = dispatches.map(|d| DispatchReport {
-            shader: d.shader.path,
-            foreign: !d.source().is_own(),
+            shader: d.source.kernel().path,
+            foreign: !d.source.is_own(),
             grid: (d.grid.x, d.grid.y),
         });
         Self {

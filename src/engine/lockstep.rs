@@ -113,7 +113,7 @@ fn one_call(
         layer: step.layer.clone(),
         contract: step.contract.name,
         implementation: step.implementation,
-        shaders: step.dispatches.iter().map(|dispatch| dispatch.shader.place()).collect(),
+        shaders: step.dispatches.iter().map(|dispatch| dispatch.source.kernel().place()).collect(),
         outputs: outputs.collect::<Result<_>>()?,
     })
 }

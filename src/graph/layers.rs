@@ -14,7 +14,7 @@ pub(super) struct Done<'a> {
     pub input: TensorId,
     pub output: TensorId,
     /// Winner codes of a fused block.
-    pub winner: Option<TensorId>,
+    pub argmax: Option<TensorId>,
 }
 
 /// Gradients around a block: of its output, and of its input where that is wanted.
@@ -27,7 +27,7 @@ struct Gradients {
 impl<'a> Lowering<'a> {
     /// Forward calls of a block. Flatten has none, and dropout none in inference.
     pub(super) fn block_forward(&mut self, block: Block, nodes: &'a [Node], input: TensorId) -> Result<Done<'a>> {
-        let mut done = Done { block, nodes, input, output: input, winner: None };
+        let mut done = Done { block, nodes, input, output: input, argmax: None };
         if done.block == Block::Flatten || (done.block == Block::Dropout && self.program == Program::Infer) {
             return Ok(done);
         }
@@ -35,7 +35,7 @@ impl<'a> Lowering<'a> {
         done.output = self.transient(&format!("{}.output", nodes[0].name), self.batch * elements);
         match done.block {
             Block::Conv2d { relu } => self.conv2d_forward(&done, relu)?,
-            Block::ConvBlock => done.winner = Some(self.conv_block_forward(&done)?),
+            Block::ConvBlock => done.argmax = Some(self.conv_block_forward(&done)?),
             Block::Dense { relu } => self.dense_forward(&done, relu),
             Block::MaxPool2d => self.maxpool2d_forward(&done)?,
             Block::Relu => self.relu_forward(&done),
@@ -86,18 +86,18 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Returns the winner codes.
+    /// Returns the argmax codes.
     fn conv_block_forward(&mut self, done: &Done) -> Result<TensorId> {
         let constants = self.conv_block(done.nodes)?;
         let words = constants.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"]);
-        let winner = self.transient_of(&format!("{}.winner", done.nodes[0].name), Element::U32, words);
-        self.weighted_forward(&conv_block::FORWARD, done, constants, &[winner]);
-        Ok(winner)
+        let argmax = self.transient_of(&format!("{}.argmax", done.nodes[0].name), Element::U32, words);
+        self.weighted_forward(&conv_block::FORWARD, done, constants, &[argmax]);
+        Ok(argmax)
     }
 
     fn conv_block_backward(&mut self, done: &Done, gradients: Gradients) -> Result<()> {
         let constants = self.conv_block(done.nodes)?;
-        let expanded: Vec<TensorId> = [gradients.output].into_iter().chain(done.winner).collect();
+        let expanded: Vec<TensorId> = [gradients.output].into_iter().chain(done.argmax).collect();
         self.weighted_backward(
             [&conv_block::BACKWARD_WEIGHTS, &conv_block::BACKWARD_INPUT],
             done,

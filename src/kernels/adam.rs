@@ -19,15 +19,16 @@
 //! less the decay. Reference: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control
 //! Optim. 30(4), 1992, here with exponential weights.
 //!
-//! Constants: `ELEMENTS`. Rates, decays and corrections are in [`StepParams`](super::StepParams).
+//! Constants: `ELEMENTS`, a multiple of 4, as every bank's is. Rates, decays and corrections are in [`StepParams`](super::StepParams).
 
 use super::reduce::LOSS_SCALE;
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance, ViewMut,
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, Shader, Tolerance,
+    ViewMut,
 };
 use crate::{shader, twin};
 
-/// Constants of a bank of `elements` parameters.
+/// Constants of a bank of `elements` parameters, a multiple of 4.
 pub fn constants(elements: usize) -> Constants {
     Constants::sizes(&[("ELEMENTS", elements)])
 }
@@ -57,19 +58,7 @@ pub static UPDATE: Contract = Contract {
     // a dozen roundings, of which division and square root may each be 2.5 units in the last place
     tolerance: |_| Tolerance::sum(4),
     cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                Launch::single(shader!("adam/update_vectors.wgsl"), 6, Grid::elements(c.size("ELEMENTS") / 4, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("adam/update_direct.wgsl"), 6, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: &[Implementation::direct(|c| launch(shader!("adam/update_direct.wgsl"), 6, c))],
 };
 
 /// `gradients, status (2), loss_scale (4) -> parameters, moment1, moment2, half_parameters`.
@@ -94,20 +83,7 @@ pub static UPDATE_MIXED: Contract = Contract {
     cost: |c| Cost { flops: 16.0 * c.float("ELEMENTS"), bytes: 32.0 * c.float("ELEMENTS") },
     tolerance: |_| Tolerance::sum(4),
     cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                let grid = Grid::elements(c.size("ELEMENTS") / 4, 64);
-                Launch::single(shader!("adam/update_mixed_vectors.wgsl"), 7, grid)
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("adam/update_mixed_direct.wgsl"), 7, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: &[Implementation::direct(|c| launch(shader!("adam/update_mixed_direct.wgsl"), 7, c))],
 };
 
 /// `parameters, status (2) -> average`.
@@ -125,20 +101,7 @@ pub static AVERAGE: Contract = Contract {
     cost: |c| Cost { flops: 3.0 * c.float("ELEMENTS"), bytes: 12.0 * c.float("ELEMENTS") },
     tolerance: |_| Tolerance::sum(2),
     cases: average_cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                let grid = Grid::elements(c.size("ELEMENTS") / 4, 64);
-                Launch::single(shader!("adam/average_vectors.wgsl"), 3, grid)
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("adam/average_direct.wgsl"), 3, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: &[Implementation::direct(|c| launch(shader!("adam/average_direct.wgsl"), 3, c))],
 };
 
 /// `parameters, status (2) -> average, half_average`.
@@ -157,21 +120,13 @@ pub static AVERAGE_MIXED: Contract = Contract {
     cost: |c| Cost { flops: 3.0 * c.float("ELEMENTS"), bytes: 16.0 * c.float("ELEMENTS") },
     tolerance: |_| Tolerance::sum(2),
     cases: average_cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                let grid = Grid::elements(c.size("ELEMENTS") / 4, 64);
-                Launch::single(shader!("adam/average_mixed_vectors.wgsl"), 4, grid)
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("adam/average_mixed_direct.wgsl"), 4, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: &[Implementation::direct(|c| launch(shader!("adam/average_mixed_direct.wgsl"), 4, c))],
 };
+
+/// A thread for each four elements.
+fn launch(shader: Shader, bindings: usize, c: &Constants) -> Launch {
+    Launch::single(shader, bindings, Grid::elements(c.size("ELEMENTS") / 4, 64))
+}
 
 /// Twin of `adam.update`.
 pub fn update<T: Real>(mut args: Args<T>) {
@@ -246,15 +201,13 @@ fn keras(t: i32) -> super::StepParams {
 fn cases() -> Vec<Case> {
     let decayed = super::StepParams { decay: 0.05, ..keras(20) };
     vec![
-        Case::new("smallest", constants(1)).at(keras(1)),
+        Case::new("smallest", constants(4)).at(keras(1)),
         Case::new("step 1", constants(320)).at(keras(1)),
         Case::new("step 1000", constants(320)).at(keras(1000)),
-        Case::new("decay and scale", constants(1025)).at(decayed),
-        Case::new("decay and scale, whole vectors", constants(1088)).at(decayed),
+        Case::new("decay and scale", constants(1028)).at(decayed),
         Case::new("skipped", constants(192)).at(keras(5)).filled(&[("status", Fill::Zero)]),
         Case::new("from zero", constants(192)).at(keras(1)).filled(&[("moment1", Fill::Zero), ("moment2", Fill::Zero)]),
-        Case::new("beyond 65535 workgroups", constants(4_200_001)).at(keras(7)),
-        Case::new("beyond 65535 workgroups of vectors", constants(16_800_000)).at(keras(7)),
+        Case::new("beyond 65535 workgroups", constants(16_800_000)).at(keras(7)),
         Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(keras(50)).timed(),
     ]
 }
@@ -262,12 +215,12 @@ fn cases() -> Vec<Case> {
 fn average_cases() -> Vec<Case> {
     let share = |average| super::StepParams { average, ..Default::default() };
     vec![
-        Case::new("smallest", constants(1)).at(share(0.9)),
-        Case::new("ragged", constants(1025)).at(share(0.001)),
-        Case::new("whole vectors", constants(1088)).at(share(0.25)),
+        Case::new("smallest", constants(4)).at(share(0.9)),
+        Case::new("around a workgroup", constants(260)).at(share(0.25)),
+        Case::new("ragged", constants(1028)).at(share(0.001)),
         Case::new("all of it", constants(320)).at(share(1.0)),
         Case::new("skipped", constants(192)).at(share(0.5)).filled(&[("status", Fill::Zero)]),
-        Case::new("beyond 65535 workgroups", constants(4_200_001)).at(share(0.01)),
+        Case::new("beyond 65535 workgroups", constants(16_800_000)).at(share(0.01)),
         Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(share(0.001)).timed(),
     ]
 }

@@ -20,7 +20,7 @@ pub enum Fill {
     Below(&'static str),
     /// Four random bytes to a word.
     Bytes,
-    /// Four winner codes (0..=4) to a word.
+    /// Four argmax codes (0..=4) to a word.
     Codes,
     /// A first number and a count, of a run of images.
     Run(u32, u32),

@@ -53,3 +53,12 @@ impl std::fmt::Display for Constants {
         f.write_str(&pairs.join(" "))
     }
 }
+
+/// The WGSL type of a constant of this name, in every contract. Most are sizes.
+pub(super) fn wgsl_type(name: &str) -> &'static str {
+    match name {
+        "BIAS" | "RELU" | "FLIP" | "DYNAMIC" => "bool",
+        "RATE" | "SMOOTHING" | "ROTATION" | "ZOOM_LOW" | "ZOOM_HIGH" | "SHIFT" | "FILL_VALUE" => "f32",
+        _ => "u32",
+    }
+}

@@ -7,20 +7,18 @@
 //! ```
 //!
 //! The mask is a function of the position and the step, so backward draws the same one and nothing is stored; each layer
-//! has its own `STREAM`. A micro-batch with `before` images of its step before it draws what the whole batch would. Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: A Simple Way to
-//! Prevent Neural Networks from Overfitting", JMLR 15, 2014.
+//! has its own `STREAM`. A micro-batch with `before` images of its step before it draws what the whole batch would.
+//! Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 15, 2014.
 //!
 //! Constants: `ELEMENTS IMAGE RATE STREAM`; `IMAGE` elements of each image.
 
-use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, Real, StepParams, Tolerance,
-};
+use super::{Args, Binding, Case, Constants, Contract, Cost, Real, StepParams, Tolerance};
 use crate::rng::{pcg4d, unit};
-use crate::{shader, twin};
+use crate::{by_item, twin};
 
 const CONSTANTS: &[&str] = &["ELEMENTS", "IMAGE", "RATE", "STREAM"];
 
-/// Constants of a call on `batch` images of `image` floats; `rate` in `[0, 1)` is the share that is dropped.
+/// Constants of a call on `batch` images of `image` floats; `rate` in `[0, 1)` is the fraction that is dropped.
 pub fn constants(batch: usize, image: usize, rate: f64, stream: usize) -> Constants {
     Constants::sizes(&[("ELEMENTS", batch * image), ("IMAGE", image), ("STREAM", stream)]).with("RATE", rate)
 }
@@ -39,19 +37,7 @@ pub static FORWARD: Contract = Contract {
     cost,
     tolerance,
     cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                Launch::single(shader!("dropout/forward_vectors.wgsl"), 2, Grid::elements(c.size("ELEMENTS") / 4, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("dropout/forward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: by_item!("dropout/forward.wgsl", 2, elements, elements),
 };
 
 /// `output_gradient -> input_gradient`.
@@ -65,20 +51,12 @@ pub static BACKWARD: Contract = Contract {
     cost,
     tolerance,
     cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                Launch::single(shader!("dropout/backward_vectors.wgsl"), 2, Grid::elements(c.size("ELEMENTS") / 4, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("dropout/backward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: by_item!("dropout/backward.wgsl", 2, elements, elements),
 };
+
+fn elements(c: &Constants) -> usize {
+    c.size("ELEMENTS")
+}
 
 /// One division, which WGSL allows 2.5 units in the last place.
 fn tolerance(_: &Constants) -> Tolerance {
@@ -134,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_stays_and_the_share_is_right() {
+    fn the_mean_stays_and_the_dropped_fraction_is_right() {
         for rate in [0.2, 0.5] {
             let output = run(&constants(1, 100_000, rate, 1), &StepParams::default());
             let dropped = output.iter().filter(|&&y| y == 0.0).count() as f64 / 1e5;
             let mean = output.iter().map(|&y| f64::from(y)).sum::<f64>() / 1e5;
-            // five standard deviations of the share of 100 000 coins
+            // five standard deviations of the fraction of 100 000 coins
             assert!((dropped - rate).abs() < 0.008 && (mean - 1.0).abs() < 0.016, "{rate}: {dropped} {mean}");
         }
     }

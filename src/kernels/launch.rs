@@ -1,8 +1,7 @@
 //! Implementations: which WGSL runs a contract, what it needs, and how it is launched.
 
 use super::shaders::Folder;
-use super::source::COMMON_FILES;
-use super::{Constants, Precision};
+use super::{Access, Constants, Contract, Precision};
 
 /// Workgroups that WebGPU takes along one axis.
 const AXIS: usize = 65_535;
@@ -30,27 +29,19 @@ macro_rules! shader {
     };
 }
 
-/// The files that stand before every kernel.
-pub(super) const COMMON: [Shader; COMMON_FILES] = [
-    shader!("common/step.wgsl"),
-    shader!("common/index.wgsl"),
-    shader!("common/rng.wgsl"),
-    shader!("common/reduce.wgsl"),
-    shader!("common/pixels.wgsl"),
-    shader!("common/products.wgsl"),
-    shader!("common/block.wgsl"),
-];
-
 impl Shader {
     /// Where the file lies, from the crate's root or as the user named the folder.
     pub fn place(&self) -> String {
         format!("{}/{}", self.folder.map_or("shaders", |folder| folder.path), self.path)
     }
 
-    /// Names of the `override` constants this file declares.
-    pub fn overrides(&self) -> Vec<&'static str> {
-        let declared = self.text.lines().filter_map(|line| line.strip_prefix("override "));
-        declared.filter_map(|rest| rest.split([':', ' ', ';']).next()).collect()
+    /// The names that the comment at its beginning lists after a word: `input` and `weights` of `// vec4 input, weights`.
+    pub fn listed(&self, word: &str) -> Vec<&'static str> {
+        let header = self.text.lines().take_while(|line| line.starts_with("//"));
+        let lists = header.filter_map(|line| line.strip_prefix("// ")?.strip_prefix(word)?.strip_prefix(' '));
+        let names = lists.map(|list| list.split(',').map(str::trim).collect::<Vec<&str>>());
+        // a sentence may begin with the word, too
+        names.filter(|names| names.iter().all(|name| !name.is_empty() && !name.contains(' '))).flatten().collect()
     }
 }
 
@@ -84,7 +75,7 @@ pub enum Adapters {
     All,
     /// Software adapters, where a load is a loop over the lanes.
     Software,
-    /// Hardware: what is cheap there, such as a branch that all of a subgroup takes, is not where lanes are imitated.
+    /// Hardware: what is cheap there, such as a branch that all of a subgroup takes, is not where lanes are emulated.
     Hardware,
 }
 
@@ -134,6 +125,8 @@ pub struct Stage {
     pub bindings: Vec<usize>,
     /// Workgroups.
     pub grid: Grid,
+    /// Elements of an `Item`, in shaders that know it: 1 or 4.
+    pub lanes: usize,
 }
 
 /// How one call runs.
@@ -152,8 +145,25 @@ pub struct Launch {
 impl Launch {
     /// One dispatch that sees all `bindings` of its contract.
     pub fn single(shader: Shader, bindings: usize, grid: Grid) -> Self {
-        let stage = Stage { shader, bindings: (0..bindings).collect(), grid };
+        let stage = Stage { shader, bindings: (0..bindings).collect(), grid, lanes: 1 };
         Self { extra: Constants::default(), stages: vec![stage], scratch: 0, iterations: 0 }
+    }
+
+    /// One dispatch with a thread for each item of so many `lanes` of the `elements`.
+    pub fn items(shader: Shader, bindings: usize, elements: usize, lanes: usize) -> Self {
+        let mut launch = Self::single(shader, bindings, Grid::elements(elements / lanes, 64));
+        launch.stages[0].lanes = lanes;
+        launch
+    }
+
+    /// How each stage uses its bindings. The first that names the scratch writes it, later ones read it.
+    pub fn accesses(&self, contract: &Contract) -> Vec<Vec<Access>> {
+        let mut scratch = Access::Write;
+        let mut access = |&number: &usize| match contract.bindings.get(number) {
+            Some(binding) => binding.access,
+            None => std::mem::replace(&mut scratch, Access::Read),
+        };
+        self.stages.iter().map(|stage| stage.bindings.iter().map(&mut access).collect()).collect()
     }
 
     /// The same launch, saying how many loop iterations a thread makes.
@@ -209,11 +219,13 @@ pub fn launch_split(shader: Shader, reads: usize, split: Split, threads: usize, 
         shader,
         bindings: (0..reads).chain([scratch]).collect(),
         grid: Grid::elements(split.splits * threads, 64),
+        lanes: 1,
     };
     let add_runs = Stage {
         shader: shader!("reduce/splits_direct.wgsl"),
         bindings: vec![weights_gradient, bias_gradient, scratch],
         grid: Grid::elements(weights + biases, 64),
+        lanes: 1,
     };
     Launch { extra, stages: vec![sum_runs, add_runs], scratch: split.splits * (weights + biases), iterations: 0 }
 }
@@ -249,6 +261,25 @@ pub fn runs_of(pieces: usize, groups: usize, workgroups: usize) -> Split {
     Split { splits: pieces.div_ceil(rows), rows }
 }
 
+/// `vectors` and `direct` of a kernel that is written for `Item`s: four elements to a thread where `innermost` is a multiple of four,
+/// else one.
+#[macro_export]
+macro_rules! by_item {
+    ($path:literal, $bindings:literal, $elements:expr, $innermost:expr) => {
+        &[
+            $crate::kernels::Implementation::new(
+                "vectors",
+                $crate::kernels::Needs::NOTHING,
+                |c| $innermost(c).is_multiple_of(4),
+                |c| $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements(c), 4),
+            ),
+            $crate::kernels::Implementation::direct(|c| {
+                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements(c), 1)
+            }),
+        ]
+    };
+}
+
 /// One way to run a contract on a GPU.
 pub struct Implementation {
     /// `direct`, `registers`, ...; the part after the last `direction_` in the file's name.
@@ -270,6 +301,16 @@ impl Implementation {
     /// Its name, and the precision where that is not f32.
     pub fn label(&self, precision: Precision) -> String {
         if precision == Precision::F32 { self.name.to_owned() } else { format!("{} {precision}", self.name) }
+    }
+
+    /// An implementation with no more than these needs, for constants that it `accepts`.
+    pub const fn new(
+        name: &'static str,
+        needs: Needs,
+        accepts: fn(&Constants) -> bool,
+        launch: fn(&Constants) -> Launch,
+    ) -> Self {
+        Self { name, needs, accepts, launch }
     }
 
     /// The portable implementation every contract ends with.
@@ -303,9 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn overrides_are_read_from_the_text() {
-        let shader =
-            Shader { path: "x", text: "override BATCH: u32;\noverride RATE : f32;\nconst N = 1;\n", folder: None };
-        assert_eq!(shader.overrides(), ["BATCH", "RATE"]);
+    fn lists_of_a_header_are_told_from_sentences() {
+        let text = "// mine\n// use index, products\n// use of words\n// use block\n\n// use rng\n";
+        let shader = Shader { path: "x", text, folder: None };
+        assert_eq!(shader.listed("use"), ["index", "products", "block"]);
+        assert!(shader.listed("vec4").is_empty());
     }
 }

@@ -11,11 +11,9 @@
 //!
 //! Constants: `BATCH IN_H IN_W CHANNELS OUT_H OUT_W KERNEL STRIDE`.
 
-use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance,
-};
+use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Implementation, Launch, Needs, Real, Tolerance};
 use crate::shape::{Padding, Window};
-use crate::{shader, twin};
+use crate::{by_item, shader, twin};
 
 const CONSTANTS: &[&str] = &["BATCH", "IN_H", "IN_W", "CHANNELS", "OUT_H", "OUT_W", "KERNEL", "STRIDE"];
 
@@ -48,19 +46,7 @@ pub static FORWARD: Contract = Contract {
     cost,
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("CHANNELS").is_multiple_of(4),
-            launch: |c| {
-                Launch::single(shader!("maxpool2d/forward_vectors.wgsl"), 2, Grid::elements(outputs(c) / 4, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("maxpool2d/forward_direct.wgsl"), 2, Grid::elements(outputs(c), 64))
-        }),
-    ],
+    implementations: by_item!("maxpool2d/forward.wgsl", 2, outputs, channels),
 };
 
 /// `input, output_gradient -> input_gradient`.
@@ -80,29 +66,29 @@ pub static BACKWARD: Contract = Contract {
     tolerance: |c| if c.size("KERNEL") > c.size("STRIDE") { Tolerance::sum(4) } else { Tolerance::EXACT },
     cases,
     implementations: &[
-        Implementation {
-            name: "windows",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("CHANNELS").is_multiple_of(4) && c.size("KERNEL") == c.size("STRIDE"),
-            launch: |c| {
+        Implementation::new(
+            "windows",
+            Needs::NOTHING,
+            |c| channels(c).is_multiple_of(4) && c.size("KERNEL") == c.size("STRIDE"),
+            |c| {
                 let [rows, columns] = ["IN_H", "IN_W"].map(|side| c.size(side).div_ceil(c.size("KERNEL")));
-                let threads = c.product(&["BATCH", "CHANNELS"]) / 4 * rows * columns;
-                Launch::single(shader!("maxpool2d/backward_windows.wgsl"), 3, Grid::elements(threads, 64))
+                let elements = c.size("BATCH") * channels(c) * rows * columns;
+                Launch::items(shader!("maxpool2d/backward_windows.wgsl"), 3, elements, 4)
             },
-        },
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("CHANNELS").is_multiple_of(4),
-            launch: |c| {
-                Launch::single(shader!("maxpool2d/backward_vectors.wgsl"), 3, Grid::elements(inputs(c) / 4, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("maxpool2d/backward_direct.wgsl"), 3, Grid::elements(inputs(c), 64))
-        }),
+        ),
+        Implementation::new(
+            "vectors",
+            Needs::NOTHING,
+            |c| channels(c).is_multiple_of(4),
+            |c| Launch::items(shader!("maxpool2d/backward.wgsl"), 3, inputs(c), 4),
+        ),
+        Implementation::direct(|c| Launch::items(shader!("maxpool2d/backward.wgsl"), 3, inputs(c), 1)),
     ],
 };
+
+fn channels(c: &Constants) -> usize {
+    c.size("CHANNELS")
+}
 
 fn inputs(c: &Constants) -> usize {
     c.product(&["BATCH", "IN_H", "IN_W", "CHANNELS"])
@@ -119,7 +105,7 @@ fn cost(c: &Constants) -> Cost {
 }
 
 /// Calls `visit(output element, input element of its first maximum)` for each window, in order.
-pub fn winners<T: Real>(c: &Constants, input: &[T], mut visit: impl FnMut(usize, usize)) {
+pub fn argmaxes<T: Real>(c: &Constants, input: &[T], mut visit: impl FnMut(usize, usize)) {
     let [in_h, in_w, channels, out_h, out_w] = ["IN_H", "IN_W", "CHANNELS", "OUT_H", "OUT_W"].map(|name| c.size(name));
     let (kernel, stride) = (c.size("KERNEL"), c.size("STRIDE"));
     for output in 0..outputs(c) {
@@ -138,14 +124,14 @@ pub fn winners<T: Real>(c: &Constants, input: &[T], mut visit: impl FnMut(usize,
 /// Twin of `maxpool2d.forward`.
 pub fn forward<T: Real>(mut args: Args<T>) {
     let (input, output) = (args.floats(0), args.floats_out(0));
-    winners(args.constants, input, |out, winner| output[out] = input[winner]);
+    argmaxes(args.constants, input, |out, argmax| output[out] = input[argmax]);
 }
 
 /// Twin of `maxpool2d.backward`.
 pub fn backward<T: Real>(mut args: Args<T>) {
     let (input, output_gradient, input_gradient) = (args.floats(0), args.floats(1), args.floats_out(0));
     input_gradient.fill(T::zero());
-    winners(args.constants, input, |out, winner| input_gradient[winner] += output_gradient[out]);
+    argmaxes(args.constants, input, |out, argmax| input_gradient[argmax] += output_gradient[out]);
 }
 
 fn cases() -> Vec<Case> {

@@ -7,7 +7,7 @@
 mod case;
 pub mod compare;
 mod constants;
-mod imitation;
+mod emulation;
 mod launch;
 mod precision;
 mod shaders;
@@ -31,18 +31,17 @@ pub mod softmax_cross_entropy;
 pub use case::{Case, Fill};
 pub use compare::Tolerance;
 pub use constants::Constants;
-pub use imitation::can_imitate;
+pub use emulation::can_emulate;
 pub use launch::{
     Adapters, Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, SUM_WORKGROUPS, Shader,
     Split, Stage, launch_many_runs, launch_split, runs_of, subgroups_across,
 };
 pub use precision::{Element, Matrix, Precision, Prelude};
-pub use shaders::{Folder, Shaders, embedded};
-pub use source::{COMMON_FILES, Source};
+pub use shaders::{Folder, PARTS, Shaders, embedded};
+pub use source::Source;
 pub use step::StepParams;
 pub use twin::{Args, Real, Twin, View, ViewMut};
 
-use launch::COMMON;
 use std::sync::LazyLock;
 
 /// Unit roundoff of f32.

@@ -3,11 +3,11 @@
 //! Sums are f32 in every kernel. Mixed precision stores activations, their gradients and a copy of the weights in f16;
 //! parameters, their gradients, moments and the loss stay f32 (Micikevicius et al., "Mixed Precision Training", ICLR 2018).
 
-use super::imitation::{self, can_imitate};
+use super::emulation::{self, can_emulate};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Type of a tensor's elements. Bytes (pixels, winner codes) travel four to a u32, lowest first.
+/// Type of a tensor's elements. Bytes (pixels, argmax codes) travel four to a u32, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
     /// 32-bit float.
@@ -57,23 +57,23 @@ pub struct Matrix {
     pub tile: u32,
     /// Threads that hold a tile together.
     pub subgroup: u32,
-    /// Whether they are plain WGSL in their place, for tests ([`super::can_imitate`]).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub imitated: bool,
+    /// Whether they are plain WGSL in their place, for tests ([`super::can_emulate`]).
+    #[serde(rename = "imitated", skip_serializing_if = "std::ops::Not::not")]
+    pub emulated: bool,
 }
 
 impl std::str::FromStr for Matrix {
     type Err = Error;
 
-    /// Imitated ones, written as `16x32`: rows of a tile, threads of a subgroup.
+    /// Emulated ones, written as `16x32`: rows of a tile, threads of a subgroup.
     fn from_str(text: &str) -> Result<Self> {
         let sizes =
             text.split_once('x').and_then(|(tile, subgroup)| Some((tile.parse().ok()?, subgroup.parse().ok()?)));
-        let matrix = sizes.map(|(tile, subgroup)| Self { tile, subgroup, imitated: true });
+        let matrix = sizes.map(|(tile, subgroup)| Self { tile, subgroup, emulated: true });
         let allowed = "rows of a tile and threads of a subgroup, such as 16x32, 16x16 or 8x8";
         matrix
-            .filter(|&matrix| can_imitate(matrix))
-            .ok_or_else(|| Error::setting("--imitate-matrices", format!("\"{text}\""), allowed))
+            .filter(|&matrix| can_emulate(matrix))
+            .ok_or_else(|| Error::setting("--emulate-matrices", format!("\"{text}\""), allowed))
     }
 }
 
@@ -93,13 +93,13 @@ impl Prelude {
             Precision::F32 => ("", "alias Elem = f32;\n"),
             Precision::Mixed => ("enable f16;\n", "alias Elem = f16;\n"),
         };
-        let Some(matrix @ Matrix { tile, subgroup, imitated }) = self.matrix else {
+        let Some(matrix @ Matrix { tile, subgroup, emulated }) = self.matrix else {
             return [elements.0, elements.1].concat();
         };
         let aliases = [("TileA", "f16", "A"), ("TileB", "f16", "B"), ("TileC", "f32", "C")]
             .map(|(name, element, role)| format!("alias {name} = coop_mat{tile}x{tile}<{element}, {role}>;\n"));
-        let (enable, tiles) = match imitated {
-            true => ("", imitation::prelude(matrix)),
+        let (enable, tiles) = match emulated {
+            true => ("", emulation::prelude(matrix)),
             false => ("enable wgpu_cooperative_matrix;\n", aliases.concat()),
         };
         let sizes = format!("const TILE = {tile}u;\nconst SUBGROUP = {subgroup}u;\n");
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn directives_come_first() {
-        let matrix = Some(Matrix { tile: 16, subgroup: 32, imitated: false });
+        let matrix = Some(Matrix { tile: 16, subgroup: 32, emulated: false });
         let text = Prelude { precision: Precision::Mixed, matrix }.text();
         assert!(text.starts_with("enable f16;\nenable wgpu_cooperative_matrix;\nalias Elem = f16;\n"), "{text}");
         assert!(text.contains("alias TileC = coop_mat16x16<f32, C>;\nconst TILE = 16u;\nconst SUBGROUP = 32u;\n"));

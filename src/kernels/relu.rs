@@ -11,10 +11,8 @@
 //!
 //! Constants: `ELEMENTS`.
 
-use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance,
-};
-use crate::{shader, twin};
+use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Real, Tolerance};
+use crate::{by_item, twin};
 
 const CONSTANTS: &[&str] = &["ELEMENTS"];
 
@@ -37,19 +35,7 @@ pub static FORWARD: Contract = Contract {
     cost: |c| cost(c, 2),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                Launch::single(shader!("relu/forward_vectors.wgsl"), 2, Grid::elements(c.size("ELEMENTS") / 4, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("relu/forward_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: by_item!("relu/forward.wgsl", 2, elements, elements),
 };
 
 /// `output, output_gradient -> input_gradient`.
@@ -68,20 +54,12 @@ pub static BACKWARD: Contract = Contract {
     cost: |c| cost(c, 3),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: &[
-        Implementation {
-            name: "vectors",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("ELEMENTS").is_multiple_of(4),
-            launch: |c| {
-                Launch::single(shader!("relu/backward_vectors.wgsl"), 3, Grid::elements(c.size("ELEMENTS") / 4, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("relu/backward_direct.wgsl"), 3, Grid::elements(c.size("ELEMENTS"), 64))
-        }),
-    ],
+    implementations: by_item!("relu/backward.wgsl", 3, elements, elements),
 };
+
+fn elements(c: &Constants) -> usize {
+    c.size("ELEMENTS")
+}
 
 /// One comparison per element.
 fn cost(c: &Constants, tensors: usize) -> Cost {

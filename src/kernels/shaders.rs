@@ -1,17 +1,36 @@
 //! A user's own WGSL in the place of the crate's, or beside it: what `--shaders` hands over.
 //!
-//! A file with the path of one of the crate's shaders replaces it. A file `<operation>/<direction>_<name>.wgsl` of another name is
+//! A file with the path of one of the crate's shaders replaces it; one of another name in `common/` or `parts/` is there for the
+//! folder's kernels to use. A file `<operation>/<direction>_<name>.wgsl` of another name is
 //! a new implementation of the contract `<operation>.<direction>`: it takes needs, sizes and launch (grid, extra constants,
-//! bindings, scratch) of the implementation that its header names in a line `// launch: <name>`, `direct` where there is none. Its
+//! bindings, scratch) of the implementation that its header names in a line `// launch: <name>`, `direct` where there is none. A kernel
+//! whose header has no line `// use ...` may use all of `common/`. Its
 //! workgroups must then be as large and its threads do as much. Where the launch has later stages, `<direction>_<name>_<stage>.wgsl` replaces one.
 //!
 //! Texts live as long as the program: they are read once, and the plan holds them as plain names and text. This file knows no
 //! file system.
 
-use super::{COMMON, Contract, Implementation, Precision, Shader, find, registry};
+use super::{Contract, Implementation, Precision, Shader, find, registry};
 use crate::error::{Error, Result};
+use crate::shader;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// The files that kernels use. Those of `common/` stand alone; those of `parts/` need names of the kernel: its constants, bindings or
+/// functions.
+pub const PARTS: &[Shader] = &[
+    shader!("common/block.wgsl"),
+    shader!("common/index.wgsl"),
+    shader!("common/pixels.wgsl"),
+    shader!("common/pool.wgsl"),
+    shader!("common/products.wgsl"),
+    shader!("common/reduce.wgsl"),
+    shader!("common/rng.wgsl"),
+    shader!("common/step.wgsl"),
+    shader!("parts/adam.wgsl"),
+    shader!("parts/dropout.wgsl"),
+    shader!("parts/first_maximum.wgsl"),
+];
 
 /// Where a shader comes from that is not the crate's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +64,7 @@ impl std::fmt::Debug for Added {
     }
 }
 
-/// Every shader of the registry's implementations by its path below `shaders/`, without those that stand before all.
+/// Every kernel of the registry's implementations by its path below `shaders/`, without the files they use.
 pub fn embedded() -> BTreeMap<&'static str, Shader> {
     let mut shaders = BTreeMap::new();
     for &contract in registry() {
@@ -89,9 +108,19 @@ fn launch_line(text: &str) -> Option<&str> {
     header.filter_map(|line| line.trim_start_matches('/').trim().strip_prefix("launch:")).map(str::trim).next()
 }
 
+/// Whether a path is that of a file which kernels use.
+fn is_part(path: &str) -> bool {
+    path.starts_with("common/") || path.starts_with("parts/")
+}
+
+/// The name by which kernels use a part.
+fn part_name(path: &str) -> &str {
+    path.split_once('/').map_or(path, |(_, file)| file).trim_end_matches(".wgsl")
+}
+
 /// What stands between the brackets of `@workgroup_size(...)`.
-fn workgroup(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("@workgroup_size(")?;
+fn workgroup(files: &[Shader]) -> Option<String> {
+    let (_, rest) = files.iter().find_map(|file| file.text.split_once("@workgroup_size("))?;
     rest.split_once(')').map(|(size, _)| size.split_whitespace().collect())
 }
 
@@ -114,9 +143,9 @@ impl Shaders {
             shaders.files.insert(shader.path, shader);
         }
         for shader in shaders.files.values() {
-            let known = own.contains_key(shader.path) || COMMON.iter().any(|common| common.path == shader.path);
-            if !known && !shaders.is_later_stage(shader) {
-                shaders.added.push(added(shader)?);
+            shaders.check_uses(shader)?;
+            if !own.contains_key(shader.path) && !is_part(shader.path) && !shaders.is_later_stage(shader) {
+                shaders.added.push(shaders.added(shader)?);
             }
         }
         Ok(shaders)
@@ -125,7 +154,7 @@ impl Shaders {
     /// Whether a file of no implementation's name is a later stage of one that is there.
     fn is_later_stage(&self, shader: &Shader) -> bool {
         let others = self.files.values().filter(|other| other.path != shader.path);
-        others.filter_map(|other| added(other).ok()).any(|other| {
+        others.filter_map(|other| self.added(other).ok()).any(|other| {
             let Some(base) = other.contract.implementation(other.base) else { return false };
             let (old, new) = (stem(other.contract, other.base), stem(other.contract, other.implementation.name));
             stages(other.contract, base)
@@ -166,16 +195,73 @@ impl Shaders {
             .added
             .iter()
             .find(|added| added.contract.name == contract.name && added.implementation.name == implementation);
-        let renamed = added.and_then(|added| {
-            let path = renamed(shader.path, &stem(contract, added.base), &stem(contract, implementation))?;
+        let replaced = added.and_then(|added| {
+            let new = stem(contract, implementation);
+            let path = if first_stage(contract, added.base)?.path == shader.path {
+                format!("{new}.wgsl")
+            } else {
+                renamed(shader.path, &stem(contract, added.base), &new)?
+            };
             self.files.get(&path[..])
         });
-        renamed.or_else(|| self.files.get(shader.path)).copied().unwrap_or(shader)
+        replaced.or_else(|| self.files.get(shader.path)).copied().unwrap_or(shader)
     }
 
-    /// What stands before every kernel.
-    pub fn common(&self) -> [Shader; COMMON.len()] {
-        COMMON.map(|own| self.files.get(own.path).copied().unwrap_or(own))
+    /// The files that a kernel uses, directly or through others.
+    pub fn parts(&self, kernel: &Shader) -> Vec<Shader> {
+        let mut found: Vec<Shader> = Vec::new();
+        let mut open = vec![*kernel];
+        while let Some(file) = open.pop() {
+            // names of no file were refused when the folder was read
+            for part in uses(&file).into_iter().filter_map(|name| self.part(name)) {
+                if !found.contains(&part) {
+                    found.push(part);
+                    open.push(part);
+                }
+            }
+        }
+        found
+    }
+
+    /// The part of this name: the user's, else the crate's.
+    fn part(&self, name: &str) -> Option<Shader> {
+        let named = |file: &&Shader| is_part(file.path) && part_name(file.path) == name;
+        self.files.values().find(named).or_else(|| PARTS.iter().find(named)).copied()
+    }
+
+    /// Refuses a file that uses what is not there.
+    fn check_uses(&self, file: &Shader) -> Result<()> {
+        let Some(name) = file.listed("use").into_iter().find(|name| self.part(name).is_none()) else { return Ok(()) };
+        let names: Vec<&str> = PARTS.iter().map(|part| part_name(part.path)).collect();
+        let problem = format!("its header says \"use {name}\", and no file of common/ or parts/ has that name");
+        Err(Error::file(Path::new(&file.place()), problem, format!("the program's own are {}", names.join(", "))))
+    }
+
+    /// The implementation that a file adds to its contract.
+    fn added(&self, shader: &Shader) -> Result<Added> {
+        let place = shader.place();
+        let refuse = |problem: String, remedy: String| Error::file(Path::new(&place), problem, remedy);
+        let (contract, name) = contract_of(shader.path).ok_or_else(|| {
+            let remedy = "name it <operation>/<direction>_<name>.wgsl after one of `galaxy-gpu kernels list`";
+            refuse("it belongs to no contract".into(), remedy.into())
+        })?;
+        let base = launch_line(shader.text).unwrap_or("direct");
+        let names = || contract.implementations.iter().map(|i| i.name).collect::<Vec<_>>().join(", ");
+        let Some(of) = contract.implementation(base) else {
+            let remedy = format!("{} can be launched as {}", contract.name, names());
+            return Err(refuse(format!("its header says \"launch: {base}\""), remedy));
+        };
+        let size = |file: &Shader| workgroup(&[&[*file], &self.parts(file)[..]].concat());
+        let (wanted, found) = (first_stage(contract, base).and_then(|stage| size(&stage)), size(shader));
+        if wanted != found {
+            let [wanted, found] = [wanted, found].map(|size| size.unwrap_or_else(|| "none".into()));
+            let problem = format!("its workgroup_size is {found}, that of launch {base} is {wanted}");
+            return Err(refuse(problem, "make it the same, or name another launch in the header".into()));
+        }
+        let name: &'static str = String::leak(name.to_owned());
+        let Implementation { needs, accepts, launch, .. } = *of;
+        let implementation = Box::leak(Box::new(Implementation { name, needs, accepts, launch }));
+        Ok(Added { contract, base: of.name, implementation })
     }
 
     /// Stands for the user's shaders: equal for equal paths and texts; `None` where there are none (blake3, 16 hexadecimal digits).
@@ -198,6 +284,9 @@ impl Shaders {
                     let choice = format!("{}={}", added.contract.name, added.implementation.name);
                     format!("{} is {choice}, launched as {}, {checks}", shader.place(), added.base)
                 }
+                None if is_part(shader.path) && PARTS.iter().all(|part| part.path != shader.path) => {
+                    format!("{} is there to be used, {checks}", shader.place())
+                }
                 None => format!("{} stands in the place of the crate's own, {checks}", shader.place()),
             }
         };
@@ -211,31 +300,18 @@ fn renamed(path: &str, old: &str, new: &str) -> Option<String> {
     (rest.starts_with('.') || rest.starts_with('_')).then(|| format!("{new}{rest}"))
 }
 
-/// The implementation that a file adds to its contract.
-fn added(shader: &Shader) -> Result<Added> {
-    let place = shader.place();
-    let refuse = |problem: String, remedy: String| Error::file(Path::new(&place), problem, remedy);
-    let (contract, name) = contract_of(shader.path).ok_or_else(|| {
-        let remedy = "name it <operation>/<direction>_<name>.wgsl after one of `galaxy-gpu kernels list`";
-        refuse("it belongs to no contract".into(), remedy.into())
-    })?;
-    let base = launch_line(shader.text).unwrap_or("direct");
-    let names = || contract.implementations.iter().map(|i| i.name).collect::<Vec<_>>().join(", ");
-    let Some(of) = contract.implementation(base) else {
-        let remedy = format!("{} can be launched as {}", contract.name, names());
-        return Err(refuse(format!("its header says \"launch: {base}\""), remedy));
-    };
-    let first = stages(contract, of).into_iter().find(|stage| stage.path.starts_with(&stem(contract, base)));
-    let (wanted, found) = (first.and_then(|stage| workgroup(stage.text)), workgroup(shader.text));
-    if wanted != found {
-        let [wanted, found] = [wanted, found].map(|size| size.unwrap_or_else(|| "none".into()));
-        let problem = format!("its workgroup_size is {found}, that of launch {base} is {wanted}");
-        return Err(refuse(problem, "make it the same, or name another launch in the header".into()));
+/// What a file uses.
+fn uses(file: &Shader) -> Vec<&'static str> {
+    let names = file.listed("use");
+    match names.is_empty() && file.folder.is_some() && !is_part(file.path) {
+        true => PARTS.iter().filter(|part| part.path.starts_with("common/")).map(|part| part_name(part.path)).collect(),
+        false => names,
     }
-    let name: &'static str = String::leak(name.to_owned());
-    let Implementation { needs, accepts, launch, .. } = *of;
-    let implementation = Box::leak(Box::new(Implementation { name, needs, accepts, launch }));
-    Ok(Added { contract, base: of.name, implementation })
+}
+
+/// The shader that an implementation's file is: that of its first stage.
+fn first_stage(contract: &Contract, implementation: &str) -> Option<Shader> {
+    stages(contract, contract.implementation(implementation)?).into_iter().next()
 }
 
 #[cfg(test)]
@@ -253,7 +329,7 @@ mod tests {
     fn a_known_path_replaces_and_a_new_name_adds() {
         let launch = format!("// launch: vectors\n{HEAD}");
         let shaders = shaders(&[
-            ("relu/forward_direct.wgsl", HEAD),
+            ("relu/forward.wgsl", HEAD),
             ("relu/forward_fast.wgsl", &launch),
             ("common/index.wgsl", "// index"),
         ]);
@@ -261,14 +337,16 @@ mod tests {
         let contract = find("relu.forward").unwrap();
         let names: Vec<&str> = shaders.implementations(contract).iter().map(|i| i.name).collect();
         assert_eq!(names, ["fast", "vectors", "direct"]);
-        let run = |name: &str, path: &str| shaders.shader(contract, name, embedded()[path]);
-        assert_eq!(run("fast", "relu/forward_vectors.wgsl").place(), "mine/relu/forward_fast.wgsl");
-        assert_eq!(run("direct", "relu/forward_direct.wgsl").text, format!("{HEAD}\n"));
-        assert!(run("vectors", "relu/forward_vectors.wgsl").folder.is_none());
-        assert_eq!(
-            shaders.common().map(|common| common.folder.is_some()),
-            [false, true, false, false, false, false, false]
-        );
+        let run = |name: &str| shaders.shader(contract, name, embedded()["relu/forward.wgsl"]);
+        assert_eq!(run("fast").place(), "mine/relu/forward_fast.wgsl");
+        assert_eq!(run("direct").text, format!("{HEAD}\n"));
+        assert_eq!(run("vectors").text, format!("{HEAD}\n"), "one file serves both");
+        let replaced = |kernel: &Shader| {
+            let parts = shaders.parts(kernel).into_iter();
+            parts.filter(|part| part.folder.is_some()).map(|part| part.place()).collect::<Vec<_>>()
+        };
+        assert_eq!(replaced(&embedded()["relu/backward.wgsl"]), ["mine/common/index.wgsl"]);
+        assert_eq!(shaders.parts(&run("fast")).len(), shaders.parts(&run("direct")).len());
         assert!(!contract.implementations.iter().any(|i| i.name == "fast"), "the registry stays as it is");
         assert_eq!(shaders.in_words().len(), 3);
         assert!(shaders.hash().is_some() && Shaders::default().hash().is_none());
@@ -297,6 +375,19 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_may_hold_parts_of_its_own() {
+        let kernel = format!("// x\n// use mine, products\n{HEAD}");
+        let files = [("relu/forward_x.wgsl", &kernel[..]), ("parts/mine.wgsl", "// mine\n// use rng, mine\n")];
+        let shaders = shaders(&files).unwrap();
+        let used = shaders.parts(&shaders.files["relu/forward_x.wgsl"]);
+        assert_eq!(
+            used.iter().map(|part| part.path).collect::<Vec<_>>(),
+            ["parts/mine.wgsl", "common/products.wgsl", "common/rng.wgsl"]
+        );
+        assert!(shaders.in_words()[0].contains("mine/parts/mine.wgsl is there to be used"), "{:?}", shaders.in_words());
+    }
+
+    #[test]
     fn strangers_are_refused_with_what_to_do() {
         let message = |files: &[(&str, &str)]| shaders(files).unwrap_err().to_string();
         assert!(
@@ -304,6 +395,8 @@ mod tests {
         );
         let unknown = message(&[("relu/forward_x.wgsl", &format!("// launch: magic\n{HEAD}"))]);
         assert!(unknown.contains("\"launch: magic\"") && unknown.contains("vectors, direct"), "{unknown}");
+        let part = message(&[("relu/forward_x.wgsl", &format!("// use indx\n{HEAD}"))]);
+        assert!(part.contains("its header says \"use indx\"") && part.contains("own are"), "{part}");
         let size = message(&[("relu/forward_x.wgsl", "// x\n@compute @workgroup_size(128)\n")]);
         assert!(size.contains("workgroup_size is 128, that of launch direct is 64"), "{size}");
     }

@@ -98,12 +98,12 @@ pub fn loss<T: Real>(mut args: Args<T>) {
         let Some(position) = step.position(i, batch, rows) else { break };
         let label = labels[order[position] as usize] as usize;
         let logits = &logits[i * classes..][..classes];
-        let winner = (1..classes).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
-        let z = |class: usize| logits[class] - logits[winner];
+        let argmax = (1..classes).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
+        let z = |class: usize| logits[class] - logits[argmax];
         let exponentials: T = (0..classes).map(|class| z(class).exp()).sum();
         let expected = certain * z(label) + share * (0..classes).map(z).sum();
         stats[i * 2] = weights[label] * (exponentials.ln() - expected);
-        stats[i * 2 + 1] = if winner == label { T::one() } else { T::zero() };
+        stats[i * 2 + 1] = if argmax == label { T::one() } else { T::zero() };
         for class in 0..classes {
             let p = z(class).exp() / exponentials;
             let target = if class == label { certain + share } else { share };

@@ -16,8 +16,7 @@ pub use select::{Choice, candidates, obstacle};
 use crate::error::{Error, Result};
 use crate::graph::{Call, Graph, MicroBatches, Persistent, Tensor, TensorId};
 use crate::kernels::{
-    Access, COMMON_FILES, Constants, Contract, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shader, Shaders,
-    Source, StepParams,
+    Access, Constants, Contract, Cost, Grid, Launch, MOST_LOOP_ITERATIONS, Prelude, Shaders, Source, StepParams,
 };
 use memory::Memory;
 
@@ -44,12 +43,10 @@ pub struct Place {
 /// One dispatch of a kernel.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// The kernel.
-    pub shader: Shader,
-    /// The text before it.
+    /// The kernel, with all that it is compiled from.
+    pub source: Source,
+    /// Its precision and matrices.
     pub prelude: Prelude,
-    /// Files that stand between the two.
-    pub common: [Shader; COMMON_FILES],
     /// Values of its `override` constants.
     pub constants: Vec<(&'static str, f64)>,
     /// Ranges that it sees, from binding 1 on.
@@ -106,13 +103,6 @@ pub struct Options {
     pub guards: bool,
     /// The crate's shaders, some perhaps replaced by a user's.
     pub shaders: Shaders,
-}
-
-impl Dispatch {
-    /// The source that it is compiled from.
-    pub fn source(&self) -> Source {
-        Source { prelude: self.prelude, common: self.common, shader: self.shader }
-    }
 }
 
 impl Plan {
@@ -220,21 +210,14 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>, s
     let Chosen { implementation, reason, prelude, launch } = chosen;
     let all = [call.constants.pairs(), launch.extra.pairs()].concat();
     let contract = call.contract;
-    let mut scratch_written = false;
-    let dispatches = launch.stages.iter().map(|stage| {
-        let shader = shaders.shader(contract, implementation, stage.shader);
-        let declared = shader.overrides();
+    let sources = Source::of_launch(shaders, (contract, implementation), (&call.constants, &launch), prelude);
+    let stages = launch.stages.iter().zip(launch.accesses(contract)).zip(sources);
+    let dispatches = stages.map(|((stage, accesses), source)| {
+        let declared = source.overrides();
         let constants = all.iter().filter(|(name, _)| declared.contains(name)).copied().collect();
-        let bindings = stage.bindings.iter().map(|&number| match contract.bindings.get(number) {
-            Some(binding) => (places[call.tensors[number]], binding.access),
-            // the first stage that names the scratch writes it, later ones read it
-            None => {
-                let access = if std::mem::replace(&mut scratch_written, true) { Access::Read } else { Access::Write };
-                (scratch.unwrap_or_default(), access)
-            }
-        });
-        let bindings = bindings.collect();
-        Dispatch { shader, prelude, common: shaders.common(), constants, bindings, grid: stage.grid }
+        let place = |number: &usize| call.tensors.get(*number).map_or(scratch.unwrap_or_default(), |&id| places[id]);
+        let bindings = stage.bindings.iter().map(place).zip(accesses).collect();
+        Dispatch { source, prelude, constants, bindings, grid: stage.grid }
     });
     let dispatches: Vec<Dispatch> = dispatches.collect();
     dispatches.iter().try_for_each(|dispatch| check_overrides(dispatch, contract.name, &all))?;
@@ -252,16 +235,17 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>, s
 
 /// Refuses a user's shader that declares a constant without a value.
 fn check_overrides(dispatch: &Dispatch, contract: &str, known: &[(&'static str, f64)]) -> Result<()> {
-    let shader = dispatch.shader;
+    let files = dispatch.source.files();
     let by_default = |name: &str| {
-        let mut lines = shader.text.lines().filter_map(|line| line.strip_prefix("override ")?.strip_prefix(name));
+        let lines = files.iter().flat_map(|file| file.text.lines());
+        let mut lines = lines.filter_map(|line| line.strip_prefix("override ")?.strip_prefix(name));
         lines.any(|rest| rest.contains('='))
     };
     let unknown = |name: &&str| !known.iter().any(|(other, _)| other == name) && !by_default(name);
-    let Some(name) = shader.overrides().into_iter().find(unknown) else { return Ok(()) };
+    let Some(name) = dispatch.source.overrides().into_iter().find(unknown) else { return Ok(()) };
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     let message = format!("its override {name} has no value; a launch of {contract} has {}", names.join(" "));
-    Err(Error::Shader { file: shader.place(), message })
+    Err(Error::Shader { file: dispatch.source.kernel().place(), message })
 }
 
 /// Software adapters silently leave loops that are too long, so the plan refuses them.
@@ -304,7 +288,7 @@ fn check_bindings(step: &Step, profile: &Profile) -> Result<()> {
                 remedy: "use --micro-batch auto, a smaller --batch, smaller images or a smaller model".into(),
             });
         }
-        let what = format!("{} ({})", step.contract.name, dispatch.shader.path);
+        let what = format!("{} ({})", step.contract.name, dispatch.source.kernel().path);
         let written = |buffer| dispatch.bindings.iter().any(|(p, a)| p.buffer == buffer && *a != Access::Read);
         if let Some((place, _)) = dispatch.bindings.iter().find(|(p, a)| *a == Access::Read && written(p.buffer)) {
             let problem = format!("{what} reads and writes buffer {} in one dispatch", place.buffer);

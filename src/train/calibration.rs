@@ -71,13 +71,13 @@ impl<'a> Scores<'a> {
     pub fn bins(self, temperature: f64) -> [Bin; BINS] {
         let mut bins = [Bin::default(); BINS];
         for (row, label) in self.rows() {
-            let winner = most_probable(row, None);
-            let confidence = probability(row, winner, 1.0 / temperature);
+            let argmax = most_probable(row, None);
+            let confidence = probability(row, argmax, 1.0 / temperature);
             let place = (confidence * BINS as f64).ceil() as usize;
             let bin = &mut bins[place.clamp(1, BINS) - 1];
             bin.count += 1;
             bin.confidence += confidence;
-            bin.hits += f64::from(u8::from(winner == label));
+            bin.hits += f64::from(u8::from(argmax == label));
         }
         bins
     }

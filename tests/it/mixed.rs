@@ -78,8 +78,8 @@ fn a_step_on_matrices_has_the_same_gradients() {
 /// The same on the shape that the largest cards have, anywhere.
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
-fn a_step_on_imitated_matrices_has_the_same_gradients() {
-    let gpu = common::imitating("16x32".parse().unwrap());
+fn a_step_on_emulated_matrices_has_the_same_gradients() {
+    let gpu = common::emulating("16x32".parse().unwrap());
     holds_a_step_on_matrices_to_the_twins(&gpu);
 }
 

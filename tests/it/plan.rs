@@ -80,7 +80,7 @@ fn scratch(plan: &Plan, step: &Step) -> Vec<Place> {
 fn no_buffer_is_read_and_written_in_one_dispatch() {
     for (name, plan) in plans() {
         for dispatch in PROGRAMS.iter().flat_map(|&p| plan.steps(p)).flat_map(|step| &step.dispatches) {
-            let path = dispatch.shader.path;
+            let path = dispatch.source.kernel().path;
             for (number, (place, access)) in dispatch.bindings.iter().enumerate() {
                 for (other, other_access) in &dispatch.bindings[number + 1..] {
                     let reads = [access, other_access].map(|access| *access == Access::Read);
@@ -175,8 +175,8 @@ fn grids_keep_webgpus_limits() {
         for dispatch in PROGRAMS.iter().flat_map(|&p| plan.steps(p)).flat_map(|step| &step.dispatches) {
             let grid = dispatch.grid;
             let fits = |groups: u32| (1..=65_535).contains(&groups);
-            assert!(fits(grid.x) && fits(grid.y), "{name}: {} runs {grid:?}", dispatch.shader.path);
-            assert!(dispatch.bindings.len() <= 8, "{name}: {}", dispatch.shader.path);
+            assert!(fits(grid.x) && fits(grid.y), "{name}: {} runs {grid:?}", dispatch.source.kernel().path);
+            assert!(dispatch.bindings.len() <= 8, "{name}: {}", dispatch.source.kernel().path);
         }
     }
 }
@@ -311,7 +311,8 @@ fn pipelines_do_not_grow_in_number_with_the_shards() {
         let profile = Profile { binding_bytes, buffer_bytes: 4 << 30, ..Profile::webgpu() };
         let plan = Plan::new(&galaxy10("conv4", 32, true, &profile), &profile, &Options::default()).unwrap();
         let dispatches = plan.programs.iter().flatten().flat_map(|step| &step.dispatches);
-        let different: BTreeSet<String> = dispatches.map(|d| format!("{} {:?}", d.shader.path, d.constants)).collect();
+        let different: BTreeSet<String> =
+            dispatches.map(|d| format!("{} {:?}", d.source.kernel().path, d.constants)).collect();
         (plan.persistent().unwrap().shards.len(), different)
     };
     let ((few, one), (many, other)) = (pipelines(2 << 30), pipelines(128 << 20));

@@ -1,7 +1,7 @@
 //! The house's invariants, read from the source tree: who may import whom, where wgpu and `unsafe` may stand, how shaders
 //! are named and bound, and how long a file may be. See ARCHITECTURE.md.
 
-use galaxy_gpu::kernels::{Access, Contract, Implementation, Stage, registry};
+use galaxy_gpu::kernels::{self, Access, Contract, Implementation, Precision, Prelude, Shaders, Stage, registry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -296,48 +296,53 @@ fn header(text: &str) -> String {
 
 #[test]
 fn shaders_are_named_after_their_contract_and_none_is_an_orphan() {
-    let files = sources("shaders", "wgsl").into_iter().filter(|source| !source.path.starts_with("shaders/common/"));
+    let files = sources("shaders", "wgsl").into_iter();
     let files: BTreeMap<String, String> =
         files.map(|source| (source.path["shaders/".len()..].to_owned(), source.text)).collect();
     let mut used = BTreeSet::new();
     for (contract, implementation, stages) in launches() {
         let (operation, direction) = contract.name.split_once('.').unwrap();
         let stem = format!("{operation}/{direction}_{}", implementation.name);
+        let whole_direction = format!("{operation}/{direction}.wgsl");
         for Stage { shader, .. } in &stages {
             used.insert(shader.path);
+            used.extend(Shaders::default().parts(shader).iter().map(|part| part.path));
             assert_eq!(files.get(shader.path).map(String::as_str), Some(shader.text), "{}", shader.path);
             let role = SHARED.iter().find(|(path, _)| shader.path.starts_with(path)).map(|(_, role)| *role);
             // a later stage of the same implementation adds a word: forward_split_sum
             let rest = shader.path.strip_prefix(&stem).and_then(|rest| rest.strip_suffix(".wgsl"));
+            // and one file may hold all the implementations on items
             let named = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+            let named = named || shader.path == whole_direction;
             assert!(named || role.is_some(), "{} should be named {stem}.wgsl", shader.path);
             let says = header(shader.text).contains(role.unwrap_or(contract.name));
             assert!(says, "the header of {} does not name {}", shader.path, role.unwrap_or(contract.name));
         }
-        assert!(stages.iter().any(|stage| stage.shader.path.starts_with(&stem)), "no stage of {stem} has its name");
+        let own = |stage: &Stage| stage.shader.path.starts_with(&stem) || stage.shader.path == whole_direction;
+        assert!(stages.iter().any(own), "no stage of {stem} has its name");
     }
     let orphans: Vec<&String> = files.keys().filter(|path| !used.contains(&path[..])).collect();
     assert!(orphans.is_empty(), "no implementation uses {orphans:?}");
 }
 
+/// A kernel's constants and bindings are those of its contract by construction where it leaves their declarations to the head.
 #[test]
-fn shaders_bind_what_their_contract_says() {
+fn shaders_leave_declarations_to_the_head() {
     for (contract, _, stages) in launches() {
-        for stage in stages {
-            let text = code(stage.shader.text);
-            let bound: Vec<&str> =
-                text.lines().filter_map(|line| line.split_once(" var<storage, ")).map(|l| l.1).collect();
-            assert_eq!(bound.len(), stage.bindings.len(), "{}", stage.shader.path);
-            for (declared, &number) in bound.iter().zip(&stage.bindings) {
-                let (access, rest) = declared.split_once("> ").unwrap();
-                let name = rest.split(':').next().unwrap();
-                let Some(binding) = contract.bindings.get(number) else {
-                    assert_eq!((number, name), (contract.bindings.len(), "partial"), "{}", stage.shader.path);
-                    continue;
-                };
-                assert_eq!(name, binding.name, "{} for {}", stage.shader.path, contract.name);
-                let wanted = if binding.access == Access::Read { "read" } else { "read_write" };
-                assert_eq!(access, wanted, "{}: {name}", stage.shader.path);
+        for shader in stages.iter().map(|stage| stage.shader) {
+            let files = [vec![shader], Shaders::default().parts(&shader)].concat();
+            let bindings: BTreeSet<&str> =
+                contract.bindings.iter().map(|binding| binding.name).chain(["partial"]).collect();
+            for file in &files {
+                let text = code(file.text);
+                assert!(!text.contains("override "), "{} declares a constant", file.path);
+                // shard is no array
+                let bound = text.lines().filter(|line| line.contains("@binding") && !line.contains(" shard: vec2u"));
+                let bound: Vec<&str> = bound.filter(|line| !line.contains(" params: StepParams")).collect();
+                assert!(bound.is_empty(), "{} declares {bound:?}", file.path);
+                let listed = ["vec4", "item"].iter().flat_map(|word| file.listed(word));
+                let strange: Vec<&str> = listed.filter(|name| !bindings.contains(name)).collect();
+                assert!(strange.is_empty(), "{} lists {strange:?}, which {} does not bind", file.path, contract.name);
             }
         }
     }
@@ -363,11 +368,23 @@ fn contracts_are_unique_and_end_with_direct() {
     }
 }
 
-/// Constants of an operation that one of its shaders declares. An operation's directions share their constants, so that
-/// forward's serve backward too, and not every direction looks at all of them.
-fn overrides_of(operation: &str) -> BTreeSet<&'static str> {
-    let launches = launches().into_iter().filter(|(contract, ..)| contract.name.starts_with(operation));
-    launches.flat_map(|(.., stages)| stages).flat_map(|stage| stage.shader.overrides()).collect()
+/// Constants that the kernels of an operation name, over its directions: those share their constants, and not every direction looks at
+/// all of them.
+fn overrides_of(operation: &str) -> BTreeSet<String> {
+    let (shaders, prelude) = (Shaders::default(), Prelude { precision: Precision::F32, matrix: None });
+    let mut found = BTreeSet::new();
+    for contract in registry().into_iter().filter(|contract| contract.name.starts_with(operation)) {
+        for case in (contract.cases)() {
+            for implementation in contract.implementations.iter().filter(|i| (i.accepts)(&case.constants)) {
+                let launch = (implementation.launch)(&case.constants);
+                let (of, with) = ((*contract, implementation.name), (&case.constants, &launch));
+                for source in kernels::Source::of_launch(&shaders, of, with, prelude) {
+                    found.extend(source.overrides().into_iter().map(str::to_owned));
+                }
+            }
+        }
+    }
+    found
 }
 
 #[test]
@@ -378,15 +395,6 @@ fn every_case_gives_exactly_the_contracts_constants() {
             let given: BTreeSet<&str> = case.constants.pairs().iter().map(|(name, _)| *name).collect();
             assert_eq!(given, wanted, "{}, case {}", contract.name, case.name);
             assert_eq!((contract.lengths)(&case.constants).len(), contract.bindings.len(), "{}", contract.name);
-            for implementation in contract.implementations.iter().filter(|i| (i.accepts)(&case.constants)) {
-                let launch = (implementation.launch)(&case.constants);
-                let extra: BTreeSet<&str> = launch.extra.pairs().iter().map(|(name, _)| *name).collect();
-                for shader in launch.stages.iter().map(|stage| stage.shader) {
-                    let unknown = |name: &&str| !wanted.contains(name) && !extra.contains(name);
-                    let unknown: Vec<&str> = shader.overrides().into_iter().filter(unknown).collect();
-                    assert!(unknown.is_empty(), "{} wants {unknown:?}, case {} lacks them", shader.path, case.name);
-                }
-            }
         }
         let used = overrides_of(&contract.name[..=contract.name.find('.').unwrap()]);
         let constants = (contract.cases)().swap_remove(0).constants;
@@ -394,7 +402,8 @@ fn every_case_gives_exactly_the_contracts_constants() {
             let larger = constants.clone().with(name, constants.float(name) + 1.0);
             (contract.lengths)(&larger) != (contract.lengths)(&constants)
         };
-        let unused: Vec<_> = wanted.into_iter().filter(|name| !used.contains(name) && !sizes_a_binding(name)).collect();
+        let unused: Vec<_> =
+            wanted.into_iter().filter(|name| !used.contains(*name) && !sizes_a_binding(name)).collect();
         assert!(unused.is_empty(), "{}: neither a shader nor a length uses {unused:?}", contract.name);
     }
 }

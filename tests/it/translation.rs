@@ -41,7 +41,7 @@ fn dispatches(
 }
 
 fn translate(dispatch: &Dispatch, needs: Needs) -> Result<(), String> {
-    let text = dispatch.source().text();
+    let text = dispatch.source.text();
     let module = Frontend::new().parse(&text).map_err(|error| error.emit_to_string(&text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(&text))?;
@@ -125,7 +125,7 @@ fn a_part_of_a_shared_vector_is_seen() {
 
 #[test]
 fn every_kernel_is_translated() {
-    let shapes = [(16, 32), (16, 64), (8, 32)].map(|(tile, subgroup)| Matrix { tile, subgroup, imitated: false });
+    let shapes = [(16, 32), (16, 64), (8, 32)].map(|(tile, subgroup)| Matrix { tile, subgroup, emulated: false });
     let mut translated = 0;
     let mut failed = Vec::new();
     for &contract in registry() {
@@ -134,7 +134,7 @@ fn every_kernel_is_translated() {
             for &matrix in shapes {
                 for dispatch in dispatches(contract, implementation, precision, &card(implementation, matrix)) {
                     translated += 1;
-                    let name = format!("{} ({precision}, {matrix:?})", dispatch.shader.place());
+                    let name = format!("{} ({precision}, {matrix:?})", dispatch.source.kernel().place());
                     failed.extend(
                         translate(&dispatch, implementation.needs).err().map(|error| format!("{name}: {error}")),
                     );

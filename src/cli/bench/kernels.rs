@@ -41,7 +41,7 @@ pub fn kernel_times(steps: &[Step], seconds: &[Vec<f64>], peaks: Option<Peaks>) 
         let seconds = times.iter().sum::<f64>().max(1e-12);
         let fraction = peaks.map(|peaks| peaks.fraction(step.cost, seconds));
         // a twin runs a call as one dispatch, however many it takes on a GPU
-        let shaders = step.dispatches.iter().map(|dispatch| dispatch.shader.path.to_owned());
+        let shaders = step.dispatches.iter().map(|dispatch| dispatch.source.kernel().path.to_owned());
         let dispatches = shaders.zip(times).map(|(shader, seconds)| DispatchTime { shader, ms: 1e3 * seconds });
         KernelTime {
             layer: step.layer.clone(),

@@ -62,8 +62,8 @@ struct Selection {
     checked: bool,
     /// Run kernels for cooperative matrices without any: tiles of so many rows, on subgroups of so many threads, spelt out in
     /// plain WGSL (slow)
-    #[arg(long, value_name = "ROWSxTHREADS")]
-    imitate_matrices: Option<Matrix>,
+    #[arg(long, alias = "imitate-matrices", value_name = "ROWSxTHREADS")]
+    emulate_matrices: Option<Matrix>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -122,10 +122,10 @@ impl Selection {
     /// Opens the adapter.
     ///
     /// # Errors
-    /// As [`Gpu::open`] and [`Gpu::open_imitating`].
+    /// As [`Gpu::open`] and [`Gpu::open_emulating`].
     fn open(&self) -> Result<Arc<Gpu>> {
         let adapter = self.adapter.as_deref();
-        self.imitate_matrices.map_or_else(|| Gpu::open(adapter), |matrix| Gpu::open_imitating(adapter, matrix))
+        self.emulate_matrices.map_or_else(|| Gpu::open(adapter), |matrix| Gpu::open_emulating(adapter, matrix))
     }
 
     /// How to compile the kernels.
@@ -199,7 +199,7 @@ mod tests {
             adapter: None,
             checked: false,
             json: false,
-            imitate_matrices: None,
+            emulate_matrices: None,
             foreign,
         };
         selection.tasks(&Shaders::default(), |_| true)

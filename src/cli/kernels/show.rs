@@ -21,7 +21,7 @@ use serde::Serialize;
 pub struct Args {
     /// Part of a contract's name; conv2d shows all directions of the operation
     contract: String,
-    /// Print the WGSL of each implementation as it is compiled: prelude, shaders/common, its own file
+    /// Print the WGSL of each implementation as it is compiled: declarations, the files it uses, its own
     #[arg(long)]
     source: bool,
     /// Leave out line numbers, so that the text can be pasted
@@ -238,25 +238,27 @@ impl ImplementationReport {
         let fits_case = accepted(case);
         let own = if fits_case { Some(case.clone()) } else { (contract.cases)().into_iter().find(accepted) };
         let constants = own.as_ref().map_or(&case.constants, |case| &case.constants).clone();
-        let launch = own.map(|case| (implementation.launch)(&case.constants));
-        let stages = launch.into_iter().flat_map(|launch| launch.stages);
-        let files: Vec<_> = stages.map(|stage| shaders.shader(contract, implementation.name, stage.shader)).collect();
         let precision = implementation.needs.precision.unwrap_or(match args.mixed {
             true if contract.precisions().contains(&Precision::Mixed) => Precision::Mixed,
             _ => Precision::F32,
         });
         let matrix = profile.and_then(|profile| profile.matrix).filter(|_| implementation.needs.matrix);
-        let source = |shader| Source { prelude: Prelude { precision, matrix }, common: shaders.common(), shader };
-        let text = |shader| if args.plain { source(shader).text() } else { numbered(&source(shader)) };
+        let prelude = Prelude { precision, matrix };
+        let sources = own.map(|case| {
+            let launch = (implementation.launch)(&case.constants);
+            Source::of_launch(shaders, (contract, implementation.name), (&case.constants, &launch), prelude)
+        });
+        let sources = sources.unwrap_or_default();
+        let text = |source: &Source| if args.plain { source.text() } else { numbered(source) };
         let obstacle = profile.and_then(|profile| obstacle(implementation, &constants, precision, profile));
         Self {
             name: implementation.name,
             needs: needs(&implementation.needs),
-            shaders: files.iter().map(|shader| shader.place()).collect(),
+            shaders: sources.iter().map(|source| source.kernel().place()).collect(),
             fits_case,
             runs_here: profile.map(|_| obstacle.is_none()),
             obstacle,
-            source: if args.source { files.into_iter().map(text).collect() } else { Vec::new() },
+            source: if args.source { sources.iter().map(text).collect() } else { Vec::new() },
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
   galaxy-gpu kernels validate conv2d.forward --checked
   galaxy-gpu kernels validate dense.forward::direct --adapter 1 --json
   galaxy-gpu kernels validate relu.forward --shaders my-shaders
-  galaxy-gpu kernels validate matrix --imitate-matrices 16x32
+  galaxy-gpu kernels validate matrix --emulate-matrices 16x32
   galaxy-gpu kernels validate --lockstep --model conv4 --size 32 --batch 4")]
 pub struct Args {
     #[command(flatten)]

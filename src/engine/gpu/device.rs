@@ -3,7 +3,7 @@
 use super::budget::memory_of;
 use super::pipeline_cache::KeptPipelines;
 use crate::error::{Error, Result};
-use crate::kernels::{Matrix, can_imitate};
+use crate::kernels::{Matrix, can_emulate};
 use crate::plan::{AdapterKind, Profile};
 use crate::suggest::did_you_mean;
 use std::cell::Cell;
@@ -110,7 +110,7 @@ fn matrix_of(adapter: &wgpu::Adapter) -> Option<Matrix> {
             [shape.m_size, shape.n_size, shape.k_size] == [*tile; 3] && shape.ab_type == F16 && shape.cr_type == F32
         })
     };
-    [16, 8].into_iter().find(offered).map(|tile| Matrix { tile, subgroup, imitated: false })
+    [16, 8].into_iter().find(offered).map(|tile| Matrix { tile, subgroup, emulated: false })
 }
 
 #[expect(unsafe_code, reason = "cooperative matrices are an experimental feature of wgpu")]
@@ -137,17 +137,17 @@ impl Gpu {
     /// run every kernel that is written for matrices anywhere.
     ///
     /// # Errors
-    /// As [`Gpu::open`]; matrices that [`can_imitate`] does not know; an adapter without 16-bit floats.
-    pub fn open_imitating(wanted: Option<&str>, matrix: Matrix) -> Result<Arc<Self>> {
-        if !can_imitate(matrix) {
-            return Err(Error::setting("imitated matrices", format!("{matrix:?}"), "of a shape that can be imitated"));
+    /// As [`Gpu::open`]; matrices that [`can_emulate`] does not know; an adapter without 16-bit floats.
+    pub fn open_emulating(wanted: Option<&str>, matrix: Matrix) -> Result<Arc<Self>> {
+        if !can_emulate(matrix) {
+            return Err(Error::setting("emulated matrices", format!("{matrix:?}"), "of a shape that can be emulated"));
         }
         let mut gpu = Self::open_wanted(wanted)?;
         if !gpu.profile.f16 {
             let problem = format!("{} has no 16-bit floats, which matrices are made of", gpu.profile.name);
             return Err(Error::device(problem, "choose another one with --adapter"));
         }
-        gpu.profile.matrix = Some(Matrix { imitated: true, ..matrix });
+        gpu.profile.matrix = Some(Matrix { emulated: true, ..matrix });
         Ok(Arc::new(gpu))
     }
 

@@ -6,7 +6,7 @@
 //! cut off, changed, or made by another driver or build never reaches them: it is ignored, and replaced when pipelines are saved.
 
 use super::Gpu;
-use crate::kernels::{Shaders, embedded};
+use crate::kernels::{PARTS, embedded};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps bytes under a name, between processes.
@@ -89,10 +89,11 @@ fn hash<'a>(words: impl IntoIterator<Item = &'a String>) -> blake3::Hash {
 
 /// The key of an adapter with its driver and of this build: its version and the text of every shader.
 fn key_of(adapter: &[&String]) -> blake3::Hash {
-    let build = [env!("CARGO_PKG_VERSION").to_owned(), Shaders::default().common().map(|shader| shader.text).concat()];
-    let texts: Vec<String> =
-        embedded().values().flat_map(|shader| [shader.path, shader.text]).map(str::to_owned).collect();
-    hash(adapter.iter().copied().chain(&build).chain(&texts))
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let (kernels, parts) = (embedded(), PARTS.iter());
+    let texts = kernels.values().chain(parts).flat_map(|shader| [shader.path, shader.text]);
+    let texts: Vec<String> = texts.map(str::to_owned).collect();
+    hash(adapter.iter().copied().chain([&version]).chain(&texts))
 }
 
 fn seal(data: &[u8], key: blake3::Hash) -> Vec<u8> {

@@ -82,12 +82,12 @@ fn build(gpu: &Gpu, plan: &Plan, buffers: &[wgpu::Buffer], params: &wgpu::Buffer
             unique.push(dispatch);
         }
     }
-    let texts: HashSet<Source> = unique.iter().map(|dispatch| dispatch.source()).collect();
-    let modules = texts.into_par_iter().map(|text| Ok((text, module(gpu, &text, checked)?)));
-    let modules = modules.collect::<Result<HashMap<Source, wgpu::ShaderModule>>>()?;
+    let texts: HashSet<&Source> = unique.iter().map(|dispatch| &dispatch.source).collect();
+    let modules = texts.into_par_iter().map(|text| Ok((text, module(gpu, text, checked)?)));
+    let modules = modules.collect::<Result<HashMap<&Source, wgpu::ShaderModule>>>()?;
     let pipelines: Vec<(&Dispatch, Pipeline)> = unique
         .par_iter()
-        .map(|dispatch| Ok((*dispatch, Pipeline::new(gpu, dispatch, &modules[&dispatch.source()], checked)?)))
+        .map(|dispatch| Ok((*dispatch, Pipeline::new(gpu, dispatch, &modules[&dispatch.source], checked)?)))
         .collect::<Result<_>>()?;
     if let Some(kept) = gpu.kept.get() {
         kept.save();
@@ -106,7 +106,7 @@ fn build(gpu: &Gpu, plan: &Plan, buffers: &[wgpu::Buffer], params: &wgpu::Buffer
 
 fn same_pipeline(a: &Dispatch, b: &Dispatch) -> bool {
     let accesses = |d: &Dispatch| d.bindings.iter().map(|(_, access)| *access == Access::Read).collect::<Vec<_>>();
-    a.source() == b.source() && a.constants == b.constants && accesses(a) == accesses(b)
+    a.source == b.source && a.constants == b.constants && accesses(a) == accesses(b)
 }
 
 struct Pipeline {
@@ -116,7 +116,8 @@ struct Pipeline {
 
 impl Pipeline {
     fn new(gpu: &Gpu, dispatch: &Dispatch, module: &wgpu::ShaderModule, checked: bool) -> Result<Self> {
-        let (file, source) = (dispatch.shader.path, dispatch.source());
+        let source = &dispatch.source;
+        let file = source.kernel().path;
         let built = gpu.guarded(file, || {
             let layout = bind_group_layout(gpu, dispatch);
             let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -138,7 +139,7 @@ impl Pipeline {
             });
             Self { pipeline, layout }
         });
-        built.map_err(|error| refused(&dispatch.shader.place(), &error))
+        built.map_err(|error| refused(&source.kernel().place(), &error))
     }
 
     fn bind(&self, gpu: &Gpu, dispatch: &Dispatch, buffers: &[wgpu::Buffer], params: &wgpu::Buffer) -> wgpu::BindGroup {
@@ -151,7 +152,7 @@ impl Pipeline {
             resource: range(&buffers[place.buffer], place.offset, place.bytes),
         });
         let entries: Vec<wgpu::BindGroupEntry> = std::iter::once(params).chain(storage).collect();
-        let label = Some(dispatch.shader.path);
+        let label = Some(dispatch.source.kernel().path);
         gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout: &self.layout, entries: &entries })
     }
 }
@@ -162,7 +163,7 @@ fn refused(file: &str, error: &Error) -> Error {
 
 /// Compiles a kernel. The driver checks a user's kernel unless the user vouches for it, whether or not it checks the crate's own.
 fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModule> {
-    let file = source.shader;
+    let file = source.kernel();
     let wgsl = wgpu::ShaderSource::Wgsl(source.text().into());
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(file.path), source: wgsl };
     let mut objections = Vec::new();
@@ -197,7 +198,7 @@ fn not_compiled(source: &Source, objection: &wgpu::CompilationMessage) -> Error 
     let place = source.first_place(text).map(|(file, line)| format!("{file}:{line}"));
     // naga's message begins with the label, which is the file without the line
     let text = text.split_once("error: ").map_or(text, |(_, text)| text);
-    Error::Shader { file: place.unwrap_or_else(|| source.shader.place()), message: source.translate(text) }
+    Error::Shader { file: place.unwrap_or_else(|| source.kernel().place()), message: source.translate(text) }
 }
 
 fn bind_group_layout(gpu: &Gpu, dispatch: &Dispatch) -> wgpu::BindGroupLayout {
@@ -213,6 +214,6 @@ fn bind_group_layout(gpu: &Gpu, dispatch: &Dispatch) -> wgpu::BindGroupLayout {
         entry(binding, wgpu::BufferBindingType::Storage { read_only }, false)
     });
     let entries: Vec<wgpu::BindGroupLayoutEntry> = std::iter::once(params).chain(storage).collect();
-    let label = Some(dispatch.shader.path);
+    let label = Some(dispatch.source.kernel().path);
     gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries })
 }

@@ -3,14 +3,14 @@
 //! ```text
 //! y[n,y,x,oc]                   = bias[oc] + sum_{ky,kx,ic} input[n, y+ky-1, x+kx-1, ic] * weights[ky,kx,ic,oc]
 //! pooled[n,py,px,oc]            = max(0, max_q y[n, 2py+q/2, 2px+q%2, oc]),  q = 0..3
-//! winner[n,py,px,oc]            = the first q that reaches the maximum, or 4 where relu closed the window
-//! e[n,y,x,oc]                   = pooled_gradient of the window around (y,x) where its winner is (y,x), else 0
+//! argmax[n,py,px,oc]            = the first q that reaches the maximum, or 4 where relu closed the window
+//! e[n,y,x,oc]                   = pooled_gradient of the window around (y,x) where its argmax is (y,x), else 0
 //! input_gradient[n,iy,ix,ic]    = sum_{ky,kx,oc} e[n, iy+1-ky, ix+1-kx, oc] * weights[ky,kx,ic,oc]
 //! weights_gradient[ky,kx,ic,oc] = sum_{n,y,x} input[n, y+ky-1, x+kx-1, ic] * e[n,y,x,oc]
 //! bias_gradient[oc]             = sum_{n,y,x} e[n,y,x,oc]
 //! ```
 //!
-//! Neither `y` nor `e` is ever in memory: per pooled element there are four bytes of value and one of winner (codes
+//! Neither `y` nor `e` is ever in memory: per pooled element there are four bytes of value and one of argmax (codes
 //! travel four channels to a word; bytes past the last channel hold 4). A `y` that is not a number counts as not
 //! positive: its window closes. Odd sizes floor as in Keras. A twin is the
 //! composition of the twins of [`conv2d`](super::conv2d) and [`maxpool2d`](super::maxpool2d).
@@ -64,17 +64,17 @@ fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, channels: usize
     Launch { extra: Constants::sizes(&[("ACROSS", across)]), ..Launch::single(shader, bindings, grid) }
 }
 
-/// `input, weights, bias -> pooled, winner`.
+/// `input, weights, bias -> pooled, argmax`.
 pub static FORWARD: Contract = Contract {
     name: "conv_block.forward",
-    formula: "pooled = max(0, max over 2x2 of bias + conv3x3(input, weights)); winner = which of the four, or closed",
-    // dyadic values make every sum exact, so winners must agree exactly, ties included
+    formula: "pooled = max(0, max over 2x2 of bias + conv3x3(input, weights)); argmax = which of the four, or closed",
+    // dyadic values make every sum exact, so argmax codes must agree exactly, ties included
     bindings: &[
         Binding::read("input").filled(Fill::Dyadic).or_half(),
         Binding::read("weights").filled(Fill::Dyadic).or_half(),
         Binding::read("bias").filled(Fill::Dyadic),
         Binding::write("pooled").or_half(),
-        Binding::write("winner").of_indices(),
+        Binding::write("argmax").of_indices(),
     ],
     constants: CONSTANTS,
     lengths: |c| vec![inputs(c), weights(c), c.size("OUT_C"), outputs(c), words(c)],
@@ -139,13 +139,13 @@ pub static FORWARD: Contract = Contract {
     ],
 };
 
-/// `pooled_gradient, winner, weights -> input_gradient`.
+/// `pooled_gradient, argmax, weights -> input_gradient`.
 pub static BACKWARD_INPUT: Contract = Contract {
     name: "conv_block.backward_input",
     formula: "input_gradient[n,iy,ix,ic] = sum over ky,kx,oc of e[n,iy+1-ky,ix+1-kx,oc] * weights[ky,kx,ic,oc]",
     bindings: &[
         Binding::read("pooled_gradient").or_half(),
-        Binding::index("winner", Fill::Codes),
+        Binding::index("argmax", Fill::Codes),
         Binding::read("weights").or_half(),
         Binding::write("input_gradient").or_half(),
     ],
@@ -197,14 +197,14 @@ pub static BACKWARD_INPUT: Contract = Contract {
     ],
 };
 
-/// `input, pooled_gradient, winner -> weights_gradient, bias_gradient`.
+/// `input, pooled_gradient, argmax -> weights_gradient, bias_gradient`.
 pub static BACKWARD_WEIGHTS: Contract = Contract {
     name: "conv_block.backward_weights",
     formula: "weights_gradient[ky,kx,ic,oc] = sum over n,y,x of input[n,y+ky-1,x+kx-1,ic] * e[n,y,x,oc]",
     bindings: &[
         Binding::read("input").or_half(),
         Binding::read("pooled_gradient").or_half(),
-        Binding::index("winner", Fill::Codes),
+        Binding::index("argmax", Fill::Codes),
         Binding::write("weights_gradient"),
         Binding::write("bias_gradient"),
     ],
@@ -330,7 +330,7 @@ fn words(c: &Constants) -> usize {
     c.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"])
 }
 
-/// The convolution's work; traffic is input, pooled values, winners and weights.
+/// The convolution's work; traffic is input, pooled values, argmax codes and weights.
 fn cost(c: &Constants) -> Cost {
     let flops = 2.0 * (c.product(&["BATCH", "IN_H", "IN_W"]) * weights(c)) as f64;
     Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c) + words(c)) as f64 }

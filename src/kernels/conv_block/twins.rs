@@ -16,7 +16,7 @@ fn parts(c: &Constants) -> (Constants, Constants) {
     (conv.unwrap_or_default().with("RELU", 1.0), pool.unwrap_or_default())
 }
 
-/// Word and shift of an element's winner code.
+/// Word and shift of an element's argmax code.
 fn code_place(c: &Constants, output: usize) -> (usize, usize) {
     let (pixel, channel) = (output / c.size("OUT_C"), output % c.size("OUT_C"));
     (pixel * c.size("WORDS") + channel / 4, channel % 4 * 8)
@@ -30,27 +30,27 @@ pub fn forward<T: Real>(mut args: Args<T>) {
     let writes = vec![Some(ViewMut::Float(&mut activation[..]))];
     conv2d::forward(Args { constants: &conv, step: args.step, reads: args.reads.clone(), writes });
 
-    let (pooled, winner) = (args.floats_out(0), args.indices_out(1));
-    winner.fill(u32::from_le_bytes([CLOSED as u8; 4]));
+    let (pooled, argmax) = (args.floats_out(0), args.indices_out(1));
+    argmax.fill(u32::from_le_bytes([CLOSED as u8; 4]));
     let width = c.size("IN_W");
-    maxpool2d::winners(&pool, &activation, |out, place| {
+    maxpool2d::argmaxes(&pool, &activation, |out, place| {
         pooled[out] = T::zero();
         if activation[place] > T::zero() {
             pooled[out] = activation[place];
             let (x, y) = (place / c.size("OUT_C") % width, place / (c.size("OUT_C") * width) % c.size("IN_H"));
             let (word, shift) = code_place(c, out);
-            winner[word] = winner[word] & !(255 << shift) | (((y % 2 * 2 + x % 2) as u32) << shift);
+            argmax[word] = argmax[word] & !(255 << shift) | (((y % 2 * 2 + x % 2) as u32) << shift);
         }
     });
 }
 
-/// The gradient of the convolution's output, expanded from pooled gradient and winners.
-fn expand<T: Real>(c: &Constants, pooled_gradient: &[T], winner: &[u32]) -> Vec<T> {
+/// The gradient of the convolution's output, expanded from pooled gradient and argmax codes.
+fn expand<T: Real>(c: &Constants, pooled_gradient: &[T], argmax: &[u32]) -> Vec<T> {
     let [in_h, in_w, pool_h, pool_w, out_c] = ["IN_H", "IN_W", "POOL_H", "POOL_W", "OUT_C"].map(|name| c.size(name));
     let mut gradient = vec![T::zero(); c.product(&["BATCH", "IN_H", "IN_W", "OUT_C"])];
     for (out, &value) in pooled_gradient.iter().enumerate() {
         let (word, shift) = code_place(c, out);
-        let code = (winner[word] >> shift & 255) as usize;
+        let code = (argmax[word] >> shift & 255) as usize;
         if code < CLOSED as usize {
             let (px, py) = (out / out_c % pool_w, out / (out_c * pool_w) % pool_h);
             let n = out / (out_c * pool_w * pool_h);

@@ -247,11 +247,12 @@ fn split_launch(c: &Constants, shader: Shader, threads: usize, shortest: usize) 
 /// Runs of `run` inputs, summed by `shader` in a grid that follows from their number, then added in order.
 fn launch_runs(c: &Constants, shader: Shader, run: usize, grid: impl Fn(usize) -> Grid) -> Launch {
     let splits = c.size("IN").div_ceil(run);
-    let sum_runs = Stage { shader, bindings: vec![0, 1, 4], grid: grid(splits) };
+    let sum_runs = Stage { shader, bindings: vec![0, 1, 4], grid: grid(splits), lanes: 1 };
     let add_runs = Stage {
         shader: shader!("dense/forward_split_sum.wgsl"),
         bindings: vec![2, 3, 4],
         grid: Grid::elements(outputs(c) / 4, 64),
+        lanes: 1,
     };
     Launch {
         extra: Constants::sizes(&[("SPLITS", splits), ("SPLIT_INS", run)]),

@@ -13,11 +13,11 @@ pub fn gpu() -> Arc<Gpu> {
     GPU.get_or_init(|| opened(Gpu::open(None))).clone()
 }
 
-/// The same with imitated matrices, one for each shape.
-pub fn imitating(matrix: Matrix) -> Arc<Gpu> {
+/// The same with emulated matrices, one for each shape.
+pub fn emulating(matrix: Matrix) -> Arc<Gpu> {
     static GPUS: OnceLock<Mutex<HashMap<Matrix, Arc<Gpu>>>> = OnceLock::new();
     let mut gpus = GPUS.get_or_init(Mutex::default).lock().unwrap();
-    gpus.entry(matrix).or_insert_with(|| opened(Gpu::open_imitating(None, matrix))).clone()
+    gpus.entry(matrix).or_insert_with(|| opened(Gpu::open_emulating(None, matrix))).clone()
 }
 
 fn opened(gpu: Result<Arc<Gpu>>) -> Arc<Gpu> {

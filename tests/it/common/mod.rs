@@ -5,7 +5,7 @@ pub mod desk;
 pub mod npz;
 pub mod rig;
 
-pub use adapter::{gpu, imitating};
+pub use adapter::{emulating, gpu};
 
 /// Where a test runs its steps.
 #[derive(Clone, Copy, PartialEq)]

@@ -20,14 +20,14 @@ fn an_edited_kernel_is_compiled_anew_each_time() {
     let contract = find("relu.forward").unwrap();
     let direct = contract.implementation("direct").unwrap();
     let case = (contract.cases)().into_iter().find(|case| case.name == "around a workgroup").unwrap();
-    let text = embedded()["relu/forward_direct.wgsl"].text;
+    let text = embedded()["relu/forward.wgsl"].text;
     let run = |text: String| {
-        let shaders = shaders(false, &[("relu/forward_direct.wgsl", text)]);
+        let shaders = shaders(false, &[("relu/forward.wgsl", text)]);
         validate(&gpu, contract, direct, &case, Precision::F32, &Compile { checked: false, shaders }).unwrap().passed()
     };
     assert!(run(text.to_owned()));
-    assert!(!run(text.replace("select(x, 0.0, x < 0.0)", "x")), "without the rectifier");
-    assert!(run(text.replace("select(x, 0.0, x < 0.0)", "max(x, 0.0)")), "written otherwise");
+    assert!(!run(text.replace("select(x, Value(), x < Value())", "x")), "without the rectifier");
+    assert!(run(text.replace("select(x, Value(), x < Value())", "max(x, Value())")), "written otherwise");
 }
 
 /// A kernel that writes far behind its buffer: unchecked, it might write anywhere.
@@ -38,10 +38,10 @@ fn kernels_of_a_folder_are_checked_by_the_driver() {
     let contract = find("relu.forward").unwrap();
     let direct = contract.implementation("direct").unwrap();
     let case = (contract.cases)().into_iter().find(|case| case.name == "around a workgroup").unwrap();
-    let text = embedded()["relu/forward_direct.wgsl"].text;
+    let text = embedded()["relu/forward.wgsl"].text;
     let wild = text.replace("    output[id]", "    output[id + 64u * 16u] = Elem(77.0);\n    output[id]");
     assert_ne!(wild, text);
-    let compile = Compile { checked: false, shaders: shaders(false, &[("relu/forward_direct.wgsl", wild)]) };
+    let compile = Compile { checked: false, shaders: shaders(false, &[("relu/forward.wgsl", wild)]) };
     let verdict = validate(&gpu, contract, direct, &case, Precision::F32, &compile).unwrap();
     assert!(verdict.overrun.is_empty(), "{verdict:?}");
 }
@@ -63,13 +63,13 @@ fn a_common_file_is_replaced_for_every_kernel() {
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn errors_point_at_the_line_of_the_edited_file() {
     let desk = Desk::new();
-    let text = embedded()["relu/forward_direct.wgsl"].text;
+    let text = embedded()["relu/forward.wgsl"].text;
     let line = text.lines().position(|line| line.contains("output[id] =")).unwrap() + 1;
-    desk.write("mine/relu/forward_direct.wgsl", text.replace("    output[id] =", "    output[id] = nowhere +"));
+    desk.write("mine/relu/forward.wgsl", text.replace("    output[id] =", "    output[id] = nowhere +"));
     let (code, out, error) = desk.ended("kernels validate relu.forward::direct::smallest --shaders mine");
     assert_eq!(code, 1, "{out}{error}");
-    assert!(out.contains(&format!("shader mine/relu/forward_direct.wgsl:{line}: ")), "{out}");
-    assert!(out.contains("nowhere") && out.contains(&format!("─ mine/relu/forward_direct.wgsl:{line}:")), "{out}");
+    assert!(out.contains(&format!("shader mine/relu/forward.wgsl:{line}: ")), "{out}");
+    assert!(out.contains("nowhere") && out.contains(&format!("─ mine/relu/forward.wgsl:{line}:")), "{out}");
     assert!(out.contains(&format!("{line} │ ")), "the line itself: {out}");
     // of one that stands before every kernel, too, and where all of a command needs it
     desk.write(
@@ -79,7 +79,8 @@ fn errors_point_at_the_line_of_the_edited_file() {
     let (code, _, error) = desk.ended(&format!("{TRAIN} --out run --shaders other"));
     assert!(code == 1 && error.contains("error: shader other/common/index.wgsl:"), "{error}");
     assert!(!desk.path("run").exists(), "nothing is written");
-    desk.write("third/relu/forward_mine.wgsl", text.replace("ELEMENTS", "COUNT"));
+    let text = text.replace("ELEMENTS / LANES", "COUNT").replace("\n@compute", "override COUNT: u32;\n@compute");
+    desk.write("third/relu/forward_mine.wgsl", text);
     let (code, out, _) = desk.ended("kernels validate relu.forward::mine::smallest --shaders third");
     assert!(
         code == 1 && out.contains("its override COUNT has no value; a launch of relu.forward has ELEMENTS"),
@@ -164,6 +165,6 @@ fn folders_that_will_not_do_are_refused() {
     desk.refuses("plan --device cpu --use relu.forward=mine", &["--use is \"relu.forward=mine\"", "vectors, direct"]);
     desk.write("mine/relu/forwards_x.wgsl", "// x\n");
     desk.refuses("plan --shaders mine", &["mine/relu/forwards_x.wgsl: it belongs to no contract", "kernels list"]);
-    desk.write("long/relu/forward_direct.wgsl", "// x\n".repeat(100_000));
-    desk.refuses("plan --shaders long", &["forward_direct.wgsl: is 500000 bytes long"]);
+    desk.write("long/relu/forward.wgsl", "// x\n".repeat(100_000));
+    desk.refuses("plan --shaders long", &["forward.wgsl: is 500000 bytes long"]);
 }

@@ -31,18 +31,19 @@ fn a_contract_is_shown_in_full() {
 fn the_source_is_what_is_compiled() {
     let desk = Desk::new();
     let plain = desk.run("kernels show relu.forward --source --plain --mixed");
-    let text = embedded()["relu/forward_vectors.wgsl"].text;
+    let text = embedded()["relu/forward.wgsl"].text;
     assert!(plain.contains(text) && plain.contains("enable f16;\nalias Elem = f16;\n"), "{plain}");
     let numbered = desk.run("kernels show relu.forward --source");
-    let (number, line) = text.lines().enumerate().find(|(_, line)| line.starts_with("override")).unwrap();
+    let (number, line) = text.lines().enumerate().find(|(_, line)| line.starts_with("fn main")).unwrap();
     assert!(numbered.contains(&format!("{:>4} {line}\n", number + 1)), "{numbered}");
-    assert!(numbered.contains("     // shaders/common/step.wgsl\n   1 "), "{numbered}");
+    assert!(numbered.contains("     // shaders/common/index.wgsl\n   1 "), "{numbered}");
+    assert!(!numbered.contains("common/step.wgsl"), "relu uses nothing of the step: {numbered}");
 }
 
 #[test]
 fn a_new_implementation_is_shown_with_its_file() {
     let desk = Desk::new();
-    let text = embedded()["relu/forward_vectors.wgsl"].text;
+    let text = embedded()["relu/forward.wgsl"].text;
     desk.write("mine/relu/forward_mine.wgsl", format!("// launch: vectors\n{text}"));
     let (code, out, notes) = desk.ended("kernels show relu.forward --shaders mine");
     assert!(code == 0 && out.contains("mine/relu/forward_mine.wgsl"), "{out}");

@@ -31,12 +31,12 @@ impl Share {
     /// themselves and a forgotten barrier shows.
     fn place(self) -> String {
         let (last, threads, columns) = (4 * self.tile_quads - 1, self.threads_a_row, 4 * self.own_quads);
-        format!("let row = {last}u - imitated_lane / {threads}u; let column = imitated_lane % {threads}u * {columns}u;")
+        format!("let row = {last}u - emulated_lane / {threads}u; let column = emulated_lane % {threads}u * {columns}u;")
     }
 }
 
-/// Whether there is an imitation of such matrices: a thread holds four columns at least, of one row.
-pub fn can_imitate(matrix: Matrix) -> bool {
+/// Whether there is an emulation of such matrices: a thread holds four columns at least, of one row.
+pub fn can_emulate(matrix: Matrix) -> bool {
     let Matrix { tile, subgroup, .. } = matrix;
     matches!(tile, 8 | 16)
         && subgroup >= tile
@@ -48,20 +48,20 @@ pub fn can_imitate(matrix: Matrix) -> bool {
 pub(super) fn prelude(matrix: Matrix) -> String {
     let Share { tile_quads, own_quads, .. } = Share::of(matrix);
     let fields = |count: u32, name: &str| (0..count).map(|i| format!("v{i}: {name}, ")).collect::<String>();
-    let mut text = String::from("var<private> imitated_lane: u32;\n");
+    let mut text = String::from("var<private> emulated_lane: u32;\n");
     text += &format!("struct TileA {{ {}}}\n", fields(tile_quads, "vec4f"));
     text += &format!("struct TileB {{ {}}}\n", fields(tile_quads * own_quads, "mat4x4f"));
     text += &format!("struct TileC {{ {}}}\n", fields(own_quads, "vec4f"));
-    text += "fn imitated_multiply_add(a: TileA, b: TileB, c: TileC) -> TileC {\n    var sum = c;\n";
+    text += "fn emulated_multiply_add(a: TileA, b: TileB, c: TileC) -> TileC {\n    var sum = c;\n";
     for (k, column) in (0..tile_quads).flat_map(|k| (0..own_quads).map(move |column| (k, column))) {
         text += &format!("    sum.v{column} += b.v{} * a.v{k};\n", k * own_quads + column);
     }
     text + "    return sum;\n}\n"
 }
 
-/// A kernel's text with its matrices imitated, line for line; what its loads and stores have become stands at the end.
-pub(super) fn imitate(text: &str, matrix: Matrix) -> String {
-    let mut kernel = threads_in_place_of_subgroups(&text.replace("coopMultiplyAdd(", "imitated_multiply_add("));
+/// A kernel's text with its matrices emulated, line for line; what its loads and stores have become stands at the end.
+pub(super) fn emulate(text: &str, matrix: Matrix) -> String {
+    let mut kernel = threads_in_place_of_subgroups(&text.replace("coopMultiplyAdd(", "emulated_multiply_add("));
     let mut functions: Vec<String> = Vec::new();
     while let Some((call, replacement, function)) = next_access(&kernel, Share::of(matrix)) {
         kernel = kernel.replace(&call, &replacement);
@@ -80,9 +80,9 @@ fn threads_in_place_of_subgroups(text: &str) -> String {
         let name = rest.split_once(':')?.0;
         Some((format!("{start}{name}: u32"), name.to_owned()))
     });
-    let mut text = text.replace("fn main(", "fn main(@builtin(local_invocation_id) imitated: vec3u, ");
-    let mut first = " imitated_lane = imitated.x % SUBGROUP;".to_owned();
-    for (found, value) in names.into_iter().zip(["imitated.x / SUBGROUP", "imitated.x % SUBGROUP"]) {
+    let mut text = text.replace("fn main(", "fn main(@builtin(local_invocation_id) emulated: vec3u, ");
+    let mut first = " emulated_lane = emulated.x % SUBGROUP;".to_owned();
+    for (found, value) in names.into_iter().zip(["emulated.x / SUBGROUP", "emulated.x % SUBGROUP"]) {
         let Some((parameter, name)) = found else { continue };
         text = text.replace(&format!("{parameter},"), "").replace(&parameter, "");
         first += &format!(" let {name} = {value};");
@@ -99,7 +99,7 @@ fn next_access(text: &str, share: Share) -> Option<(String, String, String)> {
         let value = &arguments[..end_of(arguments, ',')?];
         let (array, index) = accessed(text, arguments[value.len()..].strip_prefix(", ")?)?;
         let call = format!("coopStoreT({value}, &{}[{index}]", array.name);
-        let name = format!("imitated_store_{}", array.name);
+        let name = format!("emulated_store_{}", array.name);
         return Some((call, format!("{name}({value}, {index}"), store(&name, &array, share)));
     }
     let start = text.find("coopLoad")?;
@@ -111,7 +111,7 @@ fn next_access(text: &str, share: Share) -> Option<(String, String, String)> {
         })?;
     let (array, index) = accessed(text, arguments)?;
     let order = if row_major { "T" } else { "" };
-    let name = format!("imitated_load{order}_{role}_{}", array.name);
+    let name = format!("emulated_load{order}_{role}_{}", array.name);
     let function = load(&name, &array, role, row_major, share);
     Some((format!("coopLoad{order}<Tile{role}>(&{}[{index}]", array.name), format!("{name}({index}"), function))
 }
@@ -211,11 +211,11 @@ fn store(name: &str, array: &Array, share: Share) -> String {
 mod tests {
     use super::*;
 
-    const HARDWARE: Matrix = Matrix { tile: 16, subgroup: 32, imitated: true };
+    const HARDWARE: Matrix = Matrix { tile: 16, subgroup: 32, emulated: true };
 
     #[test]
     fn a_thread_holds_whole_quads_of_one_row() {
-        let can = |tile, subgroup| can_imitate(Matrix { tile, subgroup, imitated: true });
+        let can = |tile, subgroup| can_emulate(Matrix { tile, subgroup, emulated: true });
         assert!(can(16, 32) && can(16, 64) && can(16, 16) && can(8, 8) && can(8, 16));
         assert!(!can(16, 8) && !can(8, 32) && !can(4, 4) && !can(16, 24) && !can(16, 0) && !can(16, 1 << 30));
     }
@@ -224,29 +224,29 @@ mod tests {
     fn every_line_stays_where_it_was() {
         for (path, shader) in crate::kernels::embedded().into_iter().filter(|(_, shader)| shader.text.contains("coop"))
         {
-            let text = imitate(shader.text, HARDWARE);
+            let text = emulate(shader.text, HARDWARE);
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
             assert!(!code.clone().any(|line| line.contains("coop") || line.contains("subgroup_i")), "{path}: {text}");
             let same = shader.text.lines().zip(text.lines()).filter(|(old, new)| old == new).count();
             assert!(same * 4 > shader.text.lines().count() * 3, "{path}: most lines are the kernel's own");
-            assert!(text.contains(") { imitated_lane = "), "{path}: threads do not know their place");
+            assert!(text.contains(") { emulated_lane = "), "{path}: threads do not know their place");
             let size = shader.text.split_once("@workgroup_size(").unwrap().1.split_once(")\n").unwrap().0;
             assert!(!size.contains(','), "{path}: a thread's place is counted along one axis");
             let others =
                 shader.text.match_indices("subgroup").filter_map(|(at, _)| shader.text[at + 8..].chars().next());
-            assert!(!others.clone().any(char::is_uppercase), "{path}: operations of subgroups are not imitated");
+            assert!(!others.clone().any(char::is_uppercase), "{path}: operations of subgroups are not emulated");
         }
     }
 
     #[test]
     fn a_load_names_what_a_thread_needs() {
         let text = "@group(0) @binding(1) var<storage, read> left: array<Elem>;\nfn main(@builtin(subgroup_id) own: u32) {\n  let a = coopLoad<TileA>(&left[own * f(1u)[0]], 16u);\n}\n";
-        let imitated = imitate(text, HARDWARE);
-        assert!(imitated.contains("let a = imitated_load_A_left(own * f(1u)[0], 16u);"), "{imitated}");
+        let emulated = emulate(text, HARDWARE);
+        assert!(emulated.contains("let a = emulated_load_A_left(own * f(1u)[0], 16u);"), "{emulated}");
         assert!(
-            imitated.contains("imitated_lane = imitated.x % SUBGROUP; let own = imitated.x / SUBGROUP;"),
-            "{imitated}"
+            emulated.contains("emulated_lane = emulated.x % SUBGROUP; let own = emulated.x / SUBGROUP;"),
+            "{emulated}"
         );
-        assert!(imitated.contains("f32(left[(at + (15u) * stride) * 1u + row])"), "{imitated}");
+        assert!(emulated.contains("f32(left[(at + (15u) * stride) * 1u + row])"), "{emulated}");
     }
 }
