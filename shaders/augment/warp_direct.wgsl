@@ -3,9 +3,7 @@
 //   images[i,y,x] = bilinear(pixels of image order[first + i], sx, sy) / 255
 // FILL_MODE: 0 reflect, 1 wrap, 2 nearest, 3 constant (each tap outside the image is FILL_VALUE).
 // One thread per output pixel (3 channels). Reads four pixels, writes 12 bytes.
-// use index, pixels, step
-
-@group(0) @binding(2) var<storage, read> shard: vec2u;
+// use index, shard, step
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -17,7 +15,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         store(id, vec3f());
         return;
     }
-    let image = order[params.first + i] - shard.x; // before the shard wraps to a large number
+    let image = image_of(i);
     if image >= shard.y { return; }
 
     let x = f32(id % WIDTH);
@@ -64,16 +62,4 @@ fn fill(position: f32, n: f32) -> f32 {
 fn tap(first: u32, x: f32, y: f32) -> vec3f {
     if !(x >= 0.0 && y >= 0.0 && x < f32(WIDTH) && y < f32(HEIGHT)) { return vec3f(FILL_VALUE); }
     return load(first + u32(y) * WIDTH + u32(x));
-}
-
-fn load(pixel: u32) -> vec3f {
-    let byte = pixel * 3u;
-    let word = byte / 4u;
-    return pixel_channels(pixels[word], pixels[min(word + 1u, arrayLength(&pixels) - 1u)], byte);
-}
-
-fn store(pixel: u32, value: vec3f) {
-    images[pixel * 3u] = Elem(value.x);
-    images[pixel * 3u + 1u] = Elem(value.y);
-    images[pixel * 3u + 2u] = Elem(value.z);
 }

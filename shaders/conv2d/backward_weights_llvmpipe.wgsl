@@ -1,15 +1,8 @@
 // conv2d.backward_weights for software adapters (why: forward_llvmpipe.wgsl), first of two dispatches, as backward_weights_split.wgsl.
 // One thread computes one run of output rows x 16 rows x 16 columns of the weights: 256 sums. Per output pixel it loads four
 // vec4 of gradients and four vec4 of inputs: 256 multiply-adds for 8 loads. Needs IN_C divisible by 4 and OUT_C by 16.
-// use index
+// use conv2d_taps, index, outer
 // vec4 input, output_gradient, partial
-
-// A tap, less the padding (above and left it wraps to large numbers), and four input channels.
-struct Tap { y: u32, x: u32, word: u32 }
-
-// What a tap sees from a row of output pixels: where the channels of the image's row start, whether it is there, and the column
-// seen from the first pixel.
-struct Seen { at: u32, inside: bool, x: u32 }
 
 // Four rows x 16 columns; column j of matrix g: row j, output channels 4g..4g+3.
 struct Sums { g0: mat4x4f, g1: mat4x4f, g2: mat4x4f, g3: mat4x4f }
@@ -62,29 +55,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
 }
 
-fn tap(row: u32) -> Tap {
-    let place = row / (IN_C / 4u);
-    return Tap(place / KERNEL - PAD_TOP, place % KERNEL - PAD_LEFT, row % (IN_C / 4u));
-}
-
-fn seen(by: Tap, out_row: u32) -> Seen {
-    let y = out_row % OUT_H * STRIDE + by.y;
-    return Seen((out_row / OUT_H * IN_H + y) * IN_W * (IN_C / 4u) + by.word, y < IN_H, by.x);
-}
-
-// Four input channels that a tap sees from output pixel ox, zero outside the image.
-fn load(from_seen: Seen, ox: u32) -> vec4f {
-    let x = ox * STRIDE + from_seen.x;
-    let inside = from_seen.inside && x < IN_W;
-    return select(vec4f(), input[select(0u, from_seen.at + x * (IN_C / 4u), inside)], inside);
-}
-
 // Each row's input times the gradients.
 fn accumulate(sums: ptr<function, Sums>, e: mat4x4f, x: vec4f) {
-    (*sums).g0 += mat4x4f(e[0] * x.x, e[0] * x.y, e[0] * x.z, e[0] * x.w);
-    (*sums).g1 += mat4x4f(e[1] * x.x, e[1] * x.y, e[1] * x.z, e[1] * x.w);
-    (*sums).g2 += mat4x4f(e[2] * x.x, e[2] * x.y, e[2] * x.z, e[2] * x.w);
-    (*sums).g3 += mat4x4f(e[3] * x.x, e[3] * x.y, e[3] * x.z, e[3] * x.w);
+    (*sums).g0 += outer(e[0], x);
+    (*sums).g1 += outer(e[1], x);
+    (*sums).g2 += outer(e[2], x);
+    (*sums).g3 += outer(e[3], x);
 }
 
 // Four rows of 16 columns.

@@ -7,17 +7,12 @@
 // first rows also sum the bias, a thread to a word of four channels, pixel after pixel.
 // Scratch: SPLITS rows of KERNEL^2 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 16 and OUT_C by
 // 16 * WIDE * ACROSS.
-// PIXELS: BATCH * OUT_H * OUT_W. ROWS: KERNEL^2 * IN_C. WORDS: 4 * WIDE * ACROSS, a workgroup's channels in fours, no more than its threads.
-// vec4 input, output_gradient
+// PIXELS: BATCH * OUT_H * OUT_W. TERMS: KERNEL^2 * IN_C. WORDS: 4 * WIDE * ACROSS, a workgroup's channels in fours, no more than its threads.
+// use conv2d_matrix_inputs
+// vec4 output_gradient
 
-const ROW = 18u; // words of a staged pixel: 64 rows and 8 unused halves, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 rows, channels or pixels
-const NOWHERE = 0x80000000u;
 
-// Of each pixel: row and column where its window starts (above and left of the image they wrap to large numbers), and the
-// first row of its image.
-var<workgroup> windows: array<vec3u, 64>;
-var<workgroup> pixels: array<vec4<Elem>, 64u * ROW>;
 var<workgroup> gradients: array<vec4<Elem>, 64u * (WORDS + 2u)>;
 
 @compute @workgroup_size(SUBGROUP * ACROSS)
@@ -27,7 +22,7 @@ fn main(
 ) {
     let id = group.y * groups.x + group.x; // naga takes what a function returns for divergent
     let stripes = OUT_C / (16u * WIDE * ACROSS);
-    let stacks = (ROWS + 63u) / 64u;
+    let stacks = (TERMS + 63u) / 64u;
     if id >= SPLITS * stacks * stripes { return; }
     let word = id % stripes * WORDS; // first of the workgroup's channels, in fours
     let row = id / stripes % stacks * 64u;
@@ -40,7 +35,7 @@ fn main(
     for (var first = split * SPLIT_BLOCKS * 64u; first < last; first += 64u) {
         for (var i = local; i < 64u; i += SUBGROUP * ACROSS) { windows[i] = window(first + i); } // last read before the tiles were
         workgroupBarrier();
-        for (var i = local; i < 512u; i += SUBGROUP * ACROSS) { stage_input(row, i); }
+        for (var i = local; i < 512u; i += SUBGROUP * ACROSS) { stage(row, i); }
         for (var i = local; i < 64u * WORDS; i += SUBGROUP * ACROSS) { stage_gradient(first, word, i); }
         workgroupBarrier();
         if BIAS && row == 0u && local < WORDS { bias = add_pixels(bias, local); }
@@ -58,39 +53,15 @@ fn main(
         }
     }
 
-    let run = split * (ROWS + 1u) * OUT_C;
-    let down = min(64u, ROWS - row) / TILE;
+    let run = split * (TERMS + 1u) * OUT_C;
+    let down = min(64u, TERMS - row) / TILE;
     for (var c = 0u; c < WIDE * TILES; c++) {
         let column = word * 4u + subgroup * 16u * WIDE + c * TILE;
         for (var r = 0u; r < down; r++) {
             coopStoreT(sums[c * 4u * TILES + r], &partial[run + (row + r * TILE) * OUT_C + column], OUT_C);
         }
     }
-    if row == 0u && local < WORDS { store_bias(run + ROWS * OUT_C + (word + local) * 4u, bias); }
-}
-
-// Pixels past the last see nothing.
-fn window(pixel: u32) -> vec3u {
-    let row = pixel / OUT_W;
-    let at = vec3u(row % OUT_H * STRIDE - PAD_TOP, pixel % OUT_W * STRIDE - PAD_LEFT, row / OUT_H * IN_H);
-    return select(vec3u(NOWHERE, 0u, 0u), at, pixel < PIXELS);
-}
-
-// What eight rows, all of one tap, see of a pixel.
-fn stage_input(first_row: u32, i: u32) {
-    let row = first_row + i % 8u * 8u;
-    let tap = row / IN_C;
-    let seen = windows[i / 8u] + vec3u(tap / KERNEL, tap % KERNEL, 0u);
-    let to = i / 8u * ROW + i % 8u * 2u;
-    var low = vec4<Elem>();
-    var high = vec4<Elem>();
-    if row < ROWS && seen.x < IN_H && seen.y < IN_W {
-        let at = (((seen.z + seen.x) * IN_W + seen.y) * IN_C + row % IN_C) / 4u;
-        low = input[at];
-        high = input[at + 1u];
-    }
-    pixels[to] = low;
-    pixels[to + 1u] = high;
+    if row == 0u && local < WORDS { store_bias(run + TERMS * OUT_C + (word + local) * 4u, bias); }
 }
 
 // Four channels' gradients of a pixel; zero past the last pixel.

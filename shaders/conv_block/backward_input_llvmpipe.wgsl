@@ -5,7 +5,7 @@
 // outputs that reach the pixels, and loads its eighth of the subgroup's nine taps x 16 x 4 weights (18 vec4), which the
 // lanes then hand around: 9216 multiply-adds for 50 loads. A workgroup shares its sixteen channels. Needs IN_C divisible by 16
 // and OUT_C by 4.
-// use index
+// use codes, index, llvmpipe_patch
 // vec4 pooled_gradient, weights, input_gradient
 
 // Four input channels; column r, row c of a matrix: pixel (r, c) of the 4x4 tile.
@@ -16,16 +16,6 @@ struct Window { gradient: vec4f, argmax: vec4u }
 
 // Four windows side by side.
 struct Windows { a: Window, b: Window, c: Window, d: Window }
-
-// Six convolution outputs of a row as the three runs of four that the taps see; column i of a run: output channel i, row c:
-// pixel c.
-struct Row { left: mat4x4f, middle: mat4x4f, right: mat4x4f }
-
-struct Patch { r0: Row, r1: Row, r2: Row, r3: Row, r4: Row, r5: Row }
-
-// The lane's share of the weights, a matrix for each tap: lane l holds four output channels of input channel l in the first
-// column, of input channel 8 + l in the second.
-struct Taps { t0: mat2x4f, t1: mat2x4f, t2: mat2x4f, t3: mat2x4f, t4: mat2x4f, t5: mat2x4f, t6: mat2x4f, t7: mat2x4f, t8: mat2x4f }
 
 // The tile's first pixel.
 struct Place { n: u32, y: u32, x: u32 }
@@ -79,8 +69,7 @@ fn windows(at: Place, row: u32, word: u32) -> Windows {
 fn window(n: u32, py: u32, px: u32, word: u32) -> Window {
     let inside = py < POOL_H && px < POOL_W;
     let place = select(0u, ((n * POOL_H + py) * POOL_W + px) * WORDS + word, inside);
-    let codes = select(0x04040404u, argmax[place], inside);
-    return Window(pooled_gradient[place], (vec4u(codes) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));
+    return Window(pooled_gradient[place], codes(select(0x04040404u, argmax[place], inside)));
 }
 
 // The upper (q = 0) or lower (q = 2) half of a row of windows.
@@ -91,7 +80,7 @@ fn expand(w: Windows, q: u32) -> Row {
     let d = reach(w.c, q);
     let e = reach(w.c, q + 1u);
     let f = reach(w.d, q);
-    return Row(transpose(mat4x4f(a, b, c, d)), transpose(mat4x4f(b, c, d, e)), transpose(mat4x4f(c, d, e, f)));
+    return row_of(a, b, c, d, e, f);
 }
 
 // What the window hands to its pixel q.
@@ -99,6 +88,8 @@ fn reach(window: Window, q: u32) -> vec4f {
     return select(vec4f(), window.gradient, window.argmax == vec4u(q));
 }
 
+// The lane's share of a tap's weights: lane l holds four output channels of input channel l in the first column, of input channel 8 + l
+// in the second.
 fn share(at: u32) -> mat2x4f {
     return mat2x4f(weights[at], weights[at + 8u * WORDS]);
 }
@@ -113,20 +104,9 @@ fn four(before: Sums, e: Patch, t: Taps, half: u32, first: u32) -> Sums {
 // Taps run backwards over the patch.
 fn channel(before: mat4x4f, e: Patch, t: Taps, half: u32, lane: u32) -> mat4x4f {
     let upper = mat3x4f(subgroupShuffle(t.t8[half], lane), subgroupShuffle(t.t7[half], lane), subgroupShuffle(t.t6[half], lane));
-    let a = mat4x4f(taps(before[0], e.r0, upper), taps(before[1], e.r1, upper), taps(before[2], e.r2, upper), taps(before[3], e.r3, upper));
     let middle = mat3x4f(subgroupShuffle(t.t5[half], lane), subgroupShuffle(t.t4[half], lane), subgroupShuffle(t.t3[half], lane));
-    let b = mat4x4f(taps(a[0], e.r1, middle), taps(a[1], e.r2, middle), taps(a[2], e.r3, middle), taps(a[3], e.r4, middle));
     let lower = mat3x4f(subgroupShuffle(t.t2[half], lane), subgroupShuffle(t.t1[half], lane), subgroupShuffle(t.t0[half], lane));
-    return mat4x4f(taps(b[0], e.r2, lower), taps(b[1], e.r3, lower), taps(b[2], e.r4, lower), taps(b[3], e.r5, lower));
-}
-
-// Four pixels of a row: three taps of four channels.
-fn taps(before: vec4f, x: Row, w: mat3x4f) -> vec4f {
-    return tap(tap(tap(before, x.left, w[0]), x.middle, w[1]), x.right, w[2]);
-}
-
-fn tap(before: vec4f, x: mat4x4f, w: vec4f) -> vec4f {
-    return fma(x[3], vec4f(w.w), fma(x[2], vec4f(w.z), fma(x[1], vec4f(w.y), fma(x[0], vec4f(w.x), before))));
+    return add_taps(before, e, upper, middle, lower);
 }
 
 // The tile, four channels.

@@ -5,6 +5,7 @@
 // windows around its pixels to 18 x 18 pixels of e; a tap is then a shifted tile of them, and the ten rows a subgroup
 // loads for a column of taps serve all three taps. Weights come straight from memory, transposed by the load.
 // Needs OUT_C divisible by 16 and IN_C by 16 * ACROSS.
+// use codes
 // vec4 pooled_gradient, weights, input_gradient
 
 const SIDE = 18u;
@@ -82,7 +83,7 @@ fn stage(n: u32, corner: vec2u, from_word: u32, i: u32) {
     if at.x < POOL_W && at.y < POOL_H {
         let place = ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + from_word + i % 4u;
         gradient = pooled_gradient[place];
-        code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+        code = codes(argmax[place]);
     }
     for (var q = 0u; q < 4u; q++) {
         let pixel = window * 2u + vec2u(q % 2u, q / 2u) - 1u;

@@ -3,8 +3,8 @@
 // pooling windows around the block (a vec4 of gradients and a word of argmax codes each), expands them to the 4x4 patch
 // of convolution outputs the block reaches, and multiplies with nine taps x 16 weights (a vec4 over output channels
 // each): 2304 multiply-adds for 153 vec4 loads. Needs IN_C divisible by 16 and OUT_C by 4.
-// use index, products
-// vec4 pooled_gradient, weights, input_gradient
+// use codes, four_weights, index, products
+// vec4 pooled_gradient, input_gradient
 
 // Four pixels x 16 channels; column g of a matrix holds input channels 4g..4g+3.
 struct Sums { p0: mat4x4f, p1: mat4x4f, p2: mat4x4f, p3: mat4x4f }
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn window(n: u32, py: u32, px: u32, word: u32) -> Window {
     if py >= POOL_H || px >= POOL_W { return Window(vec4f(), vec4u(4u)); }
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
-    return Window(vec4f(pooled_gradient[place]), (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));
+    return Window(vec4f(pooled_gradient[place]), codes(argmax[place]));
 }
 
 // What the window hands to its pixel q.
@@ -75,7 +75,7 @@ fn accumulate(sums: ptr<function, Sums>, start: u32, e: mat4x4f) {
     for (var g = 0u; g < 4u; g++) {
         let place = start + g * 4u * WORDS;
         // column: an output channel, four input channels
-        let w = transpose(mat4x4f(vec4f(weights[place]), vec4f(weights[place + WORDS]), vec4f(weights[place + 2u * WORDS]), vec4f(weights[place + 3u * WORDS])));
+        let w = transpose(four_weights(place, WORDS));
         (*sums).p0[g] = chain((*sums).p0[g], w, e[0]);
         (*sums).p1[g] = chain((*sums).p1[g], w, e[1]);
         (*sums).p2[g] = chain((*sums).p2[g], w, e[2]);

@@ -2,14 +2,8 @@
 // As forward_tiled.wgsl with inputs and outputs exchanged: a workgroup computes 8 x 4 blocks of 2 x 2 pixels x 16 * ACROSS input channels with
 // 32 threads for each 16, one to a block. Per four output channels it expands the 10 x 6 pooling windows around its blocks to 18 x 10
 // pixels of e, channel by channel, and stages the weights with their taps in reverse. Needs OUT_C divisible by 4 and IN_C by 16 * ACROSS.
-// use block, index
-// vec4 pooled_gradient, weights, input_gradient
-
-const ROWS = 10u;
-const PAIRS = 12u; // to a row: nine, and three unused, so that the two rows of blocks that load together lie in different banks
-
-var<workgroup> pixels: array<vec2f, 4u * ROWS * PAIRS>; // channel, row, pair of columns
-var<workgroup> taps: array<vec4f, 4u * 9u * 4u * ACROSS>; // channel, tap in reverse, word
+// use block_tiles, codes, four_weights, index
+// vec4 pooled_gradient, input_gradient
 
 @compute @workgroup_size(32u * ACROSS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -31,23 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         for (var i = local; i < ROWS * 9u; i += 32u * ACROSS) { stage_pair(n, corner, from_word, i); }
         for (var i = local; i < 36u * ACROSS; i += 32u * ACROSS) { stage_weights(first, from_word, i); }
         workgroupBarrier();
-        for (var k = 0u; k < 4u; k++) {
-            let at = (k * ROWS + own.y * 2u) * PAIRS + own.x;
-            let r0 = vec4f(pixels[at], pixels[at + 1u]);
-            let r1 = vec4f(pixels[at + PAIRS], pixels[at + PAIRS + 1u]);
-            let r2 = vec4f(pixels[at + 2u * PAIRS], pixels[at + 2u * PAIRS + 1u]);
-            let r3 = vec4f(pixels[at + 3u * PAIRS], pixels[at + 3u * PAIRS + 1u]);
-            let w = k * 36u * ACROSS + word;
-            block_add(&sums, tap_at(w), vec4f(r0.xy, r1.xy));
-            block_add(&sums, tap_at(w + 4u * ACROSS), vec4f(r0.yz, r1.yz));
-            block_add(&sums, tap_at(w + 8u * ACROSS), vec4f(r0.zw, r1.zw));
-            block_add(&sums, tap_at(w + 12u * ACROSS), vec4f(r1.xy, r2.xy));
-            block_add(&sums, tap_at(w + 16u * ACROSS), vec4f(r1.yz, r2.yz));
-            block_add(&sums, tap_at(w + 20u * ACROSS), vec4f(r1.zw, r2.zw));
-            block_add(&sums, tap_at(w + 24u * ACROSS), vec4f(r2.xy, r3.xy));
-            block_add(&sums, tap_at(w + 28u * ACROSS), vec4f(r2.yz, r3.yz));
-            block_add(&sums, tap_at(w + 32u * ACROSS), vec4f(r2.zw, r3.zw));
-        }
+        for (var k = 0u; k < 4u; k++) { add_term(&sums, k, own, word); }
     }
 
     let pixel = (corner + own) * 2u;
@@ -58,8 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     store(n, pixel + vec2u(1u, 1u), channel, sums.q3);
 }
 
-// Four channels of e of two neighbouring pixels, which go to four planes: a whole vector from one thread, since to store a part of one may be
-// to store all of it. The area starts one row above and one column left of the blocks: pixels of even columns and rows are the right
+// Four channels of e of two neighbouring pixels. The area starts one row above and one column left of the blocks: pixels of even columns and rows are the right
 // and lower ones of their windows.
 fn stage_pair(n: u32, corner: vec2u, from_word: u32, i: u32) {
     let pair = i % 9u;
@@ -68,14 +45,14 @@ fn stage_pair(n: u32, corner: vec2u, from_word: u32, i: u32) {
     let row = corner.y + (y + 1u) / 2u - 1u; // of windows; below zero wraps to a large number
     let left = expand(n, vec2u(corner.x + pair - 1u, row), from_word, q + 1u);
     let right = expand(n, vec2u(corner.x + pair, row), from_word, q);
-    for (var k = 0u; k < 4u; k++) { pixels[(k * ROWS + y) * PAIRS + pair] = vec2f(left[k], right[k]); }
+    stage_pixels(y * PAIRS + pair, left, right);
 }
 
 // What a window hands to its pixel q, four channels; nothing outside the pooled image.
 fn expand(n: u32, at: vec2u, from_word: u32, q: u32) -> vec4f {
     if at.x >= POOL_W || at.y >= POOL_H { return vec4f(); }
     let place = ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + from_word;
-    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = codes(argmax[place]);
     return select(vec4f(), vec4f(pooled_gradient[place]), code == vec4u(q));
 }
 
@@ -84,17 +61,12 @@ fn stage_weights(first: u32, from_word: u32, i: u32) {
     let channel = i % (4u * ACROSS);
     let tap = i / (4u * ACROSS);
     let place = (tap * IN_C + first + channel * 4u) * WORDS + from_word;
-    let w = transpose(mat4x4f(vec4f(weights[place]), vec4f(weights[place + WORDS]), vec4f(weights[place + 2u * WORDS]), vec4f(weights[place + 3u * WORDS])));
+    let w = transpose(four_weights(place, WORDS));
     let at = (8u - tap) * 4u * ACROSS + channel;
     taps[at] = w[0];
     taps[at + 36u * ACROSS] = w[1];
     taps[at + 72u * ACROSS] = w[2];
     taps[at + 108u * ACROSS] = w[3];
-}
-
-// The weights of 16 input channels.
-fn tap_at(w: u32) -> mat4x4f {
-    return mat4x4f(taps[w], taps[w + 1u], taps[w + 2u], taps[w + 3u]);
 }
 
 fn store(n: u32, at: vec2u, channel: u32, sums: mat4x4f) {

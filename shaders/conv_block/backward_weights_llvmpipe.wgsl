@@ -7,7 +7,7 @@
 // multiply-adds, worth 576 of the convolution's, for four loads. Two windows pass together.
 // The subgroups of the first input channels also sum the bias. reduce/splits_direct.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 4 and OUT_C by 32.
-// use index
+// use codes, index, pick
 // vec4 input, pooled_gradient, partial
 
 // A window: the lane's gradients, the lane of the pixel that won each, and the pixels of rows 0 and 1, 1 and 2, 2 and 3
@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn load(row: u32, px: u32, word: u32, ic: u32, lane: u32) -> Window {
     let there = px < POOL_W;
     let place = (row * POOL_W + select(0u, px, there)) * WORDS + word;
-    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = codes(argmax[place]);
     let gradient = select(vec4f(), pooled_gradient[place], code < vec4u(4u) & vec4<bool>(there));
     let y = row % POOL_H * 2u + lane / 4u - 1u; // above the image wraps to a large number
     let x = px * 2u + lane % 4u - 1u;
@@ -95,11 +95,6 @@ fn tap(sums: mat4x4f, w: Window, pixels: vec4f, kx: u32) -> mat4x4f {
     return mat4x4f(
         fma(w.gradient, pick(pixels.x, s), sums[0]), fma(w.gradient, pick(pixels.y, s), sums[1]),
         fma(w.gradient, pick(pixels.z, s), sums[2]), fma(w.gradient, pick(pixels.w, s), sums[3]));
-}
-
-// The value that each output channel wants, from the lane that has it.
-fn pick(value: f32, source: vec4u) -> vec4f {
-    return vec4f(subgroupShuffle(value, source.x), subgroupShuffle(value, source.y), subgroupShuffle(value, source.z), subgroupShuffle(value, source.w));
 }
 
 // Four input channels x four output channels.

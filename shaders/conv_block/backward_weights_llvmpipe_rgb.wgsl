@@ -6,7 +6,7 @@
 // the window's taps touch; a shuffle fetches the pixel that won: 72 shuffles and multiply-adds, worth 216 of the
 // convolution's, for a vec4 and seven scalars. Two windows pass together. reduce/splits_direct.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 27 * OUT_C weights, then OUT_C biases. Needs IN_C = 3 and OUT_C divisible by 16.
-// use index
+// use codes, index, pick
 // vec4 pooled_gradient, partial
 
 // A window: the lane's gradients, the lane of the pixel that won each, seen from the left tap or (lanes 4-7) the middle one,
@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 fn load(row: u32, px: u32, word: u32, lane: u32) -> Window {
     let there = px < POOL_W;
     let place = (row * POOL_W + select(0u, px, there)) * WORDS + word;
-    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = codes(argmax[place]);
     let gradient = select(vec4f(), pooled_gradient[place], code < vec4u(4u) & vec4<bool>(there));
     let y = row % POOL_H * 2u + lane / 4u - 1u; // above the image wraps to a large number
     let x = px * 2u + lane % 4u - 1u;
@@ -84,11 +84,6 @@ fn pixel(n: u32, y: u32, x: u32) -> vec3f {
 fn tap(sums: mat3x4f, gradient: vec4f, pixels: vec3f, source: vec4u) -> mat3x4f {
     return mat3x4f(fma(gradient, pick(pixels.x, source), sums[0]), fma(gradient, pick(pixels.y, source), sums[1]),
         fma(gradient, pick(pixels.z, source), sums[2]));
-}
-
-// The value that each output channel wants, from the lane that has it.
-fn pick(value: f32, source: vec4u) -> vec4f {
-    return vec4f(subgroupShuffle(value, source.x), subgroupShuffle(value, source.y), subgroupShuffle(value, source.z), subgroupShuffle(value, source.w));
 }
 
 // Three input channels x four output channels.

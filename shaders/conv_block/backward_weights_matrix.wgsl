@@ -6,6 +6,7 @@
 // number fixed by the shapes; reduce/splits_shared.wgsl adds the runs in order. The workgroups of the first input channels
 // also sum the bias: each thread the word of four channels it stages, then a thread per word all of them in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by 16 and OUT_C by 32.
+// use codes
 // vec4 input, pooled_gradient
 
 const THREADS = SUBGROUP * 9u;
@@ -84,16 +85,12 @@ fn window(n: u32, corner: vec2u, channel: u32, i: u32) -> u32 {
     return ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + channel / 4u + i % 8u;
 }
 
-fn codes(place: u32) -> vec4u {
-    return (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
-}
-
 // Expands four channels of a window to its four pixels.
 fn stage_gradient(n: u32, corner: vec2u, channel: u32, i: u32) {
     let place = window(n, corner, channel, i);
     var gradient = vec4<Elem>();
     var code = vec4u(4u);
-    if place != 0xffffffffu { gradient = pooled_gradient[place]; code = codes(place); }
+    if place != 0xffffffffu { gradient = pooled_gradient[place]; code = codes(argmax[place]); }
     for (var q = 0u; q < 4u; q++) {
         let pixel = (i / 64u * 2u + q / 2u) * 16u + i / 8u % 8u * 2u + q % 2u;
         gradients[pixel * GRADIENT + i % 8u] = select(vec4<Elem>(), gradient, code == vec4u(q));
@@ -105,7 +102,7 @@ fn bias_of_window(n: u32, corner: vec2u, channel: u32, local: u32) -> vec4f {
     var sum = vec4f();
     for (var i = local; i < 256u; i += THREADS) {
         let place = window(n, corner, channel, i);
-        if place != 0xffffffffu { sum += select(vec4f(), vec4f(pooled_gradient[place]), codes(place) < vec4u(4u)); }
+        if place != 0xffffffffu { sum += select(vec4f(), vec4f(pooled_gradient[place]), codes(argmax[place]) < vec4u(4u)); }
     }
     return sum;
 }

@@ -7,11 +7,10 @@
 // end. The areas of the batch are cut into SPLITS equal runs of SPLIT_ROWS, a number fixed by the shapes;
 // reduce/splits_shared.wgsl adds the runs in order. Scratch: SPLITS rows of 27 * OUT_C weights, then OUT_C biases. Needs
 // IN_C = 3 and OUT_C divisible by 16.
+// use codes, rgb_terms
 // vec4 pooled_gradient, partial
 
-const WIDTH = 18u;
-const PIXEL = 10u; // words of an unfolded pixel: 32 terms and 8 unused, so that the rows of a tile lie in different banks
-const GRADIENT = 6u; // the same of 16 channels
+const GRADIENT = 6u; // words of a staged gradient: 16 channels and 8 unused
 const TILES = 16u / TILE; // along 16 terms, channels or pixels
 
 var<workgroup> picture: array<Elem, 10u * WIDTH * 3u>;
@@ -41,7 +40,7 @@ fn main(
         for (var p = local; p < 10u * WIDTH * 3u; p += SUBGROUP * 4u) { picture[p] = seen(n, corner * 2u, p); } // last read before the tiles were
         workgroupBarrier();
         for (var p = local; p < 128u; p += SUBGROUP * 4u) {
-            unfold(p);
+            unfold(p, (p / 16u * WIDTH + p % 16u) * 3u);
             stage_gradient(n, corner, word, p);
         }
         workgroupBarrier();
@@ -66,21 +65,6 @@ fn main(
     }
 }
 
-// Channel i % 3 of a pixel of the area's inputs, which start one row above and one column left of it; zero outside the image.
-fn seen(n: u32, corner: vec2u, i: u32) -> Elem {
-    let at = corner + vec2u(i / 3u % WIDTH, i / 3u / WIDTH) - 1u; // below zero wraps to a large number
-    if n >= BATCH || at.x >= IN_W || at.y >= IN_H { return Elem(); }
-    return input[((n * IN_H + at.y) * IN_W + at.x) * 3u + i % 3u];
-}
-
-fn unfold(pixel: u32) {
-    let corner = (pixel / 16u * WIDTH + pixel % 16u) * 3u;
-    for (var word = 0u; word < 8u; word++) {
-        let i = word * 4u;
-        terms[pixel * PIXEL + word] = vec4<Elem>(term_of(corner, i), term_of(corner, i + 1u), term_of(corner, i + 2u), term_of(corner, i + 3u));
-    }
-}
-
 fn term_of(corner: u32, i: u32) -> Elem {
     if i >= 27u { return select(Elem(), Elem(1.0), i == 27u); }
     return picture[corner + i / 9u * WIDTH * 3u + i % 9u];
@@ -94,7 +78,7 @@ fn stage_gradient(n: u32, corner: vec2u, word: u32, i: u32) {
     if n < BATCH && at.x < POOL_W && at.y < POOL_H {
         let place = ((n * POOL_H + at.y) * POOL_W + at.x) * WORDS + word + i % 4u;
         gradient = pooled_gradient[place];
-        code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+        code = codes(argmax[place]);
     }
     for (var q = 0u; q < 4u; q++) {
         let pixel = (i / 32u * 2u + q / 2u) * 16u + i / 4u % 8u * 2u + q % 2u;

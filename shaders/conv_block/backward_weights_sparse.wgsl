@@ -8,7 +8,7 @@
 // The segments of the batch are cut into SPLITS equal runs of SPLIT_ROWS, a number fixed by the shapes. The workgroups of the first input
 // channels also sum the bias, in the threads that stage gradients. reduce/splits_shared.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs IN_C divisible by IN_TILE, OUT_C by 32.
-// use index
+// use codes, index
 // vec4 pooled_gradient, partial
 
 const WINDOWS = 8u;
@@ -16,7 +16,7 @@ const COLUMNS = 2u * WINDOWS + 2u;
 
 var<workgroup> inputs: array<f32, 4u * COLUMNS * IN_TILE>; // column by column, four rows each, of all input channels
 var<workgroup> gradients: array<vec4f, WINDOWS * 8u>;
-var<workgroup> codes: array<u32, WINDOWS * 8u>;
+var<workgroup> words: array<u32, WINDOWS * 8u>; // of argmax codes
 
 @compute @workgroup_size(IN_TILE * 4u)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -54,8 +54,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             seen = mat4x4f(seen[2], seen[3], column(2u * w + 2u, ic), column(2u * w + 3u, ic));
             let a = gradients[w * 8u + word];
             let b = gradients[w * 8u + word + 1u];
-            let won_a = codes[w * 8u + word];
-            let won_b = codes[w * 8u + word + 1u];
+            let won_a = words[w * 8u + word];
+            let won_b = words[w * 8u + word + 1u];
             s0 = add(s0, seen, won_a & 255u, a.x);
             s1 = add(s1, seen, (won_a >> 8u) & 255u, a.y);
             s2 = add(s2, seen, (won_a >> 16u) & 255u, a.z);
@@ -101,8 +101,8 @@ fn stage_gradient(row: u32, px: u32, first_word: u32, i: u32) -> vec4f {
     let gradient = vec4f(pooled_gradient[place]);
     let code = select(0x04040404u, argmax[place], there);
     gradients[i] = gradient;
-    codes[i] = code;
-    let closed = ((vec4u(code) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u)) == vec4u(4u);
+    words[i] = code;
+    let closed = codes(code) == vec4u(4u);
     return select(gradient, vec4f(), closed);
 }
 

@@ -4,7 +4,7 @@
 // and four input pixels x 4 channels, and expands the gradients as it goes: 256 multiply-adds for 20 vec4-sized loads.
 // The thread of tap 4 and the first input channels also sums the bias. reduce/splits_direct.wgsl adds the runs in order.
 // Scratch: SPLITS rows of 9 * IN_C * OUT_C weights, then OUT_C biases. Needs OUT_C divisible by 16.
-// use index
+// use codes, index
 // vec4 pooled_gradient, partial
 
 @compute @workgroup_size(64)
@@ -68,7 +68,7 @@ fn load(n: u32, y: u32, x: u32, ic: u32) -> vec4f {
 // Adds the window's outer product of inputs and expanded gradients; returns the gradient that passed the relu. Each output
 // channel has one argmax, so its input is picked first and multiplied once, instead of four products with three zeros.
 fn accumulate(sums: ptr<function, mat4x4f>, place: u32, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
-    let code = (vec4u(argmax[place]) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+    let code = codes(argmax[place]);
     let gradient = select(vec4f(), vec4f(pooled_gradient[place]), code < vec4u(4u));
     let second = code == vec4u(1u);
     let third = code == vec4u(2u);

@@ -4,11 +4,8 @@
 // runs of floats (six rows x five vec4) and its eighth of the 27 x 16 weights (15 vec4), which the lanes then hand around:
 // 6912 multiply-adds for 45 loads, no loop. A workgroup shares its sixteen channels. Needs IN_C = 3, IN_W divisible by 4,
 // OUT_C by 16.
-// use index
-// vec4 input, weights, bias, pooled
-
-// Four output channels; column r, row c of a matrix: pixel (r, c) of the 4x4 tile.
-struct Sums { c0: mat4x4f, c1: mat4x4f, c2: mat4x4f, c3: mat4x4f }
+// use index, llvmpipe_pool
+// vec4 input, weights
 
 // Six pixels of a row as the three runs of four that the taps see; column i of a run: input channel i, row c: pixel c.
 struct Row { left: mat3x4f, middle: mat3x4f, right: mat3x4f }
@@ -20,9 +17,6 @@ struct Patch { r0: Row, r1: Row, r2: Row, r3: Row, r4: Row, r5: Row }
 struct Share { w01: vec4f, w23: vec4f, w45: vec4f, w67: vec4f, w8: vec4f }
 
 struct Taps { r0: Share, r1: Share, r2: Share }
-
-// The tile's first pooled pixel.
-struct Place { n: u32, py: u32, px: u32 }
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -111,32 +105,4 @@ fn taps(before: vec4f, x: Row, w: mat3x3f) -> vec4f {
 
 fn tap(before: vec4f, x: mat3x4f, w: vec3f) -> vec4f {
     return fma(x[2], vec4f(w.z), fma(x[1], vec4f(w.y), fma(x[0], vec4f(w.x), before)));
-}
-
-// Bias, relu and max of the tile's windows, four channels.
-fn pool(at: Place, word: u32, s: Sums) {
-    let place = ((at.n * POOL_H + at.py) * POOL_W + at.px) * WORDS + word;
-    windows(place, bias[word], at.px, s, 0u);
-    if at.py + 1u < POOL_H { windows(place + POOL_W * WORDS, bias[word], at.px, s, 2u); }
-}
-
-// Two windows, from rows r and r + 1 of the tile.
-fn windows(place: u32, b: vec4f, px: u32, s: Sums, r: u32) {
-    // column c: the four channels of pixel c
-    let y = transpose(mat4x4f(s.c0[r], s.c1[r], s.c2[r], s.c3[r]));
-    let z = transpose(mat4x4f(s.c0[r + 1u], s.c1[r + 1u], s.c2[r + 1u], s.c3[r + 1u]));
-    store(place, b, y[0], y[1], z[0], z[1]);
-    if px + 1u < POOL_W { store(place + WORDS, b, y[2], y[3], z[2], z[3]); }
-}
-
-// Bias, relu and max of a window's four pixels; only a larger value takes the window over, so the first maximum wins.
-fn store(place: u32, b: vec4f, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) {
-    var best = vec4f(0.0);
-    var code = vec4u(4u);
-    code = select(code, vec4u(0u), b + y0 > best); best = select(best, b + y0, b + y0 > best);
-    code = select(code, vec4u(1u), b + y1 > best); best = select(best, b + y1, b + y1 > best);
-    code = select(code, vec4u(2u), b + y2 > best); best = select(best, b + y2, b + y2 > best);
-    code = select(code, vec4u(3u), b + y3 > best); best = select(best, b + y3, b + y3 > best);
-    pooled[place] = best;
-    argmax[place] = code.x | (code.y << 8u) | (code.z << 16u) | (code.w << 24u);
 }

@@ -5,8 +5,8 @@
 // is then a shifted tile of them, and the ten rows a subgroup loads for a column of taps serve all three taps. Weights
 // come straight from memory. Sums leave through workgroup memory, two rows at a time, to be pooled.
 // Needs IN_C divisible by 16 and OUT_C by 16 * ACROSS.
-// use pool
-// vec4 input, weights, bias, pooled
+// use store_window
+// vec4 input, weights, bias
 
 const SIDE = 18u;
 const PIXEL = 6u; // a staged pixel: 16 channels and 8 unused, so that the rows of a tile lie in different banks
@@ -84,8 +84,6 @@ fn stage(n: u32, corner: vec2u, channel: u32, i: u32) {
 fn pool(n: u32, py: u32, px: u32, word: u32, at: u32) {
     if py >= POOL_H || px >= POOL_W { return; }
     let start = bias[word];
-    let window = pool_window(rows[at] + start, rows[at + 4u] + start, rows[at + 64u] + start, rows[at + 68u] + start);
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
-    pooled[place] = vec4<Elem>(window.value);
-    argmax[place] = window.argmax;
+    store_window(place, rows[at] + start, rows[at + 4u] + start, rows[at + 64u] + start, rows[at + 68u] + start);
 }

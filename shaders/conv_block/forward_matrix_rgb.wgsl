@@ -5,14 +5,12 @@
 // keeps these tiles and multiplies them with 16 channels after the other. Weights come straight from memory: the last tile of terms
 // starts at 27 - TILE, so that it ends with the weights, and its five terms that the tile before it has too are zero.
 // Sums leave through workgroup memory, to be pooled. Needs IN_C = 3 and OUT_C divisible by 16.
-// use pool
-// vec4 bias, pooled
+// use rgb_terms, store_window
+// vec4 bias
 
-const SIDE = 18u;
-const PIXEL = 10u; // words of an unfolded pixel: 32 terms and 8 unused, so that the rows of a tile lie in different banks
 const TILES = 16u / TILE; // along 16 pixels, channels or terms
 
-var<workgroup> picture: array<Elem, SIDE * SIDE * 3u>;
+var<workgroup> picture: array<Elem, WIDTH * WIDTH * 3u>;
 var<workgroup> terms: array<vec4<Elem>, 4u * 32u * PIXEL>; // of each subgroup: 2 rows x 16 pixels
 var<workgroup> rows: array<vec4f, 4u * 128u>; // of each subgroup: 2 rows x 16 pixels x 16 channels
 
@@ -27,12 +25,12 @@ fn main(
     if id >= BATCH * blocks_y * blocks_x { return; }
     let n = id / (blocks_x * blocks_y);
     let corner = vec2u(id % blocks_x, id / blocks_x % blocks_y) * 16u;
-    for (var i = local; i < SIDE * SIDE * 3u; i += SUBGROUP * 4u) { picture[i] = seen(n, corner, i); }
+    for (var i = local; i < WIDTH * WIDTH * 3u; i += SUBGROUP * 4u) { picture[i] = seen(n, corner, i); }
 
     for (var pair = 0u; pair < 2u; pair++) {
         let row = subgroup * 4u + pair * 2u;
         workgroupBarrier();
-        for (var i = lane; i < 32u; i += SUBGROUP) { unfold(subgroup * 32u + i, ((row + i / 16u) * SIDE + i % 16u) * 3u); }
+        for (var i = lane; i < 32u; i += SUBGROUP) { unfold(subgroup * 32u + i, ((row + i / 16u) * WIDTH + i % 16u) * 3u); }
         workgroupBarrier();
         var x: array<TileA, 4u * TILES * TILES>;
         for (var i = 0u; i < 4u * TILES * TILES; i++) {
@@ -64,33 +62,16 @@ fn main(
     }
 }
 
-// Channel i % 3 of a pixel of the area, which starts one row above and one column left of the block; zero outside the image.
-fn seen(n: u32, corner: vec2u, i: u32) -> Elem {
-    let at = corner + vec2u(i / 3u % SIDE, i / 3u / SIDE) - 1u; // below zero wraps to a large number
-    if at.x >= IN_W || at.y >= IN_H { return Elem(); }
-    return input[((n * IN_H + at.y) * IN_W + at.x) * 3u + i % 3u];
-}
-
-// The terms of a pixel whose window starts at `corner`.
-fn unfold(pixel: u32, corner: u32) {
-    for (var word = 0u; word < 8u; word++) {
-        let i = word * 4u;
-        terms[pixel * PIXEL + word] = vec4<Elem>(term_of(corner, i), term_of(corner, i + 1u), term_of(corner, i + 2u), term_of(corner, i + 3u));
-    }
-}
-
 fn term_of(corner: u32, i: u32) -> Elem {
     let term = select(i, i - 5u, i >= 32u - TILE);
     if i >= 32u - TILE && i < 37u - TILE { return Elem(); }
-    return picture[corner + term / 9u * SIDE * 3u + term % 9u];
+    return picture[corner + term / 9u * WIDTH * 3u + term % 9u];
 }
 
 // Bias, relu and max of a window, four channels.
 fn pool(n: u32, py: u32, px: u32, word: u32, at: u32) {
     if py >= POOL_H || px >= POOL_W { return; }
     let start = bias[word];
-    let window = pool_window(rows[at] + start, rows[at + 4u] + start, rows[at + 64u] + start, rows[at + 68u] + start);
     let place = ((n * POOL_H + py) * POOL_W + px) * WORDS + word;
-    pooled[place] = vec4<Elem>(window.value);
-    argmax[place] = window.argmax;
+    store_window(place, rows[at] + start, rows[at + 4u] + start, rows[at + 64u] + start, rows[at + 68u] + start);
 }

@@ -2,8 +2,8 @@
 // One thread computes one pooled pixel x 16 output channels: the window's four pixels x 16 channels are 64 sums in
 // registers. Per input channel it loads the 4x4 input patch (16 scalars) and nine taps x 16 weights (36 vec4) for 576
 // multiply-adds. Neighbouring threads share a pixel, then walk along its row. Needs OUT_C divisible by 16.
-// use block, index, pool
-// vec4 weights, bias, pooled
+// use block, index, store_window
+// vec4 weights, bias
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         accumulate(&sums, w + next * 8u, vec4f(r2.zw, r3.zw));
     }
     for (var g = 0u; g < 4u; g++) {
-        store(pixel, tile * 4u + g, sums.q0[g], sums.q1[g], sums.q2[g], sums.q3[g]);
+        store_window(pixel * WORDS + tile * 4u + g, sums.q0[g], sums.q1[g], sums.q2[g], sums.q3[g]);
     }
 }
 
@@ -51,10 +51,4 @@ fn load(at: vec4u) -> vec4f {
 // One tap: `x` holds what it sees from each of the four pixels.
 fn accumulate(sums: ptr<function, Block>, at: u32, x: vec4f) {
     block_add(sums, mat4x4f(vec4f(weights[at]), vec4f(weights[at + 1u]), vec4f(weights[at + 2u]), vec4f(weights[at + 3u])), x);
-}
-
-fn store(pixel: u32, word: u32, y0: vec4f, y1: vec4f, y2: vec4f, y3: vec4f) {
-    let window = pool_window(y0, y1, y2, y3);
-    pooled[pixel * WORDS + word] = vec4<Elem>(window.value);
-    argmax[pixel * WORDS + word] = window.argmax;
 }

@@ -3,11 +3,8 @@
 // A subgroup computes 32 images x 32 inputs; each lane four of the inputs, 128 sums. Per four outputs a lane loads four
 // rows of weights and the gradients of four images (eight vec4), and the lanes hand the gradients around: 512 multiply-adds
 // for eight loads. Needs IN and OUT divisible by 4.
-// use index
-// vec4 output_gradient, weights, input_gradient
-
-// Eight images, one a lane; a column each: four inputs.
-struct Sums { low: mat4x4f, high: mat4x4f }
+// use four_weights, index, llvmpipe_images
+// vec4 output_gradient, input_gradient
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -28,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var s3 = Sums();
     for (var o = 0u; o < next; o++) {
         let at = start + o;
-        let w = transpose(mat4x4f(weights[at], weights[at + next], weights[at + 2u * next], weights[at + 3u * next]));
+        let w = transpose(four_weights(at, next));
         s0 = add(s0, w, output_gradient[rows.x + o]);
         s1 = add(s1, w, output_gradient[rows.y + o]);
         s2 = add(s2, w, output_gradient[rows.z + o]);
@@ -39,18 +36,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     store(first + 8u, column, s1);
     store(first + 16u, column, s2);
     store(first + 24u, column, s3);
-}
-
-// Four outputs of the eight lanes' images; column c of `w`: output c, four inputs.
-fn add(sums: Sums, w: mat4x4f, e: vec4f) -> Sums {
-    return Sums(
-        mat4x4f(image(sums.low[0], w, e, 0u), image(sums.low[1], w, e, 1u), image(sums.low[2], w, e, 2u), image(sums.low[3], w, e, 3u)),
-        mat4x4f(image(sums.high[0], w, e, 4u), image(sums.high[1], w, e, 5u), image(sums.high[2], w, e, 6u), image(sums.high[3], w, e, 7u)));
-}
-
-fn image(sum: vec4f, w: mat4x4f, gradients: vec4f, lane: u32) -> vec4f {
-    let e = subgroupShuffle(gradients, lane);
-    return fma(w[3], vec4f(e.w), fma(w[2], vec4f(e.z), fma(w[1], vec4f(e.y), fma(w[0], vec4f(e.x), sum))));
 }
 
 fn store(first: u32, column: u32, sums: Sums) {

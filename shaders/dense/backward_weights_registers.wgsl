@@ -2,7 +2,7 @@
 // One thread computes 8 inputs x 8 outputs over the whole batch: 64 sums. Per image it loads two vec4 of inputs and two
 // of gradients: 64 multiply-adds for 4 loads. Neighbouring threads share the inputs. The threads of the first inputs also
 // sum the bias. Needs IN and OUT divisible by 4.
-// use index
+// use index, outer
 // vec4 input, output_gradient, weights_gradient, bias_gradient
 
 @compute @workgroup_size(64)
@@ -30,10 +30,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let x1 = vec4f(input[n * rows + lower]);
         let e0 = vec4f(output_gradient[n * columns + column]);
         let e1 = vec4f(output_gradient[n * columns + right]);
-        upper_left += mat4x4f(e0 * x0.x, e0 * x0.y, e0 * x0.z, e0 * x0.w);
-        upper_right += mat4x4f(e1 * x0.x, e1 * x0.y, e1 * x0.z, e1 * x0.w);
-        lower_left += mat4x4f(e0 * x1.x, e0 * x1.y, e0 * x1.z, e0 * x1.w);
-        lower_right += mat4x4f(e1 * x1.x, e1 * x1.y, e1 * x1.z, e1 * x1.w);
+        upper_left += outer(e0, x0);
+        upper_right += outer(e1, x0);
+        lower_left += outer(e0, x1);
+        lower_right += outer(e1, x1);
         bias_left += e0;
         bias_right += e1;
     }

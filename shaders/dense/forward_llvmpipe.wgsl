@@ -5,11 +5,8 @@
 // inputs a lane loads four rows of weights and the inputs of four images (eight vec4), and the lanes hand the inputs
 // around: 512 multiply-adds for eight loads. forward_split_sum.wgsl adds the runs in order. Scratch: SPLITS x BATCH x OUT.
 // Needs IN and OUT divisible by 4.
-// use index
-// vec4 input, weights, partial
-
-// Eight images, one a lane; a column each: four outputs.
-struct Sums { low: mat4x4f, high: mat4x4f }
+// use four_weights, index, llvmpipe_images
+// vec4 input, partial
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -32,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let last = min((split + 1u) * SPLIT_INS, IN) / 4u;
     for (var i = split * SPLIT_INS / 4u; i < last; i++) {
         let at = i * OUT + start;
-        let w = mat4x4f(weights[at], weights[at + columns], weights[at + 2u * columns], weights[at + 3u * columns]);
+        let w = four_weights(at, columns);
         s0 = add(s0, w, input[rows.x + i]);
         s1 = add(s1, w, input[rows.y + i]);
         s2 = add(s2, w, input[rows.z + i]);
@@ -44,18 +41,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     store(first + 8u, place, s1);
     store(first + 16u, place, s2);
     store(first + 24u, place, s3);
-}
-
-// Four inputs of the eight lanes' images; column c of `w`: input c, four outputs.
-fn add(sums: Sums, w: mat4x4f, x: vec4f) -> Sums {
-    return Sums(
-        mat4x4f(image(sums.low[0], w, x, 0u), image(sums.low[1], w, x, 1u), image(sums.low[2], w, x, 2u), image(sums.low[3], w, x, 3u)),
-        mat4x4f(image(sums.high[0], w, x, 4u), image(sums.high[1], w, x, 5u), image(sums.high[2], w, x, 6u), image(sums.high[3], w, x, 7u)));
-}
-
-fn image(sum: vec4f, w: mat4x4f, inputs: vec4f, lane: u32) -> vec4f {
-    let x = subgroupShuffle(inputs, lane);
-    return fma(w[3], vec4f(x.w), fma(w[2], vec4f(x.z), fma(w[1], vec4f(x.y), fma(w[0], vec4f(x.x), sum))));
 }
 
 fn store(first: u32, place: u32, sums: Sums) {

@@ -1,7 +1,7 @@
 // dense.forward, second of two dispatches: output[n,o] = act(bias[o] + sum over s of partial[s,n,o]).
 // One thread per four outputs; the runs are added in order. Bytes: 4 * (SPLITS + 1) per output.
-// use index
-// vec4 bias, output, partial
+// use finish, index
+// vec4 output, partial
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -16,8 +16,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         odd += partial[(s + 1u) * row + id];
     }
     if s < SPLITS { even += partial[s * row + id]; }
-    var sum = even + odd;
-    if BIAS { sum += bias[id % (OUT / 4u)]; }
-    if RELU { sum = select(sum, vec4f(), sum < vec4f()); }
-    output[id] = vec4<Elem>(sum);
+    output[id] = vec4<Elem>(finish(even + odd, id % (OUT / 4u)));
 }

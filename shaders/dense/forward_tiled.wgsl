@@ -3,11 +3,8 @@
 // shapes, so that weights are read from memory once where a batch has at most 64 images. Per 16 inputs it stages both
 // factors, inputs by columns; a thread sums 4 images x 8 outputs: 32 multiply-adds for three vec4 of workgroup memory.
 // forward_split_sum.wgsl adds the runs in order. Scratch: SPLITS x BATCH x OUT. Needs IN divisible by 16 and OUT by 64.
-// use index, products
+// use dense_tiles, index
 // vec4 input, weights, partial
-
-var<workgroup> images: array<vec4f, 16u * 16u>; // input, four images
-var<workgroup> columns: array<vec4f, 16u * 16u>; // input, four outputs
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -21,43 +18,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let four = local / 8u; // images
     let own = local % 8u; // this word and the eighth after it
 
-    // column r of a matrix: image r, four outputs
-    var left = mat4x4f();
-    var right = mat4x4f();
+    var sums = Sums();
     let last = min((split + 1u) * SPLIT_INS, IN);
     for (var start = split * SPLIT_INS; start < last; start += 16u) {
         workgroupBarrier();
         if local < 64u { stage_images(first, start, local); }
         for (var i = local; i < 256u; i += 128u) { columns[i] = vec4f(weights[(start + i / 16u) * (OUT / 4u) + word + i % 16u]); }
         workgroupBarrier();
-        for (var k = 0u; k < 16u; k++) {
-            let x = images[k * 16u + four];
-            left = add_outer(left, columns[k * 16u + own], x);
-            right = add_outer(right, columns[k * 16u + own + 8u], x);
-        }
+        sums = add_terms(sums, four, own);
     }
     let place = split * BATCH * (OUT / 4u) + word + own;
-    store(first + four * 4u, place, left[0], right[0]);
-    store(first + four * 4u + 1u, place, left[1], right[1]);
-    store(first + four * 4u + 2u, place, left[2], right[2]);
-    store(first + four * 4u + 3u, place, left[3], right[3]);
-}
-
-// Four inputs of four images, which go to four rows: a whole vector from one thread, since to store a part of one may be to store
-// all of it. Zero past the last image.
-fn stage_images(first: u32, start: u32, i: u32) {
-    let n = first + i / 4u * 4u;
-    let at = start / 4u + i % 4u;
-    let x = transpose(mat4x4f(load(n, at), load(n + 1u, at), load(n + 2u, at), load(n + 3u, at)));
-    let place = i % 4u * 64u + i / 4u;
-    images[place] = x[0];
-    images[place + 16u] = x[1];
-    images[place + 32u] = x[2];
-    images[place + 48u] = x[3];
+    store_sums(first + four * 4u, place, sums);
 }
 
 fn load(n: u32, at: u32) -> vec4f {
-    if n >= BATCH { return vec4f(); }
     return vec4f(input[n * (IN / 4u) + at]);
 }
 

@@ -12,9 +12,10 @@
 //!
 //! Constants: `ELEMENTS IMAGE RATE STREAM`; `IMAGE` elements of each image.
 
+use super::launch::by_item;
 use super::{Args, Binding, Case, Constants, Contract, Cost, Real, StepParams, Tolerance};
 use crate::rng::{pcg4d, unit};
-use crate::{by_item, twin};
+use crate::twin;
 
 const CONSTANTS: &[&str] = &["ELEMENTS", "IMAGE", "RATE", "STREAM"];
 

@@ -263,7 +263,6 @@ pub fn runs_of(pieces: usize, groups: usize, workgroups: usize) -> Split {
 
 /// `vectors` and `direct` of a kernel that is written for `Item`s: four elements to a thread where `innermost` is a multiple of four,
 /// else one.
-#[macro_export]
 macro_rules! by_item {
     ($path:literal, $bindings:literal, $elements:expr, $innermost:expr) => {
         &[
@@ -279,6 +278,7 @@ macro_rules! by_item {
         ]
     };
 }
+pub(super) use by_item;
 
 /// One way to run a contract on a GPU.
 pub struct Implementation {

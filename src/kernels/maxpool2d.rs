@@ -11,9 +11,10 @@
 //!
 //! Constants: `BATCH IN_H IN_W CHANNELS OUT_H OUT_W KERNEL STRIDE`.
 
+use super::launch::by_item;
 use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Implementation, Launch, Needs, Real, Tolerance};
 use crate::shape::{Padding, Window};
-use crate::{by_item, shader, twin};
+use crate::{shader, twin};
 
 const CONSTANTS: &[&str] = &["BATCH", "IN_H", "IN_W", "CHANNELS", "OUT_H", "OUT_W", "KERNEL", "STRIDE"];
 

@@ -9,6 +9,7 @@ pub mod compare;
 mod constants;
 mod emulation;
 mod launch;
+mod parts;
 mod precision;
 mod shaders;
 mod source;
@@ -36,8 +37,9 @@ pub use launch::{
     Adapters, Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, SUM_WORKGROUPS, Shader,
     Split, Stage, launch_many_runs, launch_split, runs_of, subgroups_across,
 };
+pub use parts::PARTS;
 pub use precision::{Element, Matrix, Precision, Prelude};
-pub use shaders::{Folder, PARTS, Shaders, embedded};
+pub use shaders::{Folder, Shaders, embedded};
 pub use source::Source;
 pub use step::StepParams;
 pub use twin::{Args, Real, Twin, View, ViewMut};

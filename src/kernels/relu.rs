@@ -11,8 +11,9 @@
 //!
 //! Constants: `ELEMENTS`.
 
+use super::launch::by_item;
 use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Real, Tolerance};
-use crate::{by_item, twin};
+use crate::twin;
 
 const CONSTANTS: &[&str] = &["ELEMENTS"];
 

@@ -10,27 +10,11 @@
 //! Texts live as long as the program: they are read once, and the plan holds them as plain names and text. This file knows no
 //! file system.
 
+use super::parts::{PARTS, is_part, part_name, uses};
 use super::{Contract, Implementation, Precision, Shader, find, registry};
 use crate::error::{Error, Result};
-use crate::shader;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// The files that kernels use. Those of `common/` stand alone; those of `parts/` need names of the kernel: its constants, bindings or
-/// functions.
-pub const PARTS: &[Shader] = &[
-    shader!("common/block.wgsl"),
-    shader!("common/index.wgsl"),
-    shader!("common/pixels.wgsl"),
-    shader!("common/pool.wgsl"),
-    shader!("common/products.wgsl"),
-    shader!("common/reduce.wgsl"),
-    shader!("common/rng.wgsl"),
-    shader!("common/step.wgsl"),
-    shader!("parts/adam.wgsl"),
-    shader!("parts/dropout.wgsl"),
-    shader!("parts/first_maximum.wgsl"),
-];
 
 /// Where a shader comes from that is not the crate's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,16 +90,6 @@ fn stem(contract: &Contract, name: &str) -> String {
 fn launch_line(text: &str) -> Option<&str> {
     let header = text.lines().take_while(|line| line.starts_with("//"));
     header.filter_map(|line| line.trim_start_matches('/').trim().strip_prefix("launch:")).map(str::trim).next()
-}
-
-/// Whether a path is that of a file which kernels use.
-fn is_part(path: &str) -> bool {
-    path.starts_with("common/") || path.starts_with("parts/")
-}
-
-/// The name by which kernels use a part.
-fn part_name(path: &str) -> &str {
-    path.split_once('/').map_or(path, |(_, file)| file).trim_end_matches(".wgsl")
 }
 
 /// What stands between the brackets of `@workgroup_size(...)`.
@@ -298,15 +272,6 @@ impl Shaders {
 fn renamed(path: &str, old: &str, new: &str) -> Option<String> {
     let rest = path.strip_prefix(old)?;
     (rest.starts_with('.') || rest.starts_with('_')).then(|| format!("{new}{rest}"))
-}
-
-/// What a file uses.
-fn uses(file: &Shader) -> Vec<&'static str> {
-    let names = file.listed("use");
-    match names.is_empty() && file.folder.is_some() && !is_part(file.path) {
-        true => PARTS.iter().filter(|part| part.path.starts_with("common/")).map(|part| part_name(part.path)).collect(),
-        false => names,
-    }
 }
 
 /// The shader that an implementation's file is: that of its first stage.

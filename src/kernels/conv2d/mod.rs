@@ -271,7 +271,7 @@ fn launch_backward_weights_matrix(c: &Constants) -> Launch {
     let shader = shader!("conv2d/backward_weights_matrix.wgsl");
     let mut launch = launch_many_runs(shader, 2, split, groups, [weights(c), channels]);
     let sizes =
-        [("SPLIT_BLOCKS", split.rows), ("PIXELS", pixels), ("ROWS", rows), ("WORDS", matrix_width(channels) / 4)];
+        [("SPLIT_BLOCKS", split.rows), ("PIXELS", pixels), ("TERMS", rows), ("WORDS", matrix_width(channels) / 4)];
     for (name, size) in sizes.into_iter().chain(matrix_columns(channels)) {
         launch.extra = launch.extra.with(name, size as f64);
     }

@@ -3,5 +3,6 @@
 
 mod list;
 mod lockstep;
+mod registry;
 mod shaders;
 mod show;
