@@ -1,4 +1,4 @@
-//! `galaxy-gpu classify`: a catalogue of what a network says of any number of pictures.
+//! `galaxy-gpu classify`: classifies any number of pictures into a catalogue.
 
 use super::console::listen_for_interrupts;
 use super::fits::{FitsArgs, arcseconds};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Which weights, which pictures, into which file.
+/// Arguments of `classify`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu classify runs/a pictures/ --out galaxies.csv
@@ -62,26 +62,26 @@ pub struct Args {
     /// Table to write: .csv, .jsonl, .parquet, .fits, .vot, .votable or .xml
     #[arg(long, value_name = "F")]
     out: PathBuf,
-    /// Go on with the table: take over its sound rows, do what is missing or has failed; begin where there is none
+    /// Continue the table: keep its good rows, do what is missing or failed; start one if there is none
     #[arg(long = "continue")]
     go_on: bool,
     /// Replace the table
     #[arg(long, conflicts_with = "go_on")]
     force: bool,
-    /// The last weights instead of the best
+    /// Use the last weights instead of the best
     #[arg(long)]
     last: bool,
-    /// Images in a step, views counted
+    /// Images in a step, where each view counts
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// 8 averages the probabilities of a square image's turns and mirror images
+    /// Views of each picture to average: 8 takes all turns and mirror images of a square picture
     #[arg(long, default_value_t = 1, value_name = "1|8", value_parser = views_of)]
     views: usize,
-    /// Leave class empty where the largest probability is below this
+    /// Leave the class empty if the largest probability is below this
     #[arg(long, default_value_t = 0.0, value_name = "P", allow_negative_numbers = true)]
     min_confidence: f32,
-    /// Classify the piece of so many arcseconds around each row's ra and dec instead of all of its image, to the nearest pixel;
-    /// 67 is what a picture of Galaxy10 DECaLS shows
+    /// Cut this many arcseconds, to the nearest pixel, around each row's ra and dec out of its image; pictures of Galaxy10 DECaLS
+    /// show 67
     #[arg(long, value_name = "A", value_parser = arcseconds, help_heading = "FITS images")]
     crop_arcsec: Option<f64>,
     #[command(flatten)]
@@ -98,10 +98,10 @@ fn views_of(text: &str) -> std::result::Result<usize, String> {
     }
 }
 
-/// Classifies everything and says how it went.
+/// Classifies everything and prints a summary.
 ///
 /// # Errors
-/// Bad input, before anything is written; a device or a disk that fails.
+/// The input is bad, before anything is written; or the device or disk fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     check_output("--out", &args.out, &Format::endings())?;
     let weights = find_weights(&args.run, args.last)?;
@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let size = (weights.card.height, weights.card.width);
     let task = Task { items, size, views: args.views, columns: columns.clone() };
     let outcome = run_job(&mut classifier, (&mut table, earlier), task, &mut console);
-    // not the input's fault any more, whatever the error
+    // from here on, no error is the input's fault
     let rows = table.rows().to_owned();
     let finished = outcome.and_then(|summary| {
         console.finishing(&table, &args.out);
@@ -209,12 +209,12 @@ fn in_words(summary: &Summary, out: &Path) -> String {
     }
     text += &format!("; see {}\n", out.display());
     if summary.stopped {
-        text = format!("stopped: {text}go on with the same command and --continue\n");
+        text = format!("stopped: {text}continue with the same command and --continue\n");
     }
     text
 }
 
-/// What the first Ctrl-C says.
+/// The message of the first Ctrl-C.
 const INTERRUPTED: &str =
     "Ctrl-C: the rows of what is being classified are written; Ctrl-C again ends at once, without";
 
@@ -222,7 +222,7 @@ const INTERRUPTED: &str =
 struct Console {
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
-    /// All items once they are counted; 0 before.
+    /// Number of all items, once they are counted; 0 before.
     total: Arc<AtomicU64>,
     started: Instant,
     rows: u64,
@@ -233,7 +233,7 @@ impl Console {
         let bar = ProgressBar::with_draw_target(None, voice::draw_target());
         let (interrupted, total) = (listen_for_interrupts(INTERRUPTED)?, Arc::new(AtomicU64::new(0)));
         if !bar.is_hidden() {
-            // beside the job, as a folder of millions takes a while; without it only the time left is missing
+            // on a thread, as counting a folder of millions takes a while; without the count only the time left is missing
             let (inputs, total) = (args.inputs.clone(), total.clone());
             let count = move || total.store(Items::count_all(&inputs).unwrap_or(0), Ordering::Relaxed);
             let _ = std::thread::Builder::new().name("count".into()).spawn(count);
@@ -242,7 +242,7 @@ impl Console {
         Ok(Self { bar, interrupted, total, started: Instant::now(), rows: 0 })
     }
 
-    /// Says what takes its time after the last item.
+    /// Shows what is going on after the last item.
     fn finishing(&self, table: &TableFile, out: &Path) {
         if table.is_to_be_made() {
             self.bar.set_message(format!("{} rows, writing {}", with_separators(self.rows), out.display()));

@@ -1,4 +1,4 @@
-//! `galaxy-gpu inspect`: what each block of a network sees in a picture, and which pixels its answer depends on.
+//! `galaxy-gpu inspect`: shows what each block of a network sees in a picture, and which pixels the answer depends on.
 
 use super::fits::{self, PictureArgs, Seen};
 use super::options::{DeviceOptions, check_output};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Which weights, which picture, and what of it.
+/// Arguments of `inspect`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu inspect runs/a galaxy.png
@@ -30,22 +30,22 @@ pub struct Args {
     /// Picture to write, or a folder for pictures and data
     #[arg(long, default_value = "inspection.png", value_name = "FILE.png|FOLDER")]
     out: PathBuf,
-    /// Class whose score is explained, by name or number; the most likely one where absent
+    /// Class whose score to explain, by name or number [default: the most likely one]
     #[arg(long, value_name = "NAME|N")]
     class: Option<String>,
-    /// Channels of each block that are drawn, the strongest first
+    /// Channels to draw of each block, the strongest first
     #[arg(long, default_value = "16", value_name = "N|all", value_parser = channels)]
     channels: usize,
-    /// Noisy copies of the picture whose gradients are averaged (SmoothGrad); 0 for the gradient of the picture alone
+    /// Noisy copies of the picture whose gradients are averaged (SmoothGrad); 0 takes the gradient of the picture itself
     #[arg(long, default_value_t = 25, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     smooth: u32,
-    /// Standard deviation of that noise, where white is 1
+    /// Standard deviation of that noise; white is 1
     #[arg(long, default_value_t = 0.1, value_name = "SIGMA", allow_negative_numbers = true)]
     noise: f32,
     /// Seed of that noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The last weights instead of the best
+    /// Use the last weights instead of the best
     #[arg(long)]
     last: bool,
     /// Print one JSON object
@@ -77,7 +77,7 @@ struct BlockReport<'a> {
     layers: &'a [String],
     /// Height, width and channels, or the number of values.
     shape: &'a [usize],
-    /// The strongest, by the root mean square of their values; of the last block, the network's answer, the largest values.
+    /// The strongest, by the root mean square of their values; in the last block, the network's answer, by the largest value.
     channels: Vec<ChannelReport>,
     /// Channels that are zero everywhere.
     silent: usize,
@@ -87,7 +87,7 @@ struct BlockReport<'a> {
 struct Report<'a> {
     /// Its path, or those of its bands.
     image: String,
-    /// Where a FITS image lies.
+    /// Position of a FITS image.
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<serde_json::Value>,
     /// The most likely class.
@@ -100,16 +100,16 @@ struct Report<'a> {
     smooth: (u32, f32),
     /// Row and column of the pixels that matter most, with the gradient's absolute value there.
     most_salient: Vec<(usize, usize, f32)>,
-    /// Share of the saliency within the middle half of rows and columns, which is a quarter of the picture.
+    /// Fraction of the saliency within the middle half of rows and columns, which is a quarter of the picture.
     saliency_in_the_middle: f64,
     blocks: Vec<BlockReport<'a>>,
     out: &'a Path,
 }
 
-/// Inspects the picture, draws and tells what was found.
+/// Inspects the picture, draws the result and prints it.
 ///
 /// # Errors
-/// Bad input, before anything is written; a device or a disk that fails.
+/// The input is bad, before anything is written; or the device or disk fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let to_picture = args.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
     match to_picture {
@@ -143,7 +143,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses a folder that cannot be made or written to; leaves nothing behind.
+/// Refuses a folder that cannot be created or written to; leaves nothing behind.
 fn check_folder(path: &Path) -> Result<()> {
     let another = "choose another --out, which ends in .png or names a folder";
     let there = path.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("."));

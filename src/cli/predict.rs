@@ -7,7 +7,7 @@ use crate::train::{Classifier, Weights, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Which weights, which picture.
+/// Arguments of `predict`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu predict runs/a image.png --json
@@ -15,13 +15,13 @@ use std::process::ExitCode;
   galaxy-gpu predict runs/a a-g.fits a-r.fits a-z.fits --at 150.1,2.2 --crop-arcsec 67
 
 A FITS image is a cube of the planes g, r and z in nanomaggies, or three files; one path that ends in -g or _g names \
-all three. It becomes a picture by the Legacy Survey's arcsinh stretch, and where it lies is printed below the scores.")]
+all three. The Legacy Survey's arcsinh stretch makes it a picture. Its position is printed below the scores.")]
 pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
     #[command(flatten)]
     picture: PictureArgs,
-    /// The last weights instead of the best
+    /// Use the last weights instead of the best
     #[arg(long)]
     last: bool,
     /// Print one JSON object
@@ -34,7 +34,7 @@ pub struct Args {
 /// Classifies the picture and prints the score of every class.
 ///
 /// # Errors
-/// Bad input; a device that fails.
+/// The input is bad, or the device fails.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let weights = find_weights(&args.run, args.last)?;
     let card = &weights.card;

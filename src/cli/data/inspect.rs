@@ -23,14 +23,14 @@ pub struct Args {
     json: bool,
 }
 
-/// Most galaxies of different labels that the text lists, and most images of one.
+/// The most galaxies with several labels that the text lists, and the most images of each.
 const LISTED: usize = 20;
 const SHOWN: usize = 4;
 
 /// Prints what is in the data set.
 ///
 /// # Errors
-/// Data that cannot be read.
+/// The data cannot be read.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let dataset = args.source.load(SIMULATED)?;
     let inspection = inspect(&dataset);

@@ -1,4 +1,4 @@
-//! `data`: looking at data sets before anything is trained on them, and writing simulated ones. It trains nothing.
+//! `data`: inspects, shows and splits data sets, and writes simulated ones.
 
 mod inspect;
 mod picture;
@@ -14,16 +14,16 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What to do with data.
+/// The subcommands.
 #[derive(Subcommand)]
 pub enum Command {
     /// Draw 16 random images with their class names, or nine augmentations of one image
     Show(show::Args),
     /// Write one picture as a network sees it: FITS images stretched to RGB, cut out and resized
     Picture(picture::Args),
-    /// Count classes, images of the same piece of sky, galaxies with two labels, and brightness
+    /// Report class counts, images of the same piece of sky, galaxies with two labels, and brightness
     Inspect(inspect::Args),
-    /// Draw the split that a training would draw, and write it down
+    /// Draw the split that a training would draw, and write it to a file
     Split(split::Args),
     /// Draw simulated galaxies into an HDF5 file in Galaxy10's layout
     Simulate(simulate::Args),
@@ -32,7 +32,7 @@ pub enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// Data that cannot be read, settings out of range, files that cannot be written.
+/// The data cannot be read, a setting is out of range, or a file cannot be written.
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show(args) => show::run(args)?,
@@ -44,7 +44,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Data to look at.
+/// The data to look at.
 #[derive(Args)]
 struct Source {
     /// HDF5 file in Galaxy10's layout, or a folder of class folders; simulated galaxies where absent

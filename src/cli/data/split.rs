@@ -1,4 +1,4 @@
-//! `data split`: the split that a training draws, as a file.
+//! `data split`: writes the split that a training draws.
 
 use super::Source;
 use crate::cli::assessment::{of_split, split_in_words};
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     source: Source,
-    /// Seed of the draw, as of train
+    /// Seed of the split, as in train
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
     /// Share of the training side that is set aside to choose the best epoch
@@ -33,10 +33,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Draws the split, says what is where and what patches of sky moved, and writes it down.
+/// Draws the split, prints its sizes and what moved to keep patches of sky together, and writes it.
 ///
 /// # Errors
-/// Data that cannot be read or split; a file that exists or cannot be written.
+/// The data cannot be read or split, or the file exists or cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.out {
         check_output("--out", path, &["csv"])?;

@@ -168,7 +168,10 @@ fn the_first_interrupt_leaves_whole_rows_and_says_how_to_continue() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("stopped: ") && said.ends_with("go on with the same command and --continue\n"), "{said}");
+    assert!(
+        said.starts_with("stopped: ") && said.ends_with("continue with the same command and --continue\n"),
+        "{said}"
+    );
     let (stopped, whole) = (desk.text("t.csv"), desk.text("whole.csv"));
     assert!(stopped.len() < whole.len() && stopped.ends_with('\n') && whole.starts_with(&stopped));
     assert_eq!(desk.ended(&format!("{line} t.csv --continue")).0, 1);
