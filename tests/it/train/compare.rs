@@ -107,7 +107,7 @@ fn unfair_comparisons_are_marked() {
     for (name, part) in [
         ("split", "tested on different images"),
         ("data", "trained on different data"),
-        ("chosen", "the test images chose the best epoch of chosen"),
+        ("chosen", "the test set chose the best epoch of chosen"),
         ("classes", "know different classes"),
         ("unmeasured", "some have not ended"),
     ] {
