@@ -19,11 +19,11 @@ const OPEN: &[&str] = &[
     "cli/train",
     "engine/gpu/device",
     "engine/gpu/pipeline_cache",
-    "kernels/imitation",
+    "kernels/emulation",
     "kernels/launch",
+    "kernels/parts",
     "kernels/precision",
     "kernels/shaders",
-    "kernels/source",
     "train/run_folder",
     "train/series",
 ];
