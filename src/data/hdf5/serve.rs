@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use super::chunks::Packed;
 use super::library::Opened;
-use super::wire::{DescriptionHeader, END, REFUSAL, Refusal, Request, frame, pieces};
+use super::wire::{DescriptionHeader, END, MOST_FRAME, REFUSAL, Refusal, Request, frame, pieces};
 use super::{Description, MOST_ROWS, tree};
-use crate::Error;
 use crate::data::source::{MOST_CLASSES, Stop};
+use crate::{Error, Result};
 
 /// Largest address space of the child, in bytes.
 const MOST_MEMORY: u64 = 4 << 30;
@@ -55,10 +55,7 @@ fn answer(request: Request, path: &Path, out: &mut dyn Write) -> io::Result<()> 
             Ok(file) => file.stream(&mut |pixels| pieces(out, pixels)),
             Err(error) => Err(error.into()),
         },
-        Request::Chunks => match Opened::new(path) {
-            Ok(file) => file.each_chunk(&mut |chunk| send_chunk(chunk, out)),
-            Err(error) => Err(error.into()),
-        },
+        Request::Chunks => Opened::new(path).map_err(Stop::from).and_then(|file| send_chunks(&file, out)),
         Request::Tree => match tree::walk(path) {
             Ok(found) => tree::say(&found, &mut |bytes| pieces(out, bytes)).map_err(Stop::Receiver),
             Err(error) => Err(error.into()),
@@ -105,9 +102,18 @@ fn send_description(description: &Description, out: &mut dyn Write) -> io::Resul
     Ok(())
 }
 
-/// Sends a chunk.
-fn send_chunk(Packed { bytes, skipped }: &Packed, out: &mut dyn Write) -> io::Result<()> {
-    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-    pieces(out, &[length.to_le_bytes(), skipped.to_le_bytes()].concat())?;
-    pieces(out, bytes)
+/// Sends all chunks, many small ones in a frame: a frame each would make both processes wait for each other.
+fn send_chunks(file: &Opened, out: &mut dyn Write) -> Result<(), Stop> {
+    let mut gathered = Vec::new();
+    file.each_chunk(&mut |Packed { bytes, skipped }| {
+        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        gathered.extend([length, *skipped].map(u32::to_le_bytes).concat());
+        gathered.extend(bytes);
+        if gathered.len() >= MOST_FRAME {
+            pieces(out, &gathered)?;
+            gathered.clear();
+        }
+        Ok(())
+    })?;
+    pieces(out, &gathered).map_err(Stop::Receiver)
 }
