@@ -16,6 +16,7 @@ pub mod model;
 pub mod plan;
 pub mod report;
 pub mod rng;
+pub mod run;
 pub mod shape;
 pub mod suggest;
 pub mod train;

@@ -1,8 +1,6 @@
 //! What trained weights are worth, in a few lines: for the end of `train` and for `evaluate`.
 
-use crate::data::{ChosenBy, Split};
 use crate::train::Assessment;
-use serde::Serialize;
 
 /// Accuracy, calibration and why they flatter, in lines of text.
 pub fn in_words(found: &Assessment) -> Vec<String> {
@@ -31,44 +29,4 @@ pub fn in_words(found: &Assessment) -> Vec<String> {
     }
     lines.extend(found.caveats.iter().map(|caveat| format!("note that {caveat}")));
     lines
-}
-
-/// A split in numbers.
-#[derive(Serialize)]
-pub struct Sides<'a> {
-    source: &'a str,
-    hash: &'a str,
-    train: usize,
-    validation: usize,
-    test: usize,
-    /// Which of them chooses the best epoch.
-    chosen_by: ChosenBy,
-    /// Patches of sky that were kept together, and images that changed sides for it.
-    patches: usize,
-    moved: usize,
-}
-
-/// What JSON says of a split.
-pub fn of_split(split: &Split) -> Sides<'_> {
-    Sides {
-        source: &split.source,
-        hash: &split.hash,
-        train: split.train.len(),
-        validation: split.validation.len(),
-        test: split.test.len(),
-        chosen_by: split.chosen_by(),
-        patches: split.patches,
-        moved: split.moved,
-    }
-}
-
-/// A split in a line: how many images are where, and what the sky moved.
-pub fn split_in_words(split: &Split) -> String {
-    let [train, validation, test] = [&split.train, &split.validation, &split.test].map(Vec::len);
-    let validation = if validation > 0 { format!(", {validation} to validate") } else { String::new() };
-    let sky = match (split.patches, split.moved) {
-        (0, _) => String::new(),
-        (patches, moved) => format!("; {patches} patches of sky are kept together, {moved} images moved for that"),
-    };
-    format!("{}: {train} to train{validation}, {test} to test{sky}", split.source)
 }

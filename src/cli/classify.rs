@@ -1,16 +1,18 @@
 //! `galaxy-gpu classify`: classifies any number of pictures into a catalogue.
 
-use super::console::listen_for_interrupts;
-use super::fits::{FitsArgs, arcseconds};
-use super::options::{DeviceOptions, check_output};
-use super::{print_note, print_text, voice};
+use super::fits::arcseconds;
+use super::flags::{DeviceFlags, FitsFlags};
+use super::interrupt::listen_for_interrupts;
+use super::options::check_output;
+use super::{note, print_note, print_text, voice};
 use crate::catalogue::{Columns, Format, Mode, Monitor, Provenance, Summary, TableFile, Task, run as run_job, views};
 use crate::data::fits::Stretch;
 use crate::data::hdf5::Reader;
 use crate::data::{FitsOptions, Items, LoadOptions};
 use crate::error::{Error, Result};
 use crate::report::table::with_separators;
-use crate::train::{Classifier, Setup, Weights, find_weights};
+use crate::run::Device;
+use crate::train::{Weights, find_weights};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -85,9 +87,9 @@ pub struct Args {
     #[arg(long, value_name = "A", value_parser = arcseconds, help_heading = "FITS images")]
     crop_arcsec: Option<f64>,
     #[command(flatten)]
-    fits: FitsArgs,
+    fits: FitsFlags,
     #[command(flatten)]
-    device: DeviceOptions,
+    device: DeviceFlags,
 }
 
 fn views_of(text: &str) -> std::result::Result<usize, String> {
@@ -113,13 +115,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (_, true) => Mode::Force,
         _ => Mode::New,
     };
-    let device = args.device.open()?;
-    let (setup, profile) = device.inference(&args.device, weights.card.precision, args.batch)?;
-    let device_name = format!("{}, {}, {}", profile.name, profile.backend, profile.driver);
-    let made = made(args, &weights, &setup, device_name)?;
+    let device = Device::for_weights(&args.device.recipe()?, &weights, &mut note)?;
+    let made = made(args, &weights, &device)?;
     TableFile::check(&args.out, mode, &made)?.into_iter().for_each(print_note);
-    let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut classifier = Classifier::new(&weights, &setup, &profile, make_engine)?;
+    let mut classifier = device.classifier(&weights, args.batch)?;
 
     let mut console = Console::new(args)?;
     let options = LoadOptions { reader: Reader::own_child(), fits, ..LoadOptions::default() };
@@ -166,7 +165,7 @@ impl Args {
     }
 }
 
-fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow::Result<Provenance> {
+fn made(args: &Args, weights: &Weights, device: &Device) -> anyhow::Result<Made> {
     let card = &weights.card;
     Ok(Provenance {
         program: env!("CARGO_PKG_VERSION").into(),
@@ -180,10 +179,10 @@ fn made(args: &Args, weights: &Weights, setup: &Setup, device: String) -> anyhow
             "width": card.width,
             "preprocessing": card.preprocessing,
         }),
-        precision: setup.precision.to_string(),
+        precision: device.precision.to_string(),
         views: args.views,
         batch: args.batch,
-        device,
+        device: format!("{}, {}, {}", device.profile.name, device.profile.backend, device.profile.driver),
     })
 }
 

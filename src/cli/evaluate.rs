@@ -1,13 +1,15 @@
 //! `galaxy-gpu evaluate`: how good a trained network is.
 
 use super::assessment;
-use super::options::{DataOptions, DeviceOptions, check_output, print_notes};
-use super::{print_json, print_note, print_text};
+use super::flags::{DataFlags, DeviceFlags, recipe};
+use super::options::check_output;
+use super::{note, print_json, print_note, print_text};
 use crate::data::{ChosenBy, Dataset, Split};
 use crate::error::Error;
 use crate::report::{self, Table};
+use crate::run::{Device, Recipe};
 use crate::suggest::did_you_mean;
-use crate::train::{Assessment, Measured, Session, Weights, assess, find_weights};
+use crate::train::{Assessment, Measured, Weights, assess, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,7 +22,7 @@ pub struct Args {
     /// Run folder, or a weights file
     run: PathBuf,
     #[command(flatten)]
-    data: DataOptions,
+    data: DataFlags,
     /// Every image, not only the test side of the split
     #[arg(long, conflicts_with = "split")]
     all: bool,
@@ -37,7 +39,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceOptions,
+    device: DeviceFlags,
 }
 
 /// Classifies the images, prints accuracy, calibration, scores per class and the confusion matrix, and draws the latter.
@@ -48,11 +50,11 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, report::FORMATS))?;
     let weights = find_weights(&args.run, args.last)?;
-    let mut dataset = args.data.load()?;
-    print_notes(&dataset);
+    let data = recipe(&args.data)?;
+    let mut dataset = data.dataset(&mut note)?;
     let labels = labels_by_name(&dataset, &weights.card.classes)?;
     // A split, drawn or read, counts the data's own labels.
-    let sides = Sides::of(args, &weights, &dataset)?;
+    let sides = Sides::of(args, &data, &weights, &dataset)?;
     if let Some(labels) = labels {
         dataset.labels = labels;
         dataset.classes.clone_from(&weights.card.classes);
@@ -115,13 +117,13 @@ struct Sides {
 impl Sides {
     /// The test side of the split (drawn from the run's own seed where none is given), or every image. The split's
     /// validation side is that of the training.
-    fn of(args: &Args, weights: &Weights, dataset: &Dataset) -> crate::Result<Self> {
+    fn of(args: &Args, data: &Recipe, weights: &Weights, dataset: &Dataset) -> crate::Result<Self> {
         if args.all {
             let measured = (0..dataset.len() as u32).collect();
             return Ok(Self { measured, validation: Vec::new(), have_chosen: false });
         }
         let card = &weights.card;
-        let mut split: Split = args.data.split(dataset, card.seed)?;
+        let mut split: Split = data.split(dataset, card.seed, &mut note)?;
         if split.chosen_by() == ChosenBy::Test {
             split = split.set_aside(dataset, card.validation, card.seed)?;
         }
@@ -136,10 +138,8 @@ impl Sides {
 
 fn measure(args: &Args, weights: &Weights, dataset: &Dataset, sides: &Sides) -> crate::Result<Assessment> {
     let network = weights.network()?;
-    let device = args.device.open()?;
-    let (setup, profile) = device.inference(&args.device, weights.card.precision, args.batch)?;
-    let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut session = Session::new(&network, dataset, &setup, &profile, make_engine)?;
+    let device = Device::for_weights(&args.device.recipe()?, weights, &mut note)?;
+    let mut session = device.session(&network, dataset, &device.setup(args.batch))?;
     let Sides { measured: images, validation, have_chosen } = sides;
     let name = if args.all { "all" } else { "test" };
     let measured = Measured { name, images, validation, have_chosen: *have_chosen };

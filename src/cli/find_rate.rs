@@ -1,17 +1,14 @@
 //! `galaxy-gpu find-rate`: which learning rate a training should have.
 
-use super::augmentation::AugmentOptions;
-use super::options::{DataOptions, DeviceOptions, check_output, print_notes};
+use super::flags::{DeviceFlags, StepFlags, recipe};
+use super::options::check_output;
 use super::voice;
-use super::{print_json, print_text};
-use crate::data::{Dataset, Split};
-use crate::error::{Error, Result};
+use super::{note, print_json, print_text};
 use crate::files::write_whole;
-use crate::model::Model;
-use crate::plan::Profile;
 use crate::report;
+use crate::run::{Opened, Recipe};
 use crate::train::rate_finder::{Found, Point, Range, Rule, Steps, find_rate};
-use crate::train::{ClassWeights, MicroBatch, Session, Settings, Setup, default_per_submit};
+use crate::train::{Session, Settings, default_per_submit};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -29,10 +26,7 @@ where the loss falls fastest (measured on the losses themselves, over a tenth of
 at which the smoothed loss is lowest. It is a place to start from: look at the picture. See Smith, arXiv:1506.01186.")]
 pub struct Args {
     #[command(flatten)]
-    data: DataOptions,
-    /// Network: conv3, conv4, or a TOML file
-    #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]
-    model: String,
+    training: Training,
     /// Rate of the first step
     #[arg(long, default_value_t = 1e-7, value_name = "RATE", allow_negative_numbers = true)]
     from: f32,
@@ -43,26 +37,6 @@ pub struct Args {
     /// batches
     #[arg(long, default_value_t = Steps::Count(200), value_name = "N|epoch")]
     steps: Steps,
-    /// Images in a step
-    #[arg(long, default_value_t = 50)]
-    batch: usize,
-    /// Images of a step that are computed at a time, as for train
-    #[arg(long, value_name = "off|auto|N", default_value = "off")]
-    micro_batch: MicroBatch,
-    /// Share of the target spread over all classes
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    label_smoothing: f64,
-    /// What an image of each class counts in the loss, as for train
-    #[arg(long, default_value = "none", value_name = "none|balanced|W1,W2,...", allow_hyphen_values = true)]
-    class_weights: ClassWeights,
-    /// Share of the training side that is set aside, as for train, and not trained on here either
-    #[arg(long, default_value_t = 0.0, value_name = "FRACTION", allow_negative_numbers = true)]
-    validation: f64,
-    #[command(flatten)]
-    augment: AugmentOptions,
-    /// Seed of weights, split, order, dropout and augmentation
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
     /// Picture of the losses, with the suggestion marked
     #[arg(long, default_value = "rates.png", value_name = "FILE.png|svg|pdf")]
     out: PathBuf,
@@ -72,8 +46,17 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// The settings of the training to come.
+#[derive(clap::Args, Serialize)]
+struct Training {
     #[command(flatten)]
-    device: DeviceOptions,
+    #[serde(flatten)]
+    step: StepFlags,
+    #[command(flatten)]
+    #[serde(flatten)]
+    device: DeviceFlags,
 }
 
 /// What JSON says.
@@ -99,23 +82,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.csv.as_deref().map_or(Ok(()), |path| check_output("--csv", path, &["csv"]))?;
     let range = Range { from: args.from, to: args.to, steps: args.steps };
     range.check()?;
-    let setup = args.setup()?;
-    let model = Model::load(&args.model)?;
-    let dataset = args.data.load()?;
-    print_notes(&dataset);
-    let split = args.data.split(&dataset, args.seed)?.set_aside(&dataset, args.validation, args.seed)?;
-    let steps = range.count(split.train.len(), args.batch)?;
-    let network = model.build(dataset.height, dataset.width, dataset.classes.len())?;
-    let device = args.device.open()?;
-    let (precision, profile) = device.precision(args.device.precision)?;
-    let setup = Setup { precision, class_weights: args.class_weights.weights(&dataset, &split)?, ..setup };
-    let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut session = Session::new(&network, &dataset, &setup, &profile, make_engine)?;
+    let recipe = recipe(&args.training)?;
+    let mut steps = 0;
+    let check = |_: &_, split: &crate::data::Split, _: &_| {
+        steps = range.count(split.train.len(), recipe.batch)?;
+        Ok(())
+    };
+    let opened = Opened::new(&recipe, None, None, check, &mut note)?;
+    let mut session = opened.session()?;
     if !args.json {
-        print_text(args.introduction(&session, &dataset, &split))?;
+        print_text(introduction(&recipe, &opened, &session))?;
     }
     let bar = bar(steps);
-    let found = find_rate(&mut session, &network, &split, &args.settings(&profile), &range, &mut |point: &Point| {
+    let per_submit = default_per_submit(opened.device.profile.kind);
+    let settings = Settings { epochs: 1, seed: recipe.seed, per_submit, ..Settings::default() };
+    let found = find_rate(&mut session, &opened.network, &opened.split, &settings, &range, &mut |point: &Point| {
         bar.set_position(u64::from(point.step) + 1);
         bar.set_message(format!("rate {:.1e}  loss {:.4}", point.rate, point.smoothed));
     });
@@ -124,8 +105,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = found?;
     args.write(&found)?;
     if args.json {
-        let Args { seed, batch, from, to, .. } = *args;
-        let (model, data, picture) = (&network.name, &dataset.name, &args.out);
+        let (Args { from, to, .. }, Recipe { seed, batch, .. }) = (args, recipe);
+        let (from, to) = (*from, *to);
+        let (model, data, picture) = (&opened.network.name, &opened.dataset.name, &args.out);
         print_json(&Report { model, data, seed, batch, from, to, picture, found: &found })?;
     } else {
         print_text(args.in_words(&found))?;
@@ -140,38 +122,18 @@ fn bar(steps: u32) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+fn introduction(recipe: &Recipe, opened: &Opened, session: &Session) -> String {
+    let (dataset, count) = (&opened.dataset, opened.split.train.len());
+    let (all, height, width) = (dataset.len(), dataset.height, dataset.width);
+    [
+        format!("data      {}: {count} of {all} images of {width}x{height} to train", dataset.name),
+        format!("model     {}, batch {}, seed {}", recipe.model, recipe.batch, recipe.seed),
+        format!("device    {}, {}\n", session.engine().device(), session.precision()),
+    ]
+    .join("\n")
+}
+
 impl Args {
-    fn setup(&self) -> Result<Setup> {
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return Err(Error::setting("--label-smoothing", self.label_smoothing, "at least 0 and below 1"));
-        }
-        Ok(Setup {
-            training: true,
-            micro_batch: self.micro_batch,
-            augment: self.augment.ranges()?,
-            label_smoothing: self.label_smoothing,
-            fuse: !self.device.no_fuse,
-            choices: self.device.choices.clone(),
-            data_memory: self.device.data_memory.0,
-            shaders: self.device.shaders()?,
-            ..Setup::inference(self.batch)
-        })
-    }
-
-    fn settings(&self, profile: &Profile) -> Settings {
-        Settings { epochs: 1, seed: self.seed, per_submit: default_per_submit(profile.kind), ..Settings::default() }
-    }
-
-    fn introduction(&self, session: &Session, dataset: &Dataset, split: &Split) -> String {
-        let (count, height, width) = (split.train.len(), dataset.height, dataset.width);
-        [
-            format!("data      {}: {count} of {} images of {width}x{height} to train", dataset.name, dataset.len()),
-            format!("model     {}, batch {}, seed {}", self.model, self.batch, self.seed),
-            format!("device    {}, {}\n", session.engine().device(), session.precision()),
-        ]
-        .join("\n")
-    }
-
     fn write(&self, found: &Found) -> anyhow::Result<()> {
         if let Some(path) = &self.csv {
             let mut writer = csv::Writer::from_writer(Vec::new());

@@ -1,43 +1,12 @@
-//! Options for FITS images, which every command that reads pictures has; a picture that a command names; and where it lies, in
-//! words.
+//! A picture that a command names, and in words where on the sky it is.
 
-use crate::data::fits::{Footprint, GALAXY10_ARCSEC, HduChoice, Stretch};
+use super::flags::FitsFlags;
+use crate::data::fits::{Footprint, GALAXY10_ARCSEC};
 use crate::data::picture::{picture_facts, read_picture_with, resize};
-use crate::data::{self, Crop, FitsOptions, Sky};
+use crate::data::{self, Crop, Sky};
 use crate::error::{Error, Result};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// How FITS images become pictures. Nothing is needed for cut-outs of the Legacy Survey.
-#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FitsArgs {
-    /// Part that holds the image: a number from 0, or an EXTNAME; the first image where absent
-    #[arg(long, value_name = "N|NAME", help_heading = "FITS images")]
-    pub fits_hdu: Option<String>,
-    /// Bands of a cube's planes, such as g,r,i,z, of which g, r and z are taken; where absent its card BANDS, or grz, or griz
-    #[arg(long, value_name = "B,B,B", help_heading = "FITS images")]
-    pub fits_bands: Option<String>,
-    /// Parameters of the arcsinh stretch that differ from the Legacy Survey's m=0.03,Q=20,g=6,r=3.4,z=2.2
-    #[arg(long, value_name = "NAME=X,...", help_heading = "FITS images")]
-    pub fits_stretch: Option<String>,
-}
-
-impl FitsArgs {
-    /// The options that these texts stand for.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for one that means nothing.
-    pub fn options(&self) -> Result<FitsOptions> {
-        let hdu = self.fits_hdu.as_deref().map(|text| match text.parse() {
-            Ok(number) => HduChoice::Number(number),
-            Err(_) => HduChoice::Name(text.to_owned()),
-        });
-        let stretch = self.fits_stretch.as_deref().map_or_else(|| Ok(Stretch::default()), Stretch::parse)?;
-        Ok(FitsOptions { hdu, bands: self.fits_bands.as_deref().map(bands).transpose()?, stretch })
-    }
-}
 
 /// One picture to look at or to classify.
 #[derive(Args, Clone, Debug)]
@@ -52,7 +21,7 @@ pub struct PictureArgs {
     #[arg(long, value_name = "A", requires = "at", value_parser = arcseconds, help_heading = "FITS images")]
     crop_arcsec: Option<f64>,
     #[command(flatten)]
-    fits: FitsArgs,
+    fits: FitsFlags,
 }
 
 /// A picture as a network sees it.
@@ -115,17 +84,6 @@ fn in_order(three: &[PathBuf]) -> Vec<PathBuf> {
     match data::fits::bands_of(&three[0]) {
         Some((files, _)) if files.iter().all(|file| given.contains(&real(file))) => files.to_vec(),
         _ => three.to_vec(),
-    }
-}
-
-/// `g,r,z` or `grz`.
-fn bands(text: &str) -> Result<Vec<char>> {
-    let bands: Vec<char> = text.chars().filter(|letter| *letter != ',' && !letter.is_whitespace()).collect();
-    let needed = crate::data::fits::BANDS;
-    let once = needed.iter().all(|band| bands.iter().filter(|letter| letter.eq_ignore_ascii_case(band)).count() == 1);
-    match once {
-        true => Ok(bands),
-        false => Err(Error::setting("--fits-bands", format!("\"{text}\""), "letters with g, r and z once each")),
     }
 }
 
@@ -209,16 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_become_options() {
-        let text = |text: &str| Some(text.to_owned());
-        let args = FitsArgs { fits_hdu: text("2"), fits_bands: text("g,R,i,z"), fits_stretch: text("Q=10") };
-        let options = args.options().unwrap();
-        assert_eq!(options.hdu, Some(HduChoice::Number(2)));
-        assert_eq!((options.bands.unwrap().len(), options.stretch.q), (4, 10.0));
-        assert_eq!(FitsArgs::default().options().unwrap(), FitsOptions::default());
-        for wrong in ["g,r", "gri", "g,r,z,z", ""] {
-            assert!(bands(wrong).unwrap_err().to_string().contains("--fits-bands"), "{wrong}");
-        }
+    fn positions_and_sides_are_numbers() {
         assert_eq!(position("150.1, -2"), Ok(Sky { ra: 150.1, dec: -2.0 }));
         for wrong in ["150.1", "1,91", "a,b", "NaN,0", ""] {
             assert!(position(wrong).is_err(), "{wrong}");

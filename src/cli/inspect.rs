@@ -1,11 +1,13 @@
 //! `galaxy-gpu inspect`: shows what each block of a network sees in a picture, and which pixels the answer depends on.
 
 use super::fits::{self, PictureArgs, Seen};
-use super::options::{DeviceOptions, check_output};
-use super::{print_json, print_note, print_text};
+use super::flags::DeviceFlags;
+use super::options::check_output;
+use super::{note, print_json, print_note, print_text};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::report::{feature_maps, inspection};
+use crate::run::Device;
 use crate::train::inspect::{FeatureMaps, Inspection, Inspector, Smooth};
 use crate::train::{Weights, find_weights};
 use serde::Serialize;
@@ -52,7 +54,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceOptions,
+    device: DeviceFlags,
 }
 
 fn channels(text: &str) -> std::result::Result<usize, String> {
@@ -165,10 +167,8 @@ fn find_class(text: &str, classes: &[String]) -> Result<usize> {
 }
 
 fn inspect(args: &Args, weights: &Weights, pixels: &[u8], class: Option<usize>) -> Result<Inspection> {
-    let device = args.device.open()?;
-    let (setup, profile) = device.inference(&args.device, weights.card.precision, 1)?;
-    let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut inspector = Inspector::new(weights, &setup, &profile, make_engine)?;
+    let device = Device::for_weights(&args.device.recipe()?, weights, &mut note)?;
+    let mut inspector = Inspector::new(weights, &device.setup(1), &device.profile, |plan| device.engine(plan))?;
     inspector.inspect(pixels, class, Smooth { samples: args.smooth, noise: args.noise, seed: args.seed })
 }
 

@@ -4,7 +4,7 @@
 
 use super::voice::{self, Kind};
 use crate::error::Error;
-use chrono::{DateTime, Utc};
+use crate::run::page::utc;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -41,26 +41,9 @@ fn write(file: &mut impl Write, kind: Kind, text: &str) -> std::io::Result<()> {
     file.write_all(text.lines().enumerate().map(line).collect::<String>().as_bytes())
 }
 
-/// A moment as `2026-03-01 09:05:00Z` (ISO 8601, with a space for its T), in universal time.
-pub fn utc(time: SystemTime) -> String {
-    DateTime::<Utc>::from(time).format("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, UNIX_EPOCH};
-
-    #[test]
-    fn moments_are_written_in_universal_time() {
-        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01 00:00:00Z");
-        assert_eq!(at(951_782_400 + 86_399), "2000-02-29 23:59:59Z");
-        assert_eq!(at(951_868_800), "2000-03-01 00:00:00Z");
-        assert_eq!(at(1_709_164_800), "2024-02-29 00:00:00Z");
-        assert_eq!(at(4_107_542_400), "2100-03-01 00:00:00Z", "2100 has no leap day");
-        assert_eq!(at(1_798_761_599), "2026-12-31 23:59:59Z");
-    }
 
     #[test]
     fn every_line_has_its_time_and_notes_are_told_apart() {

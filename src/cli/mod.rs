@@ -5,34 +5,27 @@
 #![deny(clippy::print_stdout)]
 
 mod assessment;
-mod augmentation;
 mod bench;
 mod classify;
 mod compare;
-mod config;
-mod console;
 mod data;
-mod device;
 mod devices;
+mod display;
 mod doctor;
 mod evaluate;
 mod find_rate;
 mod fits;
-mod identity;
+mod flags;
 mod inspect;
+mod interrupt;
 mod kernels;
 mod log;
-mod memory;
 mod model;
-mod optimizer;
 mod options;
 mod plan;
 mod predict;
-mod progress;
 mod repeat;
-mod resume;
-mod run_report;
-mod shaders;
+mod report;
 mod shell;
 mod train;
 pub mod voice;
@@ -72,7 +65,7 @@ enum Command {
     /// Set runs side by side, with their curves
     Compare(compare::Args),
     /// Make report.html and the pictures of a trained run anew
-    Report(run_report::Args),
+    Report(report::Args),
     /// Classify one picture
     Predict(predict::Args),
     /// Classify any number of pictures into a table
@@ -111,23 +104,32 @@ enum Command {
     },
 }
 
+/// The program's command line, whose help says all defaults.
+fn command() -> clap::Command {
+    flags::with_defaults(Cli::command())
+}
+
+/// A note of a lower room, printed.
+fn note(text: String) {
+    print_note(text);
+}
+
 /// Parses the command line and runs the command.
 ///
 /// # Errors
 /// Whatever the command could not do, with the context of what was being done.
 pub fn run() -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let matches = config::expanded(Cli::command().get_matches())?;
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     if cli.quiet {
         voice::be_quiet();
     }
     match cli.command {
-        Command::Train(args) => repeat::run(*args, &resume::given(&matches)),
+        Command::Train(args) => train::run(*args),
         Command::FindRate(args) => find_rate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Compare(args) => compare::run(&args),
-        Command::Report(args) => run_report::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Inspect(args) => inspect::run(&args),
@@ -138,8 +140,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Plan(args) => plan::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Completions(args) => shell::completions(&args, Cli::command()),
-        Command::Man(args) => shell::man(&args, Cli::command()),
+        Command::Completions(args) => shell::completions(&args, command()),
+        Command::Man(args) => shell::man(&args, command()),
         Command::ReadHdf5 { request, file } => Ok(hdf5::serve(request, &file)),
     }
 }

@@ -1,11 +1,11 @@
 //! `plan`: shows what a training step and an inference batch will run on a device, without running it.
 
-use super::device::note_unused;
+use super::flags::DeviceFlags;
 use super::model::{Sizes, check_range};
-use super::options::DeviceOptions;
-use super::{print_json, print_text};
+use super::{note, print_json, print_text};
 use crate::graph::Augment;
 use crate::plan::{Plan, Profile, Program, Step, bytes_in_words};
+use crate::run::Device;
 use crate::train::{MicroBatch, Setup, plan_for};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long)]
     no_augment: bool,
     #[command(flatten)]
-    device: DeviceOptions,
+    device: DeviceFlags,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -46,22 +46,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Sizes { size, batch, .. } = args.sizes;
     check_range("--images", args.images, 10_000_000)?;
     let network = args.sizes.network(&args.model)?;
-    let (precision, profile) = args.device.open()?.precision(args.device.precision)?;
+    let device = Device::for_training(&args.device.recipe()?, &mut note)?;
+    let (precision, profile) = (device.precision, &device.profile);
     let setup = Setup {
         training: true,
         micro_batch: args.micro_batch,
         augment: (!args.no_augment).then(Augment::default),
-        fuse: !args.device.no_fuse,
-        precision,
-        choices: args.device.choices.clone(),
-        shaders: args.device.shaders()?,
-        data_memory: args.device.data_memory.0,
-        ..Setup::inference(batch)
+        ..device.setup(batch)
     };
-    let (plan, _) = plan_for(&network, args.images, &setup, &profile)?;
-    note_unused(&plan, &setup.choices);
+    let (plan, _) = plan_for(&network, args.images, &setup, profile)?;
+    device.unused_choices(&plan).into_iter().for_each(note);
     if args.json {
-        print_json(&Report::new(&plan, &args.model, &profile))?;
+        print_json(&Report::new(&plan, &args.model, profile))?;
         return Ok(ExitCode::SUCCESS);
     }
     let persistent = plan.persistent()?;

@@ -1,9 +1,10 @@
 //! `galaxy-gpu predict`: "This galaxy is most likely to be a Barred Spiral Galaxy."
 
 use super::fits::{self, PictureArgs};
-use super::options::DeviceOptions;
-use super::{print_json, print_note, print_text};
-use crate::train::{Classifier, Weights, find_weights};
+use super::flags::DeviceFlags;
+use super::{note, print_json, print_note, print_text};
+use crate::run::Device;
+use crate::train::{Weights, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,7 +29,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceOptions,
+    device: DeviceFlags,
 }
 
 /// Classifies the picture and prints the score of every class.
@@ -71,10 +72,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn classify(args: &Args, weights: &Weights, pixels: &[u8]) -> crate::Result<Vec<f32>> {
-    let device = args.device.open()?;
-    let (setup, profile) = device.inference(&args.device, weights.card.precision, 1)?;
-    let make_engine = |plan| device.engine(plan, args.device.checked);
-    let mut classifier = Classifier::new(weights, &setup, &profile, make_engine)?;
+    let device = Device::for_weights(&args.device.recipe()?, weights, &mut note)?;
+    let mut classifier = device.classifier(weights, 1)?;
     classifier.next(&[pixels])?;
     classifier.finish()
 }

@@ -4,6 +4,7 @@
 //! as plain numbers, and pictures are made of those numbers in `report`.
 
 mod assess;
+mod augmentations;
 pub mod bench;
 pub mod calibration;
 pub mod checkpoint;
@@ -21,7 +22,6 @@ mod pace;
 pub mod rate_finder;
 mod run_folder;
 mod schedule;
-pub mod series;
 mod session;
 mod setup;
 mod state;
@@ -32,13 +32,15 @@ pub mod tune;
 mod weights;
 
 pub use assess::{Assessment, Measured, Prediction, Scored, assess, assess_each};
+pub use augmentations::augmentations;
 pub use checkpoint::{Checkpoint, Identity};
 pub use class_weights::ClassWeights;
 pub use classifier::Classifier;
 pub use fit::plan_for;
 pub use micro_batch::MicroBatch;
 pub use optimizer::Adam;
-pub use run_folder::{RunFolder, find_weights};
+pub use pace::is_out_of_patience;
+pub use run_folder::{RunFolder, SERIES, find_weights};
 pub use schedule::{Curve, Schedule};
 pub use session::{Session, Totals};
 pub use setup::Setup;

@@ -28,7 +28,7 @@ pub(super) fn params(settings: &Settings, batch: &StepParams, step: u32) -> Step
 }
 
 /// Whether as many epochs as there is patience for have ended since the best, or since the start where none is.
-pub(super) fn is_out_of_patience(patience: Option<u32>, history: &History) -> bool {
+pub fn is_out_of_patience(patience: Option<u32>, history: &History) -> bool {
     let waited = history.epochs.len().saturating_sub(history.best().map_or(0, |best| best.epoch as usize));
     patience.is_some_and(|patience| waited >= patience as usize)
 }

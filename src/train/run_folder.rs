@@ -4,7 +4,6 @@ use super::Early;
 use super::assess::Assessment;
 use super::checkpoint::{Checkpoint, places};
 use super::history::{EpochRecord, History};
-use super::series::{SERIES, Series};
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::files::{Claim, claim, remove_unfinished, write_whole};
@@ -220,6 +219,8 @@ impl RunFolder {
     }
 }
 
+/// The file that says which runs of a series are in a folder.
+pub const SERIES: &str = "repeat.json";
 /// The settings of a run, and its model, which those name.
 const SETTINGS: [&str; 2] = ["config.toml", "model.toml"];
 /// What a finished run has measured at its end.
@@ -267,12 +268,10 @@ fn lock(folder: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Removes the files that a run leaves behind, the history last: what is cut off in between is still a run's folder. The
-/// runs of a series go before the file that names them.
+/// Removes the files that a run leaves behind, the history last: what is cut off in between is still a run's folder.
 fn remove_earlier_run(folder: &Path) -> Result<()> {
     let failed = |path: &Path, error| Error::file(path, format!("it cannot be removed ({error})"), ANOTHER);
     remove_unfinished(folder);
-    Series::clear(folder, &[], None)?;
     for below in ["checkpoint", "weights", "tensorboard"].map(|name| folder.join(name)) {
         remove_unfinished(&below);
         if !below.is_dir() {
@@ -325,7 +324,7 @@ mod tests {
         let run = folder.path().join("run");
         RunFolder::create(Some(&run), false).unwrap();
         let weights = ["weights/best.safetensors", "weights/last.safetensors"];
-        for name in weights.into_iter().chain(MEASURED).chain(ALONG_THE_WAY).chain([SERIES]) {
+        for name in weights.into_iter().chain(MEASURED).chain(ALONG_THE_WAY) {
             fs::write(run.join(name), "old").unwrap();
         }
         fs::write(run.join("notes.txt"), "mine").unwrap();

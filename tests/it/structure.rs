@@ -24,8 +24,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("report", &["error", "shape", "files", "train"]),
     ("catalogue", &["error", "suggest", "files", "data", "train"]), // rows of what a trained network says
     ("interchange", &["error", "shape", "files", "model", "data", "train"]), // from and for other programs
+    // a training from its settings to its folder
+    ("run", &["error", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report"]),
     ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train",
-              "report", "catalogue", "interchange"]),
+              "report", "catalogue", "interchange", "run"]),
 ];
 
 /// What the engine may know of the graph.

@@ -1,13 +1,15 @@
 //! `bench choices`: measures every implementation of every call of a step, and prints the options that choose the fastest.
 
+use crate::cli::flags::DeviceFlags;
 use crate::cli::model::Sizes;
-use crate::cli::options::{Device, DeviceOptions, check_output};
-use crate::cli::{print_json, print_note, print_text};
+use crate::cli::options::check_output;
+use crate::cli::{note, print_json, print_note, print_text};
 use crate::error::Error;
 use crate::files::write_whole;
 use crate::graph::Augment;
 use crate::kernels::Precision;
 use crate::report::Table;
+use crate::run::{Device, DeviceKind, Recipe};
 use crate::train::Setup;
 use crate::train::tune::{Call, Measured, Tuned, tune};
 use serde::Serialize;
@@ -40,7 +42,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceOptions,
+    device: DeviceFlags,
 }
 
 /// A line of the JSON.
@@ -87,26 +89,22 @@ struct Report<'a> {
 /// As [`tune`]; the user already chose an implementation; or the file cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.out.as_deref().map_or(Ok(()), |path| check_output("--out", path, &["toml"]))?;
-    if let Some(choice) = args.device.choices.first() {
+    let recipe = args.device.recipe()?;
+    if let Some(choice) = recipe.choices.first() {
         return Err(Error::setting("--use", choice, "left out, as this command measures all implementations").into());
     }
-    if args.device.device == Device::Cpu {
+    if recipe.device == DeviceKind::Cpu {
         return Err(Error::setting("--device", "cpu", "gpu, as a contract has only one twin").into());
     }
     let network = args.sizes.network(&args.model)?;
-    let device = args.device.open()?;
-    let (precision, profile) = device.precision(args.device.precision)?;
-    let setup = Setup {
-        training: !args.infer,
-        augment: (!args.infer).then(Augment::default),
-        fuse: !args.device.no_fuse,
-        precision,
-        shaders: args.device.shaders()?,
-        ..Setup::inference(args.sizes.batch)
-    };
-    let make_engine = |plan| device.engine(plan, args.device.checked);
+    let device = Device::for_training(&recipe, &mut note)?;
+    let (precision, profile) = (device.precision, &device.profile);
+    let augment = (!args.infer).then(Augment::default);
+    // the data set is drawn for this device: it is never streamed
+    let setup = Setup { training: !args.infer, augment, data_memory: None, ..device.setup(args.sizes.batch) };
+    let make_engine = |plan| device.engine(plan);
     let tell = |round, rounds| print_note(format!("measuring round {round} of {rounds}"));
-    let tuned = tune(&network, &setup, &profile, make_engine, tell)?;
+    let tuned = tune(&network, &setup, profile, make_engine, tell)?;
     let Sizes { size, batch, .. } = args.sizes;
     let program = if args.infer { "infer" } else { "train" };
     if args.json {
@@ -137,7 +135,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     // print the result before writing the file, which may fail
     if let Some(path) = &args.out {
-        write_whole(path, in_toml(&tuned, args, precision, &profile.name).as_bytes())?;
+        write_whole(path, in_toml(&tuned, args, &recipe, (precision, &profile.name)).as_bytes())?;
         print_note(format!("the choices are in {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)
@@ -211,7 +209,7 @@ fn in_words(tuned: &Tuned) -> String {
 }
 
 /// The choices as a settings file, with a comment that says what they were measured for.
-fn in_toml(tuned: &Tuned, args: &Args, precision: Precision, adapter: &str) -> String {
+fn in_toml(tuned: &Tuned, args: &Args, recipe: &Recipe, (precision, adapter): (Precision, &str)) -> String {
     let Sizes { size, batch, .. } = args.sizes;
     let program = if args.infer { "an inference batch" } else { "a training step" };
     let choices = tuned.choices();
@@ -228,10 +226,10 @@ fn in_toml(tuned: &Tuned, args: &Args, precision: Precision, adapter: &str) -> S
     );
     let mut settings = toml::Table::new();
     settings.insert("precision".into(), precision.to_string().into());
-    if args.device.no_fuse {
+    if recipe.no_fuse {
         settings.insert("no-fuse".into(), true.into());
     }
-    if let Some(folder) = &args.device.foreign.shaders {
+    if let Some(folder) = &recipe.shaders {
         // a path in a settings file is relative to that file
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
         settings.insert("shaders".into(), folder.to_string_lossy().into_owned().into());

@@ -1,10 +1,10 @@
 //! `bench step`: time and memory of a training step or an inference batch, and the fraction of the adapter's peak it reaches.
 
 use super::kernels::{KernelTime, kernel_times, trace};
-use crate::cli::device::{OpenDevice, note_unused};
+use crate::cli::flags::DeviceFlags;
 use crate::cli::model::{Sizes, check_range};
-use crate::cli::options::{DeviceOptions, check_output};
-use crate::cli::{print_json, print_text};
+use crate::cli::options::check_output;
+use crate::cli::{note, print_json, print_text};
 use crate::engine::measure::Samples;
 use crate::engine::peak::{Peaks, absent, measure};
 use crate::error::Result;
@@ -13,6 +13,7 @@ use crate::graph::Augment;
 use crate::kernels::Precision;
 use crate::kernels::peak::{F16_MATRIX, F32_FMA, Peak};
 use crate::plan::{Profile, Program, Step, bytes_in_words};
+use crate::run::{Device, OpenDevice};
 use crate::train::Setup;
 use crate::train::bench::{Bench, Preparation, noise};
 use serde::Serialize;
@@ -68,7 +69,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceOptions,
+    device: DeviceFlags,
 }
 
 fn seconds(text: &str) -> std::result::Result<f64, String> {
@@ -140,7 +141,8 @@ struct Report {
 pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     args.trace.as_deref().map_or(Ok(()), |path| check_output("--trace", path, &["json"]))?;
     let network = args.sizes.network(&args.model)?;
-    let setup = args.setup()?;
+    let recipe = args.device.recipe()?;
+    let shaders = recipe.load_shaders(&mut note)?;
     let Sizes { size, classes, batch } = args.sizes;
     let images = args.images.unwrap_or(8 * batch);
     check_range("--images", images, 10_000_000)?;
@@ -148,18 +150,21 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     let dataset = noise(images, size, classes);
     let drawing = drawing.elapsed();
     let opening = Instant::now();
-    let device = args.device.open()?;
-    let open = opening.elapsed();
-    let (precision, profile) = device.precision(args.device.precision)?;
-    let setup = Setup { precision, ..setup };
-    let make_engine = |plan| device.engine(plan, args.device.checked);
+    let open = recipe.open_device()?;
+    let opening = opening.elapsed();
+    let device = Device::ready(open, &recipe, shaders, None, &mut note)?;
+    let (precision, profile) = (device.precision, device.profile.clone());
+    let augment = args.augment.then(Augment::default);
+    // the images are drawn for this device: they are never streamed
+    let setup = Setup { training: !args.infer, augment, data_memory: None, ..device.setup(batch) };
+    let make_engine = |plan| device.engine(plan);
     let (mut bench, preparation) = Bench::new(&network, &dataset, &setup, &profile, make_engine)?;
     if setup.training {
-        note_unused(bench.engine().plan(), &setup.choices);
+        device.unused_choices(bench.engine().plan()).into_iter().for_each(note);
     }
-    let setup_ms = SetUp::new(open, preparation, started.elapsed().saturating_sub(drawing));
+    let setup_ms = SetUp::new(opening, preparation, started.elapsed().saturating_sub(drawing));
     let peak = peak(precision, &profile);
-    let peaks = args.peaks(&device, peak)?;
+    let peaks = args.peaks(&device.open, peak)?;
     let mut report = Report::new(args, images, profile, setup_ms, &bench);
     report.precision = precision;
     report.peak = peak.name;
@@ -182,17 +187,6 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    fn setup(&self) -> Result<Setup> {
-        Ok(Setup {
-            training: !self.infer,
-            augment: self.augment.then(Augment::default),
-            fuse: !self.device.no_fuse,
-            choices: self.device.choices.clone(),
-            shaders: self.device.shaders()?,
-            ..Setup::inference(self.sizes.batch)
-        })
-    }
-
     /// The peaks that the report compares with. That of memory is measured only for kernels.
     fn peaks(&self, device: &OpenDevice, arithmetic: &'static Peak) -> Result<Option<Peaks>> {
         Ok(match device {

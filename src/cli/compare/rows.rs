@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::error::Error;
 use crate::report::Table;
-use crate::train::series::Series;
+use crate::run::series::Series;
 use crate::train::summary::{SCORES, Score, Spread, Summary};
 use serde_json::{Map, Value, json};
 use std::path::Path;

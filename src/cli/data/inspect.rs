@@ -1,7 +1,6 @@
 //! `data inspect`: what is in a data set, as tables or JSON.
 
 use super::Source;
-use crate::cli::options::SIMULATED;
 use crate::data::DUPLICATE_ARCSEC;
 use crate::data::conflicts::Same;
 use crate::data::inspect::Overlaps;
@@ -9,6 +8,7 @@ use crate::data::split::PATCH_ARCSEC;
 use crate::data::{Inspection, inspect};
 use crate::plan::bytes_in_words;
 use crate::report::Table;
+use crate::run::SIMULATED;
 
 /// Arguments of `data inspect`.
 #[derive(clap::Args)]

@@ -2,14 +2,14 @@
 
 mod inspect;
 mod picture;
-pub(super) mod show;
+mod show;
 mod simulate;
 mod split;
 
-use super::fits::FitsArgs;
-use super::options::{load_dataset, print_notes};
+use super::flags::FitsFlags;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::run::load_dataset;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ struct Source {
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     class_names: Option<Vec<String>>,
     #[command(flatten)]
-    fits: FitsArgs,
+    fits: FitsFlags,
 }
 
 impl Source {
@@ -66,18 +66,18 @@ impl Source {
     /// # Errors
     /// As [`Dataset::load`] and [`simulate`](crate::data::simulate::simulate).
     fn load(&self, simulated: crate::data::simulate::Settings) -> Result<Dataset> {
-        let dataset = match &self.data {
-            Some(path) => load_dataset(path, self.size, self.class_names.clone(), &self.fits)?,
+        match &self.data {
+            Some(path) => {
+                load_dataset(path, self.size, self.class_names.clone(), self.fits.options()?, &mut super::note)
+            }
             None if self.class_names.is_some() => {
                 let problem = "given without a file or folder";
-                return Err(Error::setting("--class-names", problem, "left out, as simulated galaxies have names"));
+                Err(Error::setting("--class-names", problem, "left out, as simulated galaxies have names"))
             }
             None => {
                 let size = self.size.unwrap_or(simulated.size);
-                crate::data::simulate::simulate(&crate::data::simulate::Settings { size, ..simulated })?
+                crate::data::simulate::simulate(&crate::data::simulate::Settings { size, ..simulated })
             }
-        };
-        print_notes(&dataset);
-        Ok(dataset)
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! `data split`: writes the split that a training draws.
 
 use super::Source;
-use crate::cli::assessment::{of_split, split_in_words};
-use crate::cli::options::{SIMULATED, TEST_FRACTION, check_output};
+use crate::cli::options::check_output;
 use crate::data::Split;
 use crate::error::Error;
+use crate::run::{SIMULATED, SplitSizes, TEST_FRACTION, split_in_words};
 use std::path::PathBuf;
 
 /// Arguments of `data split`.
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         split.write_csv(path, &dataset)?;
     }
     if args.json {
-        return crate::cli::print_json(&of_split(&split));
+        return crate::cli::print_json(&SplitSizes::of(&split));
     }
     crate::cli::print_text(format!("{}\nhash {}\n", split_in_words(&split), split.hash))
 }

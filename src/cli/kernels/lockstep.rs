@@ -1,10 +1,8 @@
 //! `kernels validate --lockstep`: compares a whole training step and a batch of inference with the twins, call by call.
 
 use super::Selection;
-use crate::cli::device::{OpenDevice, note_unused};
 use crate::cli::model::check_range;
-use crate::cli::options::PrecisionChoice;
-use crate::cli::{print_json, print_text};
+use crate::cli::{note, print_json, print_text};
 use crate::data::simulate;
 use crate::engine::lockstep::{Compare, Compared, lockstep};
 use crate::engine::validate::Compile;
@@ -15,6 +13,7 @@ use crate::kernels::{Precision, StepParams};
 use crate::model::{Model, initialise};
 use crate::plan::{Choice, Plan, Program};
 use crate::report::Table;
+use crate::run::{OpenDevice, PrecisionChoice, unused_choices};
 use crate::train::{Adam, Session, Setup};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -100,8 +99,7 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
     let dataset = simulate::simulate(&simulate::Settings { images: batch.max(10), size, seed: options.seed.into() })?;
     let network = Model::load(&options.model)?.build(size, size, dataset.classes.len())?;
     let gpu = selection.open()?;
-    let device = OpenDevice::Gpu(gpu.clone());
-    let (precision, profile) = device.precision(options.precision)?;
+    let (precision, profile) = OpenDevice::Gpu(gpu.clone()).precision(options.precision, &mut note)?;
     let setup = Setup {
         training: true,
         augment: Some(Augment::default()),
@@ -115,7 +113,7 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
     let on_gpu = |plan: Plan| Ok(Box::new(GpuEngine::new(&gpu, plan, compile.checked)?) as Box<dyn Engine>);
     let twins = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
     let mut kernels = Session::new(&network, &dataset, &setup, &profile, on_gpu)?;
-    note_unused(kernels.engine().plan(), &setup.choices);
+    unused_choices(kernels.engine().plan(), &setup.choices).into_iter().for_each(note);
     let mut twins = Session::new(&network, &dataset, &setup, &profile, twins)?;
     let weights: Vec<Vec<f32>> =
         network.parameters().enumerate().map(|(i, p)| initialise(p, i, options.seed.into())).collect();

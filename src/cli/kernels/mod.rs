@@ -10,7 +10,7 @@ mod validate;
 pub use quick::quick;
 
 use super::print_text;
-use crate::cli::shaders::ShaderOptions;
+use crate::cli::flags::ShaderFlags;
 use crate::engine::Gpu;
 use crate::engine::validate::Compile;
 use crate::error::{Error, Result};
@@ -68,7 +68,7 @@ struct Selection {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    foreign: ShaderOptions,
+    foreign: ShaderFlags,
 }
 
 /// An implementation in a precision, and the cases to run.
@@ -131,7 +131,7 @@ impl Selection {
     /// How to compile the kernels.
     ///
     /// # Errors
-    /// As [`ShaderOptions::load`].
+    /// As [`ShaderFlags::load`].
     fn compile(&self) -> Result<Compile> {
         Ok(Compile { checked: self.checked, shaders: self.foreign.load()? })
     }
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     fn tasks(filter: &str) -> Result<Vec<Task>> {
-        let foreign = ShaderOptions::default();
+        let foreign = ShaderFlags::default();
         let selection = Selection {
             filter: Some(filter.into()),
             adapter: None,

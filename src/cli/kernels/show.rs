@@ -1,6 +1,6 @@
 //! `kernels show`: everything about a contract, for someone who wants to write a kernel for it.
 
-use crate::cli::shaders::ShaderOptions;
+use crate::cli::flags::ShaderFlags;
 use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    foreign: ShaderOptions,
+    foreign: ShaderFlags,
 }
 
 /// A binding in the JSON.
@@ -106,7 +106,7 @@ struct Whole {
 /// Prints the contracts. It works without an adapter, but then cannot say which implementations run.
 ///
 /// # Errors
-/// No contract has that name, the adapter asked for does not exist, or as [`ShaderOptions::load`].
+/// No contract has that name, the adapter asked for does not exist, or as [`ShaderFlags::load`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let found: Vec<&Contract> = registry().iter().copied().filter(|c| c.name.contains(&args.contract)).collect();
     if found.is_empty() {

@@ -1,14 +1,13 @@
 //! What a report says of a run in words: data, split, model, device, and what decides its numbers.
 
-use super::Finished;
-use super::command::reproducing;
-use crate::cli::assessment::split_in_words;
-use crate::cli::log::utc;
+use super::EndedRun;
 use crate::plan::{Program, Step};
 use crate::report::html::{Fact, Kernel, Kernels, Layer};
 use crate::report::table::with_separators;
+use crate::run::{recipe_of, split_in_words};
 use crate::train::Session;
 use crate::train::bench::session_dispatches;
+use chrono::{DateTime, Utc};
 use std::time::SystemTime;
 
 /// Longest step that is timed again and again on the side, in seconds.
@@ -17,32 +16,27 @@ const LONGEST_STEP: f64 = 0.5;
 const BUDGET: f64 = 0.5;
 
 /// The heading.
-pub fn title(run: &Finished, session: &Session) -> String {
+pub fn title(run: &EndedRun, session: &Session) -> String {
     format!("{} on {}", run.network.name, session.dataset().name)
 }
 
 /// When the report was made.
-pub fn made(run: &Finished) -> String {
+pub fn made(run: &EndedRun) -> String {
     format!("{}, made {} by galaxy-gpu {}", run.folder.display(), utc(SystemTime::now()), env!("CARGO_PKG_VERSION"))
 }
 
 /// The run in a few facts.
-pub fn summary(run: &Finished, session: &Session) -> Vec<Fact> {
+pub fn summary(run: &EndedRun, session: &Session) -> Vec<Fact> {
     let (dataset, card, history) = (session.dataset(), &run.weights.card, run.history);
     let (images, classes) = (dataset.len(), dataset.classes.len());
     let seconds: f64 = history.epochs.iter().map(|record| f64::from(record.seconds)).sum();
     let trained = history.epochs.len() * run.split.train.len();
-    let options = &run.identity.options;
     let mut training = format!("{} epochs", history.epochs.len());
-    for (name, unit) in [("batch", "images a step"), ("learning_rate", "learning rate")] {
-        if let Some(value) = options.get(name) {
-            training += &format!(", {value} {unit}");
-        }
+    if let Ok(recipe) = recipe_of(run.identity) {
+        let augment = if recipe.augment { "on" } else { "off" };
+        let (batch, rate) = (recipe.batch, recipe.learning_rate);
+        training += &format!(", {batch} images a step, {rate} learning rate, augmentation {augment}");
     }
-    let augment = match options.get("augment").and_then(|value| value.as_str()) {
-        Some(switch) => format!(", augmentation {}", switch.to_lowercase()),
-        None => String::new(),
-    };
     let speed = trained as f64 / seconds.max(1e-9);
     vec![
         Fact::new(
@@ -54,7 +48,7 @@ pub fn summary(run: &Finished, session: &Session) -> Vec<Fact> {
             format!("{}: {images} images of {} × {}, {classes} classes", dataset.name, dataset.width, dataset.height),
         ),
         Fact::new("Split", split_in_words(run.split)),
-        Fact::new("Training", training + &augment),
+        Fact::new("Training", training),
         Fact::new("Device", &run.identity.device),
         Fact::new("Precision", card.precision),
         Fact::new(
@@ -64,18 +58,18 @@ pub fn summary(run: &Finished, session: &Session) -> Vec<Fact> {
         Fact::new(
             "Measured",
             format!(
-                "{} {} images, with the weights of epoch {}, chosen by the {} side",
+                "{} {} images, with the weights of epoch {}, chosen by the {} set",
                 run.assessment.count,
                 run.assessment.images,
                 card.epochs,
-                run.side()
+                run.choosing_set()
             ),
         ),
     ]
 }
 
 /// Where it ran and what else decides its numbers.
-pub fn provenance(run: &Finished) -> Vec<Fact> {
+pub fn provenance(run: &EndedRun) -> Vec<Fact> {
     let (identity, card) = (run.identity, &run.weights.card);
     vec![
         Fact::new("Program", format!("galaxy-gpu {}", identity.program)),
@@ -94,13 +88,13 @@ pub fn provenance(run: &Finished) -> Vec<Fact> {
 }
 
 /// The command that makes the run again.
-pub fn command(run: &Finished) -> Vec<String> {
+pub fn command(run: &EndedRun) -> Vec<String> {
     let unknown = "# not known: the settings of this run are gone with its checkpoint, or of another version";
-    reproducing(&run.identity.options).unwrap_or_else(|| vec![unknown.into()])
+    recipe_of(run.identity).map_or_else(|_| vec![unknown.into()], |recipe| recipe.command())
 }
 
 /// The network's layers.
-pub fn layers(run: &Finished) -> Vec<Layer> {
+pub fn layers(run: &EndedRun) -> Vec<Layer> {
     let layer = |node: &crate::model::Node| Layer {
         name: node.name.clone(),
         output: node.output.sizes().to_vec(),
@@ -110,7 +104,7 @@ pub fn layers(run: &Finished) -> Vec<Layer> {
 }
 
 /// Times the kernels of a step of the session, or says why not. The session trains a few steps meanwhile.
-pub fn kernels(run: &Finished, session: &mut Session) -> Result<Kernels, String> {
+pub fn kernels(run: &EndedRun, session: &mut Session) -> Result<Kernels, String> {
     let device = session.engine().device();
     let by_hand = "`galaxy-gpu bench step --kernels` times them";
     if session.engine().clock() != "gpu" {
@@ -136,4 +130,26 @@ pub fn kernels(run: &Finished, session: &mut Session) -> Result<Kernels, String>
         "a {what} of {batch} images in {precision} on {device}, kernel by kernel in its order: medians of a few runs on the device's own clock, each kernel timed alone"
     );
     Ok(Kernels { about, calls })
+}
+
+/// A time as `2026-03-01 09:05:00Z` (ISO 8601, with a space for its T), in universal time.
+pub fn utc(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn moments_are_written_in_universal_time() {
+        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01 00:00:00Z");
+        assert_eq!(at(951_782_400 + 86_399), "2000-02-29 23:59:59Z");
+        assert_eq!(at(951_868_800), "2000-03-01 00:00:00Z");
+        assert_eq!(at(1_709_164_800), "2024-02-29 00:00:00Z");
+        assert_eq!(at(4_107_542_400), "2100-03-01 00:00:00Z", "2100 has no leap day");
+        assert_eq!(at(1_798_761_599), "2026-12-31 23:59:59Z");
+    }
 }

@@ -1,16 +1,16 @@
-//! `train --tensorboard`: what a training measures, in an event file in `RUN/tensorboard/`. Each process writes a file of its own;
-//! TensorBoard reads them as one run.
+//! An observer for TensorBoard: what a training measures, in an event file in `RUN/tensorboard/`. Each process writes a file of its
+//! own; TensorBoard reads them as one run.
 //!
 //! Nothing here ends a training: a file that cannot be written is a note, and then nothing more is written.
 
-use crate::cli::voice::print_note;
-use crate::data::{Dataset, Split};
+use super::observer::{Begun, EndedEpoch, Finished, Observer};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::Network;
 use crate::report::tensorboard::{At, EventWriter, GraphNode, Hyperparameter};
 use crate::report::{self, Tile};
+use crate::train::StepRecord;
 use crate::train::history::EpochRecord;
-use crate::train::{Assessment, StepRecord};
 use image::RgbImage;
 use serde_json::Value;
 use std::fs::File;
@@ -24,16 +24,6 @@ const SAMPLES: (usize, usize) = (2, 40);
 /// Pictures of the run folder that are shown at the end, where they are there.
 const PICTURES: [&str; 3] = ["augmented", "mistakes", "reliability"];
 
-/// What is trained.
-pub(super) struct Subject<'a> {
-    pub network: &'a Network,
-    pub dataset: &'a Dataset,
-    pub split: &'a Split,
-    /// Every option of the training.
-    pub options: &'a Value,
-    pub steps_per_epoch: u32,
-}
-
 /// Writes the event file.
 pub(super) struct Board {
     folder: PathBuf,
@@ -42,6 +32,10 @@ pub(super) struct Board {
     every: u32,
     steps_per_epoch: u32,
     window: Window,
+    /// Optimizer steps so far.
+    steps: u32,
+    /// What went wrong and was not told yet.
+    pub(super) notes: Vec<String>,
 }
 
 /// Sums over the steps since the last point.
@@ -55,42 +49,57 @@ struct Window {
 }
 
 impl Board {
-    /// Begins a file in the run's folder, `step` optimizer steps into the training, with all that is known before it.
-    pub(super) fn open(run: &Path, step: u32, subject: &Subject) -> Self {
-        let folder = run.join("tensorboard");
-        let writer = open(&folder, step).map_err(told).ok();
-        let every = subject.steps_per_epoch.div_ceil(POINTS).max(1);
-        let steps_per_epoch = subject.steps_per_epoch;
-        let mut board = Self { folder: run.to_owned(), writer, every, steps_per_epoch, window: Window::default() };
-        board.write(step, |writer, at| {
-            writer.graph(at, &graph(subject.network))?;
-            writer.text(at, "model", &model(subject.network))?;
-            writer.text(at, "settings", &settings(subject.options))?;
-            writer.hyperparameters(at, &hyperparameters(subject.options))
+    /// Begins a file with all that is known before the first step.
+    pub(super) fn open(run: &Begun) -> Self {
+        let (step, steps_per_epoch) = (run.standing.map_or(0, |standing| standing.steps), run.steps_per_epoch);
+        let mut board = Self {
+            folder: run.folder.to_owned(),
+            writer: None,
+            every: steps_per_epoch.div_ceil(POINTS).max(1),
+            steps_per_epoch,
+            window: Window::default(),
+            steps: step,
+            notes: Vec::new(),
+        };
+        match open(&run.folder.join("tensorboard"), step) {
+            Ok(writer) => board.writer = Some(writer),
+            Err(error) => board.fail(&error),
+        }
+        let options = run.recipe.to_json();
+        board.write(|writer, at| {
+            writer.graph(at, &graph(run.network))?;
+            writer.text(at, "model", &model(run.network))?;
+            writer.text(at, "settings", &settings(&options))?;
+            writer.hyperparameters(at, &hyperparameters(&options))
         });
-        let samples = picture(|path| samples(subject.dataset, &subject.split.train, path));
-        board.picture(step, "galaxies", samples);
+        board.picture("galaxies", picture(|path| samples(run.dataset, &run.split.train, path)));
         board
     }
 
-    fn write(&mut self, step: u32, write: impl FnOnce(&mut EventWriter<File>, At) -> Result<()>) {
+    fn fail(&mut self, error: &Error) {
+        self.notes.push(format!("nothing more is written for TensorBoard: {error}"));
+        self.writer = None;
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut EventWriter<File>, At) -> Result<()>) {
         let Some(writer) = &mut self.writer else { return };
-        if let Err(error) = write(writer, now(step)) {
-            told(error);
-            self.writer = None;
+        if let Err(error) = write(writer, now(self.steps)) {
+            self.fail(&error);
         }
     }
 
     /// Shows a picture, or says why there is none.
-    fn picture(&mut self, step: u32, tag: &str, picture: Result<RgbImage>) {
+    fn picture(&mut self, tag: &str, picture: Result<RgbImage>) {
         match picture {
-            Ok(picture) => self.write(step, |writer, at| writer.picture(at, tag, &picture)),
-            Err(error) => print_note(format!("TensorBoard does not show {tag}: {error}")),
+            Ok(picture) => self.write(|writer, at| writer.picture(at, tag, &picture)),
+            Err(error) => self.notes.push(format!("TensorBoard does not show {tag}: {error}")),
         }
     }
+}
 
-    /// A step has ended, at this many images a second.
-    pub(super) fn step(&mut self, step: &StepRecord, rate: Option<f64>) {
+impl Observer for Board {
+    fn step(&mut self, step: &StepRecord, images_per_second: Option<f64>) {
+        self.steps = step.steps;
         let window = &mut self.window;
         window.steps += 1;
         window.loss += f64::from(step.metrics.loss);
@@ -108,13 +117,12 @@ impl Board {
             ("step/learning_rate", step.learning_rate),
             ("step/gradient_norm", (gradient_norm / f64::from(steps)) as f32),
         ];
-        numbers.extend(rate.map(|rate| ("step/images_per_second", rate as f32)));
-        self.write(step.steps, |writer, at| writer.scalars(at, &numbers));
+        numbers.extend(images_per_second.map(|rate| ("step/images_per_second", rate as f32)));
+        self.write(|writer, at| writer.scalars(at, &numbers));
     }
 
-    /// An epoch has ended after so many steps, with more numbers by their names.
-    pub(super) fn epoch(&mut self, record: &EpochRecord, steps: u32, more: &[(&str, Option<f32>)]) {
-        let EpochRecord { loss, accuracy, val_loss, val_accuracy, seconds, .. } = *record;
+    fn epoch(&mut self, epoch: &EndedEpoch) {
+        let EpochRecord { loss, accuracy, val_loss, val_accuracy, seconds, .. } = *epoch.record;
         let mut numbers = vec![
             ("epoch/loss", loss),
             ("epoch/accuracy", accuracy),
@@ -122,40 +130,41 @@ impl Board {
             ("epoch/val_accuracy", val_accuracy),
             ("epoch/seconds", seconds),
         ];
-        numbers.extend(more.iter().filter_map(|&(name, number)| number.map(|number| (name, number))));
-        self.write(steps, |writer, at| writer.scalars(at, &numbers));
+        let more = [
+            ("epoch/learning_rate", epoch.learning_rate),
+            ("epoch/images_per_second", epoch.images_per_second.map(|rate| rate as f32)),
+            ("epoch/loss_scale", epoch.loss_scale),
+        ];
+        numbers.extend(more.into_iter().filter_map(|(name, number)| number.map(|number| (name, number))));
+        self.write(|writer, at| writer.scalars(at, &numbers));
     }
 
-    /// Training went back to the end of this epoch.
-    pub(super) fn undo(&mut self, epochs: u32) {
+    fn undo(&mut self, epochs: u32) {
         self.window = Window::default();
-        self.write(epochs * self.steps_per_epoch, |writer, at| writer.begin(at));
+        self.steps = epochs * self.steps_per_epoch;
+        self.write(|writer, at| writer.begin(at));
     }
 
-    /// It is over after so many steps: with the test side measured, stopped, or failed.
-    pub(super) fn end(&mut self, steps: u32, classes: &[String], measured: Option<&Assessment>, failed: bool) {
-        if let Some(found) = measured {
+    fn end(&mut self, run: &Finished) {
+        self.steps = run.outcome.steps;
+        if let Some(found) = &run.measured {
             let accuracy = [("test/accuracy", found.evaluation.accuracy as f32)];
-            self.write(steps, |writer, at| writer.scalars(at, &accuracy));
-            let matrix = |path: &Path| report::confusion_matrix(classes, &found.evaluation.confusion, path);
-            self.picture(steps, "confusion_matrix", picture(matrix));
+            self.write(|writer, at| writer.scalars(at, &accuracy));
+            let (classes, confusion) = (&run.weights.card.classes, &found.evaluation.confusion);
+            self.picture("confusion_matrix", picture(|path| report::confusion_matrix(classes, confusion, path)));
             for name in PICTURES {
                 if let Ok(picture) = image::open(self.folder.join(format!("{name}.png"))) {
-                    self.picture(steps, name, Ok(picture.to_rgb8()));
+                    self.picture(name, Ok(picture.to_rgb8()));
                 }
             }
         }
-        self.write(steps, |writer, at| writer.end(at, !failed));
+        self.write(|writer, at| writer.end(at, run.outcome.failure.is_none()));
     }
 }
 
 fn now(step: u32) -> At {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     At { time: since.map_or(0.0, |since| since.as_secs_f64()), step }
-}
-
-fn told(error: Error) {
-    print_note(format!("nothing more is written for TensorBoard: {error}"));
 }
 
 /// A new event file; TensorBoard takes files of a folder in the order of their names, which begin with the time.

@@ -1,11 +1,6 @@
-//! How a running training shows itself: a bar while a terminal watches, one line an epoch always.
+//! The bar at the bottom of a terminal, and the line of an epoch.
 
-mod line;
-mod pace;
-
-pub use line::Sight;
-pub use pace::{Pace, Work};
-
+use super::line::Sight;
 use crate::cli::voice;
 use crate::train::history::EpochRecord;
 use console::{Term, style};

@@ -3,6 +3,7 @@
 //! It knows numbers and columns; it prints nothing.
 
 use crate::plan::bytes_in_words;
+use crate::run::Status;
 
 /// Fewest and most columns of the bar, without its brackets.
 const BAR: (usize, usize) = (8, 30);
@@ -31,6 +32,24 @@ pub struct Sight {
     pub left: Option<f64>,
     /// Bytes of device memory in use.
     pub memory: Option<u64>,
+}
+
+impl Sight {
+    /// Of a training in batches of `batch` images.
+    pub fn new(status: &Status, batch: usize, learning_rate: Option<f32>) -> Self {
+        let progress = &status.progress;
+        Self {
+            epoch: (progress.epoch, status.epochs),
+            step: (progress.images.div_ceil(batch), progress.of.div_ceil(batch)),
+            validated: status.validated,
+            share: status.done,
+            scores: (progress.images > 0).then_some((progress.loss, progress.accuracy)),
+            learning_rate,
+            rate: status.images_per_second,
+            left: status.seconds_left,
+            memory: status.device_memory,
+        }
+    }
 }
 
 /// A part of the line: what it says, and how soon it gives way where there is no room (the highest number first).

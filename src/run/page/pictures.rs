@@ -1,14 +1,14 @@
 //! The pictures of a run folder beside its curves. Each is drawn on its own: one that fails is a note, and the others are there.
 
-use super::Finished;
-use crate::cli::data::show::augmentations;
-use crate::cli::print_note;
+use super::EndedRun;
 use crate::data::{Dataset, epoch_order};
 use crate::error::{Error, Result};
 use crate::graph::Augment;
 use crate::report::chosen::Mistake;
 use crate::report::html::Shown;
 use crate::report::{Report, Tile, confusion_matrix, grid, reliability, sentence};
+use crate::run::Note;
+use crate::train::augmentations;
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const AUGMENTED: usize = 4;
 const COPIES: usize = 4;
 
 /// The pictures' names and how each is drawn.
-pub fn draw(report: &Report, folder: &Path) {
+pub fn draw(report: &Report, folder: &Path, note: Note) {
     type Drawn<'r> = (&'r str, &'r (dyn Fn(&Path) -> Result<()> + Sync));
     let confusion = |path: &Path| confusion_matrix(report.classes, &report.assessment.evaluation.confusion, path);
     let mistaken = |path: &Path| mistakes(report, path);
@@ -39,11 +39,11 @@ pub fn draw(report: &Report, folder: &Path) {
         ("samples.png", &samples),
         ("augmented.png", &augmented),
     ];
-    pictures.par_iter().for_each(|(name, picture)| {
-        if let Err(error) = picture(&folder.join(name)) {
-            print_note(format!("{name} is not drawn: {error}"));
-        }
+    let failed = pictures.par_iter().filter_map(|(name, picture)| {
+        let error = picture(&folder.join(name)).err()?;
+        Some(format!("{name} is not drawn: {error}"))
     });
+    failed.collect::<Vec<String>>().into_iter().for_each(note);
 }
 
 /// Pictures side by side; that there are none, where there are none.
@@ -90,7 +90,13 @@ pub fn with_names(dataset: &Dataset, images: &[u32]) -> Vec<Shown> {
 }
 
 /// Rows of an image and what augmentation makes of it; none, and perhaps a note, where there are none.
-pub fn augmented(dataset: &Dataset, images: &[u32], augment: Option<Augment>, seed: u64) -> Vec<Vec<Shown>> {
+pub fn augmented(
+    dataset: &Dataset,
+    images: &[u32],
+    augment: Option<Augment>,
+    seed: u64,
+    note: Note,
+) -> Vec<Vec<Shown>> {
     let Some(augment) = augment else { return Vec::new() };
     let row = |(number, &image): (usize, &u32)| -> Result<Vec<Shown>, Error> {
         let (pixels, size) = (dataset.image(image as usize), (dataset.height, dataset.width));
@@ -101,12 +107,12 @@ pub fn augmented(dataset: &Dataset, images: &[u32], augment: Option<Augment>, se
     };
     let rows: Result<Vec<Vec<Shown>>, Error> = images.iter().take(AUGMENTED).enumerate().map(row).collect();
     rows.unwrap_or_else(|error| {
-        print_note(format!("augmented images are not drawn: {error}"));
+        note(format!("augmented images are not drawn: {error}"));
         Vec::new()
     })
 }
 
-impl Finished<'_> {
+impl EndedRun<'_> {
     /// Seconds of a training step of so many images, by the last epoch; `None` without one.
     pub fn seconds_a_step(&self, batch: usize) -> Option<f64> {
         let measured = self.split.train.len() + self.split.choosing().len();

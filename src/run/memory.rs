@@ -1,4 +1,4 @@
-//! Device memory over a training: what does not stay flat would end a long one.
+//! Device memory over a training: memory that keeps growing would end a long one.
 
 use super::device::OpenDevice;
 use crate::engine::Gpu;
@@ -8,14 +8,14 @@ use std::sync::Arc;
 /// Device memory at the ends of epochs.
 pub struct DeviceMemory {
     gpu: Option<Arc<Gpu>>,
-    found: Option<Found>,
+    found: Option<MemoryUse>,
     /// Bytes in use when last asked.
     in_use: Option<u64>,
 }
 
 /// In bytes, as the allocator counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Found {
+pub struct MemoryUse {
     /// At the end of the first epoch of this process.
     first_epoch: u64,
     /// The most at the end of a later one.
@@ -47,15 +47,15 @@ impl DeviceMemory {
     }
 
     /// What was found; `None` where nothing counts, or no epoch has ended.
-    pub fn found(&self) -> Option<Found> {
+    pub fn found(&self) -> Option<MemoryUse> {
         self.found
     }
 }
 
-fn add(found: Option<Found>, now: u64) -> Found {
+fn add(found: Option<MemoryUse>, now: u64) -> MemoryUse {
     match found {
-        None => Found { first_epoch: now, most_later: 0 },
-        Some(found) => Found { most_later: found.most_later.max(now), ..found },
+        None => MemoryUse { first_epoch: now, most_later: 0 },
+        Some(found) => MemoryUse { most_later: found.most_later.max(now), ..found },
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn growth_after_the_first_epoch_is_kept() {
         let found = [5, 4, 9, 7].into_iter().fold(None, |found, now| Some(add(found, now)));
-        assert_eq!(found, Some(Found { first_epoch: 5, most_later: 9 }));
+        assert_eq!(found, Some(MemoryUse { first_epoch: 5, most_later: 9 }));
         assert_eq!(DeviceMemory::of(&OpenDevice::Cpu).found(), None);
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::cli::voice::{self, Kind};
 use crate::error::Error;
+use crate::run::{Begun, EndedEpoch, SplitSizes, Status};
 use crate::train::history::EpochRecord;
 use serde::Serialize;
 use serde_json::Value;
@@ -50,7 +51,7 @@ pub(super) struct Start<'a> {
     pub height: usize,
     pub width: usize,
     /// As in `end`.
-    pub split: crate::cli::assessment::Sides<'a>,
+    pub split: SplitSizes,
     pub device: &'a str,
     pub precision: String,
     pub batch: usize,
@@ -64,6 +65,33 @@ pub(super) struct Start<'a> {
     pub image_bytes: u64,
     /// Every option of the training.
     pub options: &'a Value,
+}
+
+impl<'a> Start<'a> {
+    pub(super) fn new(run: &Begun<'a>) -> Self {
+        let Begun { folder, identity, recipe, dataset, network, standing, bytes: (bytes, image_bytes), .. } = *run;
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            run: folder,
+            model: &network.name,
+            parameters: network.parameter_count(),
+            data: &dataset.name,
+            classes: &dataset.classes,
+            height: dataset.height,
+            width: dataset.width,
+            split: SplitSizes::of(run.split),
+            device: &identity.device,
+            precision: identity.card.precision.to_string(),
+            batch: recipe.batch,
+            epochs: recipe.epochs,
+            steps_per_epoch: run.steps_per_epoch,
+            steps: standing.map_or(0, |standing| standing.steps),
+            images: standing.map_or(0, |standing| standing.position),
+            bytes,
+            image_bytes,
+            options: &identity.options,
+        }
+    }
 }
 
 /// Where a training stands.
@@ -108,6 +136,34 @@ pub(super) struct Epoch<'a> {
     pub best: bool,
 }
 
+impl Progress {
+    fn new(status: &Status) -> Self {
+        let Status { progress, step, steps, epochs, .. } = *status;
+        Self {
+            phase: if status.validated.is_some() { "validation" } else { "training" },
+            epoch: progress.epoch,
+            epochs,
+            images: progress.images,
+            of: progress.of,
+            steps,
+            loss: progress.loss,
+            accuracy: progress.accuracy,
+            learning_rate: step.map(|step| step.learning_rate),
+            gradient_norm: step.map(|step| step.gradient_norm()),
+            images_per_second: status.images_per_second,
+            seconds_left: status.seconds_left,
+            device_memory: status.device_memory,
+        }
+    }
+}
+
+impl<'a> Epoch<'a> {
+    pub(super) fn new(epoch: &EndedEpoch<'a>) -> Self {
+        let EndedEpoch { record, steps, learning_rate, loss_scale, images_per_second, best } = *epoch;
+        Self { record, steps, learning_rate, loss_scale, images_per_second, best }
+    }
+}
+
 /// An event and when it happened.
 #[derive(Serialize)]
 struct Stamped<'a> {
@@ -149,10 +205,10 @@ impl Events {
     }
 
     /// Prints progress, unless the last time was a moment ago.
-    pub(super) fn progress(&mut self, progress: impl FnOnce() -> Progress) {
+    pub(super) fn progress(&mut self, status: &Status) {
         if self.are_wanted && self.newest.is_none_or(|newest| newest.elapsed() >= PROGRESS) {
             self.newest = Some(Instant::now());
-            self.say(&Event::Progress(progress()));
+            self.say(&Event::Progress(Progress::new(status)));
         }
     }
 }
