@@ -17,6 +17,7 @@ pub mod page;
 mod recipe;
 mod rhythm;
 pub mod series;
+mod settings_file;
 mod shaders;
 mod split;
 mod tensorboard;

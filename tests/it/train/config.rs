@@ -49,9 +49,9 @@ fn files_with_settings_that_no_command_line_may_give_are_refused() {
     let desk = Desk::new();
     for (text, parts) in [
         ("epoch = 3", &["a.toml: there is no setting epoch (did you mean epochs?)"][..]),
-        ("epochs = 0", &["a.toml: invalid value '0' for '--epochs"]),
-        ("batch = 'many'", &["a.toml: invalid value 'many' for '--batch"]),
-        ("schedule = 'sine'", &["a.toml: invalid value 'sine' for '--schedule"]),
+        ("epochs = 0", &["a.toml: epochs is 0: it must be at least 1"]),
+        ("batch = 'many'", &["a.toml: batch is \"many\": ", "expected usize"]),
+        ("schedule = 'sine'", &["a.toml: schedule is \"sine\": ", "expected one of `constant`, `cosine`"]),
         ("force = true", &["a.toml: force is no setting", "--force on the command line"]),
         ("[model]\nname = 'x'", &["a.toml: model is ", "must be a text"]),
         ("epochs = ", &["a.toml: line 1, column "]),
