@@ -89,12 +89,12 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
             let allowed = "left out with --resume of a run, or used with --resume of a series";
             Err(Error::setting("--repeat", count, allowed))
         }
-        (Some(folder), None) => resume(folder, &changes, report, &mut display),
+        (Some(folder), None) => resume(folder, &changes, report, &mut display).map(drop),
         (None, Some(count)) => {
             let recipe = Recipe::default().with(&changes)?;
             return repeat::conclude(train_series(&recipe, count, &target, &mut display)?, args.json);
         }
-        (None, None) => train(&Recipe::default().with(&changes)?, &target, &mut display),
+        (None, None) => train(&Recipe::default().with(&changes)?, &target, &mut display).map(drop),
     };
     display.close(ended)?;
     Ok(ExitCode::SUCCESS)

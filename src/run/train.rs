@@ -56,7 +56,7 @@ pub(super) type Begins<'b> = &'b mut dyn FnMut() -> Result<()>;
 ///
 /// # Errors
 /// Bad input, before anything is written; a device or a disk that fails; a training that diverges, after what it has was written.
-pub fn train(recipe: &Recipe, target: &Target, observer: &mut dyn Observer) -> Result<()> {
+pub fn train(recipe: &Recipe, target: &Target, observer: &mut dyn Observer) -> Result<Finished> {
     begin(recipe, target, &mut || Ok(()), observer)
 }
 
@@ -64,11 +64,11 @@ pub fn train(recipe: &Recipe, target: &Target, observer: &mut dyn Observer) -> R
 ///
 /// # Errors
 /// As [`train`]; no checkpoint; a setting that may not change.
-pub fn resume(folder: &Path, changes: &Changes, report: bool, observer: &mut dyn Observer) -> Result<()> {
+pub fn resume(folder: &Path, changes: &Changes, report: bool, observer: &mut dyn Observer) -> Result<Finished> {
     reopen(folder, changes, report, &mut || Ok(()), observer)
 }
 
-pub(super) fn begin(recipe: &Recipe, target: &Target, begins: Begins, observer: &mut dyn Observer) -> Result<()> {
+pub(super) fn begin(recipe: &Recipe, target: &Target, begins: Begins, observer: &mut dyn Observer) -> Result<Finished> {
     RunFolder::check(target.folder.as_deref(), target.force)?;
     recipe.validate()?;
     let start = recipe.weights.as_deref().map(|run| find_weights(run, false)).transpose()?;
@@ -92,7 +92,7 @@ pub(super) fn reopen(
     report: bool,
     begins: Begins,
     observer: &mut dyn Observer,
-) -> Result<()> {
+) -> Result<Finished> {
     let (folder, checkpoint, note) = RunFolder::reopen(path)?;
     let own = recipe_of(&checkpoint.identity)?;
     let recipe = own.resumed(changes, checkpoint.state.standing.history.epochs.len())?;
@@ -148,7 +148,7 @@ impl Training<'_> {
         create: impl FnOnce(&Recipe, &mut dyn Observer) -> Result<(RunFolder, Identity)>,
         begins: Begins,
         observer: &mut dyn Observer,
-    ) -> Result<()> {
+    ) -> Result<Finished> {
         let Opened { dataset, split, network, device, .. } = self.opened;
         recipe.note_conflicts(dataset, &mut |text| observer.note(text));
         let mut session = self.opened.session()?;
@@ -214,7 +214,7 @@ fn finish(
     (mut outcome, per_submit): (Outcome, usize),
     mut watcher: Watcher,
     report: bool,
-) -> Result<()> {
+) -> Result<Finished> {
     watcher.settle();
     let weights = watcher.files.finish(&mut outcome)?;
     let folder = watcher.files.folder.path().to_owned();
@@ -238,7 +238,7 @@ fn finish(
         memory: watcher.meter.memory(),
     };
     watcher.tell(|observer| observer.end(&finished));
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(finished), Err)
 }
 
 /// Measures the test set with the best weights: the only look at it of a run whose validation set has chosen them. Then leaves the report,

@@ -11,6 +11,7 @@ mod devices;
 mod doctor;
 mod documents;
 mod engines;
+mod example;
 mod gradients;
 mod inspect;
 mod interchange;
