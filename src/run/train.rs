@@ -194,9 +194,7 @@ impl Training<'_> {
             patience: recipe.patience,
             time_budget: recipe.time_budget.map(|span| span.0),
             start: self.start,
-            per_submit: recipe
-                .steps_per_submit
-                .map_or(default_per_submit(&device.profile.kind), |steps| steps as usize),
+            per_submit: recipe.steps_per_submit.map_or(default_per_submit(device.profile.kind), |steps| steps as usize),
         };
         let outcome = match state {
             Some(state) => train::resume(&mut session, split, &settings, state, &mut watcher)?,

@@ -98,8 +98,7 @@ pub fn remake(path: &Path, changes: &Changes, device: &Recipe, note: Note) -> Re
     let opened = Opened::new(&recipe, model, trained, check, note)?;
     // where there is no room to train a step there may be room to measure
     let mut session = opened.session_or_inference()?;
-    let (assessment, scored) =
-        opened.assess(&mut session, &weights, default_per_submit(&opened.device.profile.kind))?;
+    let (assessment, scored) = opened.assess(&mut session, &weights, default_per_submit(opened.device.profile.kind))?;
     let (split, network, history) = (&opened.split, &opened.network, folder.history());
     let drawn = curves(history, choosing_set(split.chosen_by()), &path.join("curves.png"));
     drawn.unwrap_or_else(|error| note(error.to_string()));
