@@ -3,7 +3,8 @@
 use super::display::{Display, Json};
 use super::{print_note, print_text, voice};
 use crate::report::Table;
-use crate::run::series::{EndedSeries, scores};
+use crate::run::EndedSeries;
+use crate::run::series::scores;
 use crate::train::summary::{SCORES, Spread, Summary};
 use serde_json::{Value, json};
 use std::process::ExitCode;

@@ -5,8 +5,8 @@ use super::flags::TrainFlags;
 use super::repeat;
 use crate::error::{Error, Result};
 use crate::files::read_text;
-use crate::run::series::{Series, resume_series, train_series};
-use crate::run::{Changes, Recipe, Target, resume, train};
+use crate::run::series::Series;
+use crate::run::{Changes, Recipe, Target, resume, resume_series, train, train_series};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

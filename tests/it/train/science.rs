@@ -67,7 +67,7 @@ fn the_validation_set_chooses_and_the_test_set_is_measured_at_the_end() {
 fn a_run_whose_test_set_chooses_says_so() {
     let desk = Desk::new();
     let text = desk.run(&format!("{SMALL} --device cpu --epochs 2 --out run"));
-    assert!(Desk::said(&text, "best ").ends_with(", chosen by the test side"), "{text}");
+    assert!(Desk::said(&text, "best ").ends_with(", chosen by the test set"), "{text}");
     assert!(Desk::said(&text, "test ").starts_with("accuracy 0."), "{text}");
     let chose = "these images also chose the best epoch";
     assert!(text.contains(chose) && text.contains("the temperature was fitted on the same images"), "{text}");
@@ -87,7 +87,7 @@ fn a_run_whose_test_set_chooses_says_so() {
     assert!(all.contains("all images are measured") && !all.contains(chose), "{all}");
     let text = desk.run(&THREE.replace("--epochs 3", "--epochs 1"));
     assert!(text.contains("70 to train, 30 to validate, 20 to test\n"), "{text}");
-    assert!(text.contains(", chosen by the validation side\n") && !text.contains("note that"), "{text}");
+    assert!(text.contains(", chosen by the validation set\n") && !text.contains("note that"), "{text}");
 }
 
 /// Runs on the same training and validation images, with other test images, are the same.
