@@ -165,7 +165,7 @@ impl Args {
     }
 }
 
-fn made(args: &Args, weights: &Weights, device: &Device) -> anyhow::Result<Made> {
+fn made(args: &Args, weights: &Weights, device: &Device) -> anyhow::Result<Provenance> {
     let card = &weights.card;
     Ok(Provenance {
         program: env!("CARGO_PKG_VERSION").into(),
