@@ -2,7 +2,9 @@
 
 use super::flags::{DeviceFlags, recipe};
 use super::{note, print_text};
+use crate::report::FORMATS;
 use crate::run::{Changes, page};
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   galaxy-gpu report runs/1
   galaxy-gpu report runs/decals --data /elsewhere/Galaxy10_DECals.h5
+  galaxy-gpu report runs/decals --format pdf
 
 Measures the best weights on the test set again and draws report.html, curves.png, confusion_matrix.png, \
 reliability.png, mistakes.png, samples.png and augmented.png into the run folder. Data, split and settings are those \
@@ -20,6 +23,9 @@ run's own.")]
 pub struct Args {
     /// Run folder
     run: PathBuf,
+    /// Draw curves, confusion matrix and reliability diagram in this format, too
+    #[arg(long, value_name = "png|svg|pdf", default_value = "png", value_parser = PossibleValuesParser::new(FORMATS), hide_possible_values = true)]
+    format: String,
     #[command(flatten)]
     moved: Moved,
     #[command(flatten)]
@@ -42,7 +48,8 @@ struct Moved {
 /// # Errors
 /// As [`page::remake`].
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    page::remake(&args.run, &Changes::given(&args.moved)?, &recipe(&args.device)?, &mut note)?;
+    let (changes, device) = (Changes::given(&args.moved)?, recipe(&args.device)?);
+    page::remake(&args.run, &changes, &device, &args.format, &mut note)?;
     print_text(format!("report   {}\n", args.run.join("report.html").display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -268,7 +268,7 @@ fn measure(
         let (identity, history) = (&watcher.files.identity, &outcome.history);
         let (weights, assessment, scored) = (&weights, &found, &scored);
         let run = EndedRun { folder, identity, weights, network, split, history, assessment, scored };
-        page::leave(&run, session, note).unwrap_or_else(|error| note(format!("there is no report: {error}")));
+        page::leave(&run, session, &["png"], note).unwrap_or_else(|error| note(format!("there is no report: {error}")));
     }
     Some(found)
 }

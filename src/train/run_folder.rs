@@ -226,8 +226,21 @@ const SETTINGS: [&str; 2] = ["config.toml", "model.toml"];
 /// What a finished run has measured at its end.
 const METRICS: &str = "metrics.json";
 /// What is made of those measurements, and of the data.
-const MEASURED: [&str; 7] =
-    [METRICS, "confusion_matrix.png", "reliability.png", "mistakes.png", "samples.png", "augmented.png", "report.html"];
+const MEASURED: [&str; 13] = [
+    METRICS,
+    "confusion_matrix.png",
+    "confusion_matrix.svg",
+    "confusion_matrix.pdf",
+    "reliability.png",
+    "reliability.svg",
+    "reliability.pdf",
+    "mistakes.png",
+    "samples.png",
+    "augmented.png",
+    "curves.svg",
+    "curves.pdf",
+    "report.html",
+];
 /// What else a run leaves behind beside checkpoints and weights; the history last.
 const ALONG_THE_WAY: [&str; 5] = ["curves.png", "log.txt", SETTINGS[0], SETTINGS[1], "history.csv"];
 /// What to do about a folder that will not do.

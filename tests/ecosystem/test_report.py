@@ -259,6 +259,15 @@ def test_hostile_names_stay_words(browser, hostile_run):
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.parametrize("ending", ["svg", "pdf"])
+def test_charts_are_pictures_for_papers_too(galaxy_gpu, trained_run, ending):
+    galaxy_gpu("report", trained_run, "--format", ending)
+    for name in ["curves", "confusion_matrix", "reliability"]:
+        first = (trained_run / f"{name}.{ending}").read_bytes()
+        assert first.startswith({"svg": b"<svg xmlns", "pdf": b"%PDF-"}[ending]), name
+        (trained_run / f"{name}.{ending}").unlink()
+
+
 def test_the_command_makes_it_anew(galaxy_gpu, trained_run, browser):
     before = {name: (trained_run / f"{name}.png").read_bytes() for name in PICTURES}
     for name in PICTURES:

@@ -49,12 +49,12 @@ impl EndedRun<'_> {
     }
 }
 
-/// Draws the pictures, of which those that cannot be drawn are notes, and writes the page. The session is of no use afterwards, as
-/// its kernels are timed by training on.
+/// Draws the pictures, charts in each of `formats`, and writes the page. A picture that cannot be drawn is a note. The session is of
+/// no use afterwards, as its kernels are timed by training on.
 ///
 /// # Errors
 /// The page cannot be written.
-pub fn leave(run: &EndedRun, session: &mut Session, note: Note) -> Result<()> {
+pub fn leave(run: &EndedRun, session: &mut Session, formats: &[&str], note: Note) -> Result<()> {
     // the only part that needs the device, and what it says is in the page
     let kernels = facts::kernels(run, session);
     let (dataset, seed) = (session.dataset(), run.identity.card.seed);
@@ -79,16 +79,16 @@ pub fn leave(run: &EndedRun, session: &mut Session, note: Note) -> Result<()> {
         size: (dataset.height, dataset.width),
         image: &image,
     };
-    pictures::draw(&report, run.folder, note);
+    pictures::draw(&report, run.folder, formats, note);
     report.write(&run.folder.join("report.html"))
 }
 
 /// Makes the report of a run anew. `changes` may name the run's data and split where they have moved; where it computes is what
-/// `device` says.
+/// `device` says. Charts are drawn as PNG, and in `format`, too.
 ///
 /// # Errors
 /// No run there, or one that another process trains into; data, split or network that are not the run's own; a device that fails.
-pub fn remake(path: &Path, changes: &Changes, device: &Recipe, note: Note) -> Result<()> {
+pub fn remake(path: &Path, changes: &Changes, device: &Recipe, format: &str, note: Note) -> Result<()> {
     let folder = RunFolder::open(path)?;
     let (Checkpoint { identity, .. }, _) = Checkpoint::load(path)?;
     let weights = find_weights(path, false)?;
@@ -100,9 +100,12 @@ pub fn remake(path: &Path, changes: &Changes, device: &Recipe, note: Note) -> Re
     let mut session = opened.session_or_inference()?;
     let (assessment, scored) = opened.assess(&mut session, &weights, default_per_submit(opened.device.profile.kind))?;
     let (split, network, history) = (&opened.split, &opened.network, folder.history());
-    let drawn = curves(history, choosing_set(split.chosen_by()), &path.join("curves.png"));
-    drawn.unwrap_or_else(|error| note(error.to_string()));
+    let formats = if format == "png" { vec!["png"] } else { vec!["png", format] };
+    for format in &formats {
+        let drawn = curves(history, choosing_set(split.chosen_by()), &path.join(format!("curves.{format}")));
+        drawn.unwrap_or_else(|error| note(error.to_string()));
+    }
     let (identity, weights, assessment, scored) = (&identity, &weights, &assessment, &scored);
     let run = EndedRun { folder: path, identity, weights, network, split, history, assessment, scored };
-    leave(&run, &mut session, note)
+    leave(&run, &mut session, &formats, note)
 }

@@ -18,8 +18,8 @@ const AUGMENTED: usize = 4;
 /// What is shown of an augmented image beside itself.
 const COPIES: usize = 4;
 
-/// The pictures' names and how each is drawn.
-pub fn draw(report: &Report, folder: &Path, note: Note) {
+/// Draws the charts in each of these formats, and what is made of pixels as PNG.
+pub fn draw(report: &Report, folder: &Path, formats: &[&str], note: Note) {
     type Drawn<'r> = (&'r str, &'r (dyn Fn(&Path) -> Result<()> + Sync));
     let confusion = |path: &Path| confusion_matrix(report.classes, &report.assessment.evaluation.confusion, path);
     let mistaken = |path: &Path| mistakes(report, path);
@@ -32,15 +32,13 @@ pub fn draw(report: &Report, folder: &Path, note: Note) {
         (Some([before, after]), Some(found)) => reliability(&before, &after, found, path),
         _ => sentence("No image has finite scores: there is no confidence to be calibrated.", path),
     };
-    let pictures: [Drawn; 5] = [
-        ("confusion_matrix.png", &confusion),
-        ("reliability.png", &calibrated),
-        ("mistakes.png", &mistaken),
-        ("samples.png", &samples),
-        ("augmented.png", &augmented),
-    ];
-    let failed = pictures.par_iter().filter_map(|(name, picture)| {
-        let error = picture(&folder.join(name)).err()?;
+    let charts: [Drawn; 2] = [("confusion_matrix", &confusion), ("reliability", &calibrated)];
+    let galaxies: [Drawn; 3] = [("mistakes", &mistaken), ("samples", &samples), ("augmented", &augmented)];
+    let mut pictures: Vec<(Drawn, &str)> = galaxies.map(|picture| (picture, "png")).to_vec();
+    pictures.extend(formats.iter().flat_map(|&format| charts.map(|chart| (chart, format))));
+    let failed = pictures.par_iter().filter_map(|((name, picture), format)| {
+        let name = format!("{name}.{format}");
+        let error = picture(&folder.join(&name)).err()?;
         Some(format!("{name} is not drawn: {error}"))
     });
     failed.collect::<Vec<String>>().into_iter().for_each(note);

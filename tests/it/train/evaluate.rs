@@ -50,7 +50,7 @@ fn a_picture_that_cannot_be_drawn_costs_no_numbers() {
 #[test]
 fn an_output_that_cannot_be_written_is_refused_before_work_begins() {
     let desk = Desk::new();
-    desk.refuses("evaluate tiny.toml --out matrix.jpg", &["--out is \"matrix.jpg\"", "ends in .png"]);
+    desk.refuses("evaluate tiny.toml --out matrix.jpg", &["--out is \"matrix.jpg\"", "ends in .png or .svg or .pdf"]);
     desk.refuses("evaluate tiny.toml --out nowhere/matrix.png", &["its folder does not exist"]);
     std::fs::create_dir(desk.path("folder.png")).unwrap();
     desk.refuses("evaluate tiny.toml --out folder.png", &["folder.png: it is a folder"]);

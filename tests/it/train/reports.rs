@@ -30,9 +30,17 @@ fn a_run_says_what_its_weights_are_and_force_replaces_all_of_it() {
     }
     let log = std::fs::read_to_string(desk.path("run/log.txt")).unwrap();
     assert_eq!(log.matches("epoch 1/2 ").count(), 1, "the log of this run alone: {log}");
-    let (said, _) = desk.both("report run --device cpu");
+    let (said, _) = desk.both("report run --device cpu --format pdf");
+    let charts = ["curves", "confusion_matrix", "reliability"].map(|name| desk.path("run").join(format!("{name}.pdf")));
+    let vectors = || charts.each_ref().map(|path| std::fs::read(path).unwrap());
+    let first = vectors();
+    assert!(first.iter().all(|bytes| bytes.starts_with(b"%PDF-")) && desk.path("run/confusion_matrix.png").exists());
+    desk.run("report run --device cpu --format pdf");
+    assert!(first == vectors(), "the same run, the same bytes");
     assert!(said.contains("run/report.html") && desk.path("run/report.html").exists(), "{said}");
     assert_eq!(Weights::load(&desk.path("run/weights/best.safetensors")).unwrap().card.seed, 5);
+    desk.run(&format!("{TRAIN} --out run --force --no-report"));
+    assert!(charts.iter().all(|path| !path.exists()), "they are of another run's weights");
 }
 
 #[test]
