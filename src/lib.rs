@@ -35,7 +35,7 @@
 //! `examples/train.rs` is this as a program. An [`run::Observer`] hears of a training while it runs, and may stop it;
 //! [`run::resume`] continues what was stopped.
 //!
-//! Below, data walks one way: [`data`] and [`model`] -> [`graph`] -> [`plan`] -> [`engine`], driven by [`mod@train`].
+//! Below, data walks one way: [`data`] and [`model`] -> [`lowering`] -> [`plan`] -> [`engine`], driven by [`mod@train`].
 //! `ARCHITECTURE.md` is the map of these rooms and of who may import whom.
 
 pub mod catalogue;
@@ -47,6 +47,8 @@ pub mod files;
 pub mod graph;
 pub mod interchange;
 pub mod kernels;
+pub mod layers;
+pub mod lowering;
 pub mod model;
 pub mod plan;
 pub mod report;

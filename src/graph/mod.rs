@@ -3,16 +3,10 @@
 //! The graph knows contracts and shapes. It knows no buffers, no adapters and no files: where a tensor lies and which
 //! implementation runs is the plan's choice.
 
-mod blocks;
-mod explain;
-mod layers;
-mod lower;
-mod lowering;
+mod builder;
 mod persistent;
 
-pub use blocks::{Block, group};
-pub use explain::{Explained, Features, explain};
-pub use lower::lower;
+pub use builder::Builder;
 pub use persistent::{Persistent, ShardTensors};
 
 use crate::kernels::{Access, Case, Constants, Contract, Element, Precision};
@@ -40,11 +34,14 @@ pub enum Bank {
     Average,
     /// Its copy in f16.
     HalfAverage,
+    /// What the forward calls of training change, such as running statistics; it has places of its own. There is none where no layer
+    /// has state.
+    State,
 }
 
 impl Bank {
     /// All banks.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Parameters,
         Self::HalfParameters,
         Self::Gradients,
@@ -53,6 +50,7 @@ impl Bank {
         Self::Moment2,
         Self::Average,
         Self::HalfAverage,
+        Self::State,
     ];
 
     /// Its name as a tensor and buffer.
@@ -66,6 +64,7 @@ impl Bank {
             Self::Moment2 => "moment2",
             Self::Average => "average",
             Self::HalfAverage => "half_average",
+            Self::State => "state",
         }
     }
 
@@ -140,9 +139,9 @@ pub struct Call {
     pub tensors: Vec<TensorId>,
 }
 
-/// A trainable tensor and its gradient.
+/// A parameter of a layer in all of its banks.
 #[derive(Clone, Debug)]
-pub struct TrainableTensor {
+pub struct ParameterTensors {
     /// `conv2d_1.kernel`.
     pub name: String,
     /// Its sizes.
@@ -151,15 +150,15 @@ pub struct TrainableTensor {
     pub values: TensorId,
     /// Their copy in f16, in mixed precision.
     pub half: Option<TensorId>,
-    /// Its gradient.
-    pub gradient: TensorId,
+    /// Its gradient; none where it is state, which the optimizer does not train.
+    pub gradient: Option<TensorId>,
     /// Its running average, which inference uses where there is one.
     pub average: Option<TensorId>,
     /// The average's copy in f16, in mixed precision.
     pub half_average: Option<TensorId>,
 }
 
-impl TrainableTensor {
+impl ParameterTensors {
     /// All tensors that hold its values where nothing has been trained yet.
     pub fn copies(&self) -> Vec<TensorId> {
         [Some(self.values), self.half, self.average, self.half_average].into_iter().flatten().collect()
@@ -179,8 +178,8 @@ pub struct Graph {
     pub infer: Vec<Call>,
     /// Segments of `train`: forward with loss, backward, update.
     pub segments: [Range<usize>; 3],
-    /// Trainable tensors in the model's order.
-    pub parameters: Vec<TrainableTensor>,
+    /// Parameters in the model's order.
+    pub parameters: Vec<ParameterTensors>,
     /// How a step of either program is cut, where it is.
     pub micro_batches: Option<MicroBatches>,
 }
@@ -289,10 +288,10 @@ impl Graph {
         self.tensors.len() - 1
     }
 
-    /// Length of each bank in elements.
-    pub fn bank_elements(&self) -> usize {
+    /// Length of a bank in elements. All but that of state hold the same trainable tensors at the same places.
+    pub fn bank_elements(&self, bank: Bank) -> usize {
         let end = |tensor: &Tensor| match tensor.storage {
-            Storage::Bank(_, offset) => offset + tensor.elements,
+            Storage::Bank(other, offset) if (other == Bank::State) == (bank == Bank::State) => offset + tensor.elements,
             _ => 0,
         };
         self.tensors.iter().map(end).max().unwrap_or(0).next_multiple_of(BANK_ALIGNMENT)

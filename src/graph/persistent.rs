@@ -2,7 +2,6 @@
 
 use super::{Bank, Graph, METRICS_SLOTS, Settings, Shard, Storage, TensorId};
 use crate::kernels::{Element, reduce};
-use crate::model::Network;
 
 /// A run of images on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +37,18 @@ pub struct Persistent {
     pub status: TensorId,
     /// The factor on the loss in mixed precision, and what adapts it.
     pub loss_scale: TensorId,
-    /// The whole of each bank that a program updates, by [`Bank`].
+    /// The whole of each bank that training changes, by [`Bank`].
     banks: [Option<TensorId>; Bank::ALL.len()],
 }
 
 impl Persistent {
-    pub(super) fn add(graph: &mut Graph, network: &Network, settings: &Settings) -> Self {
-        let (height, width, channels) = network.image;
+    /// Adds them to a graph, for images of these rows, columns and channels.
+    pub fn add(
+        graph: &mut Graph,
+        (height, width, channels): (usize, usize, usize),
+        classes: usize,
+        settings: &Settings,
+    ) -> Self {
         let mut add = |name: &str, element, elements| graph.tensor(name, element, elements, Storage::Persistent);
         let shards = settings.shards.iter().enumerate().map(|(number, &images)| {
             let words = (images.count * height * width * channels).div_ceil(4);
@@ -56,9 +60,9 @@ impl Persistent {
             order: add("order", Element::U32, settings.rows),
             positions: settings.streamed.then(|| add("positions", Element::U32, settings.rows)),
             labels: add("labels", Element::U32, settings.images),
-            class_weights: add("class_weights", Element::F32, network.classes),
-            unit_weights: add("unit_weights", Element::F32, network.classes),
-            probabilities: add("probabilities", Element::F32, settings.rows * network.classes),
+            class_weights: add("class_weights", Element::F32, classes),
+            unit_weights: add("unit_weights", Element::F32, classes),
+            probabilities: add("probabilities", Element::F32, settings.rows * classes),
             metrics: add("metrics", Element::F32, METRICS_SLOTS * 4),
             status: add("status", Element::U32, 2),
             loss_scale: add("loss_scale", Element::F32, reduce::LOSS_SCALE),
@@ -66,21 +70,21 @@ impl Persistent {
         }
     }
 
-    /// The tensor over the whole of a bank, where a program updates it.
+    /// The tensor over the whole of a bank, where training changes it.
     pub fn bank(&self, bank: Bank) -> Option<TensorId> {
         self.banks[bank as usize]
     }
 
     /// The tensor over the whole of a bank, made at the first call.
-    pub(super) fn whole_bank(&mut self, graph: &mut Graph, bank: Bank) -> TensorId {
+    pub fn whole_bank(&mut self, graph: &mut Graph, bank: Bank) -> TensorId {
         *self.banks[bank as usize].get_or_insert_with(|| {
-            let elements = graph.bank_elements();
+            let elements = graph.bank_elements(bank);
             graph.tensor(bank.name(), bank.element(), elements, Storage::Bank(bank, 0))
         })
     }
 
     /// Where each position's image lies on the device: the images' order, or the positions themselves where images are streamed.
-    pub(super) fn places(&self) -> TensorId {
+    pub fn places(&self) -> TensorId {
         self.positions.unwrap_or(self.order)
     }
 }

@@ -17,7 +17,9 @@ mod step;
 mod twin;
 
 pub mod adam;
+pub mod add;
 pub mod augment;
+pub mod concatenate;
 pub mod conv2d;
 pub mod conv_block;
 pub mod dense;
@@ -210,6 +212,8 @@ pub fn registry() -> &'static [&'static Contract] {
             dense::CONTRACTS,
             relu::CONTRACTS,
             dropout::CONTRACTS,
+            add::CONTRACTS,
+            concatenate::CONTRACTS,
             softmax_cross_entropy::CONTRACTS,
             reduce::CONTRACTS,
             adam::CONTRACTS,

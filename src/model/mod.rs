@@ -1,17 +1,15 @@
-//! Networks as a chain of layers: presets, TOML files, shapes and parameters. Knows no kernels and no buffers.
+//! Networks: presets, TOML files, who reads whose output, shapes and parameters. Knows no kernels and no buffers.
 
-mod initialise;
-mod layer;
+mod build;
 
-pub use initialise::initialise;
-pub use layer::{Initialiser, Layer, Parameter};
+pub use crate::layers::{Initialiser, Input, Layer, Node, Parameter, Role, initialise};
+pub use build::{IMAGES, automatic_names, is_layer_name};
 
 use crate::error::{Error, Result};
 use crate::files::{line_and_column, read_text};
-use crate::shape::Shape;
+use crate::layers::{Conv2d, Dense, Dropout, Flatten, MaxPool2d, Relu};
 use crate::suggest::{did_serde_mean, did_you_mean};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::path::Path;
 
 /// A network before it meets data: input size and number of classes are still open.
@@ -20,24 +18,29 @@ use std::path::Path;
 pub struct Model {
     /// Its name.
     pub name: String,
-    /// Layers from the image to the logits.
+    /// Layers from the images to the logits. In a TOML file each is a table `[[layer]]`.
     #[serde(rename = "layer")]
-    pub layers: Vec<Layer>,
+    pub layers: Vec<Entry>,
 }
 
-/// A layer at its place in a network.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// Keras's name: `conv2d`, `conv2d_1`, ...
-    pub name: String,
+/// A layer of a model, and what it reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name, for other layers to read it; Keras's (`conv2d`, `conv2d_1`, ...) where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Names of the layers whose outputs it reads, or `images`; the layer before it where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Vec<String>>,
     /// The layer.
+    #[serde(flatten)]
     pub layer: Layer,
-    /// Shape of one input.
-    pub input: Shape,
-    /// Shape of one output.
-    pub output: Shape,
-    /// Trainable tensors.
-    pub parameters: Vec<Parameter>,
+}
+
+impl<L: Into<Layer>> From<L> for Entry {
+    fn from(layer: L) -> Self {
+        Self { name: None, inputs: None, layer: layer.into() }
+    }
 }
 
 /// A network for images of one size and a number of classes: every shape is known and checked.
@@ -49,18 +52,12 @@ pub struct Network {
     pub image: (usize, usize, usize),
     /// Length of the logits.
     pub classes: usize,
-    /// Layers in order.
+    /// Layers in order: each reads those before it, and the last one's output are the logits.
     pub nodes: Vec<Node>,
 }
 
 /// Largest model file, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
-/// Most layers of a network.
-const MOST_LAYERS: usize = 1024;
-/// Most values of a tensor, for one image: 256 GiB of f32.
-const MOST_ELEMENTS: usize = 1 << 36;
-/// Longest side of an image, in pixels.
-const LONGEST_SIDE: usize = 1 << 16;
 
 /// Names of the built-in models.
 pub const PRESETS: [&str; 2] = ["conv3", "conv4"];
@@ -73,19 +70,23 @@ impl Model {
             "conv4" => (&[16, 32, 64, 128], Some(0.2), &[256, 128]),
             _ => return None,
         };
-        let mut layers = Vec::new();
+        let mut layers: Vec<Entry> = Vec::new();
         for &filters in filters {
-            layers.push(Layer::Conv2d { filters, kernel: 3, stride: 1, padding: Default::default(), bias: true });
-            layers.push(Layer::Relu {});
-            layers.push(Layer::MaxPool2d { size: 2, stride: None });
+            layers.extend([Conv2d::new(filters).into(), Relu {}.into(), MaxPool2d::new(2).into()]);
         }
-        layers.extend(dropout.map(|rate| Layer::Dropout { rate }));
-        layers.push(Layer::Flatten {});
+        layers.extend(dropout.map(|rate| Dropout { rate }.into()));
+        layers.push(Flatten {}.into());
         for &units in hidden {
-            layers.extend([Layer::Dense { units: Some(units), bias: true }, Layer::Relu {}]);
+            layers.extend([Dense::new(Some(units)).into(), Relu {}.into()]);
         }
-        layers.push(Layer::Dense { units: None, bias: true });
+        layers.push(Dense::new(None).into());
         Some(Self { name: name.to_owned(), layers })
+    }
+
+    /// A network that takes the maximum of windows of this side and weighs what is left: the smallest there is.
+    pub fn smallest(size: usize) -> Self {
+        let layers = vec![MaxPool2d::new(size).into(), Flatten {}.into(), Dense::new(None).into()];
+        Self { name: "smallest".into(), layers }
     }
 
     /// A preset by name, or a TOML file by path.
@@ -122,67 +123,31 @@ impl Model {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
-
-    /// The network for images of `height x width` RGB pixels and this many classes.
-    ///
-    /// # Errors
-    /// A layer that its input does not fit, or a last layer that does not give one number per class; more than 1024 layers, a tensor
-    /// of more than 2^36 values, or images of more than 65536 pixels a side.
-    pub fn build(&self, height: usize, width: usize, classes: usize) -> Result<Network> {
-        if self.layers.len() > MOST_LAYERS {
-            let problem = format!("there are {} layers", self.layers.len());
-            return Err(Error::model(&self.name, problem, format!("use at most {MOST_LAYERS}")));
-        }
-        if ![height, width].iter().all(|side| (1..=LONGEST_SIDE).contains(side)) {
-            let allowed = format!("1 to {LONGEST_SIDE} pixels a side");
-            return Err(Error::setting("the size of an image", format!("{height} x {width}"), allowed));
-        }
-        let mut shape = Shape::new(&[height, width, 3]);
-        let mut nodes = Vec::new();
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        for layer in &self.layers {
-            let count = seen.entry(layer.kind()).and_modify(|n| *n += 1).or_insert(0);
-            let name = if *count == 0 { layer.kind().to_owned() } else { format!("{}_{count}", layer.kind()) };
-            let output = layer.output(&shape, classes);
-            let output = output.map_err(|(problem, remedy)| Error::model(&name, problem, remedy))?;
-            check_size(&name, &output)?;
-            let parameters = layer.parameters(&name, &shape, &output);
-            parameters.iter().try_for_each(|parameter| check_size(&parameter.name, &parameter.shape))?;
-            nodes.push(Node { name, layer: layer.clone(), input: shape, output: output.clone(), parameters });
-            shape = output;
-        }
-        if shape != Shape::new(&[classes]) || !nodes.iter().any(|node| !node.parameters.is_empty()) {
-            let last = nodes.last().map_or("input", |node| &node.name);
-            let problem = format!("the network ends with shape {shape}, but there are {classes} classes");
-            return Err(Error::model(last, problem, "end it with a dense layer that has no `units`"));
-        }
-        Ok(Network { name: self.name.clone(), image: (height, width, 3), classes, nodes })
-    }
-}
-
-/// Refuses a tensor that no memory holds, before its size is multiplied with anything.
-fn check_size(name: &str, shape: &Shape) -> Result<()> {
-    let elements = shape.sizes().iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    match elements.filter(|&elements| elements <= MOST_ELEMENTS) {
-        Some(_) => Ok(()),
-        None => Err(Error::model(name, format!("a tensor of {shape} values is too large"), "make the layer smaller")),
-    }
 }
 
 impl Network {
-    /// Trainable tensors in order.
+    /// Names of what a node reads.
+    pub fn input_names(&self, node: &Node) -> Vec<String> {
+        let name = |input: &Input| match *input {
+            Input::Images => IMAGES.to_owned(),
+            Input::Node(number) => self.nodes[number].name.clone(),
+        };
+        node.inputs.iter().map(name).collect()
+    }
+
+    /// Parameters in order.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.nodes.iter().flat_map(|node| &node.parameters)
     }
 
-    /// Number of trainable values.
+    /// Number of values in all parameters.
     pub fn parameter_count(&self) -> usize {
         self.parameters().map(|parameter| parameter.shape.elements()).sum()
     }
 
     /// Additions and multiplications for one image, forward.
     pub fn forward_flops(&self) -> f64 {
-        self.nodes.iter().map(|node| node.layer.flops(&node.input, &node.output)).sum()
+        self.nodes.iter().map(|node| node.layer.flops(&node.shapes, &node.output)).sum()
     }
 }
 
@@ -205,6 +170,51 @@ mod tests {
             assert_eq!(toml::from_str::<Model>(&model.to_toml()).unwrap(), model);
         }
     }
+
+    /// Cards and checkpoints hold this text's like: a chain is written as it always was.
+    #[test]
+    fn a_chain_is_written_without_names_and_inputs() {
+        let text = CHAIN.trim_start();
+        assert_eq!(toml::from_str::<Model>(text).unwrap().to_toml(), text);
+        let short = toml::from_str::<Model>(&text.replace("bias = true\n", "")).unwrap();
+        assert_eq!(short.to_toml(), text, "a bias is there where nothing is said");
+    }
+
+    const CHAIN: &str = r#"
+name = "odd"
+
+[[layer]]
+type = "conv2d"
+filters = 4
+kernel = 5
+stride = 2
+padding = "valid"
+bias = false
+
+[[layer]]
+type = "relu"
+
+[[layer]]
+type = "max_pool2d"
+size = 3
+stride = 2
+
+[[layer]]
+type = "dropout"
+rate = 0.25
+
+[[layer]]
+type = "flatten"
+
+[[layer]]
+type = "dense"
+units = 7
+bias = true
+
+[[layer]]
+type = "dense"
+bias = true
+"#;
 
     #[test]
     fn a_size_that_cannot_be_pooled_names_the_layer() {

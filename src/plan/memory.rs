@@ -64,8 +64,9 @@ impl Memory {
             graph.train.iter().chain(&graph.infer).flat_map(|call| &call.tensors).any(in_bank)
         };
         let banks = Bank::ALL.into_iter().filter(|&bank| used(bank));
-        let banks: Vec<(Bank, usize)> =
-            banks.map(|bank| (bank, self.buffer(bank.name(), bank.element().bytes(graph.bank_elements())))).collect();
+        let banks: Vec<(Bank, usize)> = banks
+            .map(|bank| (bank, self.buffer(bank.name(), bank.element().bytes(graph.bank_elements(bank)))))
+            .collect();
         for (id, tensor) in graph.tensors.iter().enumerate() {
             let bytes = tensor.bytes();
             match tensor.storage {
@@ -145,7 +146,7 @@ fn need(graph: &Graph, memory: &Memory, profile: &Profile) -> u64 {
         let of = |tensor: &Tensor| matches!(tensor.storage, Storage::Bank(other, _) if other == *bank);
         graph.tensors.iter().any(of)
     };
-    let banks = Bank::ALL.iter().filter(|bank| used(bank)).count() * graph.bank_elements();
+    let banks: usize = Bank::ALL.iter().filter(|bank| used(bank)).map(|&bank| graph.bank_elements(bank)).sum();
     4 * (single + banks) as u64
 }
 

@@ -214,18 +214,17 @@ fn graph(network: &Network) -> Vec<GraphNode> {
     };
     let (height, width, channels) = network.image;
     let mut nodes = vec![node("images", "Placeholder", &[], sizes(&[height, width, channels]))];
-    let mut before = "images";
     for layer in &network.nodes {
         let about = serde_json::to_value(&layer.layer).unwrap_or_default();
         let fields = about.as_object().into_iter().flatten().filter(|(name, _)| *name != "type");
         let tensors = layer.parameters.iter().map(|tensor| (tensor.name.clone(), tensor.shape.to_string()));
         let attributes = fields.map(|(name, value)| (name.clone(), in_words(value))).chain(tensors).collect();
-        let plain = node(&layer.name, layer.layer.kind(), &[before], sizes(layer.output.sizes()));
-        nodes.push(GraphNode { attributes, ..plain });
-        before = &layer.name;
+        let plain = node(&layer.name, layer.layer.kind(), &[], sizes(layer.output.sizes()));
+        nodes.push(GraphNode { attributes, inputs: network.input_names(layer), ..plain });
     }
+    let last = network.nodes.last().map_or("images", |node| &node.name);
     nodes.push(node("labels", "Placeholder", &[], vec![-1]));
-    nodes.push(node("loss", "softmax_cross_entropy", &[before, "labels"], vec![]));
+    nodes.push(node("loss", "softmax_cross_entropy", &[last, "labels"], vec![]));
     nodes
 }
 

@@ -2,9 +2,10 @@
 
 use crate::engine::{CpuEngine, Engine};
 use crate::error::Result;
-use crate::graph::{Augment, Graph, Settings, Shard, lower};
+use crate::graph::{Augment, Graph, Settings, Shard};
 use crate::kernels::{Precision, StepParams};
-use crate::model::{Layer, Model};
+use crate::lowering::lower;
+use crate::model::Model;
 use crate::plan::{Options, Plan, Profile, Program};
 
 /// Augmented copies of an image, `copies x height x width x 3` bytes: the first calls of the training step of the
@@ -18,9 +19,7 @@ pub fn augmentations(
     copies: usize,
     (augment, seed): (Augment, u64),
 ) -> Result<Vec<u8>> {
-    let pool = Layer::MaxPool2d { size: height.min(width), stride: None };
-    let layers = vec![pool, Layer::Flatten {}, Layer::Dense { units: None, bias: true }];
-    let network = Model { name: "augmentation".into(), layers }.build(height, width, 1)?;
+    let network = Model::smallest(height.min(width)).build(height, width, 1)?;
     let settings = Settings {
         training: true,
         batch: copies,

@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, write_floats};
 use crate::error::Result;
-use crate::graph::{Graph, Persistent, ShardTensors, TensorId, TrainableTensor};
+use crate::graph::{Graph, ParameterTensors, Persistent, ShardTensors, TensorId};
 use crate::kernels::{Precision, reduce};
 use crate::plan::Plan;
 
@@ -21,7 +21,7 @@ impl Loaded {
     /// Makes the engine of a plan; nothing is written yet.
     pub fn new(plan: Plan, graph: &Graph, make_engine: impl Fn(Plan) -> Result<Box<dyn Engine>>) -> Result<Self> {
         let persistent = plan.persistent()?.clone();
-        let parameters = graph.parameters.iter().map(TrainableTensor::copies).collect();
+        let parameters = graph.parameters.iter().map(ParameterTensors::copies).collect();
         Ok(Self { engine: make_engine(plan)?, persistent, parameters })
     }
 

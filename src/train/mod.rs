@@ -14,6 +14,8 @@ mod diagnose;
 mod fit;
 pub mod history;
 pub mod inspect;
+#[cfg(test)]
+mod layer_state;
 mod loaded;
 pub mod metrics;
 mod micro_batch;

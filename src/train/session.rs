@@ -184,16 +184,19 @@ impl<'a> Session<'a> {
             return self.loaded.parameters.iter().map(|copies| read_floats(engine, copies[0])).collect();
         };
         // one copy instead of one for each tensor, each of which would wait for the device
-        let values = read_floats(engine, bank)?;
-        Ok(self.cut(&values))
+        let trained = read_floats(engine, bank)?;
+        let state = self.loaded.persistent.bank(Bank::State);
+        let state = state.map_or(Ok(Vec::new()), |state| read_floats(engine, state))?;
+        Ok(self.cut(&trained, &state))
     }
 
-    /// Cuts a bank into its parameters, in the model's order.
-    pub(super) fn cut(&self, bank: &[f32]) -> Vec<Vec<f32>> {
+    /// Cuts the bank of trained parameters and that of state into parameters, in the model's order.
+    pub(super) fn cut(&self, trained: &[f32], state: &[f32]) -> Vec<Vec<f32>> {
         let tensors = self.loaded.parameters.iter().map(|copies| &self.loaded.engine.plan().tensors[copies[0]]);
-        let values = tensors.filter_map(|tensor| match tensor.storage {
-            Storage::Bank(_, first) => bank.get(first..first + tensor.elements).map(<[f32]>::to_vec),
-            _ => None,
+        let values = tensors.filter_map(|tensor| {
+            let Storage::Bank(bank, first) = tensor.storage else { return None };
+            let bank = if bank == Bank::State { state } else { trained };
+            bank.get(first..first + tensor.elements).map(<[f32]>::to_vec)
         });
         values.collect()
     }

@@ -5,6 +5,7 @@ use super::stream::images_at_a_time;
 use crate::error::{Error, Result};
 use crate::graph::{self, Augment, Graph};
 use crate::kernels::{Precision, Shaders};
+use crate::lowering::lower;
 use crate::model::Network;
 use crate::plan::{self, Choice, Options, Plan, Profile};
 
@@ -92,7 +93,7 @@ pub(super) fn plan_with(
         precision: setup.precision,
         average: setup.average,
     };
-    let graph = graph::lower(network, &settings)?;
+    let graph = lower(network, &settings)?;
     let options = Options { choices: setup.choices.clone(), guards: false, shaders: setup.shaders.clone() };
     Ok((Plan::new(&graph, profile, &options)?, graph))
 }

@@ -16,8 +16,15 @@ const LOSS_SCALE: &str = "loss_scale";
 
 /// The banks that training changes from step to step, where it has them. The f16 copies are among them, since a device need not
 /// round as the host does.
-const CHANGED_BANKS: [Bank; 6] =
-    [Bank::Parameters, Bank::HalfParameters, Bank::Moment1, Bank::Moment2, Bank::Average, Bank::HalfAverage];
+const CHANGED_BANKS: [Bank; 7] = [
+    Bank::Parameters,
+    Bank::HalfParameters,
+    Bank::Moment1,
+    Bank::Moment2,
+    Bank::Average,
+    Bank::HalfAverage,
+    Bank::State,
+];
 
 /// The progress of a training.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,9 +114,11 @@ impl Session<'_> {
     /// is one.
     pub fn parameters_of(&self, tensors: &[DeviceTensor]) -> Vec<Vec<f32>> {
         let find = |bank: Bank| tensors.iter().find(|tensor| tensor.name == bank.name());
-        let bank = find(Bank::Average).or_else(|| find(Bank::Parameters));
-        let values = bank.map(|bank| bytemuck::pod_collect_to_vec::<u8, f32>(&bank.bytes)).unwrap_or_default();
-        self.cut(&values)
+        let values = |bank: Option<&DeviceTensor>| -> Vec<f32> {
+            bank.map(|bank| bytemuck::pod_collect_to_vec(&bank.bytes)).unwrap_or_default()
+        };
+        let trained = values(find(Bank::Average).or_else(|| find(Bank::Parameters)));
+        self.cut(&trained, &values(find(Bank::State)))
     }
 
     /// Brings the device to a state that [`Session::device_state`] has read in a session of the same network and precision.

@@ -1,7 +1,7 @@
 //! Whole networks on the GPU engine: against the CPU twins, against itself, and through another cut of the same work.
 
 use crate::common;
-use crate::common::rig::{Rig, adam, model, read, share_of_largest};
+use crate::common::rig::{self, Rig, adam, model, read, share_of_largest};
 use galaxy_gpu::engine::{Engine, GpuEngine, Metrics};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::StepParams;
@@ -56,6 +56,11 @@ fn odd() -> Rig {
     rig
 }
 
+/// Two tensors with several readers.
+fn branches() -> Rig {
+    Rig::new(&rig::branches(), (12, 12), 4, IMAGES, BATCH)
+}
+
 /// Five steps: an epoch of three, the last of them short, and two of the next.
 fn five_steps() -> Vec<StepParams> {
     let firsts = [0, 6, 12, 0, 6];
@@ -107,7 +112,8 @@ fn compare_metrics(name: &str, got: &[Metrics], want: &[Metrics]) {
 
 #[test]
 fn first_gradients_and_five_losses_are_the_twins() {
-    for (network, rig) in [("conv4-like", conv4_like()), ("conv3", conv3()), ("odd", odd())] {
+    let networks = [("conv4-like", conv4_like()), ("conv3", conv3()), ("odd", odd()), ("branches", branches())];
+    for (network, rig) in networks {
         for (grouping, rig) in [("fused", rig.clone()), ("single layers", rig.unfused())] {
             for_checked_and_trusted(&rig, |mode, mut engine| {
                 let name = format!("{network}, {grouping}, {mode}");

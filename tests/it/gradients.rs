@@ -3,7 +3,7 @@
 //!
 //! [`COVERED`] says which network checks which contract; a contract with a backward that is missing there fails.
 
-use crate::common::rig::{Rig, adam, model};
+use crate::common::rig::{Rig, adam, branches, model};
 use galaxy_gpu::engine::{CpuEngine, Engine};
 use galaxy_gpu::graph::Graph;
 use galaxy_gpu::kernels::{StepParams, registry};
@@ -30,6 +30,7 @@ const COVERED: &[(&str, &str)] = &[
     ("dense.backward_weights", "dense"),
     ("relu.backward", "relu alone"),
     ("dropout.backward", "dropout"),
+    ("concatenate.backward", "branches"),
     ("softmax_cross_entropy.loss", "smoothing, class weights, short batch"),
 ];
 
@@ -79,6 +80,9 @@ fn checks() -> Vec<Check> {
     checks.push(check("relu alone", &alone));
     let dropout = ["conv2d filters=3", "relu", "dropout rate=0.3", "conv2d filters=2", "dropout rate=0.5"];
     checks.push(check("dropout", &[&dropout, &["flatten", "dense units=6", "dropout rate=0.2"][..]].concat()));
+
+    let branches = Rig::new(&branches(), (9, 8), CLASSES, 6, BATCH);
+    checks.push(Check { name: "branches".into(), rig: branches, step: still(0, BATCH) });
 
     let mut weighted = check("smoothing, class weights, short batch", &[BLOCK_6, BLOCK_3].concat());
     weighted.rig.settings.label_smoothing = 0.1;
@@ -133,7 +137,7 @@ fn loss(engine: &mut CpuEngine<f64>, graph: &Graph, step: &StepParams) -> f64 {
 /// All gradients, in the network's order, after one run of the training program.
 fn gradients(engine: &mut CpuEngine<f64>, graph: &Graph, step: &StepParams) -> Vec<Vec<f64>> {
     engine.run(Program::Train, &[*step]).unwrap();
-    graph.parameters.iter().map(|parameter| engine.floats(parameter.gradient).to_vec()).collect()
+    graph.parameters.iter().map(|parameter| engine.floats(parameter.gradient.unwrap()).to_vec()).collect()
 }
 
 fn rms(values: &[f64]) -> f64 {

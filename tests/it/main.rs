@@ -4,6 +4,7 @@ mod common;
 
 mod augmentation;
 mod bench;
+mod branches;
 mod circles;
 mod classify;
 mod data;

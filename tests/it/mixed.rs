@@ -1,7 +1,7 @@
 //! Mixed precision over whole steps: against the twins that round as it does, against f32, and its loss scale.
 
 use crate::common;
-use crate::common::rig::{Rig, adam, read, share_of_largest, write};
+use crate::common::rig::{Rig, adam, branches, read, share_of_largest, write};
 use galaxy_gpu::engine::{Engine, Gpu, GpuEngine};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::{Precision, StepParams};
@@ -55,17 +55,20 @@ fn worst_gradient(rig: &Rig, got: &mut dyn Engine, want: &mut dyn Engine) -> (f6
 #[test]
 #[cfg_attr(no_f16, ignore = "needs 16-bit floats")]
 fn gradients_are_those_of_twins_that_round_alike() {
-    let rig = rig(Precision::Mixed);
-    let mut engine = engine(&rig);
-    let mut twins = rig.twins::<f32>();
-    let one = steps(1);
-    engine.run(Program::Train, &one).unwrap();
-    twins.run(Program::Train, &one).unwrap();
-    let (metrics, want) = (engine.wait().unwrap()[0], twins.wait().unwrap()[0]);
-    assert!((metrics.loss - want.loss).abs() < 2e-3 * want.loss, "{metrics:?}, twins {want:?}");
-    let (worst, name) = worst_gradient(&rig, &mut engine, &mut twins);
-    println!("worst gradient {worst:.1e} of {name}");
-    assert!(worst < TWINS, "the gradient of {name} differs by {worst} of its largest");
+    let mut branches = Rig::new(&branches(), (12, 12), 4, 17, BATCH);
+    branches.settings.precision = Precision::Mixed;
+    for rig in [rig(Precision::Mixed), branches.unfused(), branches] {
+        let mut engine = engine(&rig);
+        let mut twins = rig.twins::<f32>();
+        let one = steps(1);
+        engine.run(Program::Train, &one).unwrap();
+        twins.run(Program::Train, &one).unwrap();
+        let (metrics, want) = (engine.wait().unwrap()[0], twins.wait().unwrap()[0]);
+        assert!((metrics.loss - want.loss).abs() < 2e-3 * want.loss, "{metrics:?}, twins {want:?}");
+        let (worst, name) = worst_gradient(&rig, &mut engine, &mut twins);
+        println!("worst gradient {worst:.1e} of {name}");
+        assert!(worst < TWINS, "the gradient of {name} differs by {worst} of its largest");
+    }
 }
 
 /// What a hardware adapter would be given.

@@ -1,9 +1,9 @@
-//! Plans as data: no adapter is needed. Which buffers a dispatch may see, who may share memory, how much there is, and how
-//! a plan refuses.
+//! Plans as data, without an adapter: what a dispatch may see, who may share memory, how much there is, how a plan refuses.
 
-use crate::common::rig::{Rig, model};
-use galaxy_gpu::graph::{Augment, Graph, Settings, Storage, TensorId, lower};
+use crate::common::rig::{Rig, branches, model};
+use galaxy_gpu::graph::{Augment, Graph, Settings, Storage, TensorId};
 use galaxy_gpu::kernels::{Access, Precision};
+use galaxy_gpu::lowering::lower;
 use galaxy_gpu::model::Model;
 use galaxy_gpu::plan::{ALIGNMENT, AdapterKind, Choice, Options, Place, Plan, Profile, Program, Step, shards};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ const PROGRAMS: [Program; 2] = [Program::Train, Program::Infer];
 
 /// A preset on Galaxy10 DECaLS: 17 736 images of 256 px, of which 14 188 are trained on.
 fn galaxy10(preset: &str, batch: usize, fuse: bool, profile: &Profile) -> Graph {
-    let network = Model::preset(preset).unwrap().build(256, 256, 10).unwrap();
+    let network = Model::preset(preset).unwrap_or_else(branches).build(256, 256, 10).unwrap();
     let settings = Settings {
         training: true,
         batch,
@@ -36,15 +36,15 @@ fn card() -> Profile {
     Profile { binding_bytes: (2 << 30) - 4, buffer_bytes: 4 << 30, name: "card".into(), ..Profile::webgpu() }
 }
 
-/// Plans of both presets, fused and single, of Galaxy10's size and small.
+/// Plans of both presets and of a network that is no chain, fused and single, of Galaxy10's size and small.
 fn plans() -> Vec<(String, Plan)> {
     let mut plans = Vec::new();
-    for preset in ["conv3", "conv4"] {
+    for preset in ["conv3", "conv4", "branches"] {
         for fuse in [true, false] {
             let name = format!("{preset}, fuse {fuse}");
             let plan = |graph: &Graph, profile: &Profile| Plan::new(graph, profile, &Options::default()).unwrap();
             plans.push((format!("{name}, Galaxy10"), plan(&galaxy10(preset, 50, fuse, &card()), &card())));
-            let mut small = Rig::new(&Model::preset(preset).unwrap(), (16, 18), 3, 7, 4);
+            let mut small = Rig::new(&Model::preset(preset).unwrap_or_else(branches), (16, 18), 3, 7, 4);
             small.settings.fuse = fuse;
             plans.push((format!("{name}, small"), plan(&small.graph(), &Profile::webgpu())));
             small.settings.micro_batch = Some(3);

@@ -13,20 +13,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("suggest", &[]),
     ("files", &["error"]),
     ("kernels", &["error", "shape", "rng"]),
-    ("model", &["error", "shape", "rng", "suggest", "files"]),
     ("data", &["error", "shape", "rng", "suggest", "files"]),
-    ("graph", &["error", "shape", "rng", "kernels", "model"]),
+    ("graph", &["error", "shape", "kernels"]),
+    ("layers", &["error", "shape", "kernels", "graph"]),
+    ("model", &["error", "shape", "suggest", "files", "layers"]),
+    ("lowering", &["error", "shape", "kernels", "graph", "layers", "model"]),
     ("plan", &["error", "shape", "rng", "suggest", "kernels", "graph"]),
-    // of the graph only what names a tensor: see `the_engine_knows_no_layers`
-    ("engine", &["error", "shape", "rng", "suggest", "kernels", "graph", "plan"]),
-    ("train", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine"]),
-    // draws the numbers that training kept, and feature maps by their sizes
-    ("report", &["error", "shape", "files", "train"]),
+    ("engine", &["error", "shape", "rng", "suggest", "kernels", "graph", "plan"]), // of the graph its TENSOR_NAMES alone
+    ("train", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "lowering", "plan", "engine"]),
+    ("report", &["error", "shape", "files", "train"]), // draws the numbers that training kept, and feature maps
     ("catalogue", &["error", "suggest", "files", "data", "train"]), // rows of what a trained network says
-    ("interchange", &["error", "shape", "files", "model", "data", "train"]), // from and for other programs
+    ("interchange", &["error", "shape", "files", "layers", "model", "data", "train"]), // from and for other programs
     // a training from its settings to its folder
     ("run", &["error", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report"]),
-    ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train",
+    ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "lowering", "plan", "engine", "train",
               "report", "catalogue", "interchange", "run"]),
 ];
 
@@ -91,7 +91,7 @@ impl Source {
         if self.path.ends_with("/mod.rs") { parts - 1 } else { parts }
     }
 
-    fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         code(&self.text)
     }
 }
@@ -133,7 +133,7 @@ pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-fn words(code: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c| !is_word(c)).filter(|word| !word.is_empty())
 }
 

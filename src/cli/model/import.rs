@@ -18,8 +18,8 @@ use std::process::ExitCode;
   galaxy-gpu model import old.h5 --out old.safetensors --classes Spiral,Elliptical
   galaxy-gpu model import my.weights.h5 --model conv4 --size 256 --out runs/keras
 
-The model is a Sequential one, or a functional chain, of InputLayer, Rescaling, Conv2D, Dense (relu, and softmax at the \
-end), ReLU, Activation, MaxPooling2D, Dropout and Flatten. Augmentation layers are left out with a note, as they work only \
+The model is a Sequential or functional one with one input and one output, of InputLayer, Rescaling, Conv2D, Dense (relu, \
+and softmax at the end), ReLU, Activation, MaxPooling2D, Dropout, Flatten, Add and Concatenate. Augmentation layers are left out with a note, as they work only \
 in training.")]
 pub struct Args {
     /// A .keras archive, a legacy .h5 model, or a .weights.h5 file

@@ -3,8 +3,9 @@
 use super::super::{print_json, print_text, voice};
 use super::Sizes;
 use crate::error::Result;
-use crate::graph::{Augment, Graph, Settings, Shard, lower};
+use crate::graph::{Augment, Graph, Settings, Shard};
 use crate::kernels::Precision;
+use crate::lowering::lower;
 use crate::model::{Model, Network};
 use crate::plan::{Options, Plan, Profile, Program, bytes_in_words};
 use crate::report::Table;
@@ -56,6 +57,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 struct LayerSummary {
     name: String,
     kind: &'static str,
+    /// What it reads, where that is not the layer before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inputs: Option<Vec<String>>,
     /// Sizes of its output for one image.
     output: Vec<usize>,
     parameters: usize,
@@ -86,6 +90,7 @@ impl Summary {
         let layer = |node: &crate::model::Node| LayerSummary {
             name: node.name.clone(),
             kind: node.layer.kind(),
+            inputs: (!node.is_chained()).then(|| network.input_names(node)),
             output: node.output.sizes().to_vec(),
             parameters: node.parameters.iter().map(|parameter| parameter.shape.elements()).sum(),
         };
@@ -104,11 +109,15 @@ impl Summary {
     }
 
     fn in_words(&self) -> String {
-        let mut table = Table::new(&["layer (kind)", "output shape", "parameters"]).right([2]);
+        let branches = self.layers.iter().any(|layer| layer.inputs.is_some());
+        let shown = if branches { 4 } else { 3 };
+        let mut table = Table::new(&["layer (kind)", "output shape", "parameters", "reads"][..shown]).right([2]);
         for layer in &self.layers {
             let sizes: Vec<String> = layer.output.iter().map(usize::to_string).collect();
             let shape = format!("(None, {})", sizes.join(", "));
-            table.row(&[format!("{} ({})", layer.name, layer.kind), shape, with_separators(layer.parameters)]);
+            let reads = layer.inputs.as_ref().map_or(String::new(), |inputs| inputs.join(", "));
+            let name = format!("{} ({})", layer.name, layer.kind);
+            table.row(&[name, shape, with_separators(layer.parameters), reads][..shown]);
         }
         let (height, width, channels) = self.image;
         let [forward, training] = [self.forward_flops_per_image, self.training_flops_per_image].map(flops_in_words);

@@ -1,61 +1,62 @@
-//! Keras's description of a model as a plain chain of layers: Sequential models, functional models in which each layer takes the
-//! output of the one before, and such models within each other. It knows classes and numbers of layers only by name.
+//! Keras's description of a model as a plain list of layers: Sequential models, functional models and such models within each other.
+//! It knows classes and numbers of layers only by name.
 
 use serde_json::Value;
 use std::collections::HashMap;
 
-use super::{Refusal, refusal};
+use super::{Refusal, refusal, snake_case};
+use crate::layers::{Input, KerasLayer};
 
-/// A layer of Keras.
-pub struct KerasLayer {
-    /// Its class, such as `Conv2D`.
-    pub class: String,
-    /// Its name.
-    pub name: String,
-    /// Its settings.
-    pub config: Value,
+/// A layer of Keras among the others.
+pub struct Placed {
+    /// The layer.
+    pub layer: KerasLayer,
+    /// What it reads, by number of layer.
+    pub inputs: Vec<Input>,
     /// Its group in files of Keras 3, such as `layers/conv2d_1`: named after its class, not after its name.
     pub place: String,
 }
 
-/// A model that is a chain.
-#[derive(Default)]
-pub struct Chain {
+/// A model with one input and one output.
+pub struct Description {
     /// Its name.
     pub name: String,
     /// Height, width and channels of its input, where it says so.
     pub image: Option<[Option<usize>; 3]>,
-    /// Its layers; those of models within it stand in their place.
-    pub layers: Vec<KerasLayer>,
+    /// Its layers, each behind those that it reads; those of models within it stand in their place.
+    pub layers: Vec<Placed>,
+    /// What its output is.
+    pub output: Input,
 }
 
 /// Longest name of a model that is kept, in characters.
 const LONGEST_NAME: usize = 100;
-/// What to do about a model that is no chain.
-const REMEDY: &str = "rebuild it as a Sequential model of supported layers, and save that";
+/// What to do about a model of another form.
+const REMEDY: &str = "rebuild it as a Sequential or functional model of supported layers with one input and one output, each layer \
+                      used once, and save that";
 
-impl Chain {
+impl Description {
     /// Reads the JSON of `config.json` or `model_config`.
     ///
     /// # Errors
-    /// No JSON, no model, or one whose layers are no chain.
+    /// No JSON, no model, or one with several inputs or outputs, or a layer that is used twice.
     pub fn read(text: &str) -> Result<Self, Refusal> {
         let damaged = |error| refusal(format!("its description is damaged ({error})"), "save it again with Keras");
         let model: Value = serde_json::from_str(text).map_err(damaged)?;
         let name = model["config"]["name"].as_str().unwrap_or("keras");
         // It is shown on terminals.
         let name = name.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
-        let mut chain = Self { name, ..Self::default() };
-        chain.add_model(&model, "layers")?;
-        if chain.image.is_none() {
+        let mut found = Self { name, image: None, layers: Vec::new(), output: Input::Images };
+        found.output = found.add_model(&model, "layers", Input::Images)?;
+        if found.image.is_none() {
             let built = [&model["config"]["build_input_shape"], &model["build_config"]["input_shape"]];
-            chain.image = built.into_iter().find_map(image);
+            found.image = built.into_iter().find_map(image);
         }
-        Ok(chain)
+        Ok(found)
     }
 
-    /// Adds the layers of a model whose own are kept in the group `place`.
-    fn add_model(&mut self, model: &Value, place: &str) -> Result<(), Refusal> {
+    /// Adds the layers of a model that reads `input`, and whose own are kept in the group `place`; returns its output.
+    fn add_model(&mut self, model: &Value, place: &str, input: Input) -> Result<Input, Refusal> {
         let class = model["class_name"].as_str().unwrap_or("nothing with a class");
         let config = &model["config"];
         let layers = match class {
@@ -68,41 +69,86 @@ impl Chain {
             }
         };
         let layers = layers.ok_or_else(|| refusal("its description lists no layers", "save it again with Keras"))?;
+        let mut seen = HashMap::new();
         if class != "Sequential" {
-            check_chain(config, layers)?;
+            return self.add_functional(config, layers, place, input);
         }
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        for layer in layers {
-            self.add_layer(layer, place, &mut seen)?;
-        }
-        Ok(())
+        layers.iter().try_fold(input, |last, layer| self.add_layer(layer, place, &mut seen, vec![last]))
     }
 
+    /// Adds the layers of a functional model.
+    fn add_functional(
+        &mut self,
+        config: &Value,
+        layers: &[Value],
+        place: &str,
+        input: Input,
+    ) -> Result<Input, Refusal> {
+        let mut seen = HashMap::new();
+        let mut outputs: HashMap<String, Input> = HashMap::new();
+        for layer in layers {
+            let name = layer["name"].as_str().or(layer["config"]["name"].as_str()).unwrap_or("?");
+            let refuse = |problem: String| Err(refusal(format!("layer {name} {problem}"), REMEDY));
+            let uses = layer["inbound_nodes"].as_array().map_or(0, Vec::len);
+            let mut sources = Vec::new();
+            inbound(&layer["inbound_nodes"], &mut sources);
+            if uses > 1 {
+                return refuse(format!("is used {uses} times"));
+            }
+            if sources.is_empty() && !outputs.is_empty() {
+                return refuse("takes its input from outside: the model has several inputs".into());
+            }
+            let mut inputs = if sources.is_empty() { vec![input] } else { Vec::new() };
+            for source in sources {
+                match outputs.get(&source) {
+                    Some(&output) => inputs.push(output),
+                    None => return refuse(format!("takes its input from {source}, which does not come before it")),
+                }
+            }
+            let output = self.add_layer(layer, place, &mut seen, inputs)?;
+            outputs.insert(name.to_owned(), output);
+        }
+        let mut names = Vec::new();
+        // One output may stand without a list of its own.
+        inbound(&Value::Array(vec![config["output_layers"].clone()]), &mut names);
+        match &names[..] {
+            [name] if outputs.contains_key(name) => Ok(outputs[name]),
+            names => Err(refusal(format!("it has the outputs {}, not one", names.join(", ")), REMEDY)),
+        }
+    }
+
+    /// Adds a layer, or the layers of a model within the model; returns its output.
     fn add_layer<'a>(
         &mut self,
         layer: &'a Value,
         place: &str,
         seen: &mut HashMap<&'a str, usize>,
-    ) -> Result<(), Refusal> {
+        inputs: Vec<Input>,
+    ) -> Result<Input, Refusal> {
         let class = layer["class_name"].as_str();
         let class = class.ok_or_else(|| refusal("a layer has no class", "save it again with Keras"))?;
         let count = seen.entry(class).and_modify(|n| *n += 1).or_insert(0);
         // Only what keeps weights, or has layers that do, is looked for by its place.
-        let stem = match class {
-            "Model" => "functional".to_owned(),
-            class => class.to_lowercase(),
-        };
+        let stem = if class == "Model" { "functional".to_owned() } else { snake_case(class) };
         let place = if *count == 0 { format!("{place}/{stem}") } else { format!("{place}/{stem}_{count}") };
         let config = &layer["config"];
         if self.image.is_none() && self.layers.is_empty() {
             self.image = [&config["batch_shape"], &config["batch_input_shape"]].into_iter().find_map(image);
         }
-        if matches!(class, "Sequential" | "Functional" | "Model") {
-            return self.add_model(layer, &format!("{place}/layers"));
-        }
         let name = config["name"].as_str().unwrap_or(class).to_owned();
-        self.layers.push(KerasLayer { class: class.to_owned(), name, config: config.clone(), place });
-        Ok(())
+        match (class, &inputs[..]) {
+            ("InputLayer", [input]) => return Ok(*input),
+            ("Sequential" | "Functional" | "Model", [input]) => {
+                return self.add_model(layer, &format!("{place}/layers"), *input);
+            }
+            ("Sequential" | "Functional" | "Model", _) => {
+                return Err(refusal(format!("the model {name} within it has {} inputs", inputs.len()), REMEDY));
+            }
+            _ => {}
+        }
+        let layer = KerasLayer { class: class.to_owned(), name, config: config.clone() };
+        self.layers.push(Placed { layer, inputs, place });
+        Ok(Input::Node(self.layers.len() - 1))
     }
 }
 
@@ -110,33 +156,6 @@ impl Chain {
 fn image(shape: &Value) -> Option<[Option<usize>; 3]> {
     let [_, height, width, channels] = shape.as_array()?.as_slice() else { return None };
     Some([height, width, channels].map(|size| size.as_u64().and_then(|size| usize::try_from(size).ok())))
-}
-
-/// Each layer of a functional model must take the output of the one before, and nothing else.
-fn check_chain(config: &Value, layers: &[Value]) -> Result<(), Refusal> {
-    let name = |layer: &Value| layer["name"].as_str().or(layer["config"]["name"].as_str()).unwrap_or("?").to_owned();
-    let mut before: Option<String> = None;
-    for layer in layers {
-        let (mut sources, uses) = (Vec::new(), layer["inbound_nodes"].as_array().map_or(0, Vec::len));
-        inbound(&layer["inbound_nodes"], &mut sources);
-        if sources != before.iter().cloned().collect::<Vec<_>>() || uses > 1 {
-            let problem = format!(
-                "layer {} takes its input from {}: the model is no plain chain",
-                name(layer),
-                if sources.is_empty() { "outside".to_owned() } else { sources.join(" and ") }
-            );
-            return Err(refusal(problem, REMEDY));
-        }
-        before = Some(name(layer));
-    }
-    let mut outputs = Vec::new();
-    // One output may stand without a list of its own.
-    inbound(&Value::Array(vec![config["output_layers"].clone()]), &mut outputs);
-    if outputs != before.into_iter().collect::<Vec<_>>() {
-        let problem = format!("it has the outputs {}, not the last layer's alone", outputs.join(", "));
-        return Err(refusal(problem, REMEDY));
-    }
-    Ok(())
 }
 
 /// Names of the layers that a description of inputs refers to: `keras_history` in Keras 3, `["name", 0, 0, ...]` before.
@@ -169,33 +188,41 @@ mod tests {
         json!({"class_name": "Dense", "name": name, "config": {"name": name}, "inbound_nodes": nodes})
     }
 
-    fn read(layers: &[Value], output: &str) -> Result<Chain, String> {
+    fn read(layers: &[Value], output: &str) -> Result<Description, String> {
         let config = json!({"name": "m", "layers": layers, "output_layers": [output, 0, 0]});
         let text = json!({"class_name": "Functional", "config": config}).to_string();
-        Chain::read(&text).map_err(|(problem, _)| problem)
+        Description::read(&text).map_err(|(problem, _)| problem)
     }
 
     #[test]
-    fn functional_models_are_chains_or_refused() {
-        let chain = read(&[layer("a", &[]), layer("b", &["a"]), layer("c", &["b"])], "c").unwrap();
-        let places: Vec<&str> = chain.layers.iter().map(|layer| &layer.place[..]).collect();
+    fn functional_models_are_lists_of_layers_or_refused() {
+        let layers = [layer("a", &[]), layer("b", &["a"]), layer("c", &["b", "a"])];
+        let found = read(&layers, "c").unwrap();
+        let places: Vec<&str> = found.layers.iter().map(|layer| &layer.place[..]).collect();
         assert_eq!(places, ["layers/dense", "layers/dense_1", "layers/dense_2"]);
+        let inputs: Vec<&[Input]> = found.layers.iter().map(|layer| &layer.inputs[..]).collect();
+        let wanted: [&[Input]; 3] = [&[Input::Images], &[Input::Node(0)], &[Input::Node(1), Input::Node(0)]];
+        assert_eq!((&inputs[..], found.output), (&wanted[..], Input::Node(2)));
         for (layers, output, problem) in [
-            (vec![layer("a", &[]), layer("b", &["a"]), layer("c", &["a"])], "c", "layer c takes its input from a"),
-            (vec![layer("a", &[]), layer("b", &["a", "a"])], "b", "layer b takes its input from a and a"),
+            (vec![layer("a", &[]), layer("b", &["c"]), layer("c", &["a"])], "c", "layer b takes its input from c"),
             (vec![layer("a", &[]), layer("b", &[])], "b", "layer b takes its input from outside"),
-            (vec![layer("a", &[]), layer("b", &["a"])], "a", "it has the outputs a"),
+            (vec![layer("a", &[]), layer("b", &["a"])], "c", "it has the outputs c"),
         ] {
             let message = read(&layers, output).err().unwrap();
             assert!(message.contains(problem), "{message}");
         }
+        let mut twice = layer("b", &["a"]);
+        let node = twice["inbound_nodes"][0].clone();
+        twice["inbound_nodes"].as_array_mut().unwrap().push(node);
+        let message = read(&[layer("a", &[]), twice], "b").err().unwrap();
+        assert!(message.contains("layer b is used 2 times"), "{message}");
     }
 
     #[test]
     fn names_are_fit_for_a_terminal() {
         let name = format!("a\u{1b}[2J{}", "b".repeat(5000));
         let text = json!({"class_name": "Sequential", "config": {"name": name, "layers": []}}).to_string();
-        let kept = Chain::read(&text).ok().unwrap().name;
+        let kept = Description::read(&text).ok().unwrap().name;
         assert!(kept.starts_with("a[2Jbbb") && kept.len() == 100, "{kept}");
     }
 
@@ -215,10 +242,10 @@ mod tests {
             (r#"{"class_name": "Sequential", "config": {}}"#, "lists no layers"),
             (r#"{"class_name": "Sequential", "config": {"layers": [{}]}}"#, "a layer has no class"),
         ] {
-            let (message, _) = Chain::read(text).err().unwrap();
+            let (message, _) = Description::read(text).err().unwrap();
             assert!(message.contains(problem), "{message}");
         }
         let deep = "[".repeat(100_000);
-        assert!(Chain::read(&deep).is_err());
+        assert!(Description::read(&deep).is_err());
     }
 }

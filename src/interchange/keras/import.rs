@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::archive::{self, unpack};
-use super::config::Chain;
+use super::config::Description;
 use super::layers::{Translated, translate};
 use super::pixels::{Affine, Pixels, fold, from_units};
 use super::weights::{Layout, fits, last_size, tensors, weighted_of};
@@ -81,12 +81,15 @@ pub fn import(path: &Path, options: &Import) -> Result<Imported> {
     };
     let Found { name, translated, image: (height, width), classes, mut notes } = found.map_err(refuse)?;
     let mut model = Model { name, layers: translated.layers.clone() };
-    translated.check_pools((height, width), classes).map_err(refuse)?;
     let network = build(&model, (height, width), classes).map_err(refuse)?;
+    translated.check_shapes(&network).map_err(refuse)?;
     let mut values = tensors(&source.tree, &translated.weighted, &network).map_err(refuse)?;
     let pixels = pixels(&translated, options, source.config.is_some(), &mut notes);
-    if fold(pixels, &mut model.layers, &network, &mut values).map_err(refuse)? {
-        notes.push(format!("what it does to pixels is folded into {}", translated.weighted[0].name));
+    let folded = fold(pixels, &mut model.layers, &network, &mut values).map_err(refuse)?;
+    let names = translated.weighted.iter().filter(|weighted| folded.contains(&weighted.layer));
+    let names: Vec<&str> = names.map(|weighted| &weighted.name[..]).collect();
+    if !names.is_empty() {
+        notes.push(format!("what it does to pixels is folded into {}", names.join(" and ")));
     }
     if !translated.left_out.is_empty() {
         let names = translated.left_out.join(", ");
@@ -130,15 +133,15 @@ fn described(config: &str, options: &Import) -> Result<Found, Refusal> {
     if options.model.is_some() {
         return Err(refusal("it describes its own model", "leave out --model"));
     }
-    let chain = Chain::read(config)?;
-    let translated = translate(&chain)?;
+    let description = Description::read(config)?;
+    let translated = translate(&description)?;
     let classes = translated.classes.ok_or_else(|| {
         refusal("its last layer is no Dense layer, which gives a number per class", "end the model with Dense")
     })?;
     if classes > MOST_CLASSES {
         return Err(refusal(format!("it has {classes} classes"), format!("use at most {MOST_CLASSES}")));
     }
-    let sides = match (chain.image, options.size) {
+    let sides = match (description.image, options.size) {
         (Some([.., Some(channels)]), _) if channels != 3 => {
             let problem = format!("its images have {channels} channels");
             return Err(refusal(problem, "train it on images of three colours"));
@@ -155,7 +158,7 @@ fn described(config: &str, options: &Import) -> Result<Found, Refusal> {
         let remedy = format!("use images of 1 to {LONGEST_SIDE} pixels a side");
         return Err(refusal(format!("its images are {} x {} pixels", sides.0, sides.1), remedy));
     }
-    Ok(Found { name: chain.name, translated, image: sides, classes, notes: Vec::new() })
+    Ok(Found { name: description.name, translated, image: sides, classes, notes: Vec::new() })
 }
 
 /// A file of weights alone.

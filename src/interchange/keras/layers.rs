@@ -1,13 +1,12 @@
-//! Keras's layers as this program's. What computes something else is refused by class and name; what only acts in training and
-//! this program does in another place (augmentation) or not at all is left out with a note.
+//! Keras's layers as this program's; what a layer of Keras becomes is in the layer's own file. What computes something else is refused
+//! by class and name; what only acts in training and this program does in another place (augmentation) or not at all is left out with a
+//! note.
 
-use serde_json::Value;
-
-use super::config::{Chain, KerasLayer};
+use super::config::{Description, Placed};
 use super::pixels::{Affine, scaled};
-use super::{Refusal, refusal};
-use crate::model::Layer;
-use crate::shape::{Padding, Shape, Window};
+use super::{Refusal, refusal, snake_case};
+use crate::layers::{Input, KerasLayer, Layer, Passes};
+use crate::model::{Entry, IMAGES, Network, automatic_names, is_layer_name};
 
 /// Layers of Keras that pass everything on unchanged when a network is used.
 const TRAINING_ONLY: [&str; 24] = [
@@ -37,10 +36,6 @@ const TRAINING_ONLY: [&str; 24] = [
     "SpatialDropout2D",
 ];
 
-/// What this program has layers for.
-const SUPPORTED: &str = "supported are InputLayer, Rescaling, Conv2D, Dense, ReLU, Activation, MaxPooling2D, Dropout, Flatten and \
-                         the layers of augmentation";
-
 /// A layer with arrays.
 #[derive(Debug, PartialEq)]
 pub struct Weighted {
@@ -52,12 +47,14 @@ pub struct Weighted {
     pub layer: usize,
 }
 
-/// A chain in this program's layers.
+/// A model in this program's layers.
 #[derive(Default)]
 pub struct Translated {
     /// The layers, but for the number of classes.
-    pub layers: Vec<Layer>,
-    /// Those with arrays, in order.
+    pub layers: Vec<Entry>,
+    /// What each reads.
+    inputs: Vec<Vec<Input>>,
+    /// What they are in Keras, in order; those without arrays are among them.
     pub weighted: Vec<Weighted>,
     /// What `Rescaling` layers make of a pixel; none without such a layer.
     pub rescaling: Option<Affine>,
@@ -65,239 +62,186 @@ pub struct Translated {
     pub classes: Option<usize>,
     /// Layers that have been left out.
     pub left_out: Vec<String>,
-    /// Max-pooling layers with Keras's padding "same", by place: equal to "valid" where nothing is padded.
-    same_pools: Vec<(usize, String)>,
+    /// Layers of Keras whose settings are to be checked against the shapes of their inputs, by place.
+    unchecked: Vec<(usize, KerasLayer)>,
+    /// Whether a layer has read the pixels, so that `rescaling` is settled.
+    pixels_read: bool,
     /// A softmax has been met, after which nothing may come.
     softmax: bool,
 }
 
-/// Translates a chain.
+/// What a layer of Keras hands on.
+#[derive(Clone, Copy)]
+struct Value {
+    input: Input,
+    /// The rescaling so far, where it is still the pixels.
+    pixels: Option<Option<Affine>>,
+}
+
+/// Translates a model.
 ///
 /// # Errors
 /// A layer that this program does not have, or a setting of it.
-pub fn translate(chain: &Chain) -> Result<Translated, Refusal> {
+pub fn translate(description: &Description) -> Result<Translated, Refusal> {
     let mut translated = Translated::default();
-    for layer in &chain.layers {
-        translated.add(layer)?;
+    let images = Value { input: Input::Images, pixels: Some(None) };
+    let mut values: Vec<Value> = Vec::new();
+    let of = |values: &[Value], input: &Input| match *input {
+        Input::Images => images,
+        Input::Node(number) => values[number],
+    };
+    for Placed { layer, inputs, place } in &description.layers {
+        let inputs: Vec<Value> = inputs.iter().map(|input| of(&values, input)).collect();
+        values.push(translated.add(layer, place, &inputs)?);
     }
+    let last = translated.layers.len().checked_sub(1).map_or(Input::Images, Input::Node);
+    if of(&values, &description.output).input != last {
+        return Err(refusal("layers come after its output", "save a model that ends with its output"));
+    }
+    translated.connect(description);
     // The last layer gives as many numbers as there are classes.
-    if let Some(Layer::Dense { units, .. }) = translated.layers.last_mut() {
-        translated.classes = units.take();
-    }
+    translated.classes = translated.layers.last_mut().and_then(|last| last.layer.leave_outputs_open());
     Ok(translated)
 }
 
 impl Translated {
     /// A network of this program, for a file of weights alone.
-    pub fn own(layers: Vec<Layer>, weighted: Vec<Weighted>) -> Self {
+    pub fn own(layers: Vec<Entry>, weighted: Vec<Weighted>) -> Self {
         Self { layers, weighted, ..Self::default() }
     }
 
-    /// Checks what depends on the size of an image: a max-pooling layer with padding "same" whose input is padded.
+    /// Checks what depends on the shapes of a layer's inputs.
     ///
     /// # Errors
-    /// Such a layer.
-    pub fn check_pools(&self, (height, width): (usize, usize), classes: usize) -> Result<(), Refusal> {
-        let mut shape = Shape::new(&[height, width, 3]);
-        for (place, layer) in self.layers.iter().enumerate() {
-            let same = self.same_pools.iter().find(|(pool, _)| *pool == place);
-            if let (Some((_, name)), Some((rows, columns, _)), Layer::MaxPool2d { size, stride }) =
-                (same, shape.image(), layer)
-            {
-                let over =
-                    |padding, side| Window { kernel: *size, stride: stride.unwrap_or(*size), padding }.over(side);
-                if [rows, columns].iter().any(|&side| over(Padding::Same, side) != over(Padding::Valid, side)) {
-                    let problem = format!("layer {name} (MaxPooling2D) pads its {rows}x{columns} input");
-                    return Err(refusal(problem, "choose padding=\"valid\", or images that need no padding there"));
-                }
-            }
-            // What else is wrong is said when the network is built.
-            let Ok(output) = layer.output(&shape, classes) else { break };
-            shape = output;
-        }
-        Ok(())
+    /// A setting that this program does not have.
+    pub fn check_shapes(&self, network: &Network) -> Result<(), Refusal> {
+        let mut checks = self.unchecked.iter().map(|(place, layer)| (&network.nodes[*place], layer));
+        checks.try_for_each(|(node, layer)| node.layer.check_keras(layer, &node.shapes))
     }
 
-    fn add(&mut self, layer: &KerasLayer) -> Result<(), Refusal> {
+    /// Translates a layer; returns what it hands on.
+    fn add(&mut self, layer: &KerasLayer, place: &str, inputs: &[Value]) -> Result<Value, Refusal> {
         let class = &layer.class[..];
-        if class == "InputLayer" || class == "Identity" {
-            return Ok(());
-        }
-        if TRAINING_ONLY.contains(&class) {
-            self.left_out.push(format!("{class} {}", layer.name));
-            return Ok(());
+        let left_out = TRAINING_ONLY.contains(&class);
+        if let ([input], true) = (inputs, left_out || class == "Identity") {
+            self.left_out.extend(left_out.then(|| format!("{class} {}", layer.name)));
+            return Ok(*input);
         }
         if self.softmax {
             return Err(layer.refuse("comes after softmax", "end the model with softmax, or with logits"));
         }
         layer.check_common()?;
-        match class {
-            "Rescaling" => return self.rescale(layer),
-            "Conv2D" | "Convolution2D" => {
-                let convolution = convolution(layer)?;
-                self.weighted(layer, convolution);
-                return self.activate(layer);
-            }
-            "Dense" => {
-                let dense = Layer::Dense { units: Some(layer.size("units")?), bias: layer.flag("use_bias", true)? };
-                self.weighted(layer, dense);
-                return self.activate(layer);
-            }
-            "Activation" => return self.activate(layer),
-            "ReLU" => {
-                layer.must("max_value", |value| value.is_null(), "no bound")?;
-                for name in ["negative_slope", "threshold"] {
-                    layer.must(name, |value| value.as_f64().unwrap_or(0.0) == 0.0, "0")?;
-                }
-                self.layers.push(Layer::Relu {});
-            }
-            "Softmax" => {
+        match (class, inputs) {
+            ("Rescaling", [input]) => rescale(layer, *input),
+            ("Activation", [input]) => self.activate(layer, *input),
+            ("Softmax", [input]) => {
                 layer.must("axis", |value| value.is_null() || value.as_i64() == Some(-1), "-1")?;
                 self.softmax = true;
+                Ok(*input)
             }
-            "MaxPooling2D" | "MaxPool2D" => self.pool(layer)?,
-            "Dropout" => {
-                layer.must("noise_shape", |value| value.is_null(), "left out")?;
-                let rate = layer.config["rate"].as_f64().unwrap_or(f64::NAN);
-                self.layers.push(Layer::Dropout { rate });
+            _ => {
+                let Some(own) = Layer::from_keras(layer) else {
+                    let supported = format!(
+                        "supported are InputLayer, Rescaling, Activation, Softmax, {} and the layers of augmentation",
+                        Layer::keras_classes().join(", ")
+                    );
+                    return Err(refusal(format!("layer {} is a {class}", layer.name), supported));
+                };
+                let number = self.layers.len();
+                self.weighted.push(Weighted { name: layer.name.clone(), place: place.to_owned(), layer: number });
+                self.unchecked.push((number, layer.clone()));
+                let value = self.push(own?, layer, inputs)?;
+                self.activate(layer, value)
             }
-            "Flatten" => self.layers.push(Layer::Flatten {}),
-            _ => return Err(refusal(format!("layer {} is a {class}", layer.name), SUPPORTED)),
         }
-        Ok(())
     }
 
-    fn weighted(&mut self, layer: &KerasLayer, own: Layer) {
-        let (name, place) = (layer.name.clone(), layer.place.clone());
-        self.weighted.push(Weighted { name, place, layer: self.layers.len() });
-        self.layers.push(own);
+    /// Adds a layer of this program for one of Keras.
+    fn push(&mut self, own: Layer, layer: &KerasLayer, inputs: &[Value]) -> Result<Value, Refusal> {
+        // what only hands the pixels on, factor and summand alike, leaves them the pixels
+        let hands_on = inputs.len() == 1 && own.passes() == Passes::Affine;
+        let pixels = inputs.iter().filter_map(|input| input.pixels);
+        for rescaling in pixels.filter(|_| !hands_on) {
+            if std::mem::replace(&mut self.pixels_read, true) && self.rescaling != rescaling {
+                let remedy = "rescale the pixels once, before the first layer";
+                return Err(layer.refuse("reads pixels that another layer reads in another scale", remedy));
+            }
+            self.rescaling = rescaling;
+        }
+        self.layers.push(own.into());
+        self.inputs.push(inputs.iter().map(|input| input.input).collect());
+        let input = Input::Node(self.layers.len() - 1);
+        Ok(Value { input, pixels: inputs[0].pixels.filter(|_| hands_on) })
+    }
+
+    /// Says what each layer reads, where the model is no chain; there layers keep the names that somebody gave them.
+    fn connect(&mut self, description: &Description) {
+        let before = |number: usize| [number.checked_sub(1).map_or(Input::Images, Input::Node)];
+        if self.inputs.iter().enumerate().all(|(number, inputs)| **inputs == before(number)) {
+            return;
+        }
+        let mut names = automatic_names(&self.layers);
+        for Weighted { name, layer, .. } in &self.weighted {
+            let class =
+                description.layers.iter().find(|placed| placed.layer.name == *name).map(|placed| &placed.layer.class);
+            let number = class.and_then(|class| name.strip_prefix(&snake_case(class)));
+            let automatic =
+                number.is_some_and(|rest| rest.trim_start_matches(['_']).chars().all(|c| c.is_ascii_digit()));
+            if !automatic && is_layer_name(name) && !names.contains(name) {
+                names[*layer].clone_from(name);
+                self.layers[*layer].name = Some(name.clone());
+            }
+        }
+        for (number, inputs) in self.inputs.iter().enumerate() {
+            let name = |input: &Input| match *input {
+                Input::Images => IMAGES.to_owned(),
+                Input::Node(number) => names[number].clone(),
+            };
+            self.layers[number].inputs = (**inputs != before(number)).then(|| inputs.iter().map(name).collect());
+        }
     }
 
     /// The activation that a layer ends with.
-    fn activate(&mut self, layer: &KerasLayer) -> Result<(), Refusal> {
+    fn activate(&mut self, layer: &KerasLayer, input: Value) -> Result<Value, Refusal> {
         let activation = &layer.config["activation"];
         // Keras 3 may write a function as an object.
         let name = activation.as_str().or(activation["config"].as_str()).or(activation["class_name"].as_str());
+        let ends = || self.layers.last().and_then(|last| last.layer.clone().leave_outputs_open()).is_some();
         match name {
-            None if activation.is_null() => {}
-            Some("linear") => {}
-            Some("relu") => self.layers.push(Layer::Relu {}),
-            Some("softmax") if matches!(self.layers.last(), Some(Layer::Dense { .. })) => self.softmax = true,
+            None if activation.is_null() => Ok(input),
+            Some("linear") => Ok(input),
+            Some("softmax") if ends() => {
+                self.softmax = true;
+                Ok(input)
+            }
             other => {
-                let problem = format!("has the activation {}", other.unwrap_or("of an unknown kind"));
-                return Err(layer.refuse(&problem, "use relu, and softmax or none at the end"));
+                let unknown = KerasLayer {
+                    class: other.unwrap_or("of an unknown kind").to_owned(),
+                    name: layer.name.clone(),
+                    config: serde_json::Value::Null,
+                };
+                let own = Layer::from_keras(&unknown).transpose()?;
+                let Some(own) = own.filter(|own| own.keras_activation() == other) else {
+                    let problem = format!("has the activation {}", unknown.class);
+                    return Err(layer.refuse(&problem, "use relu, and softmax or none at the end"));
+                };
+                self.push(own, layer, &[input])
             }
         }
-        Ok(())
-    }
-
-    fn pool(&mut self, layer: &KerasLayer) -> Result<(), Refusal> {
-        let size = layer.square("pool_size")?.unwrap_or(2);
-        let stride = layer.square("strides")?.filter(|stride| *stride != size);
-        if layer.padding()? == Padding::Same {
-            self.same_pools.push((self.layers.len(), layer.name.clone()));
-        }
-        self.layers.push(Layer::MaxPool2d { size, stride });
-        Ok(())
-    }
-
-    fn rescale(&mut self, layer: &KerasLayer) -> Result<(), Refusal> {
-        let first = self.layers.iter().all(|layer| matches!(layer, Layer::Dropout { .. } | Layer::Flatten {}));
-        if !first {
-            return Err(layer.refuse("comes after other layers", "rescale the pixels before the first layer"));
-        }
-        let number = |name: &str, absent: f64| match &layer.config[name] {
-            Value::Null => Ok(absent),
-            value => value
-                .as_f64()
-                .filter(|number| number.is_finite())
-                .ok_or_else(|| layer.refuse(&format!("has the {name} {value}"), "use one number for all colours")),
-        };
-        let next = Affine { scale: number("scale", 1.0)?, offset: number("offset", 0.0)? };
-        self.rescaling = Some(scaled(self.rescaling, next));
-        Ok(())
     }
 }
 
-fn convolution(layer: &KerasLayer) -> Result<Layer, Refusal> {
-    for name in ["dilation_rate", "groups"] {
-        let one = |value: &Value| match value {
-            Value::Null => true,
-            Value::Array(items) => items.iter().all(|item| item.as_u64() == Some(1)),
-            value => value.as_u64() == Some(1),
-        };
-        layer.must(name, one, "1")?;
-    }
-    let kernel = layer.square("kernel_size")?;
-    Ok(Layer::Conv2d {
-        filters: layer.size("filters")?,
-        kernel: kernel.ok_or_else(|| layer.refuse("has no kernel_size", "save it again with Keras"))?,
-        stride: layer.square("strides")?.unwrap_or(1),
-        padding: layer.padding()?,
-        bias: layer.flag("use_bias", true)?,
-    })
-}
-
-impl KerasLayer {
-    fn refuse(&self, problem: &str, remedy: &str) -> Refusal {
-        refusal(format!("layer {} ({}) {problem}", self.name, self.class), remedy)
-    }
-
-    /// Refuses a setting with another value.
-    fn must(&self, name: &str, holds: impl Fn(&Value) -> bool, wanted: &str) -> Result<(), Refusal> {
-        match &self.config[name] {
-            value if holds(value) => Ok(()),
-            value => Err(self.refuse(&format!("has {name} = {value}"), &format!("only {wanted} is supported"))),
-        }
-    }
-
-    /// What every layer may say.
-    fn check_common(&self) -> Result<(), Refusal> {
-        let last = |value: &Value| value.is_null() || value == "channels_last";
-        self.must("data_format", last, "channels_last")?;
-        self.must("quantization_config", Value::is_null, "no quantization")?;
-        self.must("lora_rank", Value::is_null, "no low-rank adaptation")?;
-        let policy = &self.config["dtype"];
-        let name = policy.as_str().or(policy["config"]["name"].as_str()).unwrap_or("float32");
-        // In mixed precision Keras keeps weights as f32.
-        if !["float32", "float64", "float16", "mixed_float16", "mixed_bfloat16"].contains(&name) {
-            return Err(self.refuse(&format!("has the type {name}"), "save the model in float32"));
-        }
-        Ok(())
-    }
-
-    fn flag(&self, name: &str, absent: bool) -> Result<bool, Refusal> {
-        match &self.config[name] {
-            Value::Null => Ok(absent),
-            Value::Bool(flag) => Ok(*flag),
-            other => Err(self.refuse(&format!("has {name} = {other}"), "save it again with Keras")),
-        }
-    }
-
-    fn size(&self, name: &str) -> Result<usize, Refusal> {
-        let value = &self.config[name];
-        let size = value.as_u64().filter(|size| (1..=1 << 20).contains(size)).map(|size| size as usize);
-        size.ok_or_else(|| self.refuse(&format!("has {name} = {value}"), "use 1 to 1048576"))
-    }
-
-    /// A number that stands once, or twice the same; none where it is absent.
-    fn square(&self, name: &str) -> Result<Option<usize>, Refusal> {
-        let value = &self.config[name];
-        let number = match value {
-            Value::Null => return Ok(None),
-            Value::Array(pair) if pair.len() == 2 && pair[0] == pair[1] => pair[0].as_u64(),
-            other => other.as_u64(),
-        };
-        let number = number.filter(|number| (1..=1 << 20).contains(number)).map(|number| Some(number as usize));
-        number.ok_or_else(|| self.refuse(&format!("has {name} = {value}"), "use the same number for rows and columns"))
-    }
-
-    fn padding(&self) -> Result<Padding, Refusal> {
-        match self.config["padding"].as_str() {
-            Some("same") => Ok(Padding::Same),
-            Some("valid") => Ok(Padding::Valid),
-            None if self.config["padding"].is_null() => Ok(Padding::Valid),
-            _ => Err(self.refuse(&format!("has padding = {}", self.config["padding"]), "use \"same\" or \"valid\"")),
-        }
-    }
+fn rescale(layer: &KerasLayer, input: Value) -> Result<Value, Refusal> {
+    let Some(before) = input.pixels else {
+        return Err(layer.refuse("comes after other layers", "rescale the pixels before the first layer"));
+    };
+    let number = |name: &str, absent: f64| match &layer.config[name] {
+        serde_json::Value::Null => Ok(absent),
+        value => value
+            .as_f64()
+            .filter(|number| number.is_finite())
+            .ok_or_else(|| layer.refuse(&format!("has the {name} {value}"), "use one number for all colours")),
+    };
+    let next = Affine { scale: number("scale", 1.0)?, offset: number("offset", 0.0)? };
+    Ok(Value { pixels: Some(Some(scaled(before, next))), ..input })
 }

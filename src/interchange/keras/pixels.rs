@@ -2,8 +2,8 @@
 //! weights, where that is exact but for rounding; elsewhere the model is refused.
 
 use super::{Refusal, refusal};
-use crate::model::{Layer, Network};
-use crate::shape::{Padding, Window};
+use crate::layers::{Input, Passes};
+use crate::model::{Entry, Network};
 
 /// What the pixels of a Keras model were between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,43 +38,60 @@ pub fn from_units(rescaling: Option<Affine>, pixels: Pixels) -> Affine {
 /// 1/255 as f32 and as f64 differ by this share.
 const ROUNDING: f64 = 1e-6;
 
-/// Folds what happens to the pixels into the first layer with weights: kernel and, with an offset, bias. A layer without a bias gets
-/// one. Returns whether anything was to be folded.
+/// Folds what happens to the pixels into the first layers that multiply them: kernel and, with an offset, bias. A layer without a bias
+/// gets one. Returns the numbers of these layers, of which there are none where nothing was to be folded.
 ///
 /// # Errors
-/// An offset where that layer pads its input with zeros, which stand for other pixels then, or where other layers come before it.
+/// An offset where such a layer pads its input with zeros, which stand for other pixels then, or where other layers come before it.
 pub fn fold(
     pixels: Affine,
-    layers: &mut [Layer],
+    layers: &mut [Entry],
     network: &Network,
     tensors: &mut Vec<Vec<f32>>,
-) -> Result<bool, Refusal> {
+) -> Result<Vec<usize>, Refusal> {
     let Affine { scale, offset } = pixels;
     if (scale - 1.0).abs() < ROUNDING && offset == 0.0 {
-        return Ok(false);
+        return Ok(Vec::new());
     }
     let remedy = "build the model with keras.layers.Rescaling(1 / 255) and train it on";
-    let first = network.nodes.iter().position(|node| !node.parameters.is_empty());
-    let Some(first) = first.filter(|_| scale != 0.0 && (scale * offset).is_finite()) else {
+    if scale == 0.0 || !(scale * offset).is_finite() {
         return Err(refusal(format!("it makes {scale:e} x pixel + {offset:e} of a pixel"), remedy));
-    };
-    let node = &network.nodes[first];
-    // A positive factor passes through these, and an offset through none that compares or adds.
-    let passes = |layer: &Layer| match layer {
-        Layer::Flatten {} | Layer::Dropout { .. } => true,
-        Layer::Relu {} | Layer::MaxPool2d { .. } => offset == 0.0 && scale > 0.0,
-        _ => false,
-    };
-    if !layers[..first].iter().all(passes) || (offset != 0.0 && pads(&node.layer, node.input.image())) {
-        let problem = format!(
-            "its pixels are {:.6} x byte {:+.6}, and {} pads or compares them",
-            scale / 255.0,
-            offset,
-            node.name
-        );
-        return Err(refusal(problem, remedy));
     }
-    let outputs = node.output.sizes().last().copied().unwrap_or(1);
+    let enough = if offset == 0.0 && scale > 0.0 { Passes::Scale } else { Passes::Affine };
+    // outputs that are still pixels, as far as scale and offset go
+    let mut raw = vec![false; network.nodes.len()];
+    let (mut folded, mut added) = (Vec::new(), 0);
+    for node in &network.nodes {
+        let is_raw = |input: &Input| matches!(*input, Input::Images) || matches!(*input, Input::Node(n) if raw[n]);
+        let (all, any) = (node.inputs.iter().all(is_raw), node.inputs.iter().any(is_raw));
+        let layer = &mut layers[node.number].layer;
+        if all && layer.passes() >= enough {
+            raw[node.number] = true;
+        } else if any {
+            let pads = offset != 0.0 && layer.pads(node.input());
+            let Some(bias) = layer.bias().filter(|_| all && !pads) else {
+                let problem = format!(
+                    "its pixels are {:.6} x byte {:+.6}, and {} pads or compares them",
+                    scale / 255.0,
+                    offset,
+                    node.name
+                );
+                return Err(refusal(problem, remedy));
+            };
+            let first = node.first_parameter + added;
+            if offset != 0.0 && !std::mem::replace(bias, true) {
+                tensors.insert(first + 1, vec![0.0; node.channels()]);
+                added += 1;
+            }
+            fold_into(&mut tensors[first..], pixels, node.channels());
+            folded.push(node.number);
+        }
+    }
+    Ok(folded)
+}
+
+/// Folds a change of its input into a kernel and, with an offset, the bias after it.
+fn fold_into(tensors: &mut [Vec<f32>], Affine { scale, offset }: Affine, outputs: usize) {
     let mut sums = vec![0.0f64; outputs];
     for row in tensors[0].chunks_mut(outputs) {
         for (value, sum) in row.iter_mut().zip(&mut sums) {
@@ -83,29 +100,7 @@ pub fn fold(
         }
     }
     if offset != 0.0 {
-        if let Layer::Conv2d { bias, .. } | Layer::Dense { bias, .. } = &mut layers[first]
-            && !*bias
-        {
-            *bias = true;
-            tensors.insert(1, vec![0.0; outputs]);
-        }
         let bias = tensors[1].iter_mut().zip(&sums);
         bias.for_each(|(bias, sum)| *bias = (f64::from(*bias) + offset * sum) as f32);
     }
-    Ok(true)
-}
-
-/// Whether a layer puts zeros around this image.
-fn pads(layer: &Layer, image: Option<(usize, usize, usize)>) -> bool {
-    let (Layer::Conv2d { kernel, stride, padding, .. }, Some((height, width, _))) = (layer, image) else {
-        return false;
-    };
-    let padded = |side: usize| match padding {
-        Padding::Valid => false,
-        Padding::Same => {
-            let window = Window { kernel: *kernel, stride: *stride, padding: Padding::Same };
-            window.over(side).is_none_or(|(out, _)| (out.max(1) - 1) * stride + kernel > side)
-        }
-    };
-    padded(height) || padded(width)
 }

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::layers::Weighted;
+use super::listing::{Listed, listed};
 use super::{Refusal, refusal};
 use crate::data::hdf5::tree::Tree;
-use crate::model::{Network, Node};
+use crate::layers::Node;
+use crate::model::Network;
 
 /// Where older files keep a whole model's weights; those with nothing else keep them in the root.
 const LEGACY: &str = "model_weights";
@@ -33,16 +35,18 @@ impl Layout {
     }
 }
 
-/// The layers of a network that have weights, by the names that Keras gives them, or that a file lists.
+/// The layers of a network that have weights, in its order, by the names that Keras gives them, or that a file lists.
 pub fn weighted_of(tree: &Tree, network: &Network) -> Vec<Weighted> {
     let names = listed_layers(tree);
-    let nodes = network.nodes.iter().enumerate().filter(|(_, node)| !node.parameters.is_empty());
-    let weighted = nodes.enumerate().map(|(number, (layer, node))| {
+    let layers = listed(network).into_iter().filter(|listed| !listed.node.parameters.is_empty());
+    let weighted = layers.enumerate().map(|(number, Listed { node, place, .. })| {
         let listed = names.as_ref().and_then(|names| names.get(number));
         let name = listed.unwrap_or(&node.name).clone();
-        Weighted { name, place: format!("layers/{}", node.name), layer }
+        Weighted { name, place, layer: node.number }
     });
-    weighted.collect()
+    let mut weighted: Vec<Weighted> = weighted.collect();
+    weighted.sort_by_key(|weighted| weighted.layer);
+    weighted
 }
 
 /// Outputs of the last Dense layer, of a file that does not describe its model.

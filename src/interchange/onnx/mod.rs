@@ -1,9 +1,9 @@
 //! Trained weights as an ONNX graph: `images` (bytes, N x height x width x 3, as picture libraries give them) in, `logits` and
 //! `probabilities` (N x classes) out; division by 255 is part of it. Operators as in opset 21 (ONNX 1.16).
 //!
-//! ONNX convolves with channels before rows, this program after columns: the graph transposes once before the first such layer and
-//! back before values are flattened, and kernels are stored OIHW. Padding is stated in numbers, since ONNX's `SAME_UPPER` is not
-//! defined alike by all runtimes.
+//! Which operator a layer is stands in the layer's own file. ONNX convolves with channels before rows, this program after columns: the
+//! graph transposes where an operator wants the other order, which is before the first convolution and before values are flattened, and
+//! kernels are stored OIHW.
 
 #[allow(missing_docs, reason = "fields have the names and meanings of onnx.proto")]
 mod proto;
@@ -18,8 +18,8 @@ use self::proto::{
 };
 use super::Origin;
 use crate::error::{Error, Result};
-use crate::model::{Layer, Node};
-use crate::shape::{Padding, Shape, Window};
+use crate::layers::{Attribute, Channels, Input, Node, Operator};
+use crate::model::Network;
 use crate::train::Weights;
 
 /// Set of operators.
@@ -38,19 +38,14 @@ pub fn model_file(path: &Path, weights: &Weights) -> Result<Vec<u8>> {
     let (height, width) = (card.height, card.width);
     let classes = serde_json::to_string(&card.classes).map_err(|e| Error::file(path, e, "please report this"))?;
     let entry = |key: &str, value: String| StringStringEntryProto { key: Some(key.into()), value: Some(value) };
-    let mut graph = Graph::new(&[height, width, 3]);
     let network = weights.network()?;
-    let mut tensors = weights.tensors.iter();
-    for node in &network.nodes {
-        let own: Vec<&Vec<f32>> = tensors.by_ref().take(node.parameters.len()).collect();
-        graph.layer(node, &own);
-    }
+    let graph = graph(&network, &weights.tensors);
     let model = ModelProto {
         ir_version: Some(IR_VERSION),
         producer_name: Some("galaxy-gpu".into()),
         producer_version: Some(env!("CARGO_PKG_VERSION").into()),
         doc_string: Some(format!("{} for images of {height} x {width} RGB pixels", network.name)),
-        graph: Some(graph.finish(&network.name, card.classes.len())),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
         metadata_props: vec![
             entry("classes", classes),
@@ -65,85 +60,102 @@ pub fn model_file(path: &Path, weights: &Weights) -> Result<Vec<u8>> {
     Ok(model.encode_to_vec())
 }
 
-/// A graph under construction.
-struct Graph {
-    graph: GraphProto,
-    /// Name of the newest value.
-    last: String,
-    /// Whether that has its channels before its rows.
+/// A network with its parameters.
+fn graph(network: &Network, parameters: &[Vec<f32>]) -> GraphProto {
+    let (height, width, channels) = network.image;
+    let mut graph = Graph::new(&[height, width, channels]);
+    let images = graph.images();
+    let mut values: Vec<Value> = Vec::new();
+    for node in &network.nodes {
+        let inputs = node.inputs.iter().map(|input| match *input {
+            Input::Images => images.clone(),
+            Input::Node(number) => values[number].clone(),
+        });
+        let inputs = inputs.collect();
+        let own = &parameters[node.first_parameter..][..node.parameters.len()];
+        values.push(graph.layer(node, inputs, own));
+    }
+    graph.finish(&network.name, values.pop().unwrap_or(images), network.classes)
+}
+
+/// A value of a graph.
+#[derive(Clone)]
+struct Value {
+    name: String,
+    /// Whether it has its channels before its rows.
     channels_first: bool,
 }
 
+/// A graph under construction.
+struct Graph {
+    graph: GraphProto,
+}
+
 impl Graph {
-    /// A graph that divides bytes by 255.
+    /// A graph of images as bytes.
     fn new(image: &[usize]) -> Self {
         let about = "RGB pixels, 0 to 255, row by row from the top";
         let input = vec![ValueInfoProto::batch("images", UINT8, image, about)];
         let most = TensorProto::floats("largest_byte", &[], &[255.0]);
-        let graph = GraphProto { input, initializer: vec![most], ..GraphProto::default() };
-        let mut graph = Self { graph, last: "images".into(), channels_first: false };
-        graph.node("Cast", "floats", &[], vec![AttributeProto::int("to", FLOAT.into())]);
-        graph.node("Div", "pixels", &["largest_byte"], Vec::new());
-        graph
+        Self { graph: GraphProto { input, initializer: vec![most], ..GraphProto::default() } }
     }
 
-    /// Adds an operator on the newest value and these others.
-    fn node(&mut self, operator: &str, name: &str, others: &[&str], attribute: Vec<AttributeProto>) {
-        let inputs = std::iter::once(self.last.clone()).chain(others.iter().map(|&name| name.to_owned()));
+    /// Divides the bytes by 255.
+    fn images(&mut self) -> Value {
+        let floats = self.node("Cast", "floats", &["images"], vec![AttributeProto::int("to", FLOAT.into())]);
+        let name = self.node("Div", "pixels", &[&floats, "largest_byte"], Vec::new());
+        Value { name, channels_first: false }
+    }
+
+    /// Adds an operator; returns the name of its value, which is its own.
+    fn node(&mut self, operator: &str, name: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> String {
         self.graph.node.push(NodeProto {
-            input: inputs.collect(),
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![name.to_owned()],
             name: Some(name.to_owned()),
             op_type: Some(operator.to_owned()),
             attribute,
         });
-        name.clone_into(&mut self.last);
+        name.to_owned()
     }
 
     /// Moves channels before rows, or back, where they are not there already.
-    fn transpose(&mut self, channels_first: bool, before: &str) {
-        if self.channels_first != channels_first {
+    fn transpose(&mut self, value: &mut Value, channels_first: bool, reader: &str) {
+        if value.channels_first != channels_first {
             let order: &[usize] = if channels_first { &[0, 3, 1, 2] } else { &[0, 2, 3, 1] };
-            let name = format!("{before}.{}", if channels_first { "nchw" } else { "nhwc" });
-            self.node("Transpose", &name, &[], vec![AttributeProto::ints("perm", order)]);
-            self.channels_first = channels_first;
+            let name = format!("{reader}.{}", if channels_first { "nchw" } else { "nhwc" });
+            value.name = self.node("Transpose", &name, &[&value.name], vec![AttributeProto::ints("perm", order)]);
+            value.channels_first = channels_first;
         }
     }
 
-    /// Adds a layer with its tensors: kernel, and bias where it has one.
-    fn layer(&mut self, node: &Node, tensors: &[&Vec<f32>]) {
-        let name = &node.name[..];
-        match &node.layer {
-            Layer::Conv2d { kernel, stride, padding, .. } => {
-                self.transpose(true, name);
-                let window = Window { kernel: *kernel, stride: *stride, padding: *padding };
-                let names = self.parameters(node, tensors);
-                let mut attributes = window_attributes(window, &node.input);
-                attributes.push(AttributeProto::ints("dilations", &[1, 1]));
-                self.node("Conv", name, &names.iter().map(|name| &name[..]).collect::<Vec<_>>(), attributes);
-            }
-            Layer::MaxPool2d { size, stride } => {
-                self.transpose(true, name);
-                let window = Window { kernel: *size, stride: stride.unwrap_or(*size), padding: Padding::Valid };
-                self.node("MaxPool", name, &[], window_attributes(window, &node.input));
-            }
-            Layer::Relu {} => self.node("Relu", name, &[], Vec::new()),
-            // A network in use drops nothing.
-            Layer::Dropout { .. } => {}
-            Layer::Flatten {} => {
-                self.transpose(false, name);
-                self.node("Flatten", name, &[], vec![AttributeProto::int("axis", 1)]);
-            }
-            Layer::Dense { .. } => {
-                let names = self.parameters(node, tensors);
-                self.node("Gemm", name, &names.iter().map(|name| &name[..]).collect::<Vec<_>>(), Vec::new());
-            }
+    /// Adds a layer with its parameters.
+    fn layer(&mut self, node: &Node, mut inputs: Vec<Value>, parameters: &[Vec<f32>]) -> Value {
+        let Some(Operator { name, channels, attributes }) = node.layer.onnx(node) else { return inputs.swap_remove(0) };
+        let channels_first = match channels {
+            Channels::First => true,
+            Channels::Last => false,
+            Channels::Any => inputs[0].channels_first,
+        };
+        for (number, input) in inputs.iter_mut().enumerate() {
+            let reader = if number == 0 { node.name.clone() } else { format!("{}.{number}", node.name) };
+            self.transpose(input, channels_first, &reader);
         }
+        let attributes = attributes.into_iter().map(|(name, attribute)| match attribute {
+            Attribute::Number(number) => AttributeProto::int(name, number),
+            Attribute::Numbers(numbers) => AttributeProto::ints(name, &numbers),
+            Attribute::LastAxis => AttributeProto::int(name, if channels_first { 1 } else { -1 }),
+        });
+        let attributes = attributes.collect();
+        self.parameters(node, parameters);
+        let parameters = node.parameters.iter().map(|parameter| &parameter.name[..]);
+        let read: Vec<&str> = inputs.iter().map(|input| &input.name[..]).chain(parameters).collect();
+        Value { name: self.node(name, &node.name, &read, attributes), channels_first }
     }
 
-    /// Stores a layer's tensors as ONNX wants them and returns their names.
-    fn parameters(&mut self, node: &Node, tensors: &[&Vec<f32>]) -> Vec<String> {
-        for (parameter, values) in node.parameters.iter().zip(tensors) {
+    /// Stores a layer's parameters as ONNX wants them.
+    fn parameters(&mut self, node: &Node, parameters: &[Vec<f32>]) {
+        for (parameter, values) in node.parameters.iter().zip(parameters) {
             let stored = match *parameter.shape.sizes() {
                 [rows, columns, inputs, outputs] => {
                     let values = channels_first(values, (rows * columns, inputs, outputs));
@@ -153,13 +165,12 @@ impl Graph {
             };
             self.graph.initializer.push(stored);
         }
-        node.parameters.iter().map(|parameter| parameter.name.clone()).collect()
     }
 
     /// Names the logits, and adds what softmax makes of them.
-    fn finish(mut self, name: &str, classes: usize) -> GraphProto {
-        self.node("Identity", "logits", &[], Vec::new());
-        self.node("Softmax", "probabilities", &[], vec![AttributeProto::int("axis", -1)]);
+    fn finish(mut self, name: &str, last: Value, classes: usize) -> GraphProto {
+        let logits = self.node("Identity", "logits", &[&last.name], Vec::new());
+        self.node("Softmax", "probabilities", &[&logits], vec![AttributeProto::int("axis", -1)]);
         self.graph.output = vec![
             ValueInfoProto::batch("logits", FLOAT, &[classes], "scores before softmax"),
             ValueInfoProto::batch("probabilities", FLOAT, &[classes], "softmax of the logits"),
@@ -167,24 +178,6 @@ impl Graph {
         self.graph.name = Some(if name.is_empty() { "network" } else { name }.to_owned());
         self.graph
     }
-}
-
-/// Side, step and zeros of a window: `pads` is top, left, bottom, right.
-fn window_attributes(window: Window, input: &Shape) -> Vec<AttributeProto> {
-    let (height, width, _) = input.image().unwrap_or((1, 1, 1));
-    let pads = |side: usize| {
-        let (out, front) = window.over(side).unwrap_or((1, 0));
-        match window.padding {
-            Padding::Valid => (0, 0),
-            Padding::Same => (front, ((out - 1) * window.stride + window.kernel).saturating_sub(side) - front),
-        }
-    };
-    let ((top, bottom), (left, right)) = (pads(height), pads(width));
-    vec![
-        AttributeProto::ints("kernel_shape", &[window.kernel; 2]),
-        AttributeProto::ints("strides", &[window.stride; 2]),
-        AttributeProto::ints("pads", &[top, left, bottom, right]),
-    ]
 }
 
 /// A kernel HWIO as OIHW; `area` is rows x columns.
@@ -204,19 +197,5 @@ mod tests {
         let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
         let wanted = [0.0, 6.0, 3.0, 9.0, 1.0, 7.0, 4.0, 10.0, 2.0, 8.0, 5.0, 11.0];
         assert_eq!(channels_first(&values, (2, 2, 3)), wanted);
-    }
-
-    #[test]
-    fn padding_is_that_of_the_kernels() {
-        let pads = |kernel, stride, padding, sides: [usize; 2]| {
-            let input = Shape::new(&[sides[0], sides[1], 3]);
-            window_attributes(Window { kernel, stride, padding }, &input).pop().unwrap().ints
-        };
-        assert_eq!(pads(3, 1, Padding::Same, [8, 8]), [1, 1, 1, 1]);
-        assert_eq!(pads(3, 2, Padding::Same, [8, 7]), [0, 1, 1, 1], "one zero, behind");
-        assert_eq!(pads(4, 1, Padding::Same, [9, 9]), [1, 1, 2, 2]);
-        assert_eq!(pads(5, 2, Padding::Same, [8, 8]), [1, 1, 2, 2]);
-        assert_eq!(pads(1, 2, Padding::Same, [5, 5]), [0, 0, 0, 0]);
-        assert_eq!(pads(3, 2, Padding::Valid, [8, 8]), [0, 0, 0, 0]);
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Device;
 use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine, read_floats, write_floats};
-use galaxy_gpu::graph::{Graph, Settings, Shard, ShardTensors, lower};
+use galaxy_gpu::graph::{Graph, Settings, Shard, ShardTensors};
 use galaxy_gpu::kernels::{Precision, Real, StepParams, reduce};
+use galaxy_gpu::lowering::lower;
 use galaxy_gpu::model::{Initialiser, Model, Network, initialise};
 use galaxy_gpu::plan::{Options, Plan, Profile};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
@@ -34,6 +35,31 @@ pub fn model(layers: &[&str]) -> Model {
     }
     toml::from_str(&text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }
+
+/// A network with a residual connection and a concatenation, that of `tests/fixtures/keras/branches.py`: `pooled` has two readers,
+/// `rectified` three.
+pub fn branches() -> Model {
+    model(BRANCHES)
+}
+
+/// Its layers.
+pub const BRANCHES: &[&str] = &[
+    "conv2d filters=8 name=\"stem\"",
+    "relu",
+    "max_pool2d name=\"pooled\"",
+    "conv2d filters=8 name=\"inner\"",
+    "relu",
+    "conv2d filters=8 name=\"outer\"",
+    "add name=\"total\" inputs=[\"outer\",\"pooled\"]",
+    "relu name=\"rectified\"",
+    "conv2d filters=12 name=\"wide\"",
+    "conv2d filters=5 kernel=1 padding=\"valid\" name=\"narrow\" inputs=[\"rectified\"]",
+    "concatenate name=\"both\" inputs=[\"wide\",\"narrow\",\"rectified\"]",
+    "flatten name=\"flat\"",
+    "dense units=6 name=\"hidden\"",
+    "relu",
+    "dense name=\"logits\"",
+];
 
 impl Rig {
     /// Random pixels, labels, order, kernels and (so that they matter) biases, all the same in every run.

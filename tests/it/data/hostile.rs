@@ -7,7 +7,7 @@ use std::path::Path;
 
 use galaxy_gpu::data::{FitsOptions, Sky, Split, picture, read_picture, write_hdf5};
 use galaxy_gpu::kernels::Precision;
-use galaxy_gpu::model::{Layer, Model, initialise};
+use galaxy_gpu::model::{Model, initialise};
 use galaxy_gpu::train::history::{EpochRecord, History};
 use galaxy_gpu::train::{Card, PREPROCESSING, Weights};
 use image::{DynamicImage, ImageBuffer, Rgb, RgbImage, Rgba};
@@ -215,8 +215,7 @@ fn fits_images() {
 #[test]
 fn weights() {
     let scratch = Scratch::new();
-    let model =
-        Model { name: "small".into(), layers: vec![Layer::Flatten {}, Layer::Dense { units: None, bias: true }] };
+    let model = Model::smallest(1);
     let network = model.build(8, 8, 2).unwrap();
     let tensors = network.parameters().enumerate().map(|(i, parameter)| initialise(parameter, i, 1)).collect();
     let card = Card {

@@ -3,8 +3,8 @@
 use crate::common;
 use crate::common::rig::{Rig, model, share_of_largest};
 use galaxy_gpu::engine::{CpuEngine, Engine, GpuEngine, read_floats, write_floats};
-use galaxy_gpu::graph::{Explained, explain};
 use galaxy_gpu::kernels::{Precision, StepParams};
+use galaxy_gpu::lowering::{Explained, explain};
 use galaxy_gpu::model::Model;
 use galaxy_gpu::plan::{Options, Plan, Profile, Program};
 

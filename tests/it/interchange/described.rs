@@ -2,7 +2,7 @@
 
 use super::{fixture, imported, refused};
 use galaxy_gpu::interchange::{Import, Pixels};
-use galaxy_gpu::model::Layer;
+use galaxy_gpu::layers::{Dense, Layer};
 use serde_json::{Value, json};
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
@@ -158,7 +158,8 @@ fn augmentation_and_models_within_models_are_understood() {
     assert_eq!(found.notes[0], "left out, as they act in training only: RandomFlip flip, GaussianNoise noise");
     let plain = imported(&fixture("tiny2.keras"), &Import::default()).unwrap().weights;
     assert_eq!((found.weights.hash(), &found.weights.card.model), (plain.hash(), &plain.card.model));
-    assert!(matches!(plain.card.model.layers.last(), Some(Layer::Dense { units: None, .. })));
+    let last = &plain.card.model.layers.last().unwrap().layer;
+    assert!(matches!(last, Layer::Dense(Dense { units: None, .. })));
 }
 
 #[test]

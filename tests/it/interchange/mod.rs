@@ -1,6 +1,7 @@
 //! Networks from and for other programs, as files: what Keras has saved gives Keras's logits here, goes out and comes back as the same
 //! bits, and what has no place here is refused by name. That other programs open what is written is shown by `tests/ecosystem`.
 
+mod branches;
 mod described;
 mod round_trip;
 mod saved;

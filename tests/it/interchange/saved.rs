@@ -6,7 +6,8 @@ use crate::common::rig::{Rig, model, read};
 use crate::common::{Device, on_both_devices};
 use galaxy_gpu::interchange::Import;
 use galaxy_gpu::kernels::StepParams;
-use galaxy_gpu::model::{Layer, Model};
+use galaxy_gpu::layers::Dense;
+use galaxy_gpu::model::Model;
 use galaxy_gpu::plan::Program;
 use galaxy_gpu::train::Weights;
 
@@ -83,10 +84,10 @@ fn weights_alone_need_their_model() {
     assert!(message.contains("do not fit the network conv4 for images of any size"), "{message}");
     // one layer less: what is left over shows it
     let mut less = tiny2();
-    let Some(Layer::Dense { .. }) = less.layers.pop() else { panic!("dense") };
+    assert_eq!(less.layers.pop().unwrap().layer.kind(), "dense");
     less.layers.pop();
     less.layers.pop();
-    less.layers.push(Layer::Dense { units: Some(12), bias: true });
+    less.layers.push(Dense::new(Some(12)).into());
     let message = refused(&alone, &Import { model: Some(less), size: Some(32), ..Import::default() });
     assert!(message.contains("do not fit"), "{message}");
     let message = refused(&alone, &Import { model: Some(tiny2()), size: Some(64), ..Import::default() });

@@ -5,7 +5,7 @@ use crate::common;
 use galaxy_gpu::data::write_hdf5;
 use galaxy_gpu::engine::{CpuEngine, Engine, GpuEngine};
 use galaxy_gpu::kernels::StepParams;
-use galaxy_gpu::model::{Layer, Model, initialise};
+use galaxy_gpu::model::{Model, initialise};
 use galaxy_gpu::plan::{Plan, Profile, Program};
 use galaxy_gpu::train::history::{EpochRecord, History};
 use galaxy_gpu::train::metrics::wilson_interval;
@@ -173,9 +173,7 @@ fn a_run_resumes_with_its_validation_set_and_class_weights() {
 /// Keras's `class_weight`: losses are weighted, summed and divided by the number of images; what is measured is not weighted.
 fn class_weights_match_keras(open: &dyn Fn(Plan) -> Box<dyn Engine>, profile: &Profile) {
     let dataset = sides(8);
-    let layers =
-        vec![Layer::MaxPool2d { size: 4, stride: None }, Layer::Flatten {}, Layer::Dense { units: None, bias: true }];
-    let network = Model { name: "pooled".into(), layers }.build(16, 16, 2).unwrap();
+    let network = Model::smallest(4).build(16, 16, 2).unwrap();
     let start: Vec<Vec<f32>> = network.parameters().enumerate().map(|(i, p)| initialise(p, i, 5)).collect();
     let session = |class_weights, order: &[u32]| {
         let setup = Setup { training: true, class_weights, ..Setup::inference(4) };

@@ -8,7 +8,7 @@ use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use galaxy_gpu::error::Error;
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::StepParams;
-use galaxy_gpu::model::{Layer, Model, Network, initialise};
+use galaxy_gpu::model::{Model, Network, initialise};
 use galaxy_gpu::plan::{Plan, Profile, Program};
 use galaxy_gpu::train::{Adam, Session, Setup};
 use std::cell::Cell;
@@ -27,9 +27,7 @@ fn odd() -> Dataset {
 
 /// A network whose largest tensor is the batch of images.
 fn network() -> Network {
-    let pool = Layer::MaxPool2d { size: 2, stride: None };
-    let layers = vec![pool, Layer::Flatten {}, Layer::Dense { units: None, bias: true }];
-    Model { name: "pooled".into(), layers }.build(15, 17, 2).unwrap()
+    Model::smallest(2).build(15, 17, 2).unwrap()
 }
 
 fn setup(data_memory: Option<u64>) -> Setup {

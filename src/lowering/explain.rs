@@ -1,9 +1,9 @@
 //! A network as a program that explains one picture: forward as in inference, and from the gradient of the logits back to the
 //! pixels, past the first layer with parameters where a training stops.
 
-use super::lowering::Lowering;
-use super::{Graph, Program, Settings, Storage, TensorId};
+use super::Lowering;
 use crate::error::Result;
+use crate::graph::{Graph, Program, Settings, Storage, TensorId};
 use crate::kernels::{Element, Precision};
 use crate::model::Network;
 use crate::shape::Shape;
@@ -58,27 +58,27 @@ pub fn explain(network: &Network, fuse: bool, precision: Precision) -> Result<Ex
         average: false,
     };
     let mut lowering = Lowering::new(network, &settings);
-    lowering.program = Program::Infer;
-    lowering.weights_wanted = false;
+    lowering.builder.program = Program::Infer;
+    lowering.builder.weights_wanted = false;
     let element = if precision == Precision::Mixed { Element::F16 } else { Element::F32 };
     let (height, width, channels) = network.image;
-    let mut add = |name: &str, elements| lowering.graph.tensor(name, element, elements, Storage::Persistent);
+    let mut add = |name: &str, elements| lowering.builder.graph.tensor(name, element, elements, Storage::Persistent);
     let images = add("images", height * width * channels);
     let logits_gradient = add("logits_gradient", network.classes);
     let done = lowering.forward(images)?;
-    let forward = lowering.calls.len();
-    let writes = |tensor: TensorId| lowering.calls.iter().position(|call| call.reads_and_writes().1.contains(&tensor));
-    let features = done.iter().filter_map(|block| {
-        let call = writes(block.output).filter(|_| block.output != block.input)?;
-        let layers = block.nodes.iter().map(|node| node.name.clone()).collect();
-        Some(Features { layers, shape: block.nodes.last()?.output.clone(), tensor: block.output, call })
+    let calls = &lowering.builder.calls;
+    let forward = calls.len();
+    let writes = |tensor: TensorId| calls.iter().position(|call| call.reads_and_writes().1.contains(&tensor));
+    let features = done.iter().filter_map(|done| {
+        let tensor = done.output.tensor;
+        let call = writes(tensor).filter(|_| tensor != done.inputs[0])?;
+        let layers = done.block.nodes.iter().map(|node| node.name.clone()).collect();
+        Some(Features { layers, shape: done.block.last().output.clone(), tensor, call })
     });
     let features = features.collect();
-    let mut images_gradient = logits_gradient;
-    for block in done.iter().rev() {
-        images_gradient = lowering.block_backward(block, images_gradient, true)?;
-    }
-    let train = std::mem::take(&mut lowering.calls);
+    let wanted = vec![true; network.nodes.len() + 1];
+    let images_gradient = lowering.backward(&done, logits_gradient, &wanted)?.unwrap_or(logits_gradient);
+    let train = std::mem::take(&mut lowering.builder.calls);
     let segments = [0..forward, forward..train.len(), train.len()..train.len()];
     let graph = Graph { train, segments, ..lowering.finish() };
     Ok(Explained { graph, images, features, forward, logits_gradient, images_gradient })

@@ -1,0 +1,55 @@
+//! Sum of two tensors of one shape: a residual connection, and the gradients that several readers of a tensor hand back.
+//!
+//! ```text
+//! output[i] = left[i] + right[i]
+//! ```
+//!
+//! More than two are added one after the other. There is no backward: the gradient of either input is that of the output.
+//!
+//! Constants: `ELEMENTS`.
+
+use super::launch::by_item;
+use super::{Args, Binding, Case, Constants, Contract, Cost, Real, Tolerance};
+use crate::twin;
+
+/// Constants of a call on `elements` floats.
+pub fn constants(elements: usize) -> Constants {
+    Constants::sizes(&[("ELEMENTS", elements)])
+}
+
+/// The contracts of this file.
+pub const CONTRACTS: &[&Contract] = &[&FORWARD];
+
+/// `left, right -> output`.
+pub static FORWARD: Contract = Contract {
+    name: "add.forward",
+    formula: "output[i] = left[i] + right[i]",
+    bindings: &[Binding::read("left").or_half(), Binding::read("right").or_half(), Binding::write("output").or_half()],
+    constants: &["ELEMENTS"],
+    lengths: |c| vec![c.size("ELEMENTS"); 3],
+    twin: twin!(forward),
+    cost: |c| Cost { flops: c.float("ELEMENTS"), bytes: 12.0 * c.float("ELEMENTS") },
+    tolerance: |_| Tolerance::EXACT,
+    cases,
+    implementations: by_item!("add/forward.wgsl", 3, elements, elements),
+};
+
+fn elements(c: &Constants) -> usize {
+    c.size("ELEMENTS")
+}
+
+/// Twin of `add.forward`.
+pub fn forward<T: Real>(mut args: Args<T>) {
+    let pairs = args.floats(0).iter().zip(args.floats(1));
+    args.floats_out(0).iter_mut().zip(pairs).for_each(|(sum, (&left, &right))| *sum = left + right);
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        Case::new("smallest", constants(1)),
+        Case::new("around a workgroup", constants(65)),
+        Case::new("around a workgroup of vectors", constants(260)),
+        Case::new("beyond 65535 workgroups", constants(4_200_000)),
+        Case::new("64 px, 16 channels", constants(8 * 64 * 64 * 16)).timed(),
+    ]
+}

@@ -1,0 +1,112 @@
+//! Two tensors side by side along their last axis, and the gradient cut in two again.
+//!
+//! ```text
+//! output[r, c]         = left[r, c] where c < LEFT, else right[r, c - LEFT]
+//! left_gradient[r, c]  = output_gradient[r, c]
+//! right_gradient[r, c] = output_gradient[r, LEFT + c]
+//! ```
+//!
+//! More than two are put together one after the other.
+//!
+//! Constants: `ROWS LEFT RIGHT`; a row is a pixel of an image, or a whole vector.
+
+use super::launch::by_item;
+use super::{Args, Binding, Case, Constants, Contract, Cost, Real, Tolerance};
+use crate::twin;
+
+const CONSTANTS: &[&str] = &["ROWS", "LEFT", "RIGHT"];
+
+/// Constants of a call on `rows` rows of `left` and `right` floats.
+pub fn constants(rows: usize, left: usize, right: usize) -> Constants {
+    Constants::sizes(&[("ROWS", rows), ("LEFT", left), ("RIGHT", right)])
+}
+
+/// The contracts of this file.
+pub const CONTRACTS: &[&Contract] = &[&FORWARD, &BACKWARD];
+
+/// `left, right -> output`.
+pub static FORWARD: Contract = Contract {
+    name: "concatenate.forward",
+    formula: "output[r,c] = left[r,c] where c < LEFT, else right[r, c - LEFT]",
+    bindings: &[Binding::read("left").or_half(), Binding::read("right").or_half(), Binding::write("output").or_half()],
+    constants: CONSTANTS,
+    lengths: |c| vec![left(c), right(c), both(c)],
+    twin: twin!(forward),
+    cost,
+    tolerance: |_| Tolerance::EXACT,
+    cases,
+    implementations: by_item!("concatenate/forward.wgsl", 3, both, common),
+};
+
+/// `output_gradient -> left_gradient, right_gradient`.
+pub static BACKWARD: Contract = Contract {
+    name: "concatenate.backward",
+    formula: "left_gradient[r,c] = output_gradient[r,c], right_gradient[r,c] = output_gradient[r, LEFT + c]",
+    bindings: &[
+        Binding::read("output_gradient").or_half(),
+        Binding::write("left_gradient").or_half(),
+        Binding::write("right_gradient").or_half(),
+    ],
+    constants: CONSTANTS,
+    lengths: |c| vec![both(c), left(c), right(c)],
+    twin: twin!(backward),
+    cost,
+    tolerance: |_| Tolerance::EXACT,
+    cases,
+    implementations: by_item!("concatenate/backward.wgsl", 3, both, common),
+};
+
+fn left(c: &Constants) -> usize {
+    c.product(&["ROWS", "LEFT"])
+}
+
+fn right(c: &Constants) -> usize {
+    c.product(&["ROWS", "RIGHT"])
+}
+
+fn both(c: &Constants) -> usize {
+    left(c) + right(c)
+}
+
+/// A multiple of four where both sizes are: the bits of either.
+fn common(c: &Constants) -> usize {
+    c.size("LEFT") | c.size("RIGHT")
+}
+
+/// Everything is read once and written once.
+fn cost(c: &Constants) -> Cost {
+    Cost { flops: 0.0, bytes: 8.0 * both(c) as f64 }
+}
+
+/// Twin of `concatenate.forward`.
+pub fn forward<T: Real>(mut args: Args<T>) {
+    let [left, right] = ["LEFT", "RIGHT"].map(|name| args.constants.size(name));
+    let rows = args.floats(0).chunks(left).zip(args.floats(1).chunks(right));
+    for (output, (a, b)) in args.floats_out(0).chunks_mut(left + right).zip(rows) {
+        output[..left].copy_from_slice(a);
+        output[left..].copy_from_slice(b);
+    }
+}
+
+/// Twin of `concatenate.backward`.
+pub fn backward<T: Real>(mut args: Args<T>) {
+    let [left, right] = ["LEFT", "RIGHT"].map(|name| args.constants.size(name));
+    let rows = args.floats(0).chunks(left + right);
+    let (a, b) = (args.floats_out(0), args.floats_out(1));
+    for ((row, a), b) in rows.zip(a.chunks_mut(left)).zip(b.chunks_mut(right)) {
+        a.copy_from_slice(&row[..left]);
+        b.copy_from_slice(&row[left..]);
+    }
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        Case::new("smallest", constants(1, 1, 1)),
+        Case::new("uneven", constants(7, 5, 2)),
+        Case::new("one channel in front", constants(33, 1, 6)),
+        Case::new("four channels at a time", constants(35, 8, 4)),
+        Case::new("a vector for each image", constants(3, 24, 40)),
+        Case::new("beyond 65535 workgroups", constants(1_050_000, 1, 3)),
+        Case::new("64 px, 16 and 16 channels", constants(8 * 64 * 64, 16, 16)).timed(),
+    ]
+}

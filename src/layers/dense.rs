@@ -1,0 +1,107 @@
+//! Fully connected layer; weights IN x OUT. With the relu after it, it is one kernel.
+
+use super::node::last_axis;
+use super::rules::positive;
+use super::weighted::{self, switch};
+use super::{Block, Done, Fused, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal};
+use crate::error::Result;
+use crate::graph::{Builder, TensorId};
+use crate::kernels::{Constants, dense};
+use crate::shape::Shape;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A fully connected layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    /// Outputs; the number of classes where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<usize>,
+    /// Whether a bias is added.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Keras's classes of this layer.
+pub const KERAS: &[&str] = &["Dense"];
+
+impl Dense {
+    /// A layer of so many outputs with a bias.
+    pub fn new(units: Option<usize>) -> Self {
+        Self { units, bias: true }
+    }
+
+    pub(super) fn from_keras(layer: &KerasLayer) -> Result<Self, Refusal> {
+        Ok(Self { units: Some(layer.size("units")?), bias: layer.flag("use_bias", true)? })
+    }
+
+    fn constants(&self, node: &Node, batch: usize) -> Constants {
+        let constants = dense::constants(batch, node.input().elements(), node.output.elements());
+        constants.with("BIAS", switch(self.bias))
+    }
+}
+
+impl Kind for Dense {
+    fn output(&self, inputs: &[Shape], classes: usize) -> Result<Shape, Refusal> {
+        let units = self.units.unwrap_or(classes);
+        positive(&[("units", units)])?;
+        match inputs[0].sizes() {
+            [_] => Ok(Shape::new(&[units])),
+            _ => Err((format!("it needs one axis, but gets {}", inputs[0]), "put a flatten layer before it".into())),
+        }
+    }
+
+    fn parameters(&self, inputs: &[Shape], output: &Shape) -> Vec<Parameter> {
+        weighted::parameters(&[last_axis(&inputs[0]), last_axis(output)], self.bias)
+    }
+
+    fn flops(&self, inputs: &[Shape], output: &Shape) -> f64 {
+        2.0 * output.elements() as f64 * inputs[0].elements() as f64
+    }
+
+    fn forward(&self, block: &Block, inputs: &[TensorId], builder: &mut Builder) -> Result<Output> {
+        let output = block.output(builder);
+        let relu = switch(block.fused == Fused::Rectified);
+        let constants = self.constants(block.first(), builder.batch).with("RELU", relu);
+        weighted::forward(&dense::FORWARD, block, constants, [inputs[0], output], &[], builder);
+        Ok(output.into())
+    }
+
+    fn backward(
+        &self,
+        done: &Done,
+        gradient: TensorId,
+        wanted: &[bool],
+        builder: &mut Builder,
+    ) -> Result<Vec<Option<TensorId>>> {
+        let constants = self.constants(done.block.first(), builder.batch);
+        let input = done.input_gradient(wanted, builder);
+        let fused = done.block.fused == Fused::Rectified;
+        let gradient = if fused { weighted::before_relu(done, gradient, builder) } else { gradient };
+        let contracts = [&dense::BACKWARD_WEIGHTS, &dense::BACKWARD_INPUT];
+        weighted::backward(contracts, done, constants, &[gradient], input, builder);
+        Ok(vec![input])
+    }
+
+    fn bias(&mut self) -> Option<&mut bool> {
+        Some(&mut self.bias)
+    }
+
+    fn leave_outputs_open(&mut self) -> Option<usize> {
+        self.units.take()
+    }
+
+    fn keras(&self, node: &Node) -> (&'static str, Value) {
+        let units = node.output.elements();
+        ("Dense", json!({"units": units, "activation": "linear", "use_bias": self.bias}))
+    }
+
+    fn onnx(&self, _node: &Node) -> Option<Operator> {
+        Some(Operator::plain("Gemm"))
+    }
+}
