@@ -1,4 +1,4 @@
-//! `galaxy-gpu evaluate`: how good a trained network is.
+//! `galaxy-gpu evaluate`: measures a trained network.
 
 use super::assessment;
 use super::flags::{DataFlags, DeviceFlags, recipe};
@@ -23,16 +23,16 @@ pub struct Args {
     run: PathBuf,
     #[command(flatten)]
     data: DataFlags,
-    /// Every image, not only the test side of the split
+    /// Measure every image, not only the test set of the split
     #[arg(long, conflicts_with = "split")]
     all: bool,
-    /// The last weights instead of the best
+    /// Use the last weights instead of the best
     #[arg(long)]
     last: bool,
     /// Images in a step
     #[arg(long, default_value_t = 50)]
     batch: usize,
-    /// Confusion matrix to draw; confusion_matrix.png in the run folder where absent
+    /// Picture of the confusion matrix [default: confusion_matrix.png in the run folder]
     #[arg(long, value_name = "FILE.png|svg|pdf")]
     out: Option<PathBuf>,
     /// Print one JSON object
@@ -42,8 +42,8 @@ pub struct Args {
     device: DeviceFlags,
 }
 
-/// Classifies the images, prints accuracy, calibration, scores per class and the confusion matrix, and draws the latter.
-/// The numbers come first, and a picture that cannot be drawn is only a note, as they are worth more than it.
+/// Classifies the images, prints accuracy, calibration, scores for each class and the confusion matrix, and draws the matrix. If the
+/// picture cannot be drawn, that is only a note, as the numbers matter more.
 ///
 /// # Errors
 /// Bad input; a device that fails.
@@ -78,10 +78,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The labels of the data set in the network's order of classes, matched by name; `None` where they are so already.
+/// The labels of the data set in the network's order of classes, matched by name; `None` if they are in that order already.
 ///
 /// # Errors
-/// A class that the network does not know.
+/// The network does not know a class.
 fn labels_by_name(dataset: &Dataset, classes: &[String]) -> crate::Result<Option<Vec<u32>>> {
     if dataset.classes == classes {
         return Ok(None);
@@ -107,7 +107,7 @@ fn labels_by_name(dataset: &Dataset, classes: &[String]) -> crate::Result<Option
     Ok(Some(dataset.labels.iter().map(|&label| places[label as usize]).collect()))
 }
 
-/// What is measured, and what the temperature is fitted on.
+/// The images to measure, and those to fit the temperature on.
 struct Sides {
     measured: Vec<u32>,
     validation: Vec<u32>,
@@ -115,8 +115,8 @@ struct Sides {
 }
 
 impl Sides {
-    /// The test side of the split (drawn from the run's own seed where none is given), or every image. The split's
-    /// validation side is that of the training.
+    /// The test set of the split (drawn with the run's own seed if none is given), or every image. The validation set is that of the
+    /// training.
     fn of(args: &Args, data: &Recipe, weights: &Weights, dataset: &Dataset) -> crate::Result<Self> {
         if args.all {
             let measured = (0..dataset.len() as u32).collect();
@@ -150,7 +150,7 @@ fn in_words(weights: &Weights, assessment: &Assessment) -> crate::Result<String>
     let mut text = assessment::in_words(assessment).join("\n") + "\n";
     let evaluation = &assessment.evaluation;
     if evaluation.non_finite > 0 {
-        text += &format!("{} images gave scores that are not numbers; they count as wrong\n", evaluation.non_finite);
+        text += &format!("{} images have scores that are not numbers; they count as wrong\n", evaluation.non_finite);
     }
     let mut table = Table::new(&["class", "precision", "recall", "f1", "images"]).right([1, 2, 3, 4]);
     for class in &evaluation.per_class {

@@ -24,7 +24,7 @@ pub struct Args {
     /// Picture to write
     #[arg(long, value_name = "FILE.png", default_value = "galaxies.png")]
     out: PathBuf,
-    /// Seed of the choice, of the augmentations and of simulated galaxies
+    /// Seed of the selection, the augmentations and simulated galaxies
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 }
@@ -45,7 +45,7 @@ const SIMULATED_SIZE: usize = 256;
 /// Draws the picture.
 ///
 /// # Errors
-/// Data that cannot be read, an image that does not exist, a picture that cannot be written.
+/// The data cannot be read, the image does not exist, or the picture cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     check_output("--out", &args.out, &["png"])?;
     let simulated = simulate::Settings { images: SIMULATED, size: SIMULATED_SIZE, seed: args.seed };
