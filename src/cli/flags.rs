@@ -9,7 +9,9 @@ use crate::train::{ClassWeights, MicroBatch};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// The groups of options below, whose help says the defaults of [`Recipe`].
 const GROUPS: [&str; 7] =
@@ -111,7 +113,7 @@ pub struct StepFlags {
     #[arg(long, value_name = "off|auto|N")]
     micro_batch: Option<MicroBatch>,
     /// Fraction of the target spread over all classes
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = number::<f64>)]
     label_smoothing: Option<f64>,
     /// What an image of each class counts in the loss of training: none (one each), balanced (every class the same in all),
     /// or a number for each class in the order of the labels
@@ -119,7 +121,7 @@ pub struct StepFlags {
     class_weights: Option<ClassWeights>,
     /// Fraction of the training set that is set aside to choose the best epoch and to fit the temperature, so that the test
     /// set is measured once, at the end; with 0 the test set chooses, and accuracy on it is optimistic
-    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true, value_parser = number::<f64>)]
     validation: Option<f64>,
     #[command(flatten)]
     #[serde(flatten)]
@@ -147,17 +149,23 @@ pub struct AugmentFlags {
     #[arg(long, value_enum, value_name = "on|off", hide_possible_values = true)]
     flip: Option<Switch>,
     /// Largest rotation either way, as a fraction of a full turn
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = number::<f64>)]
     rotation: Option<f64>,
     /// Zoom factors drawn from 1+LOW to 1+HIGH; below 1 magnifies
-    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], allow_negative_numbers = true)]
+    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], allow_negative_numbers = true, value_parser = number::<f64>)]
     zoom: Option<Vec<f64>>,
     /// Largest shift either way, as a fraction of the image
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = number::<f64>)]
     shift: Option<f64>,
     /// What lies outside the image: reflect, wrap, nearest or constant
     #[arg(long, value_parser = fill_mode)]
     fill: Option<FillMode>,
+}
+
+/// A number that is neither infinite nor NaN, which JSON could not hold.
+fn number<T: FromStr<Err: Display> + Copy + Into<f64>>(text: &str) -> Result<T, String> {
+    let number: T = text.parse().map_err(|error: T::Err| error.to_string())?;
+    if number.into().is_finite() { Ok(number) } else { Err("it must be a finite number".into()) }
 }
 
 fn fill_mode(text: &str) -> Result<FillMode, String> {
@@ -172,33 +180,33 @@ fn fill_mode(text: &str) -> Result<FillMode, String> {
 #[derive(Args, Clone, Serialize)]
 pub struct OptimizerFlags {
     /// Adam's step size, the largest of the schedule
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = number::<f32>)]
     learning_rate: Option<f32>,
     /// How the learning rate changes
     #[arg(long, value_enum)]
     schedule: Option<ScheduleKind>,
     /// Epochs, or a part of one such as 0.5, over which the rate rises to --learning-rate step by step
-    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true, value_parser = number::<f64>)]
     warm_up: Option<f64>,
     /// Rate at which the cosine ends, and below which no schedule goes
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = number::<f32>)]
     final_rate: Option<f32>,
     /// Epochs between two cuts of the step schedule; epochs without a lower val_loss before a cut of the plateau schedule (10
     /// where absent)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     schedule_epochs: Option<u32>,
     /// What a cut of the step and plateau schedules multiplies the rate with (0.1 where absent)
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = number::<f64>)]
     schedule_factor: Option<f64>,
     /// Decay of all weights and biases, times the learning rate and apart from the gradient (AdamW)
-    #[arg(long, value_name = "D", allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", allow_negative_numbers = true, value_parser = number::<f32>)]
     weight_decay: Option<f32>,
     /// Largest norm of a step's gradient over all parameters; a larger one is scaled down to it
-    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, value_parser = number::<f32>)]
     clip_norm: Option<f32>,
     /// Keep a running average of the weights with this decay, such as 0.999, and measure and save that; its first steps average
     /// over less, so that the start is soon forgotten
-    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, value_parser = number::<f64>)]
     ema: Option<f64>,
 }
 
@@ -229,7 +237,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_every: Option<u32>,
     /// Write a checkpoint every M minutes
-    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    #[arg(long, value_name = "M", allow_negative_numbers = true, value_parser = number::<f64>)]
     checkpoint_minutes: Option<f64>,
     /// Steps handed to the device at once; changes no result
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]

@@ -74,8 +74,10 @@ impl Field {
         let own = serde_json::to_value(value).unwrap_or_default();
         let number: Option<Value> = serde_json::from_str::<serde_json::Number>(&text).ok().map(Value::Number);
         let mut problem = String::new();
+        // JSON holds neither NaN nor infinity
+        let own = (!is_path && !own.is_null()).then_some(own);
         // as the file has it, as a word of a command line, and as a number written as a text
-        for candidate in [(!is_path).then_some(own), Some(Value::String(text)), number].into_iter().flatten() {
+        for candidate in [own, Some(Value::String(text)), number].into_iter().flatten() {
             let changes = Changes(Map::from_iter([(self.name.to_owned(), candidate.clone())]));
             let wrong = match Recipe::default().with(&changes).map(|recipe| recipe.check_bounds()) {
                 Ok(Ok(())) => return Ok(candidate),

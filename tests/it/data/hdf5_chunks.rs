@@ -40,7 +40,7 @@ fn label(file: &hdf5::File, count: usize) {
 /// Tries until no child of another test holds the lock of a file, or of one that it links to: children inherit what is open while
 /// they start.
 fn patiently<T, E: std::fmt::Debug>(what: impl Fn() -> Result<T, E>) -> T {
-    for _ in 0..100 {
+    for _ in 0..1000 {
         match what() {
             Ok(done) => return done,
             Err(_) => std::thread::sleep(Duration::from_millis(20)),

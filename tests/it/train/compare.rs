@@ -108,7 +108,7 @@ fn unfair_comparisons_are_marked() {
         ("split", "tested on different images"),
         ("data", "trained on different data"),
         ("chosen", "the test set chose the best epoch of chosen"),
-        ("classes", "know different classes"),
+        ("classes", "have different classes"),
         ("unmeasured", "some have not ended"),
     ] {
         let found = warnings(name);

@@ -80,19 +80,20 @@ fn networks_that_do_not_fit() {
 #[test]
 fn settings_out_of_range() {
     let desk = Desk::new();
-    let cases: [(&str, &[&str]); 18] = [
+    let cases: [(&str, &[&str]); 19] = [
         ("--batch 0", &["--batch is 0, but must be from 1 to 65536"]),
         ("--batch 70000", &["--batch is 70000"]),
         ("--epochs 0", &["--epochs"]),
         ("--images 0", &["images is 0"]),
         ("--learning-rate -1", &["--learning-rate is -1, but must be above 0 and at most 1"]),
-        ("--learning-rate nan", &["--learning-rate is NaN"]),
+        ("--learning-rate nan", &["--learning-rate", "it must be a finite number"]),
         ("--label-smoothing 1", &["--label-smoothing is 1"]),
         ("--rotation 2", &["--rotation is 2, but must be from 0 to 0.5"]),
         ("--shift -0.1", &["--shift is -0.1"]),
         ("--zoom 0.2 0.1", &["--zoom LOW is 0.2"]),
         ("--zoom -1 0", &["--zoom LOW is -1"]),
-        ("--zoom nan 0", &["--zoom"]),
+        ("--zoom nan 0", &["--zoom", "it must be a finite number"]),
+        ("--clip-norm inf", &["--clip-norm", "it must be a finite number"]),
         ("--fill blur", &["reflect, wrap, nearest or constant"]),
         ("--steps-per-submit 0", &["--steps-per-submit"]),
         ("--use conv2d.forward=nope", &["conv2d.forward", "nope", "direct"]),
