@@ -174,6 +174,7 @@ mod tests {
             ("no-fuse = 1", "no-fuse is 1: invalid type"),
             ("epochs = 0", "epochs is 0: it must be at least 1"),
             ("epochs = -1", "epochs is -1: invalid value"),
+            ("clip-norm = nan", "clip-norm is nan: invalid type"),
             ("schedule = 'sine'", "unknown variant `sine`, expected one of `constant`"),
             ("batch = { a = 1 }", "must be a text, a number"),
             ("batch = 1\nbatch = 2", "line 2, column 1: duplicate key"),
