@@ -142,7 +142,7 @@ pub fn validate(
 /// A lost device, or one out of memory.
 pub fn test_matrices(gpu: &Arc<Gpu>) -> Result<Option<&'static str>> {
     let contract = &matrix::PRODUCT;
-    let case = Case::new("start-up test", matrix::constants(32, 48, 80));
+    let case = Case::new("start-up test", matrix::Sizes::new(32, 48, 80));
     let Some(implementation) = contract.implementation("matrix") else { return Ok(None) };
     match validate(gpu, contract, implementation, &case, Precision::Mixed, &Compile::own(false)) {
         Ok(verdict) if verdict.passed() => Ok(None),

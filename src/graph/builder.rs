@@ -104,10 +104,16 @@ impl Builder {
     }
 
     /// Adds a call.
-    pub fn call(&mut self, contract: &'static Contract, layer: &str, constants: Constants, tensors: &[TensorId]) {
+    pub fn call(
+        &mut self,
+        contract: &'static Contract,
+        layer: &str,
+        sizes: impl Into<Constants>,
+        tensors: &[TensorId],
+    ) {
         let wanted = self.precision;
         let precision = if contract.precisions().contains(&wanted) { wanted } else { Precision::F32 };
-        let (layer, tensors) = (layer.to_owned(), tensors.to_vec());
+        let (layer, tensors, constants) = (layer.to_owned(), tensors.to_vec(), sizes.into());
         self.calls.push(Call { layer, contract, precision, constants, tensors });
     }
 
@@ -117,7 +123,7 @@ impl Builder {
         for (number, &next) in tensors.iter().enumerate().skip(1) {
             let part = if number + 1 == tensors.len() { String::new() } else { format!("_{number}") };
             let output = self.activation(&format!("{layer}.{name}{part}"), elements);
-            self.call(&add::FORWARD, layer, add::constants(self.batch * elements), &[sum, next, output]);
+            self.call(&add::FORWARD, layer, add::Sizes { elements: self.batch * elements }, &[sum, next, output]);
             sum = output;
         }
         sum

@@ -22,15 +22,13 @@
 //! Constants: `ELEMENTS`, a multiple of 4, as every bank's is. Rates, decays and corrections are in [`StepParams`](super::StepParams).
 
 use super::reduce::LOSS_SCALE;
-use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, Shader, Tolerance,
-    ViewMut,
-};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Real, Shader, Tolerance, ViewMut};
+use crate::kernels::sizes::{direct, sized, sizes};
 use crate::{shader, twin};
 
-/// Constants of a bank of `elements` parameters, a multiple of 4.
-pub fn constants(elements: usize) -> Constants {
-    Constants::sizes(&[("ELEMENTS", elements)])
+sizes! {
+    /// Sizes of a bank of parameters.
+    Sizes { elements: usize = "ELEMENTS" }
 }
 
 /// The contracts of this file.
@@ -48,17 +46,17 @@ pub static UPDATE: Contract = Contract {
         Binding::update("moment1", Fill::Shuffled),
         Binding::update("moment2", Fill::Positive),
     ],
-    constants: &["ELEMENTS"],
-    lengths: |c| {
-        let n = c.size("ELEMENTS");
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| {
+        let n = c.elements;
         vec![n, 2, LOSS_SCALE, n, n, n]
-    },
+    }),
     twin: twin!(update),
-    cost: |c| Cost { flops: 16.0 * c.float("ELEMENTS"), bytes: 28.0 * c.float("ELEMENTS") },
+    cost: sized!(|c| Cost { flops: 16.0 * c.elements as f64, bytes: 28.0 * c.elements as f64 }),
     // a dozen roundings, of which division and square root may each be 2.5 units in the last place
     tolerance: |_| Tolerance::sum(4),
     cases,
-    implementations: &[Implementation::direct(|c| launch(shader!("adam/update_direct.wgsl"), 6, c))],
+    implementations: &[direct!(|c| launch(shader!("adam/update_direct.wgsl"), 6, c))],
 };
 
 /// `gradients, status (2), loss_scale (4) -> parameters, moment1, moment2, half_parameters`.
@@ -74,16 +72,16 @@ pub static UPDATE_MIXED: Contract = Contract {
         Binding::update("moment2", Fill::Positive),
         Binding::update("half_parameters", Fill::Shuffled).or_half(),
     ],
-    constants: &["ELEMENTS"],
-    lengths: |c| {
-        let n = c.size("ELEMENTS");
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| {
+        let n = c.elements;
         vec![n, 2, LOSS_SCALE, n, n, n, n]
-    },
+    }),
     twin: twin!(update_mixed),
-    cost: |c| Cost { flops: 16.0 * c.float("ELEMENTS"), bytes: 32.0 * c.float("ELEMENTS") },
+    cost: sized!(|c| Cost { flops: 16.0 * c.elements as f64, bytes: 32.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(4),
     cases,
-    implementations: &[Implementation::direct(|c| launch(shader!("adam/update_mixed_direct.wgsl"), 7, c))],
+    implementations: &[direct!(|c| launch(shader!("adam/update_mixed_direct.wgsl"), 7, c))],
 };
 
 /// `parameters, status (2) -> average`.
@@ -95,13 +93,13 @@ pub static AVERAGE: Contract = Contract {
         Binding::index("status", Fill::Ones),
         Binding::update("average", Fill::Shuffled),
     ],
-    constants: &["ELEMENTS"],
-    lengths: |c| vec![c.size("ELEMENTS"), 2, c.size("ELEMENTS")],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.elements, 2, c.elements]),
     twin: twin!(average),
-    cost: |c| Cost { flops: 3.0 * c.float("ELEMENTS"), bytes: 12.0 * c.float("ELEMENTS") },
+    cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
     cases: average_cases,
-    implementations: &[Implementation::direct(|c| launch(shader!("adam/average_direct.wgsl"), 3, c))],
+    implementations: &[direct!(|c| launch(shader!("adam/average_direct.wgsl"), 3, c))],
 };
 
 /// `parameters, status (2) -> average, half_average`.
@@ -114,18 +112,18 @@ pub static AVERAGE_MIXED: Contract = Contract {
         Binding::update("average", Fill::Shuffled),
         Binding::update("half_average", Fill::Shuffled).or_half(),
     ],
-    constants: &["ELEMENTS"],
-    lengths: |c| vec![c.size("ELEMENTS"), 2, c.size("ELEMENTS"), c.size("ELEMENTS")],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.elements, 2, c.elements, c.elements]),
     twin: twin!(average_mixed),
-    cost: |c| Cost { flops: 3.0 * c.float("ELEMENTS"), bytes: 16.0 * c.float("ELEMENTS") },
+    cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 16.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
     cases: average_cases,
-    implementations: &[Implementation::direct(|c| launch(shader!("adam/average_mixed_direct.wgsl"), 4, c))],
+    implementations: &[direct!(|c| launch(shader!("adam/average_mixed_direct.wgsl"), 4, c))],
 };
 
 /// A thread for each four elements.
-fn launch(shader: Shader, bindings: usize, c: &Constants) -> Launch {
-    Launch::single(shader, bindings, Grid::elements(c.size("ELEMENTS") / 4, 64))
+fn launch(shader: Shader, bindings: usize, c: Sizes) -> Launch {
+    Launch::items(shader, bindings, c.elements / 4, 1)
 }
 
 /// Twin of `adam.update`.
@@ -201,27 +199,29 @@ fn keras(t: i32) -> super::StepParams {
 fn cases() -> Vec<Case> {
     let decayed = super::StepParams { decay: 0.05, ..keras(20) };
     vec![
-        Case::new("smallest", constants(4)).at(keras(1)),
-        Case::new("step 1", constants(320)).at(keras(1)),
-        Case::new("step 1000", constants(320)).at(keras(1000)),
-        Case::new("decay and scale", constants(1028)).at(decayed),
-        Case::new("skipped", constants(192)).at(keras(5)).filled(&[("status", Fill::Zero)]),
-        Case::new("from zero", constants(192)).at(keras(1)).filled(&[("moment1", Fill::Zero), ("moment2", Fill::Zero)]),
-        Case::new("beyond 65535 workgroups", constants(16_800_000)).at(keras(7)),
-        Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(keras(50)).timed(),
+        Case::new("smallest", Sizes { elements: 4 }).at(keras(1)),
+        Case::new("step 1", Sizes { elements: 320 }).at(keras(1)),
+        Case::new("step 1000", Sizes { elements: 320 }).at(keras(1000)),
+        Case::new("decay and scale", Sizes { elements: 1028 }).at(decayed),
+        Case::new("skipped", Sizes { elements: 192 }).at(keras(5)).filled(&[("status", Fill::Zero)]),
+        Case::new("from zero", Sizes { elements: 192 })
+            .at(keras(1))
+            .filled(&[("moment1", Fill::Zero), ("moment2", Fill::Zero)]),
+        Case::new("beyond 65535 workgroups", Sizes { elements: 16_800_000 }).at(keras(7)),
+        Case::new("conv4 256 px", Sizes { elements: 8_520_000 / 64 * 64 }).at(keras(50)).timed(),
     ]
 }
 
 fn average_cases() -> Vec<Case> {
     let share = |average| super::StepParams { average, ..Default::default() };
     vec![
-        Case::new("smallest", constants(4)).at(share(0.9)),
-        Case::new("around a workgroup", constants(260)).at(share(0.25)),
-        Case::new("ragged", constants(1028)).at(share(0.001)),
-        Case::new("all of it", constants(320)).at(share(1.0)),
-        Case::new("skipped", constants(192)).at(share(0.5)).filled(&[("status", Fill::Zero)]),
-        Case::new("beyond 65535 workgroups", constants(16_800_000)).at(share(0.01)),
-        Case::new("conv4 256 px", constants(8_520_000 / 64 * 64)).at(share(0.001)).timed(),
+        Case::new("smallest", Sizes { elements: 4 }).at(share(0.9)),
+        Case::new("around a workgroup", Sizes { elements: 260 }).at(share(0.25)),
+        Case::new("ragged", Sizes { elements: 1028 }).at(share(0.001)),
+        Case::new("all of it", Sizes { elements: 320 }).at(share(1.0)),
+        Case::new("skipped", Sizes { elements: 192 }).at(share(0.5)).filled(&[("status", Fill::Zero)]),
+        Case::new("beyond 65535 workgroups", Sizes { elements: 16_800_000 }).at(share(0.01)),
+        Case::new("conv4 256 px", Sizes { elements: 8_520_000 / 64 * 64 }).at(share(0.001)).timed(),
     ]
 }
 
@@ -240,7 +240,7 @@ mod tests {
         let writes = values.iter_mut().map(|v| Some(ViewMut::Float(&mut v[..]))).collect();
         let (gradient, status, scale) = ([gradient], [status, 0], [scale, scale.recip(), 0.0, 0.0]);
         let reads = vec![View::Float(&gradient[..]), View::Index(&status[..]), View::Float(&scale[..])];
-        update(Args { constants: &constants(1), step: &step, reads, writes });
+        update(Args { constants: &Sizes { elements: 1 }.into(), step: &step, reads, writes });
         values.map(|v| v[0])
     }
 
@@ -268,7 +268,7 @@ mod tests {
             for _ in 0..times {
                 let reads = vec![View::Float(&[1.0][..]), View::Index(if status > 0 { &[1, 0] } else { &[0, 1] })];
                 let writes = vec![Some(ViewMut::Float(&mut value[..]))];
-                average(Args { constants: &constants(1), step: &step, reads, writes });
+                average(Args { constants: &Sizes { elements: 1 }.into(), step: &step, reads, writes });
             }
             value[0]
         };

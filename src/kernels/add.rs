@@ -9,12 +9,13 @@
 //! Constants: `ELEMENTS`.
 
 use super::launch::by_item;
-use super::{Args, Binding, Case, Constants, Contract, Cost, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Real, Tolerance};
+use crate::kernels::sizes::{sized, sizes};
 use crate::twin;
 
-/// Constants of a call on `elements` floats.
-pub fn constants(elements: usize) -> Constants {
-    Constants::sizes(&[("ELEMENTS", elements)])
+sizes! {
+    /// Sizes of a sum.
+    Sizes { elements: usize = "ELEMENTS" }
 }
 
 /// The contracts of this file.
@@ -25,18 +26,14 @@ pub static FORWARD: Contract = Contract {
     name: "add.forward",
     formula: "output[i] = left[i] + right[i]",
     bindings: &[Binding::read("left").or_half(), Binding::read("right").or_half(), Binding::write("output").or_half()],
-    constants: &["ELEMENTS"],
-    lengths: |c| vec![c.size("ELEMENTS"); 3],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.elements; 3]),
     twin: twin!(forward),
-    cost: |c| Cost { flops: c.float("ELEMENTS"), bytes: 12.0 * c.float("ELEMENTS") },
+    cost: sized!(|c| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: by_item!("add/forward.wgsl", 3, elements, elements),
+    implementations: by_item!("add/forward.wgsl", 3, |c| c.elements, c.elements),
 };
-
-fn elements(c: &Constants) -> usize {
-    c.size("ELEMENTS")
-}
 
 /// Twin of `add.forward`.
 pub fn forward<T: Real>(mut args: Args<T>) {
@@ -45,11 +42,12 @@ pub fn forward<T: Real>(mut args: Args<T>) {
 }
 
 fn cases() -> Vec<Case> {
+    let sizes = |elements| Sizes { elements };
     vec![
-        Case::new("smallest", constants(1)),
-        Case::new("around a workgroup", constants(65)),
-        Case::new("around a workgroup of vectors", constants(260)),
-        Case::new("beyond 65535 workgroups", constants(4_200_000)),
-        Case::new("64 px, 16 channels", constants(8 * 64 * 64 * 16)).timed(),
+        Case::new("smallest", sizes(1)),
+        Case::new("around a workgroup", sizes(65)),
+        Case::new("around a workgroup of vectors", sizes(260)),
+        Case::new("beyond 65535 workgroups", sizes(4_200_000)),
+        Case::new("64 px, 16 channels", sizes(8 * 64 * 64 * 16)).timed(),
     ]
 }

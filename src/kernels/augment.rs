@@ -19,9 +19,9 @@
 //! 3 constant) and `FILL_VALUE` (0..255); for draw `BATCH HEIGHT WIDTH FLIP ROTATION ZOOM_LOW ZOOM_HIGH SHIFT`.
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, StepParams, Tolerance,
-    UNIT_ROUNDOFF,
+    Args, Binding, Case, Contract, Cost, Fill, Implementation, Launch, Real, StepParams, Tolerance, UNIT_ROUNDOFF,
 };
+use crate::kernels::sizes::{sized, sizes};
 use crate::rng::{pcg4d, unit};
 use crate::{shader, twin};
 use rayon::prelude::*;
@@ -29,15 +29,50 @@ use rayon::prelude::*;
 /// Stream of the first four random words of an image, far from the layers' (which count from 0); the next is one more.
 const STREAM: u32 = 0x4155_4700;
 
-/// Constants of `augment.gather` on one shard that holds all images: `rows` images of `height` x `width` in `order`.
-pub fn gather_constants(batch: usize, rows: usize, height: usize, width: usize) -> Constants {
-    Constants::sizes(&[("BATCH", batch), ("ROWS", rows), ("HEIGHT", height), ("WIDTH", width), ("SHARD_IMAGES", rows)])
+sizes! {
+    /// Sizes of `augment.gather`: `rows` images in `order`, and room for `shard_images` of them in a shard.
+    GatherSizes {
+        batch: usize = "BATCH", rows: usize = "ROWS", height: usize = "HEIGHT", width: usize = "WIDTH",
+        shard_images: usize = "SHARD_IMAGES",
+    }
 }
 
-/// Constants of `augment.draw` that draws the identity.
-pub fn draw_constants(batch: usize, height: usize, width: usize) -> Constants {
-    let sizes = Constants::sizes(&[("BATCH", batch), ("HEIGHT", height), ("WIDTH", width), ("FLIP", 0)]);
-    ["ROTATION", "ZOOM_LOW", "ZOOM_HIGH", "SHIFT"].iter().fold(sizes, |c, name| c.with(name, 0.0))
+sizes! {
+    /// Sizes and ranges of `augment.draw`; all zero, it draws the identity.
+    DrawSizes {
+        batch: usize = "BATCH", height: usize = "HEIGHT", width: usize = "WIDTH", flip: bool = "FLIP",
+        rotation: f64 = "ROTATION", zoom_low: f64 = "ZOOM_LOW", zoom_high: f64 = "ZOOM_HIGH", shift: f64 = "SHIFT",
+    }
+}
+
+sizes! {
+    /// Sizes of `augment.warp`, as of `augment.gather`, and what lies outside of an image.
+    WarpSizes {
+        batch: usize = "BATCH", rows: usize = "ROWS", height: usize = "HEIGHT", width: usize = "WIDTH",
+        shard_images: usize = "SHARD_IMAGES", fill_mode: usize = "FILL_MODE", fill_value: f64 = "FILL_VALUE",
+    }
+}
+
+impl GatherSizes {
+    /// On one shard that holds all `rows` images.
+    pub fn new(batch: usize, rows: usize, height: usize, width: usize) -> Self {
+        Self { batch, rows, height, width, shard_images: rows }
+    }
+
+    /// Words of a shard's pixels.
+    fn words(self) -> usize {
+        (3 * self.shard_images * self.height * self.width).div_ceil(4)
+    }
+
+    fn images(self) -> usize {
+        3 * self.batch * self.height * self.width
+    }
+
+    /// The same with a map of each image.
+    pub fn warp(self, fill_mode: usize, fill_value: f64) -> WarpSizes {
+        let Self { batch, rows, height, width, shard_images } = self;
+        WarpSizes { batch, rows, height, width, shard_images, fill_mode, fill_value }
+    }
 }
 
 /// The contracts of this file.
@@ -53,16 +88,16 @@ pub static GATHER: Contract = Contract {
         Binding::index("order", Fill::Below("ROWS")),
         Binding::update("images", Fill::Shuffled).or_half(),
     ],
-    constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_IMAGES"],
-    lengths: |c| vec![words(c), 2, c.size("ROWS"), images(c)],
+    constants: GatherSizes::NAMES,
+    lengths: sized!(|c: GatherSizes| vec![c.words(), 2, c.rows, c.images()]),
     twin: twin!(gather),
-    cost: |c| cost(c, 1.0),
+    cost: sized!(|c: GatherSizes| cost(c, 1.0)),
     // one division, which WGSL allows 2.5 units in the last place
     tolerance: |_| Tolerance::sum(1),
     cases: gather_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("augment/gather_direct.wgsl"), 4, Grid::elements(images(c) / 3, 64))
-    })],
+    implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
+        Launch::items(shader!("augment/gather_direct.wgsl"), 4, c.images() / 3, 1)
+    }))],
 };
 
 /// `-> transforms (BATCH x 6)`.
@@ -70,16 +105,16 @@ pub static DRAW: Contract = Contract {
     name: "augment.draw",
     formula: "transforms[i] = Flip * Rotate * Zoom * Translate, drawn from (first + i, step, seed)",
     bindings: &[Binding::write("transforms")],
-    constants: &["BATCH", "HEIGHT", "WIDTH", "FLIP", "ROTATION", "ZOOM_LOW", "ZOOM_HIGH", "SHIFT"],
-    lengths: |c| vec![6 * c.size("BATCH")],
+    constants: DrawSizes::NAMES,
+    lengths: sized!(|c: DrawSizes| vec![6 * c.batch]),
     twin: twin!(draw),
-    cost: |c| Cost { flops: 60.0 * c.float("BATCH"), bytes: 24.0 * c.float("BATCH") },
+    cost: sized!(|c: DrawSizes| Cost { flops: 60.0 * c.batch as f64, bytes: 24.0 * c.batch as f64 }),
     // Not a sum: sine and cosine are off by a few units in the last place, the products of places with them are rounded thrice
     tolerance: |_| Tolerance { relative: 64.0 * UNIT_ROUNDOFF },
     cases: draw_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("augment/draw_direct.wgsl"), 1, Grid::elements(c.size("BATCH"), 64))
-    })],
+    implementations: &[Implementation::direct(sized!(|c: DrawSizes| {
+        Launch::items(shader!("augment/draw_direct.wgsl"), 1, c.batch, 1)
+    }))],
 };
 
 /// `pixels (SHARD_IMAGES images), shard (2), order (ROWS), transforms (BATCH x 6) -> images (BATCH x HEIGHT x WIDTH x 3)`.
@@ -93,43 +128,34 @@ pub static WARP: Contract = Contract {
         Binding::read("transforms").filled(Fill::Uniform),
         Binding::update("images", Fill::Shuffled).or_half(),
     ],
-    constants: &["BATCH", "ROWS", "HEIGHT", "WIDTH", "SHARD_IMAGES", "FILL_MODE", "FILL_VALUE"],
-    lengths: |c| vec![words(c), 2, c.size("ROWS"), 6 * c.size("BATCH"), images(c)],
+    constants: WarpSizes::NAMES,
+    lengths: sized!(|c: GatherSizes| vec![c.words(), 2, c.rows, 6 * c.batch, c.images()]),
     twin: twin!(warp),
-    cost: |c| cost(c, 4.0),
+    cost: sized!(|c: GatherSizes| cost(c, 4.0)),
     // Not a sum: a position of up to WIDTH + HEIGHT places is rounded four times, and a place is worth up to 1 (noise),
     // about twice the size of a typical value, along each of two axes.
-    tolerance: |c| Tolerance { relative: 16.0 * UNIT_ROUNDOFF * (c.float("WIDTH") + c.float("HEIGHT") + 2.0) },
+    tolerance: sized!(|c: WarpSizes| Tolerance { relative: 16.0 * UNIT_ROUNDOFF * (c.width + c.height + 2) as f64 }),
     cases: warp_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("augment/warp_direct.wgsl"), 5, Grid::elements(images(c) / 3, 64))
-    })],
+    implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
+        Launch::items(shader!("augment/warp_direct.wgsl"), 5, c.images() / 3, 1)
+    }))],
 };
 
-/// Words of a shard's pixels.
-fn words(c: &Constants) -> usize {
-    (3 * c.product(&["SHARD_IMAGES", "HEIGHT", "WIDTH"])).div_ceil(4)
-}
-
-fn images(c: &Constants) -> usize {
-    3 * c.product(&["BATCH", "HEIGHT", "WIDTH"])
-}
-
 /// One byte read and four written per value; `taps` pixels weighted.
-fn cost(c: &Constants, taps: f64) -> Cost {
-    let values = images(c) as f64;
+fn cost(c: GatherSizes, taps: f64) -> Cost {
+    let values = c.images() as f64;
     Cost { flops: 2.0 * taps * values, bytes: 5.0 * values }
 }
 
 /// Calls `fill(i, pixels of its image from its first byte on, row of images)` for each row this shard is to write; rows
 /// past the last image become zero.
 fn rows<T: Real>(args: &mut Args<T>, output: usize, fill: impl Fn(usize, &Bytes, &mut [T]) + Sync) {
-    let (c, step) = (args.constants, args.step);
+    let (c, step) = (GatherSizes::from(args.constants), args.step);
     let (pixels, shard, order) = (args.indices(0), args.indices(1), args.indices(2));
-    let size = 3 * c.product(&["HEIGHT", "WIDTH"]);
+    let size = 3 * c.height * c.width;
     let (first, count) = (shard[0], shard[1]);
     args.floats_out(output).par_chunks_mut(size).enumerate().for_each(|(i, row)| {
-        match step.position(i, c.size("BATCH"), c.size("ROWS")) {
+        match step.position(i, c.batch, c.rows) {
             Some(position) => {
                 let image = order[position].wrapping_sub(first);
                 if image < count {
@@ -165,17 +191,17 @@ pub fn gather<T: Real>(mut args: Args<T>) {
 
 /// Twin of `augment.draw`.
 pub fn draw<T: Real>(mut args: Args<T>) {
-    let (c, step) = (args.constants, args.step);
+    let (c, step) = (DrawSizes::from(args.constants), args.step);
     let [rotation, low, high, shift] =
-        ["ROTATION", "ZOOM_LOW", "ZOOM_HIGH", "SHIFT"].map(|name| T::of(f64::from(c.float(name) as f32)));
-    let size = ["WIDTH", "HEIGHT"].map(|name| T::of(c.float(name)));
+        [c.rotation, c.zoom_low, c.zoom_high, c.shift].map(|range| T::of(f64::from(range as f32)));
+    let size = [c.width, c.height].map(|size| T::of(size as f64));
     let (one, two) = (T::one(), T::of(2.0));
     let centre = size.map(|n| (n - one) / two);
     for (i, transform) in args.floats_out(0).chunks_mut(6).enumerate() {
         let word = |stream| pcg4d([step.first.wrapping_add(i as u32), step.step, step.seed, stream]);
         let draw = |word: u32| T::of(f64::from(unit(word)));
         let (first, second) = (word(STREAM), word(STREAM + 1));
-        let mirror = |word| if c.switch("FLIP") && unit(word) < 0.5 { -one } else { one };
+        let mirror = |word| if c.flip && unit(word) < 0.5 { -one } else { one };
         let angle = (two * draw(first[2]) - one) * rotation * T::of(std::f64::consts::TAU);
         let zoom = one + low + draw(first[3]) * (high - low);
         let from_y = centre[1] + (two * draw(second[0]) - one) * shift * size[1];
@@ -190,9 +216,8 @@ pub fn draw<T: Real>(mut args: Args<T>) {
 
 /// Twin of `augment.warp`; images spread over the cores.
 pub fn warp<T: Real>(mut args: Args<T>) {
-    let (c, transforms) = (args.constants, args.floats(3));
-    let (mode, value) = (c.size("FILL_MODE"), T::of(c.float("FILL_VALUE")));
-    let [height, width] = ["HEIGHT", "WIDTH"].map(|name| c.size(name));
+    let (WarpSizes { height, width, fill_mode, fill_value, .. }, transforms) = (args.constants.into(), args.floats(3));
+    let (mode, value) = (fill_mode, T::of(fill_value));
     let [rows_in, columns_in, one] = [height as f64, width as f64, 1.0].map(T::of);
     rows(&mut args, 0, |i, bytes, row| {
         let t = &transforms[i * 6..][..6];
@@ -245,60 +270,55 @@ fn fill_position<T: Real>(mut c: T, n: T, mode: usize) -> T {
 /// Cases: odd sizes (images start inside words), shards before, around and after, none of the images, short batches.
 fn gather_cases() -> Vec<Case> {
     let part = StepParams { first: 2, count: 4, ..Default::default() };
-    let room = |images: f64| gather_constants(7, 9, 3, 5).with("SHARD_IMAGES", images);
+    let room = |shard_images| GatherSizes { shard_images, ..GatherSizes::new(7, 9, 3, 5) };
     vec![
-        Case::new("smallest", gather_constants(1, 1, 1, 1)),
-        Case::new("odd", gather_constants(5, 9, 7, 5)),
-        Case::new("short batch, later", gather_constants(7, 9, 3, 5)).at(part),
-        Case::new("first shard", room(4.0)).filled(&[("shard", Fill::Run(0, 4))]).at(part),
-        Case::new("middle shard", room(3.0)).filled(&[("shard", Fill::Run(4, 3))]).at(part),
-        Case::new("last shard", room(2.0)).filled(&[("shard", Fill::Run(7, 2))]),
-        Case::new("half full shard", room(5.0)).filled(&[("shard", Fill::Run(3, 2))]),
-        Case::new("empty shard", room(5.0)).filled(&[("shard", Fill::Run(3, 0))]).at(part),
-        Case::new("past the order", gather_constants(7, 9, 3, 5)).at(StepParams { first: 6, ..Default::default() }),
-        Case::new("beyond 65535 workgroups", gather_constants(1, 1, 2050, 2051)),
-        Case::new("batch 50 of 64 px", gather_constants(50, 200, 64, 64)).timed(),
+        Case::new("smallest", GatherSizes::new(1, 1, 1, 1)),
+        Case::new("odd", GatherSizes::new(5, 9, 7, 5)),
+        Case::new("short batch, later", GatherSizes::new(7, 9, 3, 5)).at(part),
+        Case::new("first shard", room(4)).filled(&[("shard", Fill::Run(0, 4))]).at(part),
+        Case::new("middle shard", room(3)).filled(&[("shard", Fill::Run(4, 3))]).at(part),
+        Case::new("last shard", room(2)).filled(&[("shard", Fill::Run(7, 2))]),
+        Case::new("half full shard", room(5)).filled(&[("shard", Fill::Run(3, 2))]),
+        Case::new("empty shard", room(5)).filled(&[("shard", Fill::Run(3, 0))]).at(part),
+        Case::new("past the order", GatherSizes::new(7, 9, 3, 5)).at(StepParams { first: 6, ..Default::default() }),
+        Case::new("beyond 65535 workgroups", GatherSizes::new(1, 1, 2050, 2051)),
+        Case::new("batch 50 of 64 px", GatherSizes::new(50, 200, 64, 64)).timed(),
     ]
 }
 
 fn draw_cases() -> Vec<Case> {
     let step = StepParams { first: 150, step: 77, seed: 0xDEAD_BEEF, ..Default::default() };
-    let full = draw_constants(50, 64, 48).with("FLIP", 1.0).with("ROTATION", 0.5).with("SHIFT", 0.08);
-    let zoom = |c: Constants| c.with("ZOOM_LOW", -0.5).with("ZOOM_HIGH", 0.1);
+    let still = |batch, height, width| DrawSizes { batch, height, width, ..DrawSizes::default() };
+    let zoom = |c: DrawSizes| DrawSizes { zoom_low: -0.5, zoom_high: 0.1, ..c };
+    let full = zoom(DrawSizes { flip: true, rotation: 0.5, shift: 0.08, ..still(50, 64, 48) });
     vec![
-        Case::new("identity", draw_constants(1, 1, 1)),
-        Case::new("flips", draw_constants(70, 5, 8).with("FLIP", 1.0)).at(step),
-        Case::new("turns", draw_constants(70, 9, 6).with("ROTATION", 0.5)).at(step),
-        Case::new("zooms", zoom(draw_constants(70, 9, 6))).at(step),
-        Case::new("shifts", draw_constants(70, 9, 6).with("SHIFT", 0.3)).at(step),
-        Case::new("all", zoom(full.clone())).at(step),
-        Case::new("beyond 65535 workgroups", zoom(full.clone().with("BATCH", 4_200_000.0))).at(step),
-        Case::new("batch 50 of 256 px", zoom(full.with("HEIGHT", 256.0).with("WIDTH", 256.0))).timed(),
+        Case::new("identity", still(1, 1, 1)),
+        Case::new("flips", DrawSizes { flip: true, ..still(70, 5, 8) }).at(step),
+        Case::new("turns", DrawSizes { rotation: 0.5, ..still(70, 9, 6) }).at(step),
+        Case::new("zooms", zoom(still(70, 9, 6))).at(step),
+        Case::new("shifts", DrawSizes { shift: 0.3, ..still(70, 9, 6) }).at(step),
+        Case::new("all", full).at(step),
+        Case::new("beyond 65535 workgroups", DrawSizes { batch: 4_200_000, ..full }).at(step),
+        Case::new("batch 50 of 256 px", DrawSizes { height: 256, width: 256, ..full }).timed(),
     ]
 }
 
 /// Transforms are filled with -1..1, so positions run far over every border.
 fn warp_cases() -> Vec<Case> {
     let part = StepParams { first: 2, count: 4, ..Default::default() };
-    let mode = |c: Constants, mode: f64| c.with("FILL_MODE", mode).with("FILL_VALUE", 37.0);
-    let odd = || gather_constants(7, 9, 13, 11);
+    let mode = |c: GatherSizes, mode| c.warp(mode, 37.0);
+    let odd = GatherSizes::new(7, 9, 13, 11);
+    let four = GatherSizes { shard_images: 4, ..odd };
     vec![
-        Case::new("smallest", mode(gather_constants(1, 1, 1, 1), 0.0)),
-        Case::new("one pixel, wrap", mode(gather_constants(3, 3, 1, 1), 1.0)),
-        Case::new("reflect", mode(odd(), 0.0)).at(part),
-        Case::new("wrap", mode(odd(), 1.0)).at(part),
-        Case::new("nearest", mode(odd(), 2.0)).at(part),
-        Case::new("constant", mode(odd(), 3.0)).at(part),
-        Case::new("first shard", mode(odd().with("SHARD_IMAGES", 4.0), 0.0))
-            .filled(&[("shard", Fill::Run(0, 4))])
-            .at(part),
-        Case::new("last shard", mode(odd().with("SHARD_IMAGES", 4.0), 1.0))
-            .filled(&[("shard", Fill::Run(5, 4))])
-            .at(part),
-        Case::new(
-            "beyond 65535 workgroups",
-            mode(gather_constants(1025, 4, 64, 64), 0.0).with("ROWS", 1025.0).with("SHARD_IMAGES", 1025.0),
-        ),
-        Case::new("batch 50 of 64 px", mode(gather_constants(50, 200, 64, 64), 0.0)).timed(),
+        Case::new("smallest", mode(GatherSizes::new(1, 1, 1, 1), 0)),
+        Case::new("one pixel, wrap", mode(GatherSizes::new(3, 3, 1, 1), 1)),
+        Case::new("reflect", mode(odd, 0)).at(part),
+        Case::new("wrap", mode(odd, 1)).at(part),
+        Case::new("nearest", mode(odd, 2)).at(part),
+        Case::new("constant", mode(odd, 3)).at(part),
+        Case::new("first shard", mode(four, 0)).filled(&[("shard", Fill::Run(0, 4))]).at(part),
+        Case::new("last shard", mode(four, 1)).filled(&[("shard", Fill::Run(5, 4))]).at(part),
+        Case::new("beyond 65535 workgroups", mode(GatherSizes::new(1025, 1025, 64, 64), 0)),
+        Case::new("batch 50 of 64 px", mode(GatherSizes::new(50, 200, 64, 64), 0)).timed(),
     ]
 }

@@ -96,8 +96,8 @@ pub struct Case {
 
 impl Case {
     /// A case with default step parameters.
-    pub fn new(name: &'static str, constants: Constants) -> Self {
-        Self { name, constants, step: StepParams::default(), fills: &[], bench: false }
+    pub fn new(name: &'static str, constants: impl Into<Constants>) -> Self {
+        Self { name, constants: constants.into(), step: StepParams::default(), fills: &[], bench: false }
     }
 
     /// The same case, timed by benches too.

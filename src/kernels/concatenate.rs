@@ -11,14 +11,25 @@
 //! Constants: `ROWS LEFT RIGHT`; a row is a pixel of an image, or a whole vector.
 
 use super::launch::by_item;
-use super::{Args, Binding, Case, Constants, Contract, Cost, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Real, Tolerance};
+use crate::kernels::sizes::{sized, sizes};
 use crate::twin;
 
-const CONSTANTS: &[&str] = &["ROWS", "LEFT", "RIGHT"];
+sizes! {
+    /// Sizes of a concatenation: rows, and the floats that each side has in one.
+    Sizes { rows: usize = "ROWS", left: usize = "LEFT", right: usize = "RIGHT" }
+}
 
-/// Constants of a call on `rows` rows of `left` and `right` floats.
-pub fn constants(rows: usize, left: usize, right: usize) -> Constants {
-    Constants::sizes(&[("ROWS", rows), ("LEFT", left), ("RIGHT", right)])
+impl Sizes {
+    /// Lengths of left, right and both together.
+    fn lengths(self) -> [usize; 3] {
+        [self.left, self.right, self.left + self.right].map(|floats| self.rows * floats)
+    }
+
+    /// A multiple of four where both sides are: the bits of either.
+    fn common(self) -> usize {
+        self.left | self.right
+    }
 }
 
 /// The contracts of this file.
@@ -29,13 +40,13 @@ pub static FORWARD: Contract = Contract {
     name: "concatenate.forward",
     formula: "output[r,c] = left[r,c] where c < LEFT, else right[r, c - LEFT]",
     bindings: &[Binding::read("left").or_half(), Binding::read("right").or_half(), Binding::write("output").or_half()],
-    constants: CONSTANTS,
-    lengths: |c| vec![left(c), right(c), both(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| c.lengths().to_vec()),
     twin: twin!(forward),
-    cost,
+    cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: by_item!("concatenate/forward.wgsl", 3, both, common),
+    implementations: by_item!("concatenate/forward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 
 /// `output_gradient -> left_gradient, right_gradient`.
@@ -47,40 +58,26 @@ pub static BACKWARD: Contract = Contract {
         Binding::write("left_gradient").or_half(),
         Binding::write("right_gradient").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![both(c), left(c), right(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| {
+        let [left, right, both] = c.lengths();
+        vec![both, left, right]
+    }),
     twin: twin!(backward),
-    cost,
+    cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: by_item!("concatenate/backward.wgsl", 3, both, common),
+    implementations: by_item!("concatenate/backward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 
-fn left(c: &Constants) -> usize {
-    c.product(&["ROWS", "LEFT"])
-}
-
-fn right(c: &Constants) -> usize {
-    c.product(&["ROWS", "RIGHT"])
-}
-
-fn both(c: &Constants) -> usize {
-    left(c) + right(c)
-}
-
-/// A multiple of four where both sizes are: the bits of either.
-fn common(c: &Constants) -> usize {
-    c.size("LEFT") | c.size("RIGHT")
-}
-
 /// Everything is read once and written once.
-fn cost(c: &Constants) -> Cost {
-    Cost { flops: 0.0, bytes: 8.0 * both(c) as f64 }
+fn cost(c: Sizes) -> Cost {
+    Cost { flops: 0.0, bytes: 8.0 * c.lengths()[2] as f64 }
 }
 
 /// Twin of `concatenate.forward`.
 pub fn forward<T: Real>(mut args: Args<T>) {
-    let [left, right] = ["LEFT", "RIGHT"].map(|name| args.constants.size(name));
+    let Sizes { left, right, .. } = args.constants.into();
     let rows = args.floats(0).chunks(left).zip(args.floats(1).chunks(right));
     for (output, (a, b)) in args.floats_out(0).chunks_mut(left + right).zip(rows) {
         output[..left].copy_from_slice(a);
@@ -90,7 +87,7 @@ pub fn forward<T: Real>(mut args: Args<T>) {
 
 /// Twin of `concatenate.backward`.
 pub fn backward<T: Real>(mut args: Args<T>) {
-    let [left, right] = ["LEFT", "RIGHT"].map(|name| args.constants.size(name));
+    let Sizes { left, right, .. } = args.constants.into();
     let rows = args.floats(0).chunks(left + right);
     let (a, b) = (args.floats_out(0), args.floats_out(1));
     for ((row, a), b) in rows.zip(a.chunks_mut(left)).zip(b.chunks_mut(right)) {
@@ -100,13 +97,14 @@ pub fn backward<T: Real>(mut args: Args<T>) {
 }
 
 fn cases() -> Vec<Case> {
+    let sizes = |rows, left, right| Sizes { rows, left, right };
     vec![
-        Case::new("smallest", constants(1, 1, 1)),
-        Case::new("uneven", constants(7, 5, 2)),
-        Case::new("one channel in front", constants(33, 1, 6)),
-        Case::new("four channels at a time", constants(35, 8, 4)),
-        Case::new("a vector for each image", constants(3, 24, 40)),
-        Case::new("beyond 65535 workgroups", constants(1_050_000, 1, 3)),
-        Case::new("64 px, 16 and 16 channels", constants(8 * 64 * 64, 16, 16)).timed(),
+        Case::new("smallest", sizes(1, 1, 1)),
+        Case::new("uneven", sizes(7, 5, 2)),
+        Case::new("one channel in front", sizes(33, 1, 6)),
+        Case::new("four channels at a time", sizes(35, 8, 4)),
+        Case::new("a vector for each image", sizes(3, 24, 40)),
+        Case::new("beyond 65535 workgroups", sizes(1_050_000, 1, 3)),
+        Case::new("64 px, 16 and 16 channels", sizes(8 * 64 * 64, 16, 16)).timed(),
     ]
 }

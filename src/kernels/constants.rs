@@ -31,19 +31,15 @@ impl Constants {
         self.float(name) as usize
     }
 
-    /// The switch of this name.
-    pub fn switch(&self, name: &str) -> bool {
-        self.float(name) != 0.0
-    }
-
-    /// Product of the named sizes.
-    pub fn product(&self, names: &[&str]) -> usize {
-        names.iter().map(|name| self.size(name)).product()
-    }
-
     /// All pairs, in the order they were given.
     pub fn pairs(&self) -> &[(&'static str, f64)] {
         &self.0
+    }
+}
+
+impl FromIterator<(&'static str, f64)> for Constants {
+    fn from_iter<I: IntoIterator<Item = (&'static str, f64)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
     }
 }
 

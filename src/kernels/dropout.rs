@@ -14,14 +14,20 @@
 
 use super::launch::by_item;
 use super::{Args, Binding, Case, Constants, Contract, Cost, Real, StepParams, Tolerance};
+use crate::kernels::sizes::{sized, sizes};
 use crate::rng::{pcg4d, unit};
 use crate::twin;
 
-const CONSTANTS: &[&str] = &["ELEMENTS", "IMAGE", "RATE", "STREAM"];
+sizes! {
+    /// Sizes of a dropout.
+    Sizes { elements: usize = "ELEMENTS", image: usize = "IMAGE", rate: f64 = "RATE", stream: usize = "STREAM" }
+}
 
-/// Constants of a call on `batch` images of `image` floats; `rate` in `[0, 1)` is the fraction that is dropped.
-pub fn constants(batch: usize, image: usize, rate: f64, stream: usize) -> Constants {
-    Constants::sizes(&[("ELEMENTS", batch * image), ("IMAGE", image), ("STREAM", stream)]).with("RATE", rate)
+impl Sizes {
+    /// Of `batch` images of `image` floats; `rate` in `[0, 1)` is the fraction that is dropped.
+    pub fn new(batch: usize, image: usize, rate: f64, stream: usize) -> Self {
+        Self { elements: batch * image, image, rate, stream }
+    }
 }
 
 /// The contracts of this file.
@@ -32,13 +38,13 @@ pub static FORWARD: Contract = Contract {
     name: "dropout.forward",
     formula: "output[i] = input[i] / (1 - RATE) where u(i) >= RATE, else 0",
     bindings: &[Binding::read("input").or_half(), Binding::write("output").or_half()],
-    constants: CONSTANTS,
-    lengths: |c| vec![c.size("ELEMENTS"); 2],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.elements; 2]),
     twin: twin!(mask),
-    cost,
+    cost: sized!(cost),
     tolerance,
     cases,
-    implementations: by_item!("dropout/forward.wgsl", 2, elements, elements),
+    implementations: by_item!("dropout/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
 /// `output_gradient -> input_gradient`.
@@ -46,18 +52,14 @@ pub static BACKWARD: Contract = Contract {
     name: "dropout.backward",
     formula: "input_gradient[i] = output_gradient[i] / (1 - RATE) where u(i) >= RATE, else 0",
     bindings: &[Binding::read("output_gradient").or_half(), Binding::write("input_gradient").or_half()],
-    constants: CONSTANTS,
-    lengths: |c| vec![c.size("ELEMENTS"); 2],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.elements; 2]),
     twin: twin!(mask),
-    cost,
+    cost: sized!(cost),
     tolerance,
     cases,
-    implementations: by_item!("dropout/backward.wgsl", 2, elements, elements),
+    implementations: by_item!("dropout/backward.wgsl", 2, |c| c.elements, c.elements),
 };
-
-fn elements(c: &Constants) -> usize {
-    c.size("ELEMENTS")
-}
 
 /// One division, which WGSL allows 2.5 units in the last place.
 fn tolerance(_: &Constants) -> Tolerance {
@@ -65,20 +67,20 @@ fn tolerance(_: &Constants) -> Tolerance {
 }
 
 /// About 30 integer operations and one division per element; counted as one operation.
-fn cost(c: &Constants) -> Cost {
-    Cost { flops: c.float("ELEMENTS"), bytes: 8.0 * c.float("ELEMENTS") }
+fn cost(c: Sizes) -> Cost {
+    Cost { flops: c.elements as f64, bytes: 8.0 * c.elements as f64 }
 }
 
 /// Whether element `i` of the micro-batch is kept; in f32 in both widths of the twin, so that both have the shader's mask.
-fn keep(c: &Constants, step: &StepParams, i: usize) -> bool {
-    let place = step.before.wrapping_mul(c.size("IMAGE") as u32).wrapping_add(i as u32);
-    unit(pcg4d([place, step.step, step.seed, c.size("STREAM") as u32])[0]) >= c.float("RATE") as f32
+fn keep(c: Sizes, step: &StepParams, i: usize) -> bool {
+    let place = step.before.wrapping_mul(c.image as u32).wrapping_add(i as u32);
+    unit(pcg4d([place, step.step, step.seed, c.stream as u32])[0]) >= c.rate as f32
 }
 
 /// Twin of both directions.
 pub fn mask<T: Real>(mut args: Args<T>) {
-    let (c, step) = (args.constants, args.step);
-    let kept = T::one() - T::of(c.float("RATE"));
+    let (c, step) = (Sizes::from(args.constants), args.step);
+    let kept = T::one() - T::of(c.rate);
     for (i, (y, &x)) in args.floats_out(0).iter_mut().zip(args.floats(0)).enumerate() {
         *y = if keep(c, step, i) { x / kept } else { T::zero() };
     }
@@ -87,15 +89,15 @@ pub fn mask<T: Real>(mut args: Args<T>) {
 fn cases() -> Vec<Case> {
     let step = StepParams { step: 12, seed: 0xC0FF_EE00, ..Default::default() };
     vec![
-        Case::new("smallest", constants(1, 1, 0.5, 0)).at(step),
-        Case::new("nothing dropped", constants(1, 130, 0.0, 1)),
-        Case::new("a fifth, around a workgroup", constants(5, 13, 0.2, 3)).at(step),
-        Case::new("a fifth, around a workgroup of vectors", constants(5, 52, 0.2, 3)).at(step),
-        Case::new("micro-batch", constants(5, 13, 0.5, 3)).at(StepParams { before: 10, ..step }),
-        Case::new("micro-batch of vectors", constants(5, 52, 0.5, 3)).at(StepParams { before: 10, ..step }),
-        Case::new("nine tenths", constants(10, 100, 0.9, 4)).at(step),
-        Case::new("beyond 65535 workgroups", constants(42, 100_000, 0.25, 2)).at(step),
-        Case::new("dense1", constants(50, 256, 0.5, 1)).at(step).timed(),
+        Case::new("smallest", Sizes::new(1, 1, 0.5, 0)).at(step),
+        Case::new("nothing dropped", Sizes::new(1, 130, 0.0, 1)),
+        Case::new("a fifth, around a workgroup", Sizes::new(5, 13, 0.2, 3)).at(step),
+        Case::new("a fifth, around a workgroup of vectors", Sizes::new(5, 52, 0.2, 3)).at(step),
+        Case::new("micro-batch", Sizes::new(5, 13, 0.5, 3)).at(StepParams { before: 10, ..step }),
+        Case::new("micro-batch of vectors", Sizes::new(5, 52, 0.5, 3)).at(StepParams { before: 10, ..step }),
+        Case::new("nine tenths", Sizes::new(10, 100, 0.9, 4)).at(step),
+        Case::new("beyond 65535 workgroups", Sizes::new(42, 100_000, 0.25, 2)).at(step),
+        Case::new("dense1", Sizes::new(50, 256, 0.5, 1)).at(step).timed(),
     ]
 }
 
@@ -104,18 +106,18 @@ mod tests {
     use super::*;
     use crate::kernels::{View, ViewMut};
 
-    fn run(c: &Constants, step: &StepParams) -> Vec<f32> {
-        let ones = vec![1.0f32; c.size("ELEMENTS")];
+    fn run(c: Sizes, step: &StepParams) -> Vec<f32> {
+        let ones = vec![1.0f32; c.elements];
         let mut output = vec![f32::NAN; ones.len()];
         let writes = vec![Some(ViewMut::Float(&mut output[..]))];
-        mask(Args { constants: c, step, reads: vec![View::Float(&ones[..])], writes });
+        mask(Args { constants: &c.into(), step, reads: vec![View::Float(&ones[..])], writes });
         output
     }
 
     #[test]
     fn the_mean_stays_and_the_dropped_fraction_is_right() {
         for rate in [0.2, 0.5] {
-            let output = run(&constants(1, 100_000, rate, 1), &StepParams::default());
+            let output = run(Sizes::new(1, 100_000, rate, 1), &StepParams::default());
             let dropped = output.iter().filter(|&&y| y == 0.0).count() as f64 / 1e5;
             let mean = output.iter().map(|&y| f64::from(y)).sum::<f64>() / 1e5;
             // five standard deviations of the fraction of 100 000 coins
@@ -126,24 +128,24 @@ mod tests {
     #[test]
     fn step_seed_and_stream_change_the_mask() {
         let base = StepParams::default();
-        let first = run(&constants(1, 256, 0.5, 1), &base);
-        assert_eq!(first, run(&constants(1, 256, 0.5, 1), &base));
-        assert_ne!(first, run(&constants(1, 256, 0.5, 2), &base));
-        assert_ne!(first, run(&constants(1, 256, 0.5, 1), &StepParams { step: 1, ..base }));
-        assert_ne!(first, run(&constants(1, 256, 0.5, 1), &StepParams { seed: 1, ..base }));
+        let first = run(Sizes::new(1, 256, 0.5, 1), &base);
+        assert_eq!(first, run(Sizes::new(1, 256, 0.5, 1), &base));
+        assert_ne!(first, run(Sizes::new(1, 256, 0.5, 2), &base));
+        assert_ne!(first, run(Sizes::new(1, 256, 0.5, 1), &StepParams { step: 1, ..base }));
+        assert_ne!(first, run(Sizes::new(1, 256, 0.5, 1), &StepParams { seed: 1, ..base }));
     }
 
     #[test]
     fn a_micro_batch_draws_what_the_whole_batch_draws_there() {
         let step = StepParams { step: 3, seed: 9, ..StepParams::default() };
-        let whole = run(&constants(10, 7, 0.5, 1), &step);
-        let part = |before: u32, images| run(&constants(images, 7, 0.5, 1), &StepParams { before, ..step });
+        let whole = run(Sizes::new(10, 7, 0.5, 1), &step);
+        let part = |before: u32, images| run(Sizes::new(images, 7, 0.5, 1), &StepParams { before, ..step });
         assert_eq!(whole, [part(0, 4), part(4, 4), part(8, 2)].concat());
         assert_ne!(part(0, 4), part(4, 4));
     }
 
     #[test]
     fn nothing_is_dropped_at_rate_zero() {
-        assert_eq!(run(&constants(1, 500, 0.0, 1), &StepParams::default()), vec![1.0; 500]);
+        assert_eq!(run(Sizes::new(1, 500, 0.0, 1), &StepParams::default()), vec![1.0; 500]);
     }
 }

@@ -264,16 +264,16 @@ pub fn runs_of(pieces: usize, groups: usize, workgroups: usize) -> Split {
 /// `vectors` and `direct` of a kernel that is written for `Item`s: four elements to a thread where `innermost` is a multiple of four,
 /// else one.
 macro_rules! by_item {
-    ($path:literal, $bindings:literal, $elements:expr, $innermost:expr) => {
+    ($path:literal, $bindings:literal, |$sizes:ident| $elements:expr, $innermost:expr) => {
         &[
-            $crate::kernels::Implementation::new(
+            $crate::kernels::sizes::implementation!(
                 "vectors",
                 $crate::kernels::Needs::NOTHING,
-                |c| $innermost(c).is_multiple_of(4),
-                |c| $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements(c), 4),
+                |$sizes| $innermost.is_multiple_of(4),
+                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements, 4)
             ),
-            $crate::kernels::Implementation::direct(|c| {
-                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements(c), 1)
+            $crate::kernels::sizes::direct!(|$sizes| {
+                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements, 1)
             }),
         ]
     };

@@ -10,14 +10,24 @@
 //!
 //! Constants: `ROWS INNER COLUMNS`.
 
-use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Real, Tolerance,
-};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Grid, Launch, Needs, Real, Tolerance};
+use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::{shader, twin};
 
-/// Constants of a product of `rows x inner` and `inner x columns`.
-pub fn constants(rows: usize, inner: usize, columns: usize) -> Constants {
-    Constants::sizes(&[("ROWS", rows), ("INNER", inner), ("COLUMNS", columns)])
+sizes! {
+    /// Sizes of a product of `rows x inner` and `inner x columns`.
+    Sizes { rows: usize = "ROWS", inner: usize = "INNER", columns: usize = "COLUMNS" }
+}
+
+impl Sizes {
+    /// All three.
+    pub fn new(rows: usize, inner: usize, columns: usize) -> Self {
+        Self { rows, inner, columns }
+    }
+
+    fn lengths(self) -> [usize; 3] {
+        [self.rows * self.inner, self.inner * self.columns, self.rows * self.columns]
+    }
 }
 
 /// The contracts of this file.
@@ -32,36 +42,34 @@ pub static PRODUCT: Contract = Contract {
         Binding::read("right").filled(Fill::Dyadic).or_half(),
         Binding::write("product"),
     ],
-    constants: &["ROWS", "INNER", "COLUMNS"],
-    lengths: |c| vec![c.product(&["ROWS", "INNER"]), c.product(&["INNER", "COLUMNS"]), c.product(&["ROWS", "COLUMNS"])],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| c.lengths().to_vec()),
     twin: twin!(product),
-    cost: |c| {
-        let elements =
-            c.product(&["ROWS", "INNER"]) + c.product(&["INNER", "COLUMNS"]) + c.product(&["ROWS", "COLUMNS"]);
-        Cost { flops: 2.0 * c.product(&["ROWS", "INNER", "COLUMNS"]) as f64, bytes: 4.0 * elements as f64 }
-    },
+    cost: sized!(|c| {
+        let elements: usize = c.lengths().iter().sum();
+        Cost { flops: 2.0 * (c.rows * c.inner * c.columns) as f64, bytes: 4.0 * elements as f64 }
+    }),
     tolerance: |_| Tolerance::EXACT,
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: Needs { workgroup_bytes: 16 * 48 + 1024, ..Needs::MATRIX },
-            accepts: |c| ["ROWS", "INNER", "COLUMNS"].iter().all(|size| c.size(size).is_multiple_of(16)),
-            launch: |c| {
-                let groups = c.product(&["ROWS", "COLUMNS"]) / 256;
+        implementation!(
+            "matrix",
+            Needs { workgroup_bytes: 16 * 48 + 1024, ..Needs::MATRIX },
+            |c| [c.rows, c.inner, c.columns].iter().all(|size| size.is_multiple_of(16)),
+            {
+                let groups = c.rows * c.columns / 256;
                 Launch::single(shader!("matrix/product_matrix.wgsl"), 3, Grid::groups(groups))
-            },
-        },
-        Implementation::direct(|c| {
-            let grid = Grid::elements(c.product(&["ROWS", "COLUMNS"]), 64);
-            Launch::single(shader!("matrix/product_direct.wgsl"), 3, grid).iterating(c.size("INNER"))
+            }
+        ),
+        direct!(|c| {
+            Launch::items(shader!("matrix/product_direct.wgsl"), 3, c.rows * c.columns, 1).iterating(c.inner)
         }),
     ],
 };
 
 /// Twin of `matrix.product`.
 pub fn product<T: Real>(mut args: Args<T>) {
-    let (inner, columns) = (args.constants.size("INNER"), args.constants.size("COLUMNS"));
+    let Sizes { inner, columns, .. } = args.constants.into();
     let (left, right) = (args.floats(0), args.floats(1));
     for (row, product) in args.floats_out(0).chunks_mut(columns).enumerate() {
         for (column, value) in product.iter_mut().enumerate() {
@@ -72,12 +80,12 @@ pub fn product<T: Real>(mut args: Args<T>) {
 
 fn cases() -> Vec<Case> {
     vec![
-        Case::new("smallest", constants(1, 1, 1)),
-        Case::new("one tile", constants(16, 16, 16)),
-        Case::new("odd", constants(17, 5, 9)),
-        Case::new("wide and flat", constants(32, 48, 80)),
-        Case::new("a long sum", constants(16, 1024, 32)),
-        Case::new("256 cubed", constants(256, 256, 256)).timed(),
+        Case::new("smallest", Sizes::new(1, 1, 1)),
+        Case::new("one tile", Sizes::new(16, 16, 16)),
+        Case::new("odd", Sizes::new(17, 5, 9)),
+        Case::new("wide and flat", Sizes::new(32, 48, 80)),
+        Case::new("a long sum", Sizes::new(16, 1024, 32)),
+        Case::new("256 cubed", Sizes::new(256, 256, 256)).timed(),
     ]
 }
 
@@ -92,7 +100,7 @@ mod tests {
         let mut product_values = [f64::NAN; 4];
         let reads = vec![View::Float(&left[..]), View::Float(&right[..])];
         let writes = vec![Some(ViewMut::Float(&mut product_values[..]))];
-        product(Args { constants: &constants(2, 3, 2), step: &StepParams::default(), reads, writes });
+        product(Args { constants: &Sizes::new(2, 3, 2).into(), step: &StepParams::default(), reads, writes });
         assert_eq!(product_values, [-2.0, 8.0, -2.0, 17.0]);
     }
 }

@@ -12,25 +12,35 @@
 //! Constants: `BATCH IN_H IN_W CHANNELS OUT_H OUT_W KERNEL STRIDE`.
 
 use super::launch::by_item;
-use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Implementation, Launch, Needs, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Needs, Real, Tolerance};
+use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
 
-const CONSTANTS: &[&str] = &["BATCH", "IN_H", "IN_W", "CHANNELS", "OUT_H", "OUT_W", "KERNEL", "STRIDE"];
+sizes! {
+    /// Sizes of a pooling.
+    Sizes {
+        batch: usize = "BATCH", in_h: usize = "IN_H", in_w: usize = "IN_W", channels: usize = "CHANNELS",
+        out_h: usize = "OUT_H", out_w: usize = "OUT_W", kernel: usize = "KERNEL", stride: usize = "STRIDE",
+    }
+}
 
-/// Constants of a layer; `None` where no window fits. `input` is height, width, channels of one image.
-pub fn constants(batch: usize, input: (usize, usize, usize), kernel: usize, stride: usize) -> Option<Constants> {
-    let window = Window { kernel, stride, padding: Padding::Valid };
-    Some(Constants::sizes(&[
-        ("BATCH", batch),
-        ("IN_H", input.0),
-        ("IN_W", input.1),
-        ("CHANNELS", input.2),
-        ("OUT_H", window.over(input.0)?.0),
-        ("OUT_W", window.over(input.1)?.0),
-        ("KERNEL", kernel),
-        ("STRIDE", stride),
-    ]))
+impl Sizes {
+    /// `None` where no window fits. `input` is height, width, channels of one image.
+    pub fn new(batch: usize, input: (usize, usize, usize), kernel: usize, stride: usize) -> Option<Self> {
+        let (in_h, in_w, channels) = input;
+        let window = Window { kernel, stride, padding: Padding::Valid };
+        let (out_h, out_w) = (window.over(in_h)?.0, window.over(in_w)?.0);
+        Some(Self { batch, in_h, in_w, channels, out_h, out_w, kernel, stride })
+    }
+
+    fn inputs(self) -> usize {
+        self.batch * self.in_h * self.in_w * self.channels
+    }
+
+    fn outputs(self) -> usize {
+        self.batch * self.out_h * self.out_w * self.channels
+    }
 }
 
 /// The contracts of this file.
@@ -41,13 +51,13 @@ pub static FORWARD: Contract = Contract {
     name: "maxpool2d.forward",
     formula: "output[n,oy,ox,c] = max over ky,kx of input[n, oy*s+ky, ox*s+kx, c]",
     bindings: &[Binding::read("input").or_half(), Binding::write("output").or_half()],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), outputs(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.outputs()]),
     twin: twin!(forward),
-    cost,
+    cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: by_item!("maxpool2d/forward.wgsl", 2, outputs, channels),
+    implementations: by_item!("maxpool2d/forward.wgsl", 2, |c| c.outputs(), c.channels),
 };
 
 /// `input, output_gradient -> input_gradient`.
@@ -60,56 +70,38 @@ pub static BACKWARD: Contract = Contract {
         Binding::read("output_gradient").or_half(),
         Binding::write("input_gradient").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), outputs(c), inputs(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.outputs(), c.inputs()]),
     twin: twin!(backward),
-    cost,
-    tolerance: |c| if c.size("KERNEL") > c.size("STRIDE") { Tolerance::sum(4) } else { Tolerance::EXACT },
+    cost: sized!(cost),
+    tolerance: sized!(|c| if c.kernel > c.stride { Tolerance::sum(4) } else { Tolerance::EXACT }),
     cases,
     implementations: &[
-        Implementation::new(
-            "windows",
-            Needs::NOTHING,
-            |c| channels(c).is_multiple_of(4) && c.size("KERNEL") == c.size("STRIDE"),
-            |c| {
-                let [rows, columns] = ["IN_H", "IN_W"].map(|side| c.size(side).div_ceil(c.size("KERNEL")));
-                let elements = c.size("BATCH") * channels(c) * rows * columns;
-                Launch::items(shader!("maxpool2d/backward_windows.wgsl"), 3, elements, 4)
-            },
-        ),
-        Implementation::new(
+        implementation!("windows", Needs::NOTHING, |c| c.channels.is_multiple_of(4) && c.kernel == c.stride, {
+            let (rows, columns) = (c.in_h.div_ceil(c.kernel), c.in_w.div_ceil(c.kernel));
+            let elements = c.batch * c.channels * rows * columns;
+            Launch::items(shader!("maxpool2d/backward_windows.wgsl"), 3, elements, 4)
+        }),
+        implementation!(
             "vectors",
             Needs::NOTHING,
-            |c| channels(c).is_multiple_of(4),
-            |c| Launch::items(shader!("maxpool2d/backward.wgsl"), 3, inputs(c), 4),
+            |c| c.channels.is_multiple_of(4),
+            Launch::items(shader!("maxpool2d/backward.wgsl"), 3, c.inputs(), 4)
         ),
-        Implementation::direct(|c| Launch::items(shader!("maxpool2d/backward.wgsl"), 3, inputs(c), 1)),
+        direct!(|c| Launch::items(shader!("maxpool2d/backward.wgsl"), 3, c.inputs(), 1)),
     ],
 };
 
-fn channels(c: &Constants) -> usize {
-    c.size("CHANNELS")
-}
-
-fn inputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "IN_H", "IN_W", "CHANNELS"])
-}
-
-fn outputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "OUT_H", "OUT_W", "CHANNELS"])
-}
-
 /// One comparison per tap, counted as one operation.
-fn cost(c: &Constants) -> Cost {
-    let flops = (outputs(c) * c.product(&["KERNEL", "KERNEL"])) as f64;
-    Cost { flops, bytes: 4.0 * (inputs(c) + outputs(c)) as f64 }
+fn cost(c: Sizes) -> Cost {
+    let flops = (c.outputs() * c.kernel * c.kernel) as f64;
+    Cost { flops, bytes: 4.0 * (c.inputs() + c.outputs()) as f64 }
 }
 
 /// Calls `visit(output element, input element of its first maximum)` for each window, in order.
-pub fn argmaxes<T: Real>(c: &Constants, input: &[T], mut visit: impl FnMut(usize, usize)) {
-    let [in_h, in_w, channels, out_h, out_w] = ["IN_H", "IN_W", "CHANNELS", "OUT_H", "OUT_W"].map(|name| c.size(name));
-    let (kernel, stride) = (c.size("KERNEL"), c.size("STRIDE"));
-    for output in 0..outputs(c) {
+pub fn argmaxes<T: Real>(c: Sizes, input: &[T], mut visit: impl FnMut(usize, usize)) {
+    let Sizes { in_h, in_w, channels, out_h, out_w, kernel, stride, .. } = c;
+    for output in 0..c.outputs() {
         let (ch, ox) = (output % channels, output / channels % out_w);
         let (oy, n) = (output / (channels * out_w) % out_h, output / (channels * out_w * out_h));
         let place = |tap: usize| {
@@ -125,19 +117,19 @@ pub fn argmaxes<T: Real>(c: &Constants, input: &[T], mut visit: impl FnMut(usize
 /// Twin of `maxpool2d.forward`.
 pub fn forward<T: Real>(mut args: Args<T>) {
     let (input, output) = (args.floats(0), args.floats_out(0));
-    argmaxes(args.constants, input, |out, argmax| output[out] = input[argmax]);
+    argmaxes(args.constants.into(), input, |out, argmax| output[out] = input[argmax]);
 }
 
 /// Twin of `maxpool2d.backward`.
 pub fn backward<T: Real>(mut args: Args<T>) {
     let (input, output_gradient, input_gradient) = (args.floats(0), args.floats(1), args.floats_out(0));
     input_gradient.fill(T::zero());
-    argmaxes(args.constants, input, |out, argmax| input_gradient[argmax] += output_gradient[out]);
+    argmaxes(args.constants.into(), input, |out, argmax| input_gradient[argmax] += output_gradient[out]);
 }
 
 fn cases() -> Vec<Case> {
     let layer = |name, batch, input, kernel, stride| {
-        Case::new(name, constants(batch, input, kernel, stride).unwrap_or_default())
+        Case::new(name, Sizes::new(batch, input, kernel, stride).unwrap_or_default())
     };
     vec![
         layer("smallest", 1, (1, 1, 1), 1, 1),

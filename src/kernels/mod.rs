@@ -12,6 +12,7 @@ mod launch;
 mod parts;
 mod precision;
 mod shaders;
+mod sizes;
 mod source;
 mod step;
 mod twin;

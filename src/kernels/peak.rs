@@ -16,6 +16,7 @@ use super::{
     Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Precision, Real,
     Tolerance,
 };
+use crate::kernels::sizes::{sized, sizes};
 use crate::{shader, twin};
 
 /// Multiply-adds of one number in a round, written out in the shader.
@@ -24,6 +25,21 @@ const ROWS: usize = 16;
 const NUMBERS: usize = 12;
 /// Sums of a group of threads that hold matrices.
 const MATRICES: usize = 8;
+
+sizes! {
+    /// Sizes of `peak.fma`.
+    FmaSizes { threads: usize = "THREADS", rounds: usize = "ROUNDS" }
+}
+
+sizes! {
+    /// Sizes of `peak.copy`.
+    CopySizes { vectors: usize = "VECTORS" }
+}
+
+sizes! {
+    /// Sizes of `peak.matrix`.
+    MatrixSizes { groups: usize = "GROUPS", rounds: usize = "ROUNDS" }
+}
 
 /// The contracts of this file.
 pub const CONTRACTS: &[&Contract] = &[&FMA, &COPY, &MATRIX];
@@ -38,19 +54,18 @@ pub static FMA: Contract = Contract {
         Binding::read("coefficients").filled(Fill::Ones),
         Binding::write("output"),
     ],
-    constants: &["THREADS", "ROUNDS"],
-    lengths: |c| vec![NUMBERS * c.size("THREADS"), 2, 4 * c.size("THREADS")],
+    constants: FmaSizes::NAMES,
+    lengths: sized!(|c: FmaSizes| vec![NUMBERS * c.threads, 2, 4 * c.threads]),
     twin: twin!(fma),
-    cost: |c| {
-        let threads = c.float("THREADS");
-        Cost { flops: 2.0 * (ROWS * NUMBERS) as f64 * c.float("ROUNDS") * threads, bytes: 64.0 * threads }
-    },
-    tolerance: |c| Tolerance::sum(ROWS * c.size("ROUNDS")),
+    cost: sized!(|c: FmaSizes| {
+        let threads = c.threads as f64;
+        Cost { flops: 2.0 * (ROWS * NUMBERS * c.rounds) as f64 * threads, bytes: 64.0 * threads }
+    }),
+    tolerance: sized!(|c: FmaSizes| Tolerance::sum(ROWS * c.rounds)),
     cases: fma_cases,
-    implementations: &[Implementation::direct(|c| {
-        let grid = Grid::elements(c.size("THREADS"), 64);
-        Launch::single(shader!("peak/fma_direct.wgsl"), 3, grid).iterating(c.size("ROUNDS"))
-    })],
+    implementations: &[Implementation::direct(sized!(|c: FmaSizes| {
+        Launch::items(shader!("peak/fma_direct.wgsl"), 3, c.threads, 1).iterating(c.rounds)
+    }))],
 };
 
 /// `input -> output`.
@@ -58,15 +73,15 @@ pub static COPY: Contract = Contract {
     name: "peak.copy",
     formula: "output[i] = input[i]",
     bindings: &[Binding::read("input"), Binding::write("output")],
-    constants: &["VECTORS"],
-    lengths: |c| vec![4 * c.size("VECTORS"); 2],
+    constants: CopySizes::NAMES,
+    lengths: sized!(|c: CopySizes| vec![4 * c.vectors; 2]),
     twin: twin!(copy),
-    cost: |c| Cost { flops: 0.0, bytes: 32.0 * c.float("VECTORS") },
+    cost: sized!(|c: CopySizes| Cost { flops: 0.0, bytes: 32.0 * c.vectors as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases: copy_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("peak/copy_direct.wgsl"), 2, Grid::elements(c.size("VECTORS"), 256))
-    })],
+    implementations: &[Implementation::direct(sized!(|c: CopySizes| {
+        Launch::single(shader!("peak/copy_direct.wgsl"), 2, Grid::elements(c.vectors, 256))
+    }))],
 };
 
 /// `left (16 x 16), right (16 x 16) -> product (GROUPS x 8 x 16 x 16)`.
@@ -79,20 +94,20 @@ pub static MATRIX: Contract = Contract {
         Binding::read("right").filled(Fill::Dyadic).or_half(),
         Binding::write("product"),
     ],
-    constants: &["GROUPS", "ROUNDS"],
-    lengths: |c| vec![256, 256, MATRICES * 256 * c.size("GROUPS")],
+    constants: MatrixSizes::NAMES,
+    lengths: sized!(|c: MatrixSizes| vec![256, 256, MATRICES * 256 * c.groups]),
     twin: twin!(matrix),
-    cost: |c| {
-        let products = MATRICES as f64 * c.float("GROUPS");
-        Cost { flops: 2.0 * 4096.0 * c.float("ROUNDS") * products, bytes: 1024.0 * products + 2048.0 }
-    },
+    cost: sized!(|c: MatrixSizes| {
+        let products = (MATRICES * c.groups) as f64;
+        Cost { flops: 2.0 * 4096.0 * c.rounds as f64 * products, bytes: 1024.0 * products + 2048.0 }
+    }),
     tolerance: |_| Tolerance::EXACT,
     cases: || {
         vec![
-            Case::new("smallest", matrix_constants(1, 1)),
-            Case::new("some groups", matrix_constants(5, 7)),
-            Case::new("a group to a core", matrix_constants(32, 256)).timed(),
-            Case::new("many rounds", matrix_constants(2, 4096)),
+            Case::new("smallest", MatrixSizes { groups: 1, rounds: 1 }),
+            Case::new("some groups", MatrixSizes { groups: 5, rounds: 7 }),
+            Case::new("a group to a core", MatrixSizes { groups: 32, rounds: 256 }).timed(),
+            Case::new("many rounds", MatrixSizes { groups: 2, rounds: 4096 }),
         ]
     },
     implementations: &[
@@ -100,12 +115,15 @@ pub static MATRIX: Contract = Contract {
             name: "matrix",
             needs: Needs::MATRIX,
             accepts: |_| true,
-            launch: |c| Launch::single(shader!("peak/matrix_matrix.wgsl"), 3, Grid::groups(c.size("GROUPS"))),
+            launch: sized!(|c: MatrixSizes| Launch::single(
+                shader!("peak/matrix_matrix.wgsl"),
+                3,
+                Grid::groups(c.groups)
+            )),
         },
-        Implementation::direct(|c| {
-            let grid = Grid::elements(MATRICES * 256 * c.size("GROUPS"), 64);
-            Launch::single(shader!("peak/matrix_direct.wgsl"), 3, grid).iterating(c.size("ROUNDS"))
-        }),
+        Implementation::direct(sized!(|c: MatrixSizes| {
+            Launch::items(shader!("peak/matrix_direct.wgsl"), 3, MATRICES * 256 * c.groups, 1).iterating(c.rounds)
+        })),
     ],
 };
 
@@ -159,9 +177,9 @@ pub static F32_FMA: Peak = Peak {
     precision: Precision::F32,
     implementation: "direct",
     // 2^18 threads fill the largest GPU; 3.2 GFLOP
-    sizes: |scale| fma_constants(1 << 18, 32 * scale),
+    sizes: |scale| FmaSizes { threads: 1 << 18, rounds: 32 * scale }.into(),
     largest: 64,
-    tile: |run| run.with("THREADS", 64.0),
+    tile: |run| FmaSizes { threads: 64, ..FmaSizes::from(&run) }.into(),
 };
 
 /// What multiplies f16 and adds in f32, on cooperative matrices.
@@ -173,9 +191,9 @@ pub static F16_MATRIX: Peak = Peak {
     precision: Precision::Mixed,
     implementation: "matrix",
     // 2112 groups are 16 on each of the 132 multiprocessors of a large card; 4.4 GFLOP
-    sizes: |scale| matrix_constants(2112, 32 * scale),
+    sizes: |scale| MatrixSizes { groups: 2112, rounds: 32 * scale }.into(),
     largest: 64,
-    tile: |run| run.with("GROUPS", 1.0),
+    tile: |run| MatrixSizes { groups: 1, ..MatrixSizes::from(&run) }.into(),
 };
 
 /// What moves bytes between memory and registers.
@@ -187,29 +205,18 @@ pub static COPY_BANDWIDTH: Peak = Peak {
     precision: Precision::F32,
     implementation: "direct",
     // 64 MiB each way, more than most caches hold; a fast GPU gets 512 MiB
-    sizes: |scale| copy_constants(scale << 22),
+    sizes: |scale| CopySizes { vectors: scale << 22 }.into(),
     largest: 8,
-    tile: |run| run.with("VECTORS", 65_536.0),
+    tile: |_| CopySizes { vectors: 65_536 }.into(),
 };
 
 /// All peaks, in the order in which they are measured and shown.
 pub static PEAKS: &[&Peak] = &[&F32_FMA, &F16_MATRIX, &COPY_BANDWIDTH];
 
-fn fma_constants(threads: usize, rounds: usize) -> Constants {
-    Constants::sizes(&[("THREADS", threads), ("ROUNDS", rounds)])
-}
-
-fn copy_constants(vectors: usize) -> Constants {
-    Constants::sizes(&[("VECTORS", vectors)])
-}
-
-fn matrix_constants(groups: usize, rounds: usize) -> Constants {
-    Constants::sizes(&[("GROUPS", groups), ("ROUNDS", rounds)])
-}
-
 /// Twin of `peak.matrix`.
 pub fn matrix<T: Real>(mut args: Args<T>) {
-    let (left, right, rounds) = (args.floats(0), args.floats(1), T::of(args.constants.float("ROUNDS")));
+    let (left, right, rounds) =
+        (args.floats(0), args.floats(1), T::of(MatrixSizes::from(args.constants).rounds as f64));
     for (i, value) in args.floats_out(0).iter_mut().enumerate() {
         let (row, column) = (i / 16 % 16, i % 16);
         let product: T = (0..16).map(|k| left[row * 16 + k] * right[k * 16 + column]).sum();
@@ -220,7 +227,7 @@ pub fn matrix<T: Real>(mut args: Args<T>) {
 /// Twin of `peak.fma`.
 pub fn fma<T: Real>(mut args: Args<T>) {
     let (start, coefficients) = (args.floats(0), args.floats(1));
-    let times = ROWS * args.constants.size("ROUNDS");
+    let times = ROWS * FmaSizes::from(args.constants).rounds;
     for (start, sums) in start.chunks_exact(NUMBERS).zip(args.floats_out(0).chunks_exact_mut(4)) {
         let mut numbers = [T::zero(); NUMBERS];
         numbers.copy_from_slice(start);
@@ -241,18 +248,18 @@ pub fn copy<T: Real>(mut args: Args<T>) {
 fn fma_cases() -> Vec<Case> {
     let halves: &[(&str, Fill)] = &[("start", Fill::Uniform), ("coefficients", Fill::Shuffled)];
     vec![
-        Case::new("smallest", fma_constants(1, 1)),
-        Case::new("around a workgroup", fma_constants(65, 3)),
-        Case::new("coefficients of plus and minus a half", fma_constants(64, 1)).filled(halves),
-        Case::new("long chains", fma_constants(4096, 64)).timed(),
+        Case::new("smallest", FmaSizes { threads: 1, rounds: 1 }),
+        Case::new("around a workgroup", FmaSizes { threads: 65, rounds: 3 }),
+        Case::new("coefficients of plus and minus a half", FmaSizes { threads: 64, rounds: 1 }).filled(halves),
+        Case::new("long chains", FmaSizes { threads: 4096, rounds: 64 }).timed(),
     ]
 }
 
 fn copy_cases() -> Vec<Case> {
     vec![
-        Case::new("smallest", copy_constants(1)),
-        Case::new("around two workgroups", copy_constants(513)),
-        Case::new("8 MiB", copy_constants(1 << 19)).timed(),
+        Case::new("smallest", CopySizes { vectors: 1 }),
+        Case::new("around two workgroups", CopySizes { vectors: 513 }),
+        Case::new("8 MiB", CopySizes { vectors: 1 << 19 }).timed(),
     ]
 }
 
@@ -277,8 +284,8 @@ mod tests {
 
     #[test]
     fn costs_count_what_the_loops_do() {
-        let cost = (FMA.cost)(&fma_constants(2, 3));
+        let cost = (FMA.cost)(&FmaSizes { threads: 2, rounds: 3 }.into());
         assert_eq!(cost, Cost { flops: 2.0 * (2 * 12 * 16 * 3) as f64, bytes: 2.0 * (12.0 + 4.0) * 4.0 });
-        assert_eq!((COPY.cost)(&copy_constants(5)).bytes, 5.0 * 16.0 * 2.0);
+        assert_eq!((COPY.cost)(&CopySizes { vectors: 5 }.into()).bytes, 5.0 * 16.0 * 2.0);
     }
 }

@@ -26,9 +26,8 @@
 //!
 //! Constants: `BATCH SLOTS`; `ELEMENTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS DYNAMIC`. `ELEMENTS` is a multiple of 4, as every bank's is.
 
-use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, StepParams, Tolerance,
-};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Grid, Implementation, Launch, Real, StepParams, Tolerance};
+use crate::kernels::sizes::{sized, sizes};
 use crate::{shader, twin};
 
 /// Threads of a workgroup, as in `common/reduce.wgsl`.
@@ -42,24 +41,31 @@ pub fn groups(elements: usize) -> usize {
     elements.div_ceil(32 * THREADS).clamp(1, MOST_GROUPS)
 }
 
-/// Constants of `reduce.loss`.
-pub fn loss_constants(batch: usize, slots: usize) -> Constants {
-    Constants::sizes(&[("BATCH", batch), ("SLOTS", slots)])
+sizes! {
+    /// Sizes of `reduce.loss`.
+    LossSizes { batch: usize = "BATCH", slots: usize = "SLOTS" }
 }
 
-/// Constants of `reduce.accumulate`.
-pub fn accumulate_constants(elements: usize) -> Constants {
-    Constants::sizes(&[("ELEMENTS", elements)])
+sizes! {
+    /// Sizes of `reduce.accumulate`.
+    AccumulateSizes { elements: usize = "ELEMENTS" }
 }
 
-/// Constants of `reduce.sum_squares`.
-pub fn sum_squares_constants(elements: usize) -> Constants {
-    Constants::sizes(&[("ELEMENTS", elements), ("GROUPS", groups(elements))])
+sizes! {
+    /// Sizes of `reduce.sum_squares`.
+    SumSquaresSizes { elements: usize = "ELEMENTS", groups: usize = "GROUPS" }
 }
 
-/// Constants of `reduce.gradient` with a fixed loss scale.
-pub fn gradient_constants(groups: usize, slots: usize) -> Constants {
-    Constants::sizes(&[("GROUPS", groups), ("SLOTS", slots), ("DYNAMIC", 0)])
+sizes! {
+    /// Sizes of `reduce.gradient`.
+    GradientSizes { groups: usize = "GROUPS", slots: usize = "SLOTS", dynamic: bool = "DYNAMIC" }
+}
+
+impl SumSquaresSizes {
+    /// With as many groups as suit so many elements.
+    pub fn new(elements: usize) -> Self {
+        Self { elements, groups: groups(elements) }
+    }
 }
 
 /// Length of the tensor `loss_scale`.
@@ -84,11 +90,11 @@ pub static LOSS: Contract = Contract {
     name: "reduce.loss",
     formula: "metrics[slot] = sum of losses, sum of hits, number of images, 0; added to those of earlier micro-batches",
     bindings: &[Binding::read("stats").filled(Fill::Positive), Binding::update("metrics", Fill::Shuffled)],
-    constants: &["BATCH", "SLOTS"],
-    lengths: |c| vec![2 * c.size("BATCH"), 4 * c.size("SLOTS")],
+    constants: LossSizes::NAMES,
+    lengths: sized!(|c: LossSizes| vec![2 * c.batch, 4 * c.slots]),
     twin: twin!(loss),
-    cost: |c| Cost { flops: 2.0 * c.float("BATCH"), bytes: 8.0 * c.float("BATCH") },
-    tolerance: |c| Tolerance::sum(c.size("BATCH")),
+    cost: sized!(|c: LossSizes| Cost { flops: 2.0 * c.batch as f64, bytes: 8.0 * c.batch as f64 }),
+    tolerance: sized!(|c: LossSizes| Tolerance::sum(c.batch)),
     cases: loss_cases,
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/loss_direct.wgsl"), 2, Grid::groups(1))
@@ -100,15 +106,15 @@ pub static ACCUMULATE: Contract = Contract {
     name: "reduce.accumulate",
     formula: "sums[i] = values[i] of a step's first micro-batch, sums[i] + values[i] of later ones",
     bindings: &[Binding::read("values"), Binding::update("sums", Fill::Shuffled)],
-    constants: &["ELEMENTS"],
-    lengths: |c| vec![c.size("ELEMENTS"); 2],
+    constants: AccumulateSizes::NAMES,
+    lengths: sized!(|c: AccumulateSizes| vec![c.elements; 2]),
     twin: twin!(accumulate),
-    cost: |c| Cost { flops: c.float("ELEMENTS"), bytes: 12.0 * c.float("ELEMENTS") },
+    cost: sized!(|c: AccumulateSizes| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(1),
     cases: accumulate_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("reduce/accumulate_direct.wgsl"), 2, Grid::elements(c.size("ELEMENTS") / 4, 64))
-    })],
+    implementations: &[Implementation::direct(sized!(|c: AccumulateSizes| {
+        Launch::items(shader!("reduce/accumulate_direct.wgsl"), 2, c.elements / 4, 1)
+    }))],
 };
 
 /// `values (ELEMENTS) -> partial (GROUPS)`.
@@ -116,15 +122,15 @@ pub static SUM_SQUARES: Contract = Contract {
     name: "reduce.sum_squares",
     formula: "partial[g] = sum of values[i]^2 over the i with (i / 256) mod GROUPS = g",
     bindings: &[Binding::read("values"), Binding::write("partial")],
-    constants: &["ELEMENTS", "GROUPS"],
-    lengths: |c| vec![c.size("ELEMENTS"), c.size("GROUPS")],
+    constants: SumSquaresSizes::NAMES,
+    lengths: sized!(|c: SumSquaresSizes| vec![c.elements, c.groups]),
     twin: twin!(sum_squares),
-    cost: |c| Cost { flops: 2.0 * c.float("ELEMENTS"), bytes: 4.0 * c.float("ELEMENTS") },
-    tolerance: |c| Tolerance::sum(c.size("ELEMENTS").div_ceil(c.size("GROUPS"))),
+    cost: sized!(|c: SumSquaresSizes| Cost { flops: 2.0 * c.elements as f64, bytes: 4.0 * c.elements as f64 }),
+    tolerance: sized!(|c: SumSquaresSizes| Tolerance::sum(c.elements.div_ceil(c.groups))),
     cases: sum_squares_cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.size("GROUPS")))
-    })],
+    implementations: &[Implementation::direct(sized!(|c: SumSquaresSizes| {
+        Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.groups))
+    }))],
 };
 
 /// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused), loss_scale (4)`.
@@ -137,11 +143,11 @@ pub static GRADIENT: Contract = Contract {
         Binding::update("status", Fill::Ones).of_indices(),
         Binding::update("loss_scale", Fill::Ones),
     ],
-    constants: &["GROUPS", "SLOTS", "DYNAMIC"],
-    lengths: |c| vec![c.size("GROUPS"), 4 * c.size("SLOTS"), 2, LOSS_SCALE],
+    constants: GradientSizes::NAMES,
+    lengths: sized!(|c: GradientSizes| vec![c.groups, 4 * c.slots, 2, LOSS_SCALE]),
     twin: twin!(gradient),
-    cost: |c| Cost { flops: c.float("GROUPS"), bytes: 4.0 * c.float("GROUPS") },
-    tolerance: |c| Tolerance::sum(c.size("GROUPS")),
+    cost: sized!(|c: GradientSizes| Cost { flops: c.groups as f64, bytes: 4.0 * c.groups as f64 }),
+    tolerance: sized!(|c: GradientSizes| Tolerance::sum(c.groups)),
     cases: gradient_cases,
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/gradient_direct.wgsl"), 4, Grid::groups(1))
@@ -149,16 +155,16 @@ pub static GRADIENT: Contract = Contract {
 };
 
 /// Place of the step's slot in `metrics`.
-fn slot(c: &Constants, step: &StepParams) -> usize {
-    step.slot as usize % c.size("SLOTS") * 4
+fn slot(slots: usize, step: &StepParams) -> usize {
+    step.slot as usize % slots * 4
 }
 
 /// Twin of `reduce.loss`.
 pub fn loss<T: Real>(mut args: Args<T>) {
-    let (c, step) = (args.constants, args.step);
-    let images = step.images(c.size("BATCH"));
+    let (c, step) = (LossSizes::from(args.constants), args.step);
+    let images = step.images(c.batch);
     let stats = &args.floats(0)[..2 * images];
-    let metrics = &mut args.floats_out(0)[slot(c, step)..];
+    let metrics = &mut args.floats_out(0)[slot(c.slots, step)..];
     let [losses, hits] = [0, 1].map(|column| stats.iter().skip(column).step_by(2).copied().sum::<T>());
     let sums = [losses, hits, T::of(images as f64)];
     for (metric, sum) in metrics.iter_mut().zip(sums) {
@@ -187,8 +193,8 @@ pub fn sum_squares<T: Real>(mut args: Args<T>) {
 
 /// Twin of `reduce.gradient`.
 pub fn gradient<T: Real>(mut args: Args<T>) {
-    let (c, step) = (args.constants, args.step);
-    let (metrics, status) = (&mut args.floats_out(0)[slot(c, step)..], args.indices_out(1));
+    let (c, step) = (GradientSizes::from(args.constants), args.step);
+    let (metrics, status) = (&mut args.floats_out(0)[slot(c.slots, step)..], args.indices_out(1));
     let loss_scale = args.floats_out(2);
     let scale = loss_scale[0];
     metrics[3] = args.floats(0).iter().copied().sum::<T>() / scale / scale;
@@ -198,7 +204,7 @@ pub fn gradient<T: Real>(mut args: Args<T>) {
     let (norm, clip) = (metrics[3].sqrt(), T::of(f64::from(step.clip)));
     let clips = finite && clip > T::zero() && norm > clip;
     loss_scale[1] = (if clips { clip / norm } else { T::one() }) / scale;
-    if !c.switch("DYNAMIC") {
+    if !c.dynamic {
         return;
     }
     loss_scale[2] += T::one();
@@ -212,62 +218,67 @@ pub fn gradient<T: Real>(mut args: Args<T>) {
 fn loss_cases() -> Vec<Case> {
     let at = |slot, count| StepParams { slot, count, ..Default::default() };
     vec![
-        Case::new("smallest", loss_constants(1, 1)),
-        Case::new("short batch, later slot", loss_constants(50, 8)).at(at(5, 33)),
-        Case::new("slot goes around", loss_constants(64, 8)).at(at(8_003, 64)),
-        Case::new("no image", loss_constants(64, 8)).at(at(1, 0)),
-        Case::new("later micro-batch", loss_constants(50, 8)).at(StepParams { before: 50, whole: 83, ..at(5, 33) }),
-        Case::new("more than a workgroup", loss_constants(513, 4)).at(at(2, u32::MAX)).timed(),
+        Case::new("smallest", LossSizes { batch: 1, slots: 1 }),
+        Case::new("short batch, later slot", LossSizes { batch: 50, slots: 8 }).at(at(5, 33)),
+        Case::new("slot goes around", LossSizes { batch: 64, slots: 8 }).at(at(8_003, 64)),
+        Case::new("no image", LossSizes { batch: 64, slots: 8 }).at(at(1, 0)),
+        Case::new("later micro-batch", LossSizes { batch: 50, slots: 8 }).at(StepParams {
+            before: 50,
+            whole: 83,
+            ..at(5, 33)
+        }),
+        Case::new("more than a workgroup", LossSizes { batch: 513, slots: 4 }).at(at(2, u32::MAX)).timed(),
     ]
 }
 
 fn accumulate_cases() -> Vec<Case> {
     let later = StepParams { before: 12, whole: 20, ..Default::default() };
     vec![
-        Case::new("smallest", accumulate_constants(4)).at(later),
-        Case::new("first, over what is left of the last step", accumulate_constants(260))
+        Case::new("smallest", AccumulateSizes { elements: 4 }).at(later),
+        Case::new("first, over what is left of the last step", AccumulateSizes { elements: 260 })
             .filled(&[("sums", Fill::Infinite)]),
-        Case::new("later", accumulate_constants(260)).at(later),
-        Case::new("infinite stays infinite", accumulate_constants(64)).at(later).filled(&[("sums", Fill::Infinite)]),
-        Case::new("beyond 65535 workgroups", accumulate_constants(16_800_000)).at(later),
-        Case::new("a bank", accumulate_constants(8_520_000)).at(later).timed(),
+        Case::new("later", AccumulateSizes { elements: 260 }).at(later),
+        Case::new("infinite stays infinite", AccumulateSizes { elements: 64 })
+            .at(later)
+            .filled(&[("sums", Fill::Infinite)]),
+        Case::new("beyond 65535 workgroups", AccumulateSizes { elements: 16_800_000 }).at(later),
+        Case::new("a bank", AccumulateSizes { elements: 8_520_000 }).at(later).timed(),
     ]
 }
 
 fn sum_squares_cases() -> Vec<Case> {
     vec![
-        Case::new("smallest", sum_squares_constants(4)),
-        Case::new("one workgroup, ragged", sum_squares_constants(300)),
-        Case::new("several workgroups, ragged", sum_squares_constants(30_004)),
-        Case::new("one group for all", sum_squares_constants(5_000).with("GROUPS", 1.0)),
-        Case::new("1024 groups, ragged", sum_squares_constants(8_400_004)),
-        Case::new("a bank", sum_squares_constants(8_520_000)).timed(),
+        Case::new("smallest", SumSquaresSizes::new(4)),
+        Case::new("one workgroup, ragged", SumSquaresSizes::new(300)),
+        Case::new("several workgroups, ragged", SumSquaresSizes::new(30_004)),
+        Case::new("one group for all", SumSquaresSizes { elements: 5_000, groups: 1 }),
+        Case::new("1024 groups, ragged", SumSquaresSizes::new(8_400_004)),
+        Case::new("a bank", SumSquaresSizes::new(8_520_000)).timed(),
     ]
 }
 
 fn gradient_cases() -> Vec<Case> {
     let at = |slot| StepParams { slot, ..Default::default() };
     let clip = |clip| StepParams { slot: 1, clip, ..Default::default() };
-    let dynamic = |groups| gradient_constants(groups, 4).with("DYNAMIC", 1.0);
+    let fixed = |groups, slots| GradientSizes { groups, slots, dynamic: false };
+    let dynamic = |groups| GradientSizes { groups, slots: 4, dynamic: true };
     vec![
-        Case::new("smallest", gradient_constants(1, 1)),
-        Case::new("later slot, scaled", gradient_constants(77, 8))
+        Case::new("smallest", fixed(1, 1)),
+        Case::new("later slot, scaled", fixed(77, 8))
             .at(at(6))
             .filled(&[("loss_scale", Fill::These([128.0, 0.0, 3.0, 0.0]))]),
-        Case::new("most groups", gradient_constants(1024, 4)).at(at(9)).timed(),
-        Case::new("infinite gradient", gradient_constants(300, 4)).at(at(1)).filled(&[("partial", Fill::Infinite)]),
-        Case::new("infinite loss", gradient_constants(300, 4)).filled(&[("metrics", Fill::Infinite)]),
-        Case::new("infinite loss of another slot", gradient_constants(300, 4))
-            .at(at(2))
-            .filled(&[("metrics", Fill::Infinite)]),
+        Case::new("most groups", fixed(1024, 4)).at(at(9)).timed(),
+        Case::new("infinite gradient", fixed(300, 4)).at(at(1)).filled(&[("partial", Fill::Infinite)]),
+        Case::new("infinite loss", fixed(300, 4)).filled(&[("metrics", Fill::Infinite)]),
+        Case::new("infinite loss of another slot", fixed(300, 4)).at(at(2)).filled(&[("metrics", Fill::Infinite)]),
         // 300 values of 0..1 have the sum 150 and the norm 12.2
-        Case::new("clipped", gradient_constants(300, 4)).at(clip(2.5)),
+        Case::new("clipped", fixed(300, 4)).at(clip(2.5)),
         Case::new("clipped and scaled", dynamic(300))
             .at(clip(0.5))
             .filled(&[("loss_scale", Fill::These([16.0, 0.0, 3.0, 0.0]))]),
-        Case::new("not clipped", gradient_constants(300, 4)).at(clip(20.0)),
-        Case::new("no gradient to clip", gradient_constants(3, 4)).at(clip(1.0)).filled(&[("partial", Fill::Zero)]),
-        Case::new("infinite gradient is not clipped", gradient_constants(300, 4))
+        Case::new("not clipped", fixed(300, 4)).at(clip(20.0)),
+        Case::new("no gradient to clip", fixed(3, 4)).at(clip(1.0)).filled(&[("partial", Fill::Zero)]),
+        Case::new("infinite gradient is not clipped", fixed(300, 4))
             .at(clip(1.0))
             .filled(&[("partial", Fill::Infinite)]),
         Case::new("scale stays", dynamic(5)).filled(&[("loss_scale", Fill::These([64.0, 0.5, 998.0, 0.0]))]),
@@ -290,7 +301,7 @@ mod tests {
         let (mut metrics, mut status) = ([7.0; 8], [9, 4]);
         metrics[4] = loss;
         let step = StepParams { slot: 3, ..Default::default() };
-        let c = gradient_constants(partial.len(), 2);
+        let c = GradientSizes { groups: partial.len(), slots: 2, dynamic: false }.into();
         let mut scale = loss_scale(factor);
         let metrics_out = Some(ViewMut::Float(&mut metrics[..]));
         let writes = vec![metrics_out, Some(ViewMut::Index(&mut status[..])), Some(ViewMut::Float(&mut scale[..]))];
@@ -312,7 +323,10 @@ mod tests {
     fn a_gradient_beyond_the_largest_norm_is_scaled_down_to_it() {
         let factor = |partial: [f64; 2], clip| {
             let (mut metrics, mut status, mut scale) = ([0.0; 4], [0, 0], [8.0, 0.0, 0.0, 0.0]);
-            let (c, step) = (gradient_constants(2, 1), StepParams { clip, ..Default::default() });
+            let (c, step) = (
+                GradientSizes { groups: 2, slots: 1, dynamic: false }.into(),
+                StepParams { clip, ..Default::default() },
+            );
             let metrics_out = Some(ViewMut::Float(&mut metrics[..]));
             let writes = vec![metrics_out, Some(ViewMut::Index(&mut status[..])), Some(ViewMut::Float(&mut scale[..]))];
             gradient(Args { constants: &c, step: &step, reads: vec![View::Float(&partial[..])], writes });
@@ -329,7 +343,8 @@ mod tests {
 
     #[test]
     fn losses_and_hits_of_the_images_there_are() {
-        let (c, step) = (loss_constants(4, 2), StepParams { slot: 1, count: 3, ..Default::default() });
+        let (c, step) =
+            (LossSizes { batch: 4, slots: 2 }.into(), StepParams { slot: 1, count: 3, ..Default::default() });
         let mut metrics = [7.0f64; 8];
         let reads = vec![View::Float(&[0.5, 1.0, 0.25, 0.0, 2.0, 1.0, 99.0, 99.0][..])];
         loss(Args { constants: &c, step: &step, reads, writes: vec![Some(ViewMut::Float(&mut metrics[..]))] });
@@ -338,7 +353,7 @@ mod tests {
 
     #[test]
     fn every_value_is_in_one_group() {
-        let c = sum_squares_constants(5_000).with("GROUPS", 3.0);
+        let c = SumSquaresSizes { elements: 5_000, groups: 3 }.into();
         let values: Vec<f64> = (0..5_000).map(|i| f64::from(i % 7)).collect();
         let mut partial = [f64::NAN; 3];
         let writes = vec![Some(ViewMut::Float(&mut partial[..]))];

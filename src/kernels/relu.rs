@@ -12,14 +12,13 @@
 //! Constants: `ELEMENTS`.
 
 use super::launch::by_item;
-use super::{Args, Binding, Case, Constants, Contract, Cost, Fill, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Real, Tolerance};
+use crate::kernels::sizes::{sized, sizes};
 use crate::twin;
 
-const CONSTANTS: &[&str] = &["ELEMENTS"];
-
-/// Constants of a call on `elements` floats.
-pub fn constants(elements: usize) -> Constants {
-    Constants::sizes(&[("ELEMENTS", elements)])
+sizes! {
+    /// Sizes of a relu.
+    Sizes { elements: usize = "ELEMENTS" }
 }
 
 /// The contracts of this file.
@@ -30,13 +29,13 @@ pub static FORWARD: Contract = Contract {
     name: "relu.forward",
     formula: "output[i] = max(0, input[i])",
     bindings: &[Binding::read("input").or_half(), Binding::write("output").or_half()],
-    constants: CONSTANTS,
-    lengths: |c| vec![c.size("ELEMENTS"); 2],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.elements; 2]),
     twin: twin!(forward),
-    cost: |c| cost(c, 2),
+    cost: sized!(|c| cost(c, 2)),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: by_item!("relu/forward.wgsl", 2, elements, elements),
+    implementations: by_item!("relu/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
 /// `output, output_gradient -> input_gradient`.
@@ -49,22 +48,18 @@ pub static BACKWARD: Contract = Contract {
         Binding::read("output_gradient").or_half(),
         Binding::write("input_gradient").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![c.size("ELEMENTS"); 3],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.elements; 3]),
     twin: twin!(backward),
-    cost: |c| cost(c, 3),
+    cost: sized!(|c| cost(c, 3)),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    implementations: by_item!("relu/backward.wgsl", 3, elements, elements),
+    implementations: by_item!("relu/backward.wgsl", 3, |c| c.elements, c.elements),
 };
 
-fn elements(c: &Constants) -> usize {
-    c.size("ELEMENTS")
-}
-
 /// One comparison per element.
-fn cost(c: &Constants, tensors: usize) -> Cost {
-    let elements = c.float("ELEMENTS");
+fn cost(c: Sizes, tensors: usize) -> Cost {
+    let elements = c.elements as f64;
     Cost { flops: elements, bytes: 4.0 * elements * tensors as f64 }
 }
 
@@ -85,11 +80,11 @@ pub fn backward<T: Real>(mut args: Args<T>) {
 
 fn cases() -> Vec<Case> {
     vec![
-        Case::new("smallest", constants(1)),
-        Case::new("around a workgroup", constants(65)),
-        Case::new("around a workgroup of vectors", constants(260)),
-        Case::new("beyond 65535 workgroups", constants(4_200_000)),
-        Case::new("conv1 64 px", constants(8 * 64 * 64 * 16)).timed(),
+        Case::new("smallest", Sizes { elements: 1 }),
+        Case::new("around a workgroup", Sizes { elements: 65 }),
+        Case::new("around a workgroup of vectors", Sizes { elements: 260 }),
+        Case::new("beyond 65535 workgroups", Sizes { elements: 4_200_000 }),
+        Case::new("conv1 64 px", Sizes { elements: 8 * 64 * 64 * 16 }).timed(),
     ]
 }
 
@@ -100,7 +95,7 @@ mod tests {
 
     #[test]
     fn nan_passes_and_zero_closes_the_gradient() {
-        let (c, step) = (constants(4), StepParams::default());
+        let (c, step) = (Sizes { elements: 4 }.into(), StepParams::default());
         let mut output = [9.0f32; 4];
         let (reads, writes) =
             (vec![View::Float(&[-1.0f32, 0.0, 2.0, f32::NAN][..])], vec![Some(ViewMut::Float(&mut output[..]))]);

@@ -20,18 +20,23 @@
 //! Constants: `BATCH CLASSES ROWS IMAGES SMOOTHING`; `ROWS` images in `order` of a data set of `IMAGES`.
 
 use super::reduce::LOSS_SCALE;
-use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Real, StepParams, Tolerance,
-    UNIT_ROUNDOFF,
-};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Real, StepParams, Tolerance, UNIT_ROUNDOFF};
+use crate::kernels::sizes::{direct, sized, sizes};
 use crate::{shader, twin};
 
-const CONSTANTS: &[&str] = &["BATCH", "CLASSES", "ROWS", "IMAGES", "SMOOTHING"];
+sizes! {
+    /// Sizes of the loss: `rows` images of a data set of `images` are stepped through in order.
+    Sizes {
+        batch: usize = "BATCH", classes: usize = "CLASSES", rows: usize = "ROWS", images: usize = "IMAGES",
+        smoothing: f64 = "SMOOTHING",
+    }
+}
 
-/// Constants of a call without label smoothing: `rows` images of a data set of `images` are stepped through in order.
-pub fn constants(batch: usize, classes: usize, rows: usize, images: usize) -> Constants {
-    let sizes = [("BATCH", batch), ("CLASSES", classes), ("ROWS", rows), ("IMAGES", images)];
-    Constants::sizes(&sizes).with("SMOOTHING", 0.0)
+impl Sizes {
+    /// Without label smoothing.
+    pub fn new(batch: usize, classes: usize, rows: usize, images: usize) -> Self {
+        Self { batch, classes, rows, images, smoothing: 0.0 }
+    }
 }
 
 /// The contracts of this file.
@@ -52,47 +57,44 @@ pub static LOSS: Contract = Contract {
         Binding::write("stats"),
         Binding::update("probabilities", Fill::Positive),
     ],
-    constants: CONSTANTS,
-    lengths,
+    constants: Sizes::NAMES,
+    lengths: sized!(lengths),
     twin: twin!(loss),
-    cost,
-    tolerance,
+    cost: sized!(cost),
+    tolerance: sized!(tolerance),
     cases,
-    implementations: &[Implementation::direct(|c| {
-        Launch::single(shader!("softmax_cross_entropy/loss_direct.wgsl"), 8, Grid::elements(c.size("BATCH"), 64))
+    implementations: &[direct!(|c| {
+        Launch::items(shader!("softmax_cross_entropy/loss_direct.wgsl"), 8, c.batch, 1)
     })],
 };
 
-fn lengths(c: &Constants) -> Vec<usize> {
-    let logits = c.product(&["BATCH", "CLASSES"]);
-    let probabilities = c.product(&["ROWS", "CLASSES"]);
-    let (images, rows, classes) = (c.size("IMAGES"), c.size("ROWS"), c.size("CLASSES"));
-    vec![logits, images, rows, classes, LOSS_SCALE, logits, 2 * c.size("BATCH"), probabilities]
+fn lengths(c: Sizes) -> Vec<usize> {
+    let Sizes { batch, classes, rows, images, .. } = c;
+    vec![batch * classes, images, rows, classes, LOSS_SCALE, batch * classes, 2 * batch, rows * classes]
 }
 
 /// Two passes of an exponential and about eight more operations per logit; logits are read, gradients and probabilities
 /// written.
-fn cost(c: &Constants) -> Cost {
-    let logits = c.product(&["BATCH", "CLASSES"]) as f64;
-    Cost { flops: 10.0 * logits, bytes: 12.0 * logits + 16.0 * c.float("BATCH") }
+fn cost(c: Sizes) -> Cost {
+    let logits = (c.batch * c.classes) as f64;
+    Cost { flops: 10.0 * logits, bytes: 12.0 * logits + 16.0 * c.batch as f64 }
 }
 
 /// A sum over the classes, and room for WGSL's `exp` (3 + 2|z| units in the last place, at most 3 of p's own size since
 /// p falls faster than that grows) and `log` (2^-21 absolute near 1, which is 8 unit roundoffs).
-fn tolerance(c: &Constants) -> Tolerance {
-    Tolerance { relative: Tolerance::sum(c.size("CLASSES")).relative + 16.0 * UNIT_ROUNDOFF }
+fn tolerance(c: Sizes) -> Tolerance {
+    Tolerance { relative: Tolerance::sum(c.classes).relative + 16.0 * UNIT_ROUNDOFF }
 }
 
 /// Twin of `softmax_cross_entropy.loss`.
 pub fn loss<T: Real>(mut args: Args<T>) {
-    let (c, step) = (args.constants, args.step);
-    let (batch, classes, rows) = (c.size("BATCH"), c.size("CLASSES"), c.size("ROWS"));
+    let (step, Sizes { batch, classes, rows, smoothing, .. }) = (args.step, args.constants.into());
     let (logits, labels, order, weights) = (args.floats(0), args.indices(1), args.indices(2), args.floats(3));
     let (gradients, stats, probabilities) = (args.floats_out(0), args.floats_out(1), args.floats_out(2));
     gradients.fill(T::zero());
     stats.fill(T::zero());
-    let share = T::of(c.float("SMOOTHING")) / T::of(classes as f64);
-    let certain = T::one() - T::of(c.float("SMOOTHING"));
+    let share = T::of(smoothing) / T::of(classes as f64);
+    let certain = T::one() - T::of(smoothing);
     let scale = args.floats(4)[0] / T::of(step.mean_of(batch).max(1) as f64);
     for i in 0..batch {
         let Some(position) = step.position(i, batch, rows) else { break };
@@ -117,22 +119,22 @@ pub fn loss<T: Real>(mut args: Args<T>) {
 fn cases() -> Vec<Case> {
     let part = StepParams { first: 3, count: 5, ..Default::default() };
     let scaled = StepParams { first: 7, count: 9, ..Default::default() };
-    let smoothed = constants(9, 10, 30, 20).with("SMOOTHING", 0.1);
+    let smoothed = Sizes { smoothing: 0.1, ..Sizes::new(9, 10, 30, 20) };
     vec![
-        Case::new("smallest", constants(1, 1, 1, 1)),
-        Case::new("two classes", constants(3, 2, 3, 4)),
-        Case::new("odd, no weights", constants(9, 7, 30, 20)).filled(&[("class_weights", Fill::Ones)]),
-        Case::new("short batch, later", constants(9, 10, 30, 20)).at(part),
-        Case::new("smoothing", smoothed.clone()).at(part),
-        Case::new("smoothing and scale", smoothed.clone()).at(scaled),
-        Case::new("micro-batch", constants(9, 10, 30, 20)).at(StepParams { before: 8, whole: 17, ..scaled }),
-        Case::new("no image", constants(4, 3, 6, 6)).at(StepParams { count: 0, ..Default::default() }),
-        Case::new("past the order", constants(9, 10, 12, 20)).at(StepParams { first: 8, ..Default::default() }),
-        Case::new("ties", constants(200, 10, 200, 50)).filled(&[("logits", Fill::Dyadic)]),
-        Case::new("logits of 10 000", constants(64, 10, 64, 50)).filled(&[("logits", Fill::Huge)]),
+        Case::new("smallest", Sizes::new(1, 1, 1, 1)),
+        Case::new("two classes", Sizes::new(3, 2, 3, 4)),
+        Case::new("odd, no weights", Sizes::new(9, 7, 30, 20)).filled(&[("class_weights", Fill::Ones)]),
+        Case::new("short batch, later", Sizes::new(9, 10, 30, 20)).at(part),
+        Case::new("smoothing", smoothed).at(part),
+        Case::new("smoothing and scale", smoothed).at(scaled),
+        Case::new("micro-batch", Sizes::new(9, 10, 30, 20)).at(StepParams { before: 8, whole: 17, ..scaled }),
+        Case::new("no image", Sizes::new(4, 3, 6, 6)).at(StepParams { count: 0, ..Default::default() }),
+        Case::new("past the order", Sizes::new(9, 10, 12, 20)).at(StepParams { first: 8, ..Default::default() }),
+        Case::new("ties", Sizes::new(200, 10, 200, 50)).filled(&[("logits", Fill::Dyadic)]),
+        Case::new("logits of 10 000", Sizes::new(64, 10, 64, 50)).filled(&[("logits", Fill::Huge)]),
         Case::new("logits of 10 000, smoothing", smoothed).filled(&[("logits", Fill::Huge)]),
-        Case::new("beyond 65535 workgroups", constants(4_200_000, 1, 4_200_000, 3)),
-        Case::new("batch 50 of Galaxy10", constants(50, 10, 14_188, 17_736)).timed(),
+        Case::new("beyond 65535 workgroups", Sizes::new(4_200_000, 1, 4_200_000, 3)),
+        Case::new("batch 50 of Galaxy10", Sizes::new(50, 10, 14_188, 17_736)).timed(),
     ]
 }
 
@@ -147,8 +149,8 @@ mod tests {
         probabilities: Vec<f64>,
     }
 
-    fn run(c: &Constants, step: StepParams, logits: &[f64], labels: &[u32], weights: &[f64]) -> Outputs {
-        let order: Vec<u32> = (0..c.size("ROWS") as u32).rev().collect();
+    fn run(c: Sizes, step: StepParams, logits: &[f64], labels: &[u32], weights: &[f64]) -> Outputs {
+        let order: Vec<u32> = (0..c.rows as u32).rev().collect();
         let lengths = lengths(c);
         let mut out = Outputs {
             gradient: vec![f64::NAN; lengths[5]],
@@ -164,7 +166,7 @@ mod tests {
         ];
         let writes =
             [&mut out.gradient, &mut out.stats, &mut out.probabilities].map(|v| Some(ViewMut::Float(&mut v[..])));
-        loss(Args { constants: c, step: &step, reads, writes: writes.into() });
+        loss(Args { constants: &c.into(), step: &step, reads, writes: writes.into() });
         out
     }
 
@@ -173,7 +175,7 @@ mod tests {
         // position 1 of the reversed order is image 1, of label 2; p = (1/8, 5/8, 2/8)
         let logits = [0.0, 5f64.ln(), 2f64.ln(), 9.0, 9.0, 9.0];
         let step = StepParams { first: 1, count: 1, ..Default::default() };
-        let out = run(&constants(2, 3, 3, 3), step, &logits, &[0, 2, 1], &[9.0, 9.0, 0.5]);
+        let out = run(Sizes::new(2, 3, 3, 3), step, &logits, &[0, 2, 1], &[9.0, 9.0, 0.5]);
         let expect = |got: &[f64], want: &[f64]| {
             assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12), "{got:?} {want:?}");
         };
@@ -184,9 +186,9 @@ mod tests {
 
     #[test]
     fn huge_logits_stay_finite_and_ties_go_to_the_first() {
-        let c = constants(2, 3, 2, 2);
+        let c = Sizes::new(2, 3, 2, 2);
         let logits = [1e4, -1e4, 1e4, -1e4, 1e4, 0.0];
-        let out = run(&c, StepParams::default(), &logits, &[0, 0], &[1.0; 3]);
+        let out = run(c, StepParams::default(), &logits, &[0, 0], &[1.0; 3]);
         assert!((out.stats[0] - 2f64.ln()).abs() < 1e-12 && out.stats[1] == 1.0, "{:?}", out.stats);
         assert_eq!(out.stats[2..], [2e4, 0.0]);
         // times the loss scale of 4
@@ -195,13 +197,13 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_slope_of_the_loss() {
-        let c = constants(2, 4, 2, 2).with("SMOOTHING", 0.2);
+        let c = Sizes { smoothing: 0.2, ..Sizes::new(2, 4, 2, 2) };
         let (labels, weights) = ([3, 1], [0.5, 2.0, 1.0, 1.5]);
         let logits = [0.3, -1.2, 0.8, 0.1, -0.4, 0.9, 1.7, -2.0];
         let total = |logits: &[f64]| -> f64 {
-            run(&c, StepParams::default(), logits, &labels, &weights).stats.iter().step_by(2).sum::<f64>() / 2.0
+            run(c, StepParams::default(), logits, &labels, &weights).stats.iter().step_by(2).sum::<f64>() / 2.0
         };
-        let gradient = run(&c, StepParams::default(), &logits, &labels, &weights).gradient;
+        let gradient = run(c, StepParams::default(), &logits, &labels, &weights).gradient;
         for i in 0..8 {
             let (mut more, mut less) = (logits, logits);
             more[i] += 1e-5;

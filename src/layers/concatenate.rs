@@ -4,7 +4,7 @@ use super::node::last_axis;
 use super::{Attribute, Block, Channels, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
-use crate::kernels::{Constants, concatenate};
+use crate::kernels::concatenate;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,11 +24,11 @@ impl Concatenate {
     }
 }
 
-/// Constants of the call that puts input `number`, from 1 on, behind those before it.
-fn constants(node: &Node, number: usize, batch: usize) -> Constants {
+/// Sizes of the call that puts input `number`, from 1 on, behind those before it.
+fn sizes(node: &Node, number: usize, batch: usize) -> concatenate::Sizes {
     let rows = batch * node.output.elements() / node.channels();
-    let before = node.shapes[..number].iter().map(last_axis).sum();
-    concatenate::constants(rows, before, last_axis(&node.shapes[number]))
+    let left = node.shapes[..number].iter().map(last_axis).sum();
+    concatenate::Sizes { rows, left, right: last_axis(&node.shapes[number]) }
 }
 
 /// A tensor for the first inputs side by side, or their gradient.
@@ -68,8 +68,8 @@ impl Kind for Concatenate {
                 true => block.output(builder),
                 false => first_inputs(node, number + 1, "output", builder),
             };
-            let constants = constants(node, number, builder.batch);
-            builder.call(&concatenate::FORWARD, &node.name, constants, &[left, right, output]);
+            let sizes = sizes(node, number, builder.batch);
+            builder.call(&concatenate::FORWARD, &node.name, sizes, &[left, right, output]);
             left = output;
         }
         Ok(left.into())
@@ -92,8 +92,8 @@ impl Kind for Concatenate {
                 _ => first_inputs(node, number, "output_gradient", builder),
             };
             let right = done.new_gradient(number, builder);
-            let constants = constants(node, number, builder.batch);
-            builder.call(&concatenate::BACKWARD, &node.name, constants, &[gradient, left, right]);
+            let sizes = sizes(node, number, builder.batch);
+            builder.call(&concatenate::BACKWARD, &node.name, sizes, &[gradient, left, right]);
             gradients[number] = Some(right);
             gradient = left;
         }

@@ -3,11 +3,11 @@
 use super::node::last_axis;
 use super::onnx::window_attributes;
 use super::rules::{misplaced, positive, slide};
-use super::weighted::{self, switch};
+use super::weighted;
 use super::{Attribute, Block, Channels, Done, Fused, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
-use crate::kernels::{Constants, Element, conv_block, conv2d};
+use crate::kernels::{Element, conv_block, conv2d};
 use crate::shape::{Padding, Shape, Window};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -74,17 +74,17 @@ impl Conv2d {
         Window { kernel: self.kernel, stride: self.stride, padding: self.padding }
     }
 
-    /// Constants of a convolution alone or with a relu.
-    fn constants(&self, node: &Node, batch: usize) -> Result<Constants> {
+    /// Sizes of a convolution alone or with a relu.
+    fn sizes(&self, node: &Node, batch: usize) -> Result<conv2d::Sizes> {
         let image = node.input().image().ok_or_else(|| misplaced(node))?;
-        let constants = conv2d::constants(batch, image, self.window(), self.filters);
-        Ok(constants.ok_or_else(|| misplaced(node))?.with("BIAS", switch(self.bias)))
+        let sizes = conv2d::Sizes::new(batch, image, self.window(), self.filters).ok_or_else(|| misplaced(node))?;
+        Ok(conv2d::Sizes { bias: self.bias, ..sizes })
     }
 
-    /// Constants of a convolution with relu and max-pool.
-    fn block_constants(&self, node: &Node, batch: usize) -> Result<Constants> {
+    /// Sizes of a convolution with relu and max-pool.
+    fn block_sizes(&self, node: &Node, batch: usize) -> Result<conv_block::Sizes> {
         let image = node.input().image().ok_or_else(|| misplaced(node))?;
-        conv_block::constants(batch, image, self.filters).ok_or_else(|| misplaced(node))
+        conv_block::Sizes::new(batch, image, self.filters).ok_or_else(|| misplaced(node))
     }
 }
 
@@ -107,14 +107,14 @@ impl Kind for Conv2d {
         let output = block.output(builder);
         let tensors = [inputs[0], output];
         if block.fused == Fused::RectifiedAndPooled {
-            let constants = self.block_constants(node, builder.batch)?;
-            let words = constants.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"]);
-            let argmax = builder.transient(&format!("{}.argmax", node.name), Element::U32, words);
-            weighted::forward(&conv_block::FORWARD, block, constants, tensors, &[argmax], builder);
+            let sizes = self.block_sizes(node, builder.batch)?;
+            let argmax = builder.transient(&format!("{}.argmax", node.name), Element::U32, sizes.codes());
+            weighted::forward(&conv_block::FORWARD, block, sizes, tensors, &[argmax], builder);
             return Ok(Output { tensor: output, saved: Some(argmax) });
         }
-        let constants = self.constants(node, builder.batch)?.with("RELU", switch(block.fused == Fused::Rectified));
-        weighted::forward(&conv2d::FORWARD, block, constants, tensors, &[], builder);
+        let relu = block.fused == Fused::Rectified;
+        let sizes = conv2d::Sizes { relu, ..self.sizes(node, builder.batch)? };
+        weighted::forward(&conv2d::FORWARD, block, sizes, tensors, &[], builder);
         Ok(output.into())
     }
 
@@ -129,15 +129,15 @@ impl Kind for Conv2d {
         let input = done.input_gradient(wanted, builder);
         if let Some(argmax) = done.output.saved {
             let contracts = [&conv_block::BACKWARD_WEIGHTS, &conv_block::BACKWARD_INPUT];
-            let constants = self.block_constants(node, builder.batch)?;
-            weighted::backward(contracts, done, constants, &[gradient, argmax], input, builder);
+            let sizes = self.block_sizes(node, builder.batch)?;
+            weighted::backward(contracts, done, sizes, &[gradient, argmax], input, builder);
             return Ok(vec![input]);
         }
-        let constants = self.constants(node, builder.batch)?;
+        let sizes = self.sizes(node, builder.batch)?;
         let fused = done.block.fused == Fused::Rectified;
         let gradient = if fused { weighted::before_relu(done, gradient, builder) } else { gradient };
         let contracts = [&conv2d::BACKWARD_WEIGHTS, &conv2d::BACKWARD_INPUT];
-        weighted::backward(contracts, done, constants, &[gradient], input, builder);
+        weighted::backward(contracts, done, sizes, &[gradient], input, builder);
         Ok(vec![input])
     }
 

@@ -2,11 +2,11 @@
 
 use super::node::last_axis;
 use super::rules::positive;
-use super::weighted::{self, switch};
+use super::weighted;
 use super::{Block, Done, Fused, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
-use crate::kernels::{Constants, dense};
+use crate::kernels::dense;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -40,9 +40,9 @@ impl Dense {
         Ok(Self { units: Some(layer.size("units")?), bias: layer.flag("use_bias", true)? })
     }
 
-    fn constants(&self, node: &Node, batch: usize) -> Constants {
-        let constants = dense::constants(batch, node.input().elements(), node.output.elements());
-        constants.with("BIAS", switch(self.bias))
+    fn sizes(&self, node: &Node, batch: usize) -> dense::Sizes {
+        let sizes = dense::Sizes::new(batch, node.input().elements(), node.output.elements());
+        dense::Sizes { bias: self.bias, ..sizes }
     }
 }
 
@@ -66,9 +66,9 @@ impl Kind for Dense {
 
     fn forward(&self, block: &Block, inputs: &[TensorId], builder: &mut Builder) -> Result<Output> {
         let output = block.output(builder);
-        let relu = switch(block.fused == Fused::Rectified);
-        let constants = self.constants(block.first(), builder.batch).with("RELU", relu);
-        weighted::forward(&dense::FORWARD, block, constants, [inputs[0], output], &[], builder);
+        let relu = block.fused == Fused::Rectified;
+        let sizes = dense::Sizes { relu, ..self.sizes(block.first(), builder.batch) };
+        weighted::forward(&dense::FORWARD, block, sizes, [inputs[0], output], &[], builder);
         Ok(output.into())
     }
 
@@ -79,12 +79,12 @@ impl Kind for Dense {
         wanted: &[bool],
         builder: &mut Builder,
     ) -> Result<Vec<Option<TensorId>>> {
-        let constants = self.constants(done.block.first(), builder.batch);
+        let sizes = self.sizes(done.block.first(), builder.batch);
         let input = done.input_gradient(wanted, builder);
         let fused = done.block.fused == Fused::Rectified;
         let gradient = if fused { weighted::before_relu(done, gradient, builder) } else { gradient };
         let contracts = [&dense::BACKWARD_WEIGHTS, &dense::BACKWARD_INPUT];
-        weighted::backward(contracts, done, constants, &[gradient], input, builder);
+        weighted::backward(contracts, done, sizes, &[gradient], input, builder);
         Ok(vec![input])
     }
 

@@ -3,7 +3,7 @@
 use super::{Block, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
-use crate::kernels::{Constants, dropout};
+use crate::kernels::dropout;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,8 +26,8 @@ impl Dropout {
     }
 
     /// Each dropout layer has its own stream of random numbers: that of its number in the network.
-    fn constants(&self, node: &Node, batch: usize) -> Constants {
-        dropout::constants(batch, node.output.elements(), self.rate, node.number)
+    fn sizes(&self, node: &Node, batch: usize) -> dropout::Sizes {
+        dropout::Sizes::new(batch, node.output.elements(), self.rate, node.number)
     }
 }
 
@@ -48,8 +48,8 @@ impl Kind for Dropout {
             return Ok(inputs[0].into());
         }
         let output = block.output(builder);
-        let constants = self.constants(block.first(), builder.batch);
-        builder.call(&dropout::FORWARD, &block.first().name, constants, &[inputs[0], output]);
+        let sizes = self.sizes(block.first(), builder.batch);
+        builder.call(&dropout::FORWARD, &block.first().name, sizes, &[inputs[0], output]);
         Ok(output.into())
     }
 
@@ -66,8 +66,8 @@ impl Kind for Dropout {
         let node = done.block.first();
         let input = done.input_gradient(wanted, builder);
         if let Some(input) = input {
-            let constants = self.constants(node, builder.batch);
-            builder.call(&dropout::BACKWARD, &node.name, constants, &[gradient, input]);
+            let sizes = self.sizes(node, builder.batch);
+            builder.call(&dropout::BACKWARD, &node.name, sizes, &[gradient, input]);
         }
         Ok(vec![input])
     }

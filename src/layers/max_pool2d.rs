@@ -5,7 +5,7 @@ use super::rules::{misplaced, positive, slide};
 use super::{Block, Channels, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
-use crate::kernels::{Constants, maxpool2d};
+use crate::kernels::maxpool2d;
 use crate::shape::{Padding, Shape, Window};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,10 +45,10 @@ impl MaxPool2d {
         Window { kernel: self.size, stride: self.stride.unwrap_or(self.size), padding }
     }
 
-    fn constants(&self, node: &Node, batch: usize) -> Result<Constants> {
+    fn sizes(&self, node: &Node, batch: usize) -> Result<maxpool2d::Sizes> {
         let image = node.input().image().ok_or_else(|| misplaced(node))?;
-        let constants = maxpool2d::constants(batch, image, self.size, self.window(Padding::Valid).stride);
-        constants.ok_or_else(|| misplaced(node))
+        let sizes = maxpool2d::Sizes::new(batch, image, self.size, self.window(Padding::Valid).stride);
+        sizes.ok_or_else(|| misplaced(node))
     }
 }
 
@@ -65,8 +65,8 @@ impl Kind for MaxPool2d {
 
     fn forward(&self, block: &Block, inputs: &[TensorId], builder: &mut Builder) -> Result<Output> {
         let output = block.output(builder);
-        let constants = self.constants(block.first(), builder.batch)?;
-        builder.call(&maxpool2d::FORWARD, &block.first().name, constants, &[inputs[0], output]);
+        let sizes = self.sizes(block.first(), builder.batch)?;
+        builder.call(&maxpool2d::FORWARD, &block.first().name, sizes, &[inputs[0], output]);
         Ok(output.into())
     }
 
@@ -80,8 +80,8 @@ impl Kind for MaxPool2d {
         let node = done.block.first();
         let input = done.input_gradient(wanted, builder);
         if let Some(input) = input {
-            let constants = self.constants(node, builder.batch)?;
-            builder.call(&maxpool2d::BACKWARD, &node.name, constants, &[done.inputs[0], gradient, input]);
+            let sizes = self.sizes(node, builder.batch)?;
+            builder.call(&maxpool2d::BACKWARD, &node.name, sizes, &[done.inputs[0], gradient, input]);
         }
         Ok(vec![input])
     }

@@ -40,8 +40,8 @@ impl Kind for Memory {
         if builder.is_training() {
             let node = block.first();
             let state = builder.values(node.first_parameter);
-            let constants = reduce::accumulate_constants(node.output.elements());
-            builder.call(&reduce::ACCUMULATE, &node.name, constants, &[inputs[0], state]);
+            let sizes = reduce::AccumulateSizes { elements: node.output.elements() };
+            builder.call(&reduce::ACCUMULATE, &node.name, sizes, &[inputs[0], state]);
         }
         Ok(inputs[0].into())
     }

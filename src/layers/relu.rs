@@ -39,8 +39,8 @@ impl Kind for Relu {
     fn forward(&self, block: &Block, inputs: &[TensorId], builder: &mut Builder) -> Result<Output> {
         let node = block.first();
         let output = block.output(builder);
-        let constants = relu::constants(builder.batch * node.output.elements());
-        builder.call(&relu::FORWARD, &node.name, constants, &[inputs[0], output]);
+        let sizes = relu::Sizes { elements: builder.batch * node.output.elements() };
+        builder.call(&relu::FORWARD, &node.name, sizes, &[inputs[0], output]);
         Ok(output.into())
     }
 
@@ -54,8 +54,8 @@ impl Kind for Relu {
         let node = done.block.first();
         let input = done.input_gradient(wanted, builder);
         if let Some(input) = input {
-            let constants = relu::constants(builder.batch * node.output.elements());
-            builder.call(&relu::BACKWARD, &node.name, constants, &[done.output.tensor, gradient, input]);
+            let sizes = relu::Sizes { elements: builder.batch * node.output.elements() };
+            builder.call(&relu::BACKWARD, &node.name, sizes, &[done.output.tensor, gradient, input]);
         }
         Ok(vec![input])
     }

@@ -22,7 +22,7 @@ pub fn parameters(kernel: &[usize], bias: bool) -> Vec<Parameter> {
 pub fn forward(
     contract: &'static Contract,
     block: &Block,
-    constants: Constants,
+    sizes: impl Into<Constants> + Copy,
     [input, output]: [TensorId; 2],
     more: &[TensorId],
     builder: &mut Builder,
@@ -30,7 +30,7 @@ pub fn forward(
     let node = block.first();
     let kernel = builder.factor(node.first_parameter + KERNEL);
     let bias = bias(node, builder, |builder, number| Some(builder.values(number)));
-    builder.call(contract, &node.name, constants, &[&[input, kernel, bias, output], more].concat());
+    builder.call(contract, &node.name, sizes, &[&[input, kernel, bias, output], more].concat());
 }
 
 /// `input, output gradient -> kernel gradient, bias gradient`, then `output gradient, kernel -> input gradient` where that is wanted.
@@ -38,7 +38,7 @@ pub fn forward(
 pub fn backward(
     [weights, inputs]: [&'static Contract; 2],
     done: &Done,
-    constants: Constants,
+    sizes: impl Into<Constants> + Copy,
     output: &[TensorId],
     input_gradient: Option<TensorId>,
     builder: &mut Builder,
@@ -47,11 +47,11 @@ pub fn backward(
     if let Some(kernel) = builder.gradient(node.first_parameter + KERNEL) {
         let bias = bias(node, builder, Builder::gradient);
         let tensors = [&[done.inputs[0]], output, &[kernel, bias]].concat();
-        builder.call(weights, &node.name, constants.clone(), &tensors);
+        builder.call(weights, &node.name, sizes, &tensors);
     }
     if let Some(gradient) = input_gradient {
         let kernel = builder.factor(node.first_parameter + KERNEL);
-        builder.call(inputs, &node.name, constants, &[output, &[kernel, gradient]].concat());
+        builder.call(inputs, &node.name, sizes, &[output, &[kernel, gradient]].concat());
     }
 }
 
@@ -66,12 +66,7 @@ fn bias(node: &Node, builder: &mut Builder, of: fn(&Builder, usize) -> Option<Te
 pub fn before_relu(done: &Done, gradient: TensorId, builder: &mut Builder) -> TensorId {
     let relu = &done.block.nodes[1];
     let before = builder.activation(&format!("{}.input_gradient", relu.name), relu.output.elements());
-    let constants = relu::constants(builder.batch * relu.output.elements());
-    builder.call(&relu::BACKWARD, &relu.name, constants, &[done.output.tensor, gradient, before]);
+    let sizes = relu::Sizes { elements: builder.batch * relu.output.elements() };
+    builder.call(&relu::BACKWARD, &relu.name, sizes, &[done.output.tensor, gradient, before]);
     before
-}
-
-/// A switch of a kernel.
-pub fn switch(on: bool) -> f64 {
-    f64::from(u8::from(on))
 }

@@ -40,19 +40,14 @@ impl Lowering<'_> {
         let transforms = ranges.map(|ranges| self.transforms(ranges));
         let places = self.persistent.places();
         for ShardTensors { pixels, range, images: room } in self.persistent.shards.clone() {
-            let constants = augment::gather_constants(self.builder.batch, self.settings.rows, height, width)
-                .with("SHARD_IMAGES", room.count as f64);
+            let gather = augment::GatherSizes::new(self.builder.batch, self.settings.rows, height, width);
+            let gather = augment::GatherSizes { shard_images: room.count, ..gather };
             match (transforms, ranges) {
                 (Some(transforms), Some(ranges)) => {
-                    let constants = constants.with("FILL_MODE", fill_mode(ranges.fill)).with("FILL_VALUE", 0.0);
-                    self.builder.call(
-                        &augment::WARP,
-                        "augment",
-                        constants,
-                        &[pixels, range, places, transforms, images],
-                    );
+                    let warp = gather.warp(fill_mode(ranges.fill), 0.0);
+                    self.builder.call(&augment::WARP, "augment", warp, &[pixels, range, places, transforms, images]);
                 }
-                _ => self.builder.call(&augment::GATHER, "images", constants, &[pixels, range, places, images]),
+                _ => self.builder.call(&augment::GATHER, "images", gather, &[pixels, range, places, images]),
             }
         }
         images
@@ -60,14 +55,11 @@ impl Lowering<'_> {
 
     fn transforms(&mut self, ranges: Augment) -> TensorId {
         let (height, width, _) = self.network.image;
-        let constants = augment::draw_constants(self.builder.batch, height, width)
-            .with("FLIP", f64::from(u8::from(ranges.flip)))
-            .with("ROTATION", ranges.rotation)
-            .with("ZOOM_LOW", ranges.zoom.0)
-            .with("ZOOM_HIGH", ranges.zoom.1)
-            .with("SHIFT", ranges.shift);
+        let Augment { flip, rotation, zoom: (zoom_low, zoom_high), shift, .. } = ranges;
+        let draw =
+            augment::DrawSizes { batch: self.builder.batch, height, width, flip, rotation, zoom_low, zoom_high, shift };
         let transforms = self.builder.transient("transforms", Element::F32, self.builder.batch * 6);
-        self.builder.call(&augment::DRAW, "augment", constants, &[transforms]);
+        self.builder.call(&augment::DRAW, "augment", draw, &[transforms]);
         transforms
     }
 
@@ -77,16 +69,19 @@ impl Lowering<'_> {
         let gradient = self.builder.activation("logits_gradient", classes);
         let stats = self.builder.transient("stats", Element::F32, batch * 2);
         let Settings { rows, images, .. } = *self.settings;
-        let constants = softmax_cross_entropy::constants(batch, classes, rows, images);
-        let constants = constants.with("SMOOTHING", self.settings.label_smoothing);
+        let smoothing = self.settings.label_smoothing;
+        let sizes = softmax_cross_entropy::Sizes {
+            smoothing,
+            ..softmax_cross_entropy::Sizes::new(batch, classes, rows, images)
+        };
         let Persistent { labels, order, loss_scale, probabilities, metrics, .. } = self.persistent;
         // an image that is measured counts as one, whatever it counts in training
         let weights =
             if self.builder.is_training() { self.persistent.class_weights } else { self.persistent.unit_weights };
         let tensors = [logits, labels, order, weights, loss_scale, gradient, stats, probabilities];
-        self.builder.call(&softmax_cross_entropy::LOSS, "loss", constants, &tensors);
-        let constants = reduce::loss_constants(batch, METRICS_SLOTS);
-        self.builder.call(&reduce::LOSS, "loss", constants, &[stats, metrics]);
+        self.builder.call(&softmax_cross_entropy::LOSS, "loss", sizes, &tensors);
+        let sizes = reduce::LossSizes { batch, slots: METRICS_SLOTS };
+        self.builder.call(&reduce::LOSS, "loss", sizes, &[stats, metrics]);
         gradient
     }
 
@@ -101,7 +96,7 @@ impl Lowering<'_> {
         self.builder.call(
             &reduce::ACCUMULATE,
             "micro-batches",
-            reduce::accumulate_constants(elements),
+            reduce::AccumulateSizes { elements },
             &[gradients, sums],
         );
         sums
@@ -110,22 +105,22 @@ impl Lowering<'_> {
     /// Norm and finite check of all gradients, then Adam and, where wanted, the average over the whole bank.
     fn update(&mut self, gradients: TensorId) {
         let elements = self.builder.graph.bank_elements(Bank::Parameters);
-        let groups = reduce::groups(elements);
+        let sum_squares = reduce::SumSquaresSizes::new(elements);
+        let groups = sum_squares.groups;
         let [parameters, moment1, moment2] =
             [Bank::Parameters, Bank::Moment1, Bank::Moment2].map(|bank| self.bank(bank));
         let partial = self.builder.transient("gradient_partial", Element::F32, groups);
         let Persistent { metrics, status, loss_scale, .. } = self.persistent;
         let mixed = self.settings.precision == Precision::Mixed;
-        let constants = reduce::sum_squares_constants(elements);
-        self.builder.call(&reduce::SUM_SQUARES, "gradient norm", constants, &[gradients, partial]);
-        let constants = reduce::gradient_constants(groups, METRICS_SLOTS).with("DYNAMIC", f64::from(u8::from(mixed)));
-        self.builder.call(&reduce::GRADIENT, "gradient norm", constants, &[partial, metrics, status, loss_scale]);
+        self.builder.call(&reduce::SUM_SQUARES, "gradient norm", sum_squares, &[gradients, partial]);
+        let sizes = reduce::GradientSizes { groups, slots: METRICS_SLOTS, dynamic: mixed };
+        self.builder.call(&reduce::GRADIENT, "gradient norm", sizes, &[partial, metrics, status, loss_scale]);
         let mut tensors = vec![gradients, status, loss_scale, parameters, moment1, moment2];
         if mixed {
             tensors.push(self.bank(Bank::HalfParameters));
         }
         let contract = if mixed { &adam::UPDATE_MIXED } else { &adam::UPDATE };
-        self.builder.call(contract, "adam", adam::constants(elements), &tensors);
+        self.builder.call(contract, "adam", adam::Sizes { elements }, &tensors);
         if self.settings.average {
             let average = self.bank(Bank::Average);
             let mut tensors = vec![parameters, status, average];
@@ -133,16 +128,16 @@ impl Lowering<'_> {
                 tensors.push(self.bank(Bank::HalfAverage));
             }
             let contract = if mixed { &adam::AVERAGE_MIXED } else { &adam::AVERAGE };
-            self.builder.call(contract, "average", adam::constants(elements), &tensors);
+            self.builder.call(contract, "average", adam::Sizes { elements }, &tensors);
         }
     }
 }
 
-fn fill_mode(fill: FillMode) -> f64 {
+fn fill_mode(fill: FillMode) -> usize {
     match fill {
-        FillMode::Reflect => 0.0,
-        FillMode::Wrap => 1.0,
-        FillMode::Nearest => 2.0,
-        FillMode::Constant => 3.0,
+        FillMode::Reflect => 0,
+        FillMode::Wrap => 1,
+        FillMode::Nearest => 2,
+        FillMode::Constant => 3,
     }
 }

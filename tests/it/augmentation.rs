@@ -5,7 +5,7 @@ use crate::common;
 use crate::common::npz::Npz;
 use galaxy_gpu::engine::validate::{Compile, Values, prepared_engine, run_twin};
 use galaxy_gpu::engine::{Engine, read_floats};
-use galaxy_gpu::kernels::{Case, Contract, Precision, StepParams, augment};
+use galaxy_gpu::kernels::{Case, Constants, Contract, Precision, StepParams, augment};
 use galaxy_gpu::plan::Program;
 
 /// Keras's answer may be off by this much of 255: positions are rounded differently by about 1e-5 places, and
@@ -24,7 +24,7 @@ struct Sample {
 #[derive(Clone, PartialEq)]
 struct Group {
     image: String,
-    mode: f64,
+    mode: usize,
     fill: f64,
 }
 
@@ -48,7 +48,7 @@ fn samples() -> Vec<Sample> {
         assert_eq!(matrix[6..], [0.0, 0.0], "affine");
         let modes = ["reflect", "wrap", "nearest", "constant"];
         let mode = modes.iter().position(|mode| *mode == text("mode")).expect("a fill mode");
-        let group = Group { image: text("image"), mode: mode as f64, fill: case["fill"].as_f64().unwrap_or(0.0) };
+        let group = Group { image: text("image"), mode, fill: case["fill"].as_f64().unwrap_or(0.0) };
         let want = array(&format!("out_{}", text("id"))).0;
         Sample { name: text("name"), group, matrix: matrix[..6].try_into().expect("six"), want }
     });
@@ -56,12 +56,10 @@ fn samples() -> Vec<Sample> {
 }
 
 /// The cases of a group as one call on the image `bytes`; every row of the batch shows image 0.
-fn call(sizes: &[usize], bytes: &[u8], transforms: &[f32], mode: f64, fill: f64) -> (Case, Vec<Values>) {
+fn call(sizes: &[usize], bytes: &[u8], transforms: &[f32], mode: usize, fill: f64) -> (Case, Vec<Values>) {
     let batch = transforms.len() / 6;
-    let constants = augment::gather_constants(batch, batch, sizes[0], sizes[1])
-        .with("SHARD_IMAGES", 1.0)
-        .with("FILL_MODE", mode)
-        .with("FILL_VALUE", fill);
+    let gather =
+        augment::GatherSizes { shard_images: 1, ..augment::GatherSizes::new(batch, batch, sizes[0], sizes[1]) };
     let word = |bytes: &[u8]| (0..4).fold(0, |word, i| word | u32::from(*bytes.get(i).unwrap_or(&0)) << (8 * i));
     let start = vec![
         Values::Index(bytes.chunks(4).map(word).collect()),
@@ -70,7 +68,7 @@ fn call(sizes: &[usize], bytes: &[u8], transforms: &[f32], mode: f64, fill: f64)
         Values::Float(transforms.to_vec()),
         Values::Float(vec![f32::NAN; batch * bytes.len()]),
     ];
-    (Case::new("keras", constants), start)
+    (Case::new("keras", gather.warp(mode, fill)), start)
 }
 
 /// How a call runs: on the twin or on the adapter. Returns its last binding.
@@ -120,7 +118,7 @@ fn flips_like_keras(run: Run) {
     for name in ["A", "B"] {
         let (_, sizes) = array(&format!("image_{name}"));
         let (right, bottom) = (sizes[1] as f32 - 1.0, sizes[0] as f32 - 1.0);
-        let group = Group { image: name.to_owned(), mode: 0.0, fill: 0.0 };
+        let group = Group { image: name.to_owned(), mode: 0, fill: 0.0 };
         let images = warp(run, &group, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0, right, 0.0, -1.0, bottom]);
         let (plain, turned) = images.split_at(images.len() / 2);
         assert!(largest_difference(plain, &array(&format!("flip_{name}_0")).0) <= TOLERANCE, "{name} unflipped");
@@ -162,7 +160,8 @@ const WIDTH: f64 = 64.0;
 
 /// Transforms of one batch with these ranges.
 fn draw(step: StepParams, ranges: &[(&'static str, f64)]) -> Vec<[f64; 6]> {
-    let plain = augment::draw_constants(BATCH, HEIGHT as usize, WIDTH as usize);
+    let (height, width) = (HEIGHT as usize, WIDTH as usize);
+    let plain = Constants::from(augment::DrawSizes { batch: BATCH, height, width, ..Default::default() });
     let constants = ranges.iter().fold(plain, |constants, &(name, value)| constants.with(name, value));
     let case = Case::new("draw", constants).at(step);
     let transforms = on_twin(&augment::DRAW, &case, &[Values::Float(vec![f32::NAN; 6 * BATCH])]);

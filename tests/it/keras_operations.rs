@@ -2,7 +2,7 @@
 
 use crate::common::npz::Npz;
 use galaxy_gpu::engine::validate::{Values, run_twin};
-use galaxy_gpu::kernels::{Case, Precision, StepParams, adam, reduce, softmax_cross_entropy};
+use galaxy_gpu::kernels::{Case, Constants, Precision, StepParams, adam, reduce, softmax_cross_entropy};
 use galaxy_gpu::train::Adam;
 
 /// An array of the fixture.
@@ -28,7 +28,7 @@ fn the_loss_matches_keras() {
         Values::Float(vec![f32::NAN; 8]),
         Values::Float(vec![f32::NAN; 40]),
     ];
-    let case = Case::new("keras", softmax_cross_entropy::constants(4, 10, 4, 4));
+    let case = Case::new("keras", softmax_cross_entropy::Sizes::new(4, 10, 4, 4));
     let end = run_twin(&softmax_cross_entropy::LOSS, &case, Precision::F32, &start);
     let mean = floats(&end[6]).iter().step_by(2).sum::<f32>() / 4.0;
     let want = array::<f32>("loss")[0];
@@ -59,7 +59,7 @@ fn the_first_step_of_adam_matches_keras() {
         let gradient = Values::Float(array(&format!("grad_{parameter:02}")));
         let scale = Values::Float(reduce::loss_scale(1.0).to_vec());
         let start = [gradient, Values::Index(vec![1, 0]), scale, Values::Float(before.clone()), zeros(), zeros()];
-        let case = Case::new("keras", adam::constants(before.len())).at(step);
+        let case = Case::new("keras", adam::Sizes { elements: before.len() }).at(step);
         let end = run_twin(&adam::UPDATE, &case, Precision::F32, &start);
         let want: Vec<f32> = array(&format!("param_step1_{parameter:02}"));
         for ((got, want), before) in floats(&end[3]).iter().zip(&want).zip(&before) {
@@ -85,22 +85,22 @@ fn steps_of_adamw_with_a_clipped_norm_match_keras() {
     let (mut parameters, mut moments) = (Values::Float(vec![0.5, -1.0, 2.0]), [zeros(), zeros()]);
     for (step, (gradient, want)) in gradients.into_iter().zip(wanted).enumerate() {
         let params = optimizer.params(step as u32);
-        let run = |contract, constants, start: &[Values]| {
+        let run = |contract, constants: Constants, start: &[Values]| {
             run_twin(contract, &Case::new("keras", constants).at(params), Precision::F32, start)
         };
         // as mixed precision has it: the loss was scaled by 8
         let gradient = Values::Float(gradient.map(|g: f32| 8.0 * g).to_vec());
-        let sums = run(&reduce::SUM_SQUARES, reduce::sum_squares_constants(3), &[gradient.clone(), zeros()]);
+        let sums = run(&reduce::SUM_SQUARES, reduce::SumSquaresSizes::new(3).into(), &[gradient.clone(), zeros()]);
         let start = [
             sums[1].clone(),
             Values::Float(vec![0.0; 4]),
             Values::Index(vec![0, 0]),
             Values::Float(reduce::loss_scale(8.0).to_vec()),
         ];
-        let norm = run(&reduce::GRADIENT, reduce::gradient_constants(1, 1), &start);
+        let norm = run(&reduce::GRADIENT, reduce::GradientSizes { groups: 1, slots: 1, dynamic: false }.into(), &start);
         let [first, second] = moments;
         let start = [gradient, norm[2].clone(), norm[3].clone(), parameters, first, second];
-        let mut end = run(&adam::UPDATE, adam::constants(3), &start);
+        let mut end = run(&adam::UPDATE, adam::Sizes { elements: 3 }.into(), &start);
         let second = end.pop().unwrap();
         let first = end.pop().unwrap();
         (parameters, moments) = (end.pop().unwrap(), [first, second]);

@@ -18,36 +18,54 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Grid, Implementation, Launch, Needs, SUM_WORKGROUPS, Shader, Split,
-    Tolerance, launch_many_runs, launch_split, runs_of, subgroups_across,
+    Binding, Case, Constants, Contract, Cost, Grid, Launch, Needs, SUM_WORKGROUPS, Shader, Split, Tolerance,
+    launch_many_runs, launch_split, runs_of, subgroups_across,
 };
+use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
 
-const CONSTANTS: &[&str] = &[
-    "BATCH", "IN_H", "IN_W", "IN_C", "OUT_H", "OUT_W", "OUT_C", "KERNEL", "STRIDE", "PAD_TOP", "PAD_LEFT", "BIAS",
-    "RELU",
-];
+sizes! {
+    /// Sizes of a convolution.
+    Sizes {
+        batch: usize = "BATCH", in_h: usize = "IN_H", in_w: usize = "IN_W", in_c: usize = "IN_C",
+        out_h: usize = "OUT_H", out_w: usize = "OUT_W", out_c: usize = "OUT_C",
+        kernel: usize = "KERNEL", stride: usize = "STRIDE", pad_top: usize = "PAD_TOP", pad_left: usize = "PAD_LEFT",
+        bias: bool = "BIAS", relu: bool = "RELU",
+    }
+}
 
-/// Constants of a layer; `None` where no window fits. `input` is height, width, channels of one image.
-pub fn constants(batch: usize, input: (usize, usize, usize), window: Window, out_channels: usize) -> Option<Constants> {
-    let (in_h, in_w, in_c) = input;
-    let ((out_h, pad_top), (out_w, pad_left)) = (window.over(in_h)?, window.over(in_w)?);
-    Some(Constants::sizes(&[
-        ("BATCH", batch),
-        ("IN_H", in_h),
-        ("IN_W", in_w),
-        ("IN_C", in_c),
-        ("OUT_H", out_h),
-        ("OUT_W", out_w),
-        ("OUT_C", out_channels),
-        ("KERNEL", window.kernel),
-        ("STRIDE", window.stride),
-        ("PAD_TOP", pad_top),
-        ("PAD_LEFT", pad_left),
-        ("BIAS", 1),
-        ("RELU", 0),
-    ]))
+impl Sizes {
+    /// A layer with bias and without relu; `None` where no window fits. `input` is height, width, channels of one image.
+    pub fn new(batch: usize, input: (usize, usize, usize), window: Window, out_c: usize) -> Option<Self> {
+        let (in_h, in_w, in_c) = input;
+        let ((out_h, pad_top), (out_w, pad_left)) = (window.over(in_h)?, window.over(in_w)?);
+        let Window { kernel, stride, .. } = window;
+        let (bias, relu) = (true, false);
+        Some(Self { batch, in_h, in_w, in_c, out_h, out_w, out_c, kernel, stride, pad_top, pad_left, bias, relu })
+    }
+
+    fn inputs(self) -> usize {
+        self.batch * self.in_h * self.in_w * self.in_c
+    }
+
+    fn weights(self) -> usize {
+        self.rows() * self.out_c
+    }
+
+    pub(super) fn outputs(self) -> usize {
+        self.pixels() * self.out_c
+    }
+
+    /// Rows of the weights, taken as a matrix with a column for each output channel.
+    fn rows(self) -> usize {
+        self.kernel * self.kernel * self.in_c
+    }
+
+    /// Output pixels.
+    fn pixels(self) -> usize {
+        self.batch * self.out_h * self.out_w
+    }
 }
 
 /// The contracts of this file.
@@ -63,35 +81,35 @@ pub static FORWARD: Contract = Contract {
         Binding::read("bias"),
         Binding::write("output").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), weights(c), c.size("OUT_C"), outputs(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.weights(), c.out_c, c.outputs()]),
     twin: twin!(forward),
-    cost,
-    tolerance: |c| Tolerance::sum(c.product(&["KERNEL", "KERNEL", "IN_C"])),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(c.rows())),
     cases,
     implementations: &[
-        Implementation { name: "matrix", needs: MATRIX_NEEDS, accepts: by_sixteen, launch: launch_forward_matrix },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_forward(c, shader!("conv2d/forward_llvmpipe.wgsl"), 16, 32),
-        },
-        Implementation {
-            name: "registers",
-            needs: Needs::NOTHING,
-            accepts: by_four,
-            launch: |c| launch_forward(c, shader!("conv2d/forward_registers.wgsl"), 8, 64),
-        },
-        Implementation {
-            name: "narrow",
-            needs: Needs::NOTHING,
-            accepts: outputs_by_four,
-            launch: |c| launch_forward(c, shader!("conv2d/forward_narrow.wgsl"), 8, 64),
-        },
-        Implementation::direct(|c| {
-            let taps = c.product(&["KERNEL", "KERNEL", "IN_C"]);
-            Launch::single(shader!("conv2d/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64)).iterating(taps)
+        implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_forward_matrix(c)),
+        implementation!(
+            "llvmpipe",
+            Needs::SOFTWARE,
+            |c| by_four(c) && c.out_c.is_multiple_of(16),
+            launch_forward(c, shader!("conv2d/forward_llvmpipe.wgsl"), 16, 32)
+        ),
+        implementation!(
+            "registers",
+            Needs::NOTHING,
+            |c| by_four(c),
+            launch_forward(c, shader!("conv2d/forward_registers.wgsl"), 8, 64)
+        ),
+        implementation!(
+            "narrow",
+            Needs::NOTHING,
+            |c| outputs_by_four(c),
+            launch_forward(c, shader!("conv2d/forward_narrow.wgsl"), 8, 64)
+        ),
+        direct!(|c| {
+            let taps = c.rows();
+            Launch::items(shader!("conv2d/forward_direct.wgsl"), 4, c.outputs(), 1).iterating(taps)
         }),
     ],
 };
@@ -105,33 +123,28 @@ pub static BACKWARD_INPUT: Contract = Contract {
         Binding::read("weights").or_half(),
         Binding::write("input_gradient").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![outputs(c), weights(c), inputs(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.outputs(), c.weights(), c.inputs()]),
     twin: twin!(backward_input),
-    cost,
-    tolerance: |c| Tolerance::sum(c.product(&["KERNEL", "KERNEL", "OUT_C"])),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(c.kernel * c.kernel * c.out_c)),
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: MATRIX_NEEDS,
-            accepts: by_sixteen,
-            launch: launch_backward_input_matrix,
-        },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: |c| by_four(c) && c.size("IN_C").is_multiple_of(16),
-            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_llvmpipe.wgsl"), 16, 32),
-        },
-        Implementation {
-            name: "registers",
-            needs: Needs::NOTHING,
-            accepts: by_four,
-            launch: |c| launch_backward_input(c, shader!("conv2d/backward_input_registers.wgsl"), 8, 64),
-        },
-        Implementation::direct(|c| {
-            let (taps, grid) = (c.product(&["KERNEL", "KERNEL", "OUT_C"]), Grid::elements(inputs(c), 64));
+        implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_input_matrix(c)),
+        implementation!(
+            "llvmpipe",
+            Needs::SOFTWARE,
+            |c| by_four(c) && c.in_c.is_multiple_of(16),
+            launch_backward_input(c, shader!("conv2d/backward_input_llvmpipe.wgsl"), 16, 32)
+        ),
+        implementation!(
+            "registers",
+            Needs::NOTHING,
+            |c| by_four(c),
+            launch_backward_input(c, shader!("conv2d/backward_input_registers.wgsl"), 8, 64)
+        ),
+        direct!(|c| {
+            let (taps, grid) = (c.kernel * c.kernel * c.out_c, Grid::elements(c.inputs(), 64));
             Launch::single(shader!("conv2d/backward_input_direct.wgsl"), 3, grid).iterating(taps)
         }),
     ],
@@ -147,83 +160,76 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
         Binding::write("weights_gradient"),
         Binding::write("bias_gradient"),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), outputs(c), weights(c), c.size("OUT_C")],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.outputs(), c.weights(), c.out_c]),
     twin: twin!(backward_weights),
-    cost,
-    tolerance: |c| Tolerance::sum(c.product(&["BATCH", "OUT_H", "OUT_W"])),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(c.pixels())),
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: MATRIX_NEEDS,
-            accepts: by_sixteen,
-            launch: launch_backward_weights_matrix,
-        },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: |c| by_four(c) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_llvmpipe.wgsl"), weights_tiles(c, 16), 16),
-        },
-        Implementation {
-            name: "split",
-            needs: Needs::NOTHING,
-            accepts: by_four,
-            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_split.wgsl"), weights_tiles(c, 8), 1),
-        },
-        Implementation {
-            name: "narrow",
-            needs: Needs::NOTHING,
-            accepts: outputs_by_four,
-            launch: |c| launch_runs(c, shader!("conv2d/backward_weights_narrow.wgsl"), weights_tiles(c, 8), 1),
-        },
-        Implementation::direct(|c| {
-            launch_runs(c, shader!("conv2d/backward_weights_direct.wgsl"), weights(c) + c.size("OUT_C"), 1)
-        }),
+        implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_weights_matrix(c)),
+        implementation!(
+            "llvmpipe",
+            Needs::SOFTWARE,
+            |c| by_four(c) && c.out_c.is_multiple_of(16),
+            launch_runs(c, shader!("conv2d/backward_weights_llvmpipe.wgsl"), weights_tiles(c, 16), 16)
+        ),
+        implementation!(
+            "split",
+            Needs::NOTHING,
+            |c| by_four(c),
+            launch_runs(c, shader!("conv2d/backward_weights_split.wgsl"), weights_tiles(c, 8), 1)
+        ),
+        implementation!(
+            "narrow",
+            Needs::NOTHING,
+            |c| outputs_by_four(c),
+            launch_runs(c, shader!("conv2d/backward_weights_narrow.wgsl"), weights_tiles(c, 8), 1)
+        ),
+        direct!(|c| launch_runs(c, shader!("conv2d/backward_weights_direct.wgsl"), c.weights() + c.out_c, 1)),
     ],
 };
 
 /// Whether pixels are whole vec4s, before and after.
-fn by_four(c: &Constants) -> bool {
-    c.size("IN_C").is_multiple_of(4) && outputs_by_four(c)
+fn by_four(c: Sizes) -> bool {
+    c.in_c.is_multiple_of(4) && outputs_by_four(c)
 }
 
 /// Whether output pixels are whole vec4s.
-fn outputs_by_four(c: &Constants) -> bool {
-    c.size("OUT_C").is_multiple_of(4)
+fn outputs_by_four(c: Sizes) -> bool {
+    c.out_c.is_multiple_of(4)
 }
 
 /// A thread for each `side` output pixels x `side` output channels, `group` threads to a workgroup.
-fn launch_forward(c: &Constants, shader: Shader, side: usize, group: usize) -> Launch {
-    let tiles = c.product(&["BATCH", "OUT_H", "OUT_W"]).div_ceil(side) * c.size("OUT_C").div_ceil(side);
-    Launch::single(shader, 4, Grid::elements(tiles, group)).iterating(c.product(&["KERNEL", "KERNEL", "IN_C"]))
+fn launch_forward(c: Sizes, shader: Shader, side: usize, group: usize) -> Launch {
+    let tiles = c.pixels().div_ceil(side) * c.out_c.div_ceil(side);
+    Launch::single(shader, 4, Grid::elements(tiles, group)).iterating(c.rows())
 }
 
 /// A thread for each `side` input pixels that lie a stride apart x `side` input channels; every phase of the stride
 /// counts as many pixels as the largest.
-fn launch_backward_input(c: &Constants, shader: Shader, side: usize, group: usize) -> Launch {
-    let stride = c.size("STRIDE");
-    let pixels = c.size("BATCH") * c.size("IN_H").div_ceil(stride) * c.size("IN_W").div_ceil(stride);
-    let tiles = stride * stride * pixels.div_ceil(side) * c.size("IN_C").div_ceil(side);
-    Launch::single(shader, 3, Grid::elements(tiles, group)).iterating(c.product(&["KERNEL", "KERNEL", "OUT_C"]))
+fn launch_backward_input(c: Sizes, shader: Shader, side: usize, group: usize) -> Launch {
+    let stride = c.stride;
+    let pixels = c.batch * c.in_h.div_ceil(stride) * c.in_w.div_ceil(stride);
+    let tiles = stride * stride * pixels.div_ceil(side) * c.in_c.div_ceil(side);
+    Launch::single(shader, 3, Grid::elements(tiles, group)).iterating(c.kernel * c.kernel * c.out_c)
 }
 
 /// Tiles of `side` rows x `side` columns of the weights' gradient, taken as a matrix with `OUT_C` columns.
-fn weights_tiles(c: &Constants, side: usize) -> usize {
-    c.product(&["KERNEL", "KERNEL", "IN_C"]).div_ceil(side) * c.size("OUT_C").div_ceil(side)
+fn weights_tiles(c: Sizes, side: usize) -> usize {
+    c.rows().div_ceil(side) * c.out_c.div_ceil(side)
 }
 
 /// Two dispatches over runs of output rows, `threads` to a run; see [`launch_split`]. `fewer` divides the number of runs:
 /// a processor's few cores are soon busy, and partial sums cost memory.
-fn launch_runs(c: &Constants, shader: Shader, threads: usize, fewer: usize) -> Launch {
-    let split = Split::new(c.product(&["BATCH", "OUT_H"]), c.size("OUT_W"), fewer * threads);
-    launch_split(shader, 2, split, threads, [weights(c), c.size("OUT_C")])
+fn launch_runs(c: Sizes, shader: Shader, threads: usize, fewer: usize) -> Launch {
+    let split = Split::new(c.batch * c.out_h, c.out_w, fewer * threads);
+    launch_split(shader, 2, split, threads, [c.weights(), c.out_c])
 }
 
 /// Whether pixels are whole tiles of cooperative matrices, before and after.
-fn by_sixteen(c: &Constants) -> bool {
-    c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(16)
+fn by_sixteen(c: Sizes) -> bool {
+    c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(16)
 }
 
 /// 64 places, 64 staged pixels of 72 f16 and as many gradients of 136, or sums of 64 x 16 for each of at most four subgroups
@@ -242,20 +248,20 @@ fn matrix_width(channels: usize) -> usize {
 }
 
 /// A workgroup for each 64 output pixels x 16 to 128 output channels.
-fn launch_forward_matrix(c: &Constants) -> Launch {
-    let (pixels, channels) = (c.product(&["BATCH", "OUT_H", "OUT_W"]), c.size("OUT_C"));
+fn launch_forward_matrix(c: Sizes) -> Launch {
+    let (pixels, channels) = (c.pixels(), c.out_c);
     let [wide, across] = matrix_columns(channels);
-    let terms = ("TERMS", c.product(&["KERNEL", "KERNEL", "IN_C"]));
+    let terms = ("TERMS", c.rows());
     let grid = Grid::groups(pixels.div_ceil(64) * channels / matrix_width(channels));
     let extra = Constants::sizes(&[wide, across, ("PIXELS", pixels), terms]);
     Launch { extra, ..Launch::single(shader!("conv2d/forward_matrix.wgsl"), 4, grid) }
 }
 
 /// A workgroup for each 64 input pixels of a phase of the stride x 16 to 128 input channels.
-fn launch_backward_input_matrix(c: &Constants) -> Launch {
-    let (stride, channels) = (c.size("STRIDE"), c.size("IN_C"));
-    let (high, broad) = (c.size("IN_H").div_ceil(stride), c.size("IN_W").div_ceil(stride));
-    let pixels = c.size("BATCH") * high * broad;
+fn launch_backward_input_matrix(c: Sizes) -> Launch {
+    let (stride, channels) = (c.stride, c.in_c);
+    let (high, broad) = (c.in_h.div_ceil(stride), c.in_w.div_ceil(stride));
+    let pixels = c.batch * high * broad;
     let [wide, across] = matrix_columns(channels);
     let grid = Grid::groups(stride * stride * pixels.div_ceil(64) * channels / matrix_width(channels));
     let extra = Constants::sizes(&[wide, across, ("HIGH", high), ("BROAD", broad), ("PIXELS", pixels)]);
@@ -263,13 +269,13 @@ fn launch_backward_input_matrix(c: &Constants) -> Launch {
 }
 
 /// A workgroup for each 64 rows of the weights x 16 to 128 output channels x run of blocks of 64 output pixels.
-fn launch_backward_weights_matrix(c: &Constants) -> Launch {
-    let (pixels, channels) = (c.product(&["BATCH", "OUT_H", "OUT_W"]), c.size("OUT_C"));
-    let rows = c.product(&["KERNEL", "KERNEL", "IN_C"]);
+fn launch_backward_weights_matrix(c: Sizes) -> Launch {
+    let (pixels, channels) = (c.pixels(), c.out_c);
+    let rows = c.rows();
     let groups = rows.div_ceil(64) * channels / matrix_width(channels);
     let split = runs_of(pixels.div_ceil(64), groups, SUM_WORKGROUPS);
     let shader = shader!("conv2d/backward_weights_matrix.wgsl");
-    let mut launch = launch_many_runs(shader, 2, split, groups, [weights(c), channels]);
+    let mut launch = launch_many_runs(shader, 2, split, groups, [c.weights(), channels]);
     let sizes =
         [("SPLIT_BLOCKS", split.rows), ("PIXELS", pixels), ("TERMS", rows), ("WORDS", matrix_width(channels) / 4)];
     for (name, size) in sizes.into_iter().chain(matrix_columns(channels)) {
@@ -278,22 +284,10 @@ fn launch_backward_weights_matrix(c: &Constants) -> Launch {
     launch
 }
 
-fn inputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "IN_H", "IN_W", "IN_C"])
-}
-
-fn weights(c: &Constants) -> usize {
-    c.product(&["KERNEL", "KERNEL", "IN_C", "OUT_C"])
-}
-
-fn outputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "OUT_H", "OUT_W", "OUT_C"])
-}
-
 /// Every direction multiplies each output pixel with each weight once.
-fn cost(c: &Constants) -> Cost {
-    let flops = 2.0 * (c.product(&["BATCH", "OUT_H", "OUT_W"]) * weights(c)) as f64;
-    Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c)) as f64 }
+fn cost(c: Sizes) -> Cost {
+    let flops = 2.0 * (c.pixels() * c.weights()) as f64;
+    Cost { flops, bytes: 4.0 * (c.inputs() + c.weights() + c.out_c + c.outputs()) as f64 }
 }
 
 fn layer(
@@ -303,7 +297,7 @@ fn layer(
     (kernel, stride, padding): (usize, usize, Padding),
     out: usize,
 ) -> Case {
-    Case::new(name, constants(batch, input, Window { kernel, stride, padding }, out).unwrap_or_default())
+    Case::new(name, Sizes::new(batch, input, Window { kernel, stride, padding }, out).unwrap_or_default())
 }
 
 /// Cases: kernels 1, 3, 5, 7, strides 1 to 3, both paddings, odd sizes, pixels and channels around the tiles of 8, one
@@ -363,16 +357,16 @@ fn cases() -> Vec<Case> {
 /// Cases with relu, with and without bias.
 fn switched_cases() -> Vec<Case> {
     let switched = [
-        ("no bias, relu", 0.0, (7, 5, 3), 5),
-        ("no bias, relu, narrow", 0.0, (7, 5, 3), 12),
-        ("no bias, relu, tiled", 0.0, (7, 5, 8), 12),
-        ("no bias, relu, wide", 0.0, (7, 5, 16), 32),
-        ("bias, relu, tiled", 1.0, (7, 5, 8), 12),
-        ("bias, relu, by 16", 1.0, (7, 5, 48), 48),
+        ("no bias, relu", false, (7, 5, 3), 5),
+        ("no bias, relu, narrow", false, (7, 5, 3), 12),
+        ("no bias, relu, tiled", false, (7, 5, 8), 12),
+        ("no bias, relu, wide", false, (7, 5, 16), 32),
+        ("bias, relu, tiled", true, (7, 5, 8), 12),
+        ("bias, relu, by 16", true, (7, 5, 48), 48),
     ];
+    let window = Window { kernel: 3, stride: 1, padding: Padding::Same };
     let case = |(name, bias, input, out)| {
-        let case = layer(name, 3, input, (3, 1, Padding::Same), out);
-        Case::new(name, case.constants.with("BIAS", bias).with("RELU", 1.0))
+        Case::new(name, Sizes { bias, relu: true, ..Sizes::new(3, input, window, out).unwrap_or_default() })
     };
     switched.map(case).to_vec()
 }

@@ -22,28 +22,43 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, SUM_WORKGROUPS, Shader, Split,
-    Tolerance, launch_many_runs, launch_split, runs_of, subgroups_across,
+    Binding, Case, Constants, Contract, Cost, Fill, Grid, Launch, Needs, SUM_WORKGROUPS, Shader, Split, Tolerance,
+    launch_many_runs, launch_split, runs_of, subgroups_across,
 };
+use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::{shader, twin};
 
-const CONSTANTS: &[&str] = &["BATCH", "IN_H", "IN_W", "IN_C", "POOL_H", "POOL_W", "OUT_C", "WORDS"];
+sizes! {
+    /// Sizes of a block.
+    Sizes {
+        batch: usize = "BATCH", in_h: usize = "IN_H", in_w: usize = "IN_W", in_c: usize = "IN_C",
+        pool_h: usize = "POOL_H", pool_w: usize = "POOL_W", out_c: usize = "OUT_C", words: usize = "WORDS",
+    }
+}
 
-/// Constants of a block; `None` where the image is too small to pool. `input` is height, width, channels of one image.
-pub fn constants(batch: usize, input: (usize, usize, usize), out_channels: usize) -> Option<Constants> {
-    let (in_h, in_w, in_c) = input;
-    (in_h >= 2 && in_w >= 2).then(|| {
-        Constants::sizes(&[
-            ("BATCH", batch),
-            ("IN_H", in_h),
-            ("IN_W", in_w),
-            ("IN_C", in_c),
-            ("POOL_H", in_h / 2),
-            ("POOL_W", in_w / 2),
-            ("OUT_C", out_channels),
-            ("WORDS", out_channels.div_ceil(4)),
-        ])
-    })
+impl Sizes {
+    /// `None` where the image is too small to pool. `input` is height, width, channels of one image.
+    pub fn new(batch: usize, (in_h, in_w, in_c): (usize, usize, usize), out_c: usize) -> Option<Self> {
+        let (pool_h, pool_w, words) = (in_h / 2, in_w / 2, out_c.div_ceil(4));
+        (pool_h > 0 && pool_w > 0).then_some(Self { batch, in_h, in_w, in_c, pool_h, pool_w, out_c, words })
+    }
+
+    fn inputs(self) -> usize {
+        self.batch * self.in_h * self.in_w * self.in_c
+    }
+
+    fn weights(self) -> usize {
+        9 * self.in_c * self.out_c
+    }
+
+    fn outputs(self) -> usize {
+        self.batch * self.pool_h * self.pool_w * self.out_c
+    }
+
+    /// Words of argmax codes, one code for each output.
+    pub fn codes(self) -> usize {
+        self.batch * self.pool_h * self.pool_w * self.words
+    }
 }
 
 /// The contracts of this file.
@@ -76,65 +91,47 @@ pub static FORWARD: Contract = Contract {
         Binding::write("pooled").or_half(),
         Binding::write("argmax").of_indices(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), weights(c), c.size("OUT_C"), outputs(c), words(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.weights(), c.out_c, c.outputs(), c.codes()]),
     twin: twin!(forward),
-    cost,
-    tolerance: |c| Tolerance::sum(9 * c.size("IN_C")),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(9 * c.in_c)),
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: MATRIX_NEEDS,
-            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| {
-                let blocks = c.size("BATCH") * c.size("POOL_H").div_ceil(8) * c.size("POOL_W").div_ceil(8);
-                launch_matrix(shader!("conv_block/forward_matrix.wgsl"), 5, blocks, c.size("OUT_C"))
-            },
-        },
-        Implementation {
-            name: "matrix_rgb",
-            needs: RGB_MATRIX_NEEDS,
-            accepts: |c| c.size("IN_C") == 3 && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| {
-                let blocks = c.size("BATCH") * c.size("POOL_H").div_ceil(8) * c.size("POOL_W").div_ceil(8);
-                Launch::single(shader!("conv_block/forward_matrix_rgb.wgsl"), 5, Grid::groups(blocks))
-            },
-        },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: |c| c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_tiles(shader!("conv_block/forward_llvmpipe.wgsl"), 5, c, "OUT_C"),
-        },
-        Implementation {
-            name: "llvmpipe_rgb",
-            needs: Needs::SOFTWARE,
-            accepts: |c| c.size("IN_C") == 3 && c.size("IN_W").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_tiles(shader!("conv_block/forward_llvmpipe_rgb.wgsl"), 5, c, "OUT_C"),
-        },
-        Implementation {
-            name: "tiled",
-            needs: Needs::HARDWARE,
-            accepts: |c| {
-                c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(16) && c.size("POOL_W") >= 8
-            },
-            launch: |c| {
-                let blocks = [c.size("POOL_H").div_ceil(4), c.size("POOL_W").div_ceil(8)];
-                launch_tiled(shader!("conv_block/forward_tiled.wgsl"), 5, c, blocks, ["IN_C", "OUT_C"])
-            },
-        },
-        Implementation {
-            name: "registers",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("OUT_C").is_multiple_of(16),
-            launch: |c| {
-                Launch::single(shader!("conv_block/forward_registers.wgsl"), 5, Grid::elements(outputs(c) / 16, 64))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("conv_block/forward_direct.wgsl"), 5, Grid::elements(words(c), 64))
-                .iterating(9 * c.size("IN_C"))
+        implementation!("matrix", MATRIX_NEEDS, |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(16), {
+            let blocks = c.batch * c.pool_h.div_ceil(8) * c.pool_w.div_ceil(8);
+            launch_matrix(shader!("conv_block/forward_matrix.wgsl"), 5, blocks, c.out_c)
+        }),
+        implementation!("matrix_rgb", RGB_MATRIX_NEEDS, |c| c.in_c == 3 && c.out_c.is_multiple_of(16), {
+            let blocks = c.batch * c.pool_h.div_ceil(8) * c.pool_w.div_ceil(8);
+            Launch::single(shader!("conv_block/forward_matrix_rgb.wgsl"), 5, Grid::groups(blocks))
+        }),
+        implementation!(
+            "llvmpipe",
+            Needs::SOFTWARE,
+            |c| c.in_c.is_multiple_of(4) && c.out_c.is_multiple_of(16),
+            launch_tiles(shader!("conv_block/forward_llvmpipe.wgsl"), 5, c, c.out_c)
+        ),
+        implementation!(
+            "llvmpipe_rgb",
+            Needs::SOFTWARE,
+            |c| c.in_c == 3 && c.in_w.is_multiple_of(4) && c.out_c.is_multiple_of(16),
+            launch_tiles(shader!("conv_block/forward_llvmpipe_rgb.wgsl"), 5, c, c.out_c)
+        ),
+        implementation!(
+            "tiled",
+            Needs::HARDWARE,
+            |c| c.in_c.is_multiple_of(4) && c.out_c.is_multiple_of(16) && c.pool_w >= 8,
+            {
+                let blocks = c.pool_h.div_ceil(4) * c.pool_w.div_ceil(8);
+                launch_tiled(shader!("conv_block/forward_tiled.wgsl"), 5, c.batch * blocks, [c.in_c, c.out_c])
+            }
+        ),
+        implementation!("registers", Needs::NOTHING, |c| c.out_c.is_multiple_of(16), {
+            Launch::items(shader!("conv_block/forward_registers.wgsl"), 5, c.outputs() / 16, 1)
+        }),
+        direct!(|c| {
+            Launch::items(shader!("conv_block/forward_direct.wgsl"), 5, c.codes(), 1).iterating(9 * c.in_c)
         }),
     ],
 };
@@ -149,50 +146,38 @@ pub static BACKWARD_INPUT: Contract = Contract {
         Binding::read("weights").or_half(),
         Binding::write("input_gradient").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![outputs(c), words(c), weights(c), inputs(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.outputs(), c.codes(), c.weights(), c.inputs()]),
     twin: twin!(backward_input),
-    cost,
-    tolerance: |c| Tolerance::sum(9 * c.size("OUT_C")),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(9 * c.out_c)),
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: MATRIX_NEEDS,
-            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| {
-                let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(16) * c.size("IN_W").div_ceil(16);
-                launch_matrix(shader!("conv_block/backward_input_matrix.wgsl"), 4, blocks, c.size("IN_C"))
-            },
-        },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
-            launch: |c| launch_tiles(shader!("conv_block/backward_input_llvmpipe.wgsl"), 4, c, "IN_C"),
-        },
-        Implementation {
-            name: "tiled",
-            needs: Needs::HARDWARE,
-            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4) && c.size("IN_W") >= 16,
-            launch: |c| {
-                let blocks = [c.size("IN_H").div_ceil(8), c.size("IN_W").div_ceil(16)];
-                launch_tiled(shader!("conv_block/backward_input_tiled.wgsl"), 4, c, blocks, ["OUT_C", "IN_C"])
-            },
-        },
-        Implementation {
-            name: "registers",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(4),
-            launch: |c| {
-                let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(2) * c.size("IN_W").div_ceil(2);
-                let grid = Grid::elements(blocks * c.size("IN_C") / 16, 64);
-                Launch::single(shader!("conv_block/backward_input_registers.wgsl"), 4, grid)
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("conv_block/backward_input_direct.wgsl"), 4, Grid::elements(inputs(c), 64))
-                .iterating(9 * c.size("OUT_C"))
+        implementation!("matrix", MATRIX_NEEDS, |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(16), {
+            let blocks = c.batch * c.in_h.div_ceil(16) * c.in_w.div_ceil(16);
+            launch_matrix(shader!("conv_block/backward_input_matrix.wgsl"), 4, blocks, c.in_c)
+        }),
+        implementation!(
+            "llvmpipe",
+            Needs::SOFTWARE,
+            |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(4),
+            launch_tiles(shader!("conv_block/backward_input_llvmpipe.wgsl"), 4, c, c.in_c)
+        ),
+        implementation!(
+            "tiled",
+            Needs::HARDWARE,
+            |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(4) && c.in_w >= 16,
+            {
+                let blocks = c.in_h.div_ceil(8) * c.in_w.div_ceil(16);
+                launch_tiled(shader!("conv_block/backward_input_tiled.wgsl"), 4, c.batch * blocks, [c.out_c, c.in_c])
+            }
+        ),
+        implementation!("registers", Needs::NOTHING, |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(4), {
+            let blocks = c.batch * c.in_h.div_ceil(2) * c.in_w.div_ceil(2);
+            Launch::items(shader!("conv_block/backward_input_registers.wgsl"), 4, blocks * c.in_c / 16, 1)
+        }),
+        direct!(|c| {
+            Launch::items(shader!("conv_block/backward_input_direct.wgsl"), 4, c.inputs(), 1).iterating(9 * c.out_c)
         }),
     ],
 };
@@ -208,136 +193,100 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
         Binding::write("weights_gradient"),
         Binding::write("bias_gradient"),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), outputs(c), words(c), weights(c), c.size("OUT_C")],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.outputs(), c.codes(), c.weights(), c.out_c]),
     twin: twin!(backward_weights),
-    cost,
-    tolerance: |c| Tolerance::sum(4 * c.product(&["BATCH", "POOL_H", "POOL_W"])),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(4 * c.batch * c.pool_h * c.pool_w)),
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: Needs {
-                workgroup_bytes: 10 * 18 * 48 + 128 * 80 + 9 * 64 * 16,
-                invocations: 9 * 64,
-                ..Needs::MATRIX
-            },
-            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(32),
-            launch: |c| {
-                let blocks = c.size("IN_C") / 16 * (c.size("OUT_C") / 32);
+        implementation!(
+            "matrix",
+            Needs { workgroup_bytes: 10 * 18 * 48 + 128 * 80 + 9 * 64 * 16, invocations: 9 * 64, ..Needs::MATRIX },
+            |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(32),
+            {
+                let blocks = c.in_c / 16 * (c.out_c / 32);
                 launch_areas(shader!("conv_block/backward_weights_matrix.wgsl"), c, blocks)
-            },
-        },
-        Implementation {
-            name: "matrix_rgb",
-            needs: RGB_MATRIX_NEEDS,
-            accepts: |c| c.size("IN_C") == 3 && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| launch_areas(shader!("conv_block/backward_weights_matrix_rgb.wgsl"), c, c.size("OUT_C") / 16),
-        },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: |c| c.size("IN_C").is_multiple_of(4) && c.size("OUT_C").is_multiple_of(32),
-            launch: |c| {
-                let threads = 8 * c.size("IN_C") / 4 * c.size("OUT_C") / 32;
-                launch_runs(shader!("conv_block/backward_weights_llvmpipe.wgsl"), c, threads)
-            },
-        },
-        Implementation {
-            name: "llvmpipe_rgb",
-            needs: Needs::SOFTWARE,
-            accepts: |c| c.size("IN_C") == 3 && c.size("OUT_C").is_multiple_of(16),
-            launch: |c| {
-                launch_runs(shader!("conv_block/backward_weights_llvmpipe_rgb.wgsl"), c, 8 * c.size("OUT_C") / 16)
-            },
-        },
-        Implementation {
-            name: "sparse",
-            needs: Needs::HARDWARE,
-            accepts: |c| c.size("IN_C").is_multiple_of(16) && c.size("OUT_C").is_multiple_of(32),
-            launch: |c| launch_segments(shader!("conv_block/backward_weights_sparse.wgsl"), c),
-        },
-        Implementation {
-            name: "split",
-            needs: Needs::NOTHING,
-            accepts: |c| c.size("OUT_C").is_multiple_of(16),
-            launch: |c| {
-                let threads = 9 * c.size("IN_C").div_ceil(4) * c.size("OUT_C") / 16;
-                launch_runs(shader!("conv_block/backward_weights_split.wgsl"), c, threads)
-            },
-        },
-        Implementation::direct(|c| {
-            let threads = weights(c) + c.size("OUT_C");
+            }
+        ),
+        implementation!(
+            "matrix_rgb",
+            RGB_MATRIX_NEEDS,
+            |c| c.in_c == 3 && c.out_c.is_multiple_of(16),
+            launch_areas(shader!("conv_block/backward_weights_matrix_rgb.wgsl"), c, c.out_c / 16)
+        ),
+        implementation!("llvmpipe", Needs::SOFTWARE, |c| c.in_c.is_multiple_of(4) && c.out_c.is_multiple_of(32), {
+            let threads = 8 * c.in_c / 4 * c.out_c / 32;
+            launch_runs(shader!("conv_block/backward_weights_llvmpipe.wgsl"), c, threads)
+        }),
+        implementation!("llvmpipe_rgb", Needs::SOFTWARE, |c| c.in_c == 3 && c.out_c.is_multiple_of(16), {
+            launch_runs(shader!("conv_block/backward_weights_llvmpipe_rgb.wgsl"), c, 8 * c.out_c / 16)
+        }),
+        implementation!(
+            "sparse",
+            Needs::HARDWARE,
+            |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(32),
+            launch_segments(shader!("conv_block/backward_weights_sparse.wgsl"), c)
+        ),
+        implementation!("split", Needs::NOTHING, |c| c.out_c.is_multiple_of(16), {
+            let threads = 9 * c.in_c.div_ceil(4) * c.out_c / 16;
+            launch_runs(shader!("conv_block/backward_weights_split.wgsl"), c, threads)
+        }),
+        direct!(|c| {
+            let threads = c.weights() + c.out_c;
             launch_runs(shader!("conv_block/backward_weights_direct.wgsl"), c, threads)
         }),
     ],
 };
 
-/// Workgroups for each block of 16 x 8 pixels (rows and columns of them) x as many of the 16 to 64 channels that come out as divide them, 32
+/// Workgroups for each block of 16 x 8 pixels x as many of the 16 to 64 channels that come out as divide them, 32
 /// threads for each 16; narrower images would leave half of the threads idle. A thread loops over the channels that go in.
-fn launch_tiled(shader: Shader, bindings: usize, c: &Constants, blocks: [usize; 2], channels: [&str; 2]) -> Launch {
-    let [going_in, coming_out] = channels.map(|name| c.size(name));
+fn launch_tiled(shader: Shader, bindings: usize, blocks: usize, [going_in, coming_out]: [usize; 2]) -> Launch {
     let across = subgroups_across(coming_out, 16);
-    let grid = Grid::groups(c.size("BATCH") * blocks[0] * blocks[1] * coming_out / (16 * across));
+    let grid = Grid::groups(blocks * coming_out / (16 * across));
     let launch = Launch::single(shader, bindings, grid).iterating(10 * going_in);
     Launch { extra: Constants::sizes(&[("ACROSS", across)]), ..launch }
 }
 
 /// A software adapter's tiles: 32 threads to a workgroup, each with 4x4 pixels x 16 of the `channels`, the same sixteen.
-fn launch_tiles(shader: Shader, bindings: usize, c: &Constants, channels: &str) -> Launch {
-    let blocks = c.size("BATCH") * c.size("IN_H").div_ceil(4) * c.size("IN_W").div_ceil(4);
-    Launch::single(shader, bindings, Grid::groups(c.size(channels) / 16 * blocks.div_ceil(32)))
+fn launch_tiles(shader: Shader, bindings: usize, c: Sizes, channels: usize) -> Launch {
+    let blocks = c.batch * c.in_h.div_ceil(4) * c.in_w.div_ceil(4);
+    Launch::single(shader, bindings, Grid::groups(channels / 16 * blocks.div_ceil(32)))
 }
 
 /// Workgroups for each of `blocks` of the weights, and so many runs of areas of 8 x 16 pixels that there are about
 /// [`SUM_WORKGROUPS`].
-fn launch_areas(shader: Shader, c: &Constants, blocks: usize) -> Launch {
-    let areas = c.size("BATCH") * c.size("POOL_H").div_ceil(4) * c.size("POOL_W").div_ceil(8);
+fn launch_areas(shader: Shader, c: Sizes, blocks: usize) -> Launch {
+    let areas = c.batch * c.pool_h.div_ceil(4) * c.pool_w.div_ceil(8);
     let split = runs_of(areas, blocks, SUM_WORKGROUPS);
-    launch_many_runs(shader, 3, split, blocks, [weights(c), c.size("OUT_C")])
+    launch_many_runs(shader, 3, split, blocks, [c.weights(), c.out_c])
 }
 
 /// The same for segments of eight windows, and workgroups of 32 or 16 input channels: twice as many of the smaller ones.
-fn launch_segments(shader: Shader, c: &Constants) -> Launch {
-    let segments = c.product(&["BATCH", "POOL_H"]) * c.size("POOL_W").div_ceil(8);
-    let tile = if c.size("IN_C").is_multiple_of(32) { 32 } else { 16 };
-    let blocks = c.size("IN_C") / tile * (c.size("OUT_C") / 32);
+fn launch_segments(shader: Shader, c: Sizes) -> Launch {
+    let segments = c.batch * c.pool_h * c.pool_w.div_ceil(8);
+    let tile = if c.in_c.is_multiple_of(32) { 32 } else { 16 };
+    let blocks = c.in_c / tile * (c.out_c / 32);
     let split = runs_of(segments, blocks, SUM_WORKGROUPS * 32 / tile);
-    let mut launch = launch_many_runs(shader, 3, split, blocks, [weights(c), c.size("OUT_C")]);
+    let mut launch = launch_many_runs(shader, 3, split, blocks, [c.weights(), c.out_c]);
     launch.extra = launch.extra.with("IN_TILE", tile as f64);
     launch.iterating(32 * split.rows)
 }
 
 /// Two dispatches over runs of pooled rows; see [`launch_split`].
-fn launch_runs(shader: Shader, c: &Constants, threads: usize) -> Launch {
-    let split = Split::new(c.product(&["BATCH", "POOL_H"]), c.size("POOL_W"), threads);
-    launch_split(shader, 3, split, threads, [weights(c), c.size("OUT_C")])
-}
-
-fn inputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "IN_H", "IN_W", "IN_C"])
-}
-
-fn weights(c: &Constants) -> usize {
-    9 * c.product(&["IN_C", "OUT_C"])
-}
-
-fn outputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "POOL_H", "POOL_W", "OUT_C"])
-}
-
-fn words(c: &Constants) -> usize {
-    c.product(&["BATCH", "POOL_H", "POOL_W", "WORDS"])
+fn launch_runs(shader: Shader, c: Sizes, threads: usize) -> Launch {
+    let split = Split::new(c.batch * c.pool_h, c.pool_w, threads);
+    launch_split(shader, 3, split, threads, [c.weights(), c.out_c])
 }
 
 /// The convolution's work; traffic is input, pooled values, argmax codes and weights.
-fn cost(c: &Constants) -> Cost {
-    let flops = 2.0 * (c.product(&["BATCH", "IN_H", "IN_W"]) * weights(c)) as f64;
-    Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT_C") + outputs(c) + words(c)) as f64 }
+fn cost(c: Sizes) -> Cost {
+    let flops = 2.0 * (c.batch * c.in_h * c.in_w * c.weights()) as f64;
+    Cost { flops, bytes: 4.0 * (c.inputs() + c.weights() + c.out_c + c.outputs() + c.codes()) as f64 }
 }
 
 fn cases() -> Vec<Case> {
-    let block = |name, batch, input, out| Case::new(name, constants(batch, input, out).unwrap_or_default());
+    let block = |name, batch, input, out| Case::new(name, Sizes::new(batch, input, out).unwrap_or_default());
     vec![
         block("smallest", 1, (2, 2, 1), 1),
         block("odd", 2, (7, 5, 3), 6),

@@ -17,16 +17,34 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Grid, Implementation, LOOP_ITERATIONS, Launch, Needs, SUM_WORKGROUPS,
-    Shader, Stage, Tolerance, subgroups_across,
+    Binding, Case, Constants, Contract, Cost, Grid, LOOP_ITERATIONS, Launch, Needs, SUM_WORKGROUPS, Shader, Stage,
+    Tolerance, subgroups_across,
 };
+use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::{shader, twin};
 
-const CONSTANTS: &[&str] = &["BATCH", "IN", "OUT", "BIAS", "RELU"];
+sizes! {
+    /// Sizes of a dense layer.
+    Sizes { batch: usize = "BATCH", ins: usize = "IN", outs: usize = "OUT", bias: bool = "BIAS", relu: bool = "RELU" }
+}
 
-/// Constants of a layer with bias and without relu.
-pub fn constants(batch: usize, inputs: usize, outputs: usize) -> Constants {
-    Constants::sizes(&[("BATCH", batch), ("IN", inputs), ("OUT", outputs), ("BIAS", 1), ("RELU", 0)])
+impl Sizes {
+    /// A layer with bias and without relu.
+    pub fn new(batch: usize, ins: usize, outs: usize) -> Self {
+        Self { batch, ins, outs, bias: true, relu: false }
+    }
+
+    fn inputs(self) -> usize {
+        self.batch * self.ins
+    }
+
+    fn weights(self) -> usize {
+        self.ins * self.outs
+    }
+
+    fn outputs(self) -> usize {
+        self.batch * self.outs
+    }
 }
 
 /// The contracts of this file.
@@ -42,45 +60,27 @@ pub static FORWARD: Contract = Contract {
         Binding::read("bias"),
         Binding::write("output").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), weights(c), c.size("OUT"), outputs(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.weights(), c.outs, c.outputs()]),
     twin: twin!(forward),
-    cost,
-    tolerance: |c| Tolerance::sum(c.size("IN")),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(c.ins)),
     cases,
     implementations: &[
-        Implementation { name: "matrix", needs: MATRIX_NEEDS, accepts: by_sixteen, launch: split_launch_matrix },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: by_four,
-            launch: |c| {
-                let tiles = c.size("BATCH").div_ceil(32) * c.size("OUT").div_ceil(32);
-                split_launch(c, shader!("dense/forward_llvmpipe.wgsl"), 8 * tiles, 128)
-            },
-        },
-        Implementation {
-            name: "tiled",
-            needs: Needs::HARDWARE,
-            accepts: |c| c.size("IN").is_multiple_of(16) && c.size("OUT").is_multiple_of(64),
-            launch: |c| {
-                let blocks = c.size("BATCH").div_ceil(64) * c.size("OUT") / 64;
-                split_among(c, shader!("dense/forward_tiled.wgsl"), blocks, 16)
-            },
-        },
-        Implementation {
-            name: "split",
-            needs: Needs::NOTHING,
-            accepts: by_four,
-            launch: |c| {
-                let tiles = c.size("BATCH").div_ceil(8) * c.size("OUT").div_ceil(8);
-                split_launch(c, shader!("dense/forward_split.wgsl"), tiles, 32)
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("dense/forward_direct.wgsl"), 4, Grid::elements(outputs(c), 64))
-                .iterating(c.size("IN") / 16)
+        implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), split_launch_matrix(c)),
+        implementation!("llvmpipe", Needs::SOFTWARE, |c| by_four(c), {
+            let tiles = c.batch.div_ceil(32) * c.outs.div_ceil(32);
+            split_launch(c, shader!("dense/forward_llvmpipe.wgsl"), 8 * tiles, 128)
         }),
+        implementation!("tiled", Needs::HARDWARE, |c| c.ins.is_multiple_of(16) && c.outs.is_multiple_of(64), {
+            let blocks = c.batch.div_ceil(64) * c.outs / 64;
+            split_among(c, shader!("dense/forward_tiled.wgsl"), blocks, 16)
+        }),
+        implementation!("split", Needs::NOTHING, |c| by_four(c), {
+            let tiles = c.batch.div_ceil(8) * c.outs.div_ceil(8);
+            split_launch(c, shader!("dense/forward_split.wgsl"), tiles, 32)
+        }),
+        direct!(|c| Launch::items(shader!("dense/forward_direct.wgsl"), 4, c.outputs(), 1).iterating(c.ins / 16)),
     ],
 };
 
@@ -93,55 +93,31 @@ pub static BACKWARD_INPUT: Contract = Contract {
         Binding::read("weights").or_half(),
         Binding::write("input_gradient").or_half(),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![outputs(c), weights(c), inputs(c)],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.outputs(), c.weights(), c.inputs()]),
     twin: twin!(backward_input),
-    cost,
-    tolerance: |c| Tolerance::sum(c.size("OUT")),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(c.outs)),
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: MATRIX_NEEDS,
-            accepts: by_sixteen,
-            launch: |c| {
-                let shader = shader!("dense/backward_input_matrix.wgsl");
-                launch_matrix(shader, 3, c.size("BATCH").div_ceil(64), c.size("IN"))
-            },
-        },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: by_four,
-            launch: |c| {
-                let tiles = c.size("BATCH").div_ceil(32) * c.size("IN").div_ceil(32);
-                Launch::single(shader!("dense/backward_input_llvmpipe.wgsl"), 3, Grid::elements(8 * tiles, 32))
-                    .iterating(c.size("OUT"))
-            },
-        },
-        Implementation {
-            name: "tiled",
-            needs: Needs::HARDWARE,
-            accepts: |c| c.size("IN").is_multiple_of(64) && c.size("OUT").is_multiple_of(16),
-            launch: |c| {
-                let grid = Grid::groups(c.size("BATCH").div_ceil(64) * c.size("IN") / 64);
-                Launch::single(shader!("dense/backward_input_tiled.wgsl"), 3, grid).iterating(3 * c.size("OUT"))
-            },
-        },
-        Implementation {
-            name: "registers",
-            needs: Needs::NOTHING,
-            accepts: by_four,
-            launch: |c| {
-                let tiles = c.size("BATCH").div_ceil(8) * c.size("IN").div_ceil(8);
-                Launch::single(shader!("dense/backward_input_registers.wgsl"), 3, Grid::elements(tiles, 64))
-                    .iterating(c.size("OUT"))
-            },
-        },
-        Implementation::direct(|c| {
-            Launch::single(shader!("dense/backward_input_direct.wgsl"), 3, Grid::elements(inputs(c), 64))
-                .iterating(c.size("OUT"))
+        implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
+            let shader = shader!("dense/backward_input_matrix.wgsl");
+            launch_matrix(shader, 3, c.batch.div_ceil(64), c.ins)
         }),
+        implementation!("llvmpipe", Needs::SOFTWARE, |c| by_four(c), {
+            let tiles = c.batch.div_ceil(32) * c.ins.div_ceil(32);
+            Launch::single(shader!("dense/backward_input_llvmpipe.wgsl"), 3, Grid::elements(8 * tiles, 32))
+                .iterating(c.outs)
+        }),
+        implementation!("tiled", Needs::HARDWARE, |c| c.ins.is_multiple_of(64) && c.outs.is_multiple_of(16), {
+            let grid = Grid::groups(c.batch.div_ceil(64) * c.ins / 64);
+            Launch::single(shader!("dense/backward_input_tiled.wgsl"), 3, grid).iterating(3 * c.outs)
+        }),
+        implementation!("registers", Needs::NOTHING, |c| by_four(c), {
+            let tiles = c.batch.div_ceil(8) * c.ins.div_ceil(8);
+            Launch::items(shader!("dense/backward_input_registers.wgsl"), 3, tiles, 1).iterating(c.outs)
+        }),
+        direct!(|c| Launch::items(shader!("dense/backward_input_direct.wgsl"), 3, c.inputs(), 1).iterating(c.outs)),
     ],
 };
 
@@ -155,58 +131,41 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
         Binding::write("weights_gradient"),
         Binding::write("bias_gradient"),
     ],
-    constants: CONSTANTS,
-    lengths: |c| vec![inputs(c), outputs(c), weights(c), c.size("OUT")],
+    constants: Sizes::NAMES,
+    lengths: sized!(|c| vec![c.inputs(), c.outputs(), c.weights(), c.outs]),
     twin: twin!(backward_weights),
-    cost,
-    tolerance: |c| Tolerance::sum(c.size("BATCH")),
+    cost: sized!(cost),
+    tolerance: sized!(|c| Tolerance::sum(c.batch)),
     cases,
     implementations: &[
-        Implementation {
-            name: "matrix",
-            needs: MATRIX_NEEDS,
-            accepts: by_sixteen,
-            launch: |c| {
-                let shader = shader!("dense/backward_weights_matrix.wgsl");
-                launch_matrix(shader, 4, c.size("IN").div_ceil(64), c.size("OUT"))
-            },
-        },
-        Implementation {
-            name: "llvmpipe",
-            needs: Needs::SOFTWARE,
-            accepts: by_four,
-            launch: |c| {
-                let tiles = c.size("IN").div_ceil(32) * c.size("OUT").div_ceil(32);
-                Launch::single(shader!("dense/backward_weights_llvmpipe.wgsl"), 4, Grid::elements(8 * tiles, 32))
-                    .iterating(c.size("BATCH"))
-            },
-        },
-        Implementation {
-            name: "registers",
-            needs: Needs::NOTHING,
-            accepts: by_four,
-            launch: |c| {
-                let tiles = c.size("IN").div_ceil(8) * c.size("OUT").div_ceil(8);
-                Launch::single(shader!("dense/backward_weights_registers.wgsl"), 4, Grid::elements(tiles, 64))
-                    .iterating(c.size("BATCH"))
-            },
-        },
-        Implementation::direct(|c| {
-            let threads = weights(c) + c.size("OUT");
-            Launch::single(shader!("dense/backward_weights_direct.wgsl"), 4, Grid::elements(threads, 64))
-                .iterating(c.size("BATCH"))
+        implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
+            let shader = shader!("dense/backward_weights_matrix.wgsl");
+            launch_matrix(shader, 4, c.ins.div_ceil(64), c.outs)
+        }),
+        implementation!("llvmpipe", Needs::SOFTWARE, |c| by_four(c), {
+            let tiles = c.ins.div_ceil(32) * c.outs.div_ceil(32);
+            Launch::single(shader!("dense/backward_weights_llvmpipe.wgsl"), 4, Grid::elements(8 * tiles, 32))
+                .iterating(c.batch)
+        }),
+        implementation!("registers", Needs::NOTHING, |c| by_four(c), {
+            let tiles = c.ins.div_ceil(8) * c.outs.div_ceil(8);
+            Launch::items(shader!("dense/backward_weights_registers.wgsl"), 4, tiles, 1).iterating(c.batch)
+        }),
+        direct!(|c| {
+            let threads = c.weights() + c.outs;
+            Launch::items(shader!("dense/backward_weights_direct.wgsl"), 4, threads, 1).iterating(c.batch)
         }),
     ],
 };
 
 /// Whether rows of inputs and of outputs are whole vec4s.
-fn by_four(c: &Constants) -> bool {
-    c.size("IN").is_multiple_of(4) && c.size("OUT").is_multiple_of(4)
+fn by_four(c: Sizes) -> bool {
+    c.ins.is_multiple_of(4) && c.outs.is_multiple_of(4)
 }
 
 /// Whether rows of inputs and of outputs are whole tiles of cooperative matrices.
-fn by_sixteen(c: &Constants) -> bool {
-    c.size("IN").is_multiple_of(16) && c.size("OUT").is_multiple_of(16)
+fn by_sixteen(c: Sizes) -> bool {
+    c.ins.is_multiple_of(16) && c.outs.is_multiple_of(16)
 }
 
 /// 64 staged rows of 72 f16, and f32 sums of 64 x 16 for each of at most four subgroups of at most 64 threads.
@@ -220,69 +179,57 @@ fn launch_matrix(shader: Shader, bindings: usize, blocks: usize, columns: usize)
 }
 
 /// As [`split_launch`] on cooperative matrices.
-fn split_launch_matrix(c: &Constants) -> Launch {
-    let across = subgroups_across(c.size("OUT"), 16);
-    let blocks = c.size("BATCH").div_ceil(64) * c.size("OUT") / (16 * across);
+fn split_launch_matrix(c: Sizes) -> Launch {
+    let across = subgroups_across(c.outs, 16);
+    let blocks = c.batch.div_ceil(64) * c.outs / (16 * across);
     let mut launch = split_among(c, shader!("dense/forward_matrix.wgsl"), blocks, 64);
     launch.extra = launch.extra.with("ACROSS", across as f64);
     launch
 }
 
 /// As [`split_launch`] with a workgroup for each of the `blocks`: runs of a multiple of `step` inputs, and [`SUM_WORKGROUPS`].
-fn split_among(c: &Constants, shader: Shader, blocks: usize, step: usize) -> Launch {
-    let run = c.size("IN").div_ceil((SUM_WORKGROUPS / blocks).max(1)).next_multiple_of(step).min(LOOP_ITERATIONS);
+fn split_among(c: Sizes, shader: Shader, blocks: usize, step: usize) -> Launch {
+    let run = c.ins.div_ceil((SUM_WORKGROUPS / blocks).max(1)).next_multiple_of(step).min(LOOP_ITERATIONS);
     launch_runs(c, shader, run, |runs| Grid::groups(runs * blocks))
 }
 
 /// Two dispatches: `shader` sums products over each run of inputs with `threads` threads, then the runs' ordered sum. The
 /// number of runs follows from the shapes alone (about 2^14 threads, runs of at least `shortest` inputs, none too long for
 /// a loop), so results do not depend on the device.
-fn split_launch(c: &Constants, shader: Shader, threads: usize, shortest: usize) -> Launch {
-    let inputs = c.size("IN");
+fn split_launch(c: Sizes, shader: Shader, threads: usize, shortest: usize) -> Launch {
+    let inputs = c.ins;
     let wanted = (16_384 / threads).min(inputs / shortest).max(1);
     let run = (inputs / 4).div_ceil(wanted).min(LOOP_ITERATIONS) * 4;
     launch_runs(c, shader, run, |runs| Grid::elements(runs * threads, 64))
 }
 
 /// Runs of `run` inputs, summed by `shader` in a grid that follows from their number, then added in order.
-fn launch_runs(c: &Constants, shader: Shader, run: usize, grid: impl Fn(usize) -> Grid) -> Launch {
-    let splits = c.size("IN").div_ceil(run);
+fn launch_runs(c: Sizes, shader: Shader, run: usize, grid: impl Fn(usize) -> Grid) -> Launch {
+    let splits = c.ins.div_ceil(run);
     let sum_runs = Stage { shader, bindings: vec![0, 1, 4], grid: grid(splits), lanes: 1 };
     let add_runs = Stage {
         shader: shader!("dense/forward_split_sum.wgsl"),
         bindings: vec![2, 3, 4],
-        grid: Grid::elements(outputs(c) / 4, 64),
+        grid: Grid::elements(c.outputs() / 4, 64),
         lanes: 1,
     };
     Launch {
         extra: Constants::sizes(&[("SPLITS", splits), ("SPLIT_INS", run)]),
         stages: vec![sum_runs, add_runs],
-        scratch: splits * outputs(c),
+        scratch: splits * c.outputs(),
         iterations: 0,
     }
 }
 
-fn inputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "IN"])
-}
-
-fn weights(c: &Constants) -> usize {
-    c.product(&["IN", "OUT"])
-}
-
-fn outputs(c: &Constants) -> usize {
-    c.product(&["BATCH", "OUT"])
-}
-
 /// Every direction multiplies each image with each weight once.
-fn cost(c: &Constants) -> Cost {
-    let flops = 2.0 * (c.size("BATCH") * weights(c)) as f64;
-    Cost { flops, bytes: 4.0 * (inputs(c) + weights(c) + c.size("OUT") + outputs(c)) as f64 }
+fn cost(c: Sizes) -> Cost {
+    let flops = 2.0 * (c.batch * c.weights()) as f64;
+    Cost { flops, bytes: 4.0 * (c.inputs() + c.weights() + c.outs + c.outputs()) as f64 }
 }
 
 /// Cases: sizes around the tiles of 8, batches 1 to 512, each direction beyond 65535 workgroups, real layers.
 fn cases() -> Vec<Case> {
-    let layer = |name, batch, ins, outs| Case::new(name, constants(batch, ins, outs));
+    let layer = |name, batch, ins, outs| Case::new(name, Sizes::new(batch, ins, outs));
     let mut cases = vec![
         layer("smallest", 1, 1, 1),
         layer("odd", 3, 7, 5),
@@ -307,25 +254,27 @@ fn cases() -> Vec<Case> {
         layer("dense2", 50, 256, 128).timed(),
     ];
     for (name, case) in [("no bias, relu", 1), ("no bias, relu, tiled", 5), ("no bias, relu, by 16", 8)] {
-        let switched = cases[case].constants.clone().with("BIAS", 0.0).with("RELU", 1.0);
-        cases.push(Case::new(name, switched));
+        let sizes = Sizes::from(&cases[case].constants);
+        cases.push(Case::new(name, Sizes { bias: false, relu: true, ..sizes }));
     }
-    cases.push(Case::new("bias, relu", constants(9, 12, 20).with("RELU", 1.0)));
+    cases.push(Case::new("bias, relu", Sizes { relu: true, ..Sizes::new(9, 12, 20) }));
     cases
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Implementation;
 
     #[test]
     fn runs_cover_the_inputs() {
-        let sizes = cases().into_iter().map(|case| case.constants).chain([constants(4096, 800_000, 4096)]);
-        for c in sizes.filter(by_four) {
+        let sizes = cases().into_iter().map(|case| Sizes::from(&case.constants));
+        for sizes in sizes.chain([Sizes::new(4096, 800_000, 4096)]).filter(|&sizes| by_four(sizes)) {
+            let c = Constants::from(sizes);
             let split = |i: &&Implementation| i.name != "direct" && (i.accepts)(&c);
             for implementation in FORWARD.implementations.iter().filter(split) {
                 let extra = (implementation.launch)(&c).extra;
-                let (splits, run, ins) = (extra.size("SPLITS"), extra.size("SPLIT_INS"), c.size("IN"));
+                let (splits, run, ins) = (extra.size("SPLITS"), extra.size("SPLIT_INS"), sizes.ins);
                 assert!(run <= 4 * LOOP_ITERATIONS, "{} {c}", implementation.name);
                 assert!(run.is_multiple_of(4) && splits * run >= ins && (splits - 1) * run < ins, "{c}");
             }
