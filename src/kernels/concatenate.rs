@@ -10,9 +10,8 @@
 //!
 //! Constants: `ROWS LEFT RIGHT`; a row is a pixel of an image, or a whole vector.
 
-use super::launch::by_item;
 use super::{Args, Binding, Case, Contract, Cost, Real, Tolerance};
-use crate::kernels::sizes::{sized, sizes};
+use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::twin;
 
 sizes! {

@@ -12,9 +12,8 @@
 //!
 //! Constants: `ELEMENTS IMAGE RATE STREAM`; `IMAGE` elements of each image.
 
-use super::launch::by_item;
 use super::{Args, Binding, Case, Constants, Contract, Cost, Real, StepParams, Tolerance};
-use crate::kernels::sizes::{sized, sizes};
+use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::rng::{pcg4d, unit};
 use crate::twin;
 

@@ -9,6 +9,7 @@
 //! arrays are declared in one line.
 
 use super::Matrix;
+use crate::error::{Error, Result};
 
 /// What a thread holds of a tile.
 #[derive(Clone, Copy)]
@@ -45,7 +46,7 @@ pub fn can_emulate(matrix: Matrix) -> bool {
 }
 
 /// Types of tiles and their product: what stands before a kernel in the place of the aliases of cooperative matrices.
-pub(super) fn prelude(matrix: Matrix) -> String {
+pub(super) fn tiles(matrix: Matrix) -> String {
     let Share { tile_quads, own_quads, .. } = Share::of(matrix);
     let fields = |count: u32, name: &str| (0..count).map(|i| format!("v{i}: {name}, ")).collect::<String>();
     let mut text = String::from("var<private> emulated_lane: u32;\n");
@@ -205,6 +206,21 @@ fn store(name: &str, array: &Array, share: Share) -> String {
     format!(
         "fn {name}(tile: TileC, at: u32, stride: u32) {{\n    {place}\n    let start = (at + row * stride) * {words}u + column;\n{quads}}}\n"
     )
+}
+
+impl std::str::FromStr for Matrix {
+    type Err = Error;
+
+    /// Emulated ones, written as `16x32`: rows of a tile, threads of a subgroup.
+    fn from_str(text: &str) -> Result<Self> {
+        let sizes =
+            text.split_once('x').and_then(|(tile, subgroup)| Some((tile.parse().ok()?, subgroup.parse().ok()?)));
+        let matrix = sizes.map(|(tile, subgroup)| Self { tile, subgroup, emulated: true });
+        let allowed = "rows of a tile and threads of a subgroup, such as 16x32, 16x16 or 8x8";
+        matrix
+            .filter(|&matrix| can_emulate(matrix))
+            .ok_or_else(|| Error::setting("--emulate-matrices", format!("\"{text}\""), allowed))
+    }
 }
 
 #[cfg(test)]

@@ -1,49 +1,10 @@
 //! Implementations: which WGSL runs a contract, what it needs, and how it is launched.
 
-use super::shaders::Folder;
-use super::{Access, Constants, Contract, Precision};
+use super::{Access, Constants, Contract, Precision, Shader};
+use crate::shader;
 
 /// Workgroups that WebGPU takes along one axis.
 const AXIS: usize = 65_535;
-
-/// A WGSL file, embedded in the binary or of a user's folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Shader {
-    /// Path below `shaders/`, or below the folder.
-    pub path: &'static str,
-    /// Its text.
-    pub text: &'static str,
-    /// The user's folder; none for the crate's own.
-    pub folder: Option<Folder>,
-}
-
-/// The shader at a path below `shaders/`.
-#[macro_export]
-macro_rules! shader {
-    ($path:literal) => {
-        $crate::kernels::Shader {
-            path: $path,
-            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
-            folder: None,
-        }
-    };
-}
-
-impl Shader {
-    /// Where the file lies, from the crate's root or as the user named the folder.
-    pub fn place(&self) -> String {
-        format!("{}/{}", self.folder.map_or("shaders", |folder| folder.path), self.path)
-    }
-
-    /// The names that the comment at its beginning lists after a word: `input` and `weights` of `// vec4 input, weights`.
-    pub fn listed(&self, word: &str) -> Vec<&'static str> {
-        let header = self.text.lines().take_while(|line| line.starts_with("//"));
-        let lists = header.filter_map(|line| line.strip_prefix("// ")?.strip_prefix(word)?.strip_prefix(' '));
-        let names = lists.map(|list| list.split(',').map(str::trim).collect::<Vec<&str>>());
-        // a sentence may begin with the word, too
-        names.filter(|names| names.iter().all(|name| !name.is_empty() && !name.contains(' '))).flatten().collect()
-    }
-}
 
 /// Workgroups along x and y; more than 65535 are folded into y, so a kernel checks its flat id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,25 +221,6 @@ pub fn runs_of(pieces: usize, groups: usize, workgroups: usize) -> Split {
     let rows = pieces.div_ceil((workgroups / groups).max(1)).max(1);
     Split { splits: pieces.div_ceil(rows), rows }
 }
-
-/// `vectors` and `direct` of a kernel that is written for `Item`s: four elements to a thread where `innermost` is a multiple of four,
-/// else one.
-macro_rules! by_item {
-    ($path:literal, $bindings:literal, |$sizes:ident| $elements:expr, $innermost:expr) => {
-        &[
-            $crate::kernels::sizes::implementation!(
-                "vectors",
-                $crate::kernels::Needs::NOTHING,
-                |$sizes| $innermost.is_multiple_of(4),
-                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements, 4)
-            ),
-            $crate::kernels::sizes::direct!(|$sizes| {
-                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements, 1)
-            }),
-        ]
-    };
-}
-pub(super) use by_item;
 
 /// One way to run a contract on a GPU.
 pub struct Implementation {

@@ -11,9 +11,8 @@
 //!
 //! Constants: `BATCH IN_H IN_W CHANNELS OUT_H OUT_W KERNEL STRIDE`.
 
-use super::launch::by_item;
 use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Needs, Real, Tolerance};
-use crate::kernels::sizes::{direct, implementation, sized, sizes};
+use crate::kernels::sizes::{by_item, direct, implementation, sized, sizes};
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
 

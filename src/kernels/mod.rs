@@ -11,6 +11,8 @@ mod emulation;
 mod launch;
 mod parts;
 mod precision;
+mod prelude;
+mod shader;
 mod shaders;
 mod sizes;
 mod source;
@@ -37,12 +39,14 @@ pub use compare::Tolerance;
 pub use constants::Constants;
 pub use emulation::can_emulate;
 pub use launch::{
-    Adapters, Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, SUM_WORKGROUPS, Shader,
-    Split, Stage, launch_many_runs, launch_split, runs_of, subgroups_across,
+    Adapters, Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, SUM_WORKGROUPS, Split, Stage,
+    launch_many_runs, launch_split, runs_of, subgroups_across,
 };
 pub use parts::PARTS;
-pub use precision::{Element, Matrix, Precision, Prelude};
-pub use shaders::{Folder, Shaders, embedded};
+pub use precision::{Element, Matrix, Precision};
+pub use prelude::Prelude;
+pub use shader::{Folder, Shader};
+pub use shaders::{Shaders, embedded};
 pub use source::Source;
 pub use step::StepParams;
 pub use twin::{Args, Real, Twin, View, ViewMut};

@@ -1,10 +1,8 @@
-//! How numbers are stored, and what a shader must be told about it.
+//! How numbers are stored and multiplied.
 //!
 //! Sums are f32 in every kernel. Mixed precision stores activations, their gradients and a copy of the weights in f16;
 //! parameters, their gradients, moments and the loss stay f32 (Micikevicius et al., "Mixed Precision Training", ICLR 2018).
 
-use super::emulation::{self, can_emulate};
-use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Type of a tensor's elements. Bytes (pixels, argmax codes) travel four to a u32, lowest first.
@@ -62,51 +60,6 @@ pub struct Matrix {
     pub emulated: bool,
 }
 
-impl std::str::FromStr for Matrix {
-    type Err = Error;
-
-    /// Emulated ones, written as `16x32`: rows of a tile, threads of a subgroup.
-    fn from_str(text: &str) -> Result<Self> {
-        let sizes =
-            text.split_once('x').and_then(|(tile, subgroup)| Some((tile.parse().ok()?, subgroup.parse().ok()?)));
-        let matrix = sizes.map(|(tile, subgroup)| Self { tile, subgroup, emulated: true });
-        let allowed = "rows of a tile and threads of a subgroup, such as 16x32, 16x16 or 8x8";
-        matrix
-            .filter(|&matrix| can_emulate(matrix))
-            .ok_or_else(|| Error::setting("--emulate-matrices", format!("\"{text}\""), allowed))
-    }
-}
-
-/// The lines that stand before all others in a shader: what its `Elem` is, and its matrices where it uses any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prelude {
-    /// What `Elem` is.
-    pub precision: Precision,
-    /// `TileA`, `TileB` and `TileC`, of `TILE` x `TILE` elements held by `SUBGROUP` threads.
-    pub matrix: Option<Matrix>,
-}
-
-impl Prelude {
-    /// As WGSL.
-    pub fn text(self) -> String {
-        let elements = match self.precision {
-            Precision::F32 => ("", "alias Elem = f32;\n"),
-            Precision::Mixed => ("enable f16;\n", "alias Elem = f16;\n"),
-        };
-        let Some(matrix @ Matrix { tile, subgroup, emulated }) = self.matrix else {
-            return [elements.0, elements.1].concat();
-        };
-        let aliases = [("TileA", "f16", "A"), ("TileB", "f16", "B"), ("TileC", "f32", "C")]
-            .map(|(name, element, role)| format!("alias {name} = coop_mat{tile}x{tile}<{element}, {role}>;\n"));
-        let (enable, tiles) = match emulated {
-            true => ("", emulation::prelude(matrix)),
-            false => ("enable wgpu_cooperative_matrix;\n", aliases.concat()),
-        };
-        let sizes = format!("const TILE = {tile}u;\nconst SUBGROUP = {subgroup}u;\n");
-        [elements.0, enable, elements.1, &tiles, &sizes].concat()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,14 +68,5 @@ mod tests {
     fn f16_ranges_end_on_words() {
         assert_eq!([0, 1, 2, 3].map(|count| Element::F16.bytes(count)), [0, 4, 4, 8]);
         assert_eq!(Element::F32.bytes(3), 12);
-    }
-
-    #[test]
-    fn directives_come_first() {
-        let matrix = Some(Matrix { tile: 16, subgroup: 32, emulated: false });
-        let text = Prelude { precision: Precision::Mixed, matrix }.text();
-        assert!(text.starts_with("enable f16;\nenable wgpu_cooperative_matrix;\nalias Elem = f16;\n"), "{text}");
-        assert!(text.contains("alias TileC = coop_mat16x16<f32, C>;\nconst TILE = 16u;\nconst SUBGROUP = 32u;\n"));
-        assert_eq!(Prelude { precision: Precision::F32, matrix: None }.text(), "alias Elem = f32;\n");
     }
 }

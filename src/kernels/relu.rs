@@ -11,9 +11,8 @@
 //!
 //! Constants: `ELEMENTS`.
 
-use super::launch::by_item;
 use super::{Args, Binding, Case, Contract, Cost, Fill, Real, Tolerance};
-use crate::kernels::sizes::{sized, sizes};
+use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::twin;
 
 sizes! {

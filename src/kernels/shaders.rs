@@ -11,19 +11,10 @@
 //! file system.
 
 use super::parts::{PARTS, is_part, part_name, uses};
-use super::{Contract, Implementation, Precision, Shader, find, registry};
+use super::{Contract, Folder, Implementation, Precision, Shader, find, registry};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Where a shader comes from that is not the crate's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Folder {
-    /// The folder, as the user wrote it.
-    pub path: &'static str,
-    /// Whether the user vouches for its shaders, so that they run without the driver's checks.
-    pub trusted: bool,
-}
 
 /// The shaders to run: the crate's own, with a user's in their place and beside them.
 #[derive(Clone, Debug, Default)]

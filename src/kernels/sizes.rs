@@ -99,4 +99,22 @@ macro_rules! direct {
     };
 }
 
-pub(crate) use {direct, implementation, sized, sizes};
+/// `vectors` and `direct` of a kernel that is written for `Item`s: four elements to a thread where `innermost` is a multiple of four,
+/// else one.
+macro_rules! by_item {
+    ($path:literal, $bindings:literal, |$sizes:ident| $elements:expr, $innermost:expr) => {
+        &[
+            $crate::kernels::sizes::implementation!(
+                "vectors",
+                $crate::kernels::Needs::NOTHING,
+                |$sizes| $innermost.is_multiple_of(4),
+                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements, 4)
+            ),
+            $crate::kernels::sizes::direct!(|$sizes| {
+                $crate::kernels::Launch::items($crate::shader!($path), $bindings, $elements, 1)
+            }),
+        ]
+    };
+}
+
+pub(crate) use {by_item, direct, implementation, sized, sizes};

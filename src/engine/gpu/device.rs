@@ -1,7 +1,7 @@
 //! Adapters and devices: which there are, which one is opened, and what the driver reports when something goes wrong.
 
 use super::budget::memory_of;
-use super::pipeline_cache::KeptPipelines;
+use super::pipeline_cache::{KeptPipelines, PipelineStore};
 use crate::error::{Error, Result};
 use crate::kernels::{Matrix, can_emulate};
 use crate::plan::{AdapterKind, Profile};
@@ -286,6 +286,18 @@ impl Gpu {
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         self.device.create_buffer(&descriptor)
+    }
+
+    /// From now on, looks for pipelines in `store` before compiling them, and saves them there once an engine has built its
+    /// own. A second store is ignored, and so is any store if the adapter has no pipeline cache.
+    pub fn keep_pipelines(&self, store: Arc<dyn PipelineStore>) {
+        if !self.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+            return;
+        }
+        let open = || KeptPipelines::open(&self.device, &self.profile, store);
+        if let Ok(kept) = self.guarded("opening the pipeline cache", open) {
+            let _ = self.kept.set(kept);
+        }
     }
 
     /// Runs `work` and returns an error if the driver objects.

@@ -5,8 +5,8 @@
 //! data (32 bytes), and the data as the driver gave it. Drivers check little more than a header of their own. So data that was
 //! cut off, changed, or made by another driver or build never reaches them: it is ignored, and replaced when pipelines are saved.
 
-use super::Gpu;
 use crate::kernels::{PARTS, embedded};
+use crate::plan::Profile;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps bytes under a name, between processes.
@@ -34,25 +34,18 @@ pub(super) struct KeptPipelines {
     stored: Mutex<Option<blake3::Hash>>,
 }
 
-impl Gpu {
-    /// From now on, looks for pipelines in `store` before compiling them, and saves them there once an engine has built its
-    /// own. A second store is ignored, and so is any store if the adapter has no pipeline cache.
-    pub fn keep_pipelines(&self, store: Arc<dyn PipelineStore>) {
-        if !self.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
-            return;
-        }
-        let profile = self.profile();
+impl KeptPipelines {
+    /// A driver's cache with what `store` holds for this adapter and driver.
+    pub fn open(device: &wgpu::Device, profile: &Profile, store: Arc<dyn PipelineStore>) -> Self {
         let name = format!("pipelines-{}", &hash([&profile.name, &profile.backend]).to_hex()[..16]);
         let key = key_of(&[&profile.name, &profile.backend, &profile.driver]);
         let sealed = store.load(&name);
         let data = sealed.as_deref().and_then(|sealed| unseal(sealed, key)).filter(|data| !data.is_empty());
-        let Ok(cache) = self.guarded("opening the pipeline cache", || new_cache(&self.device, data)) else { return };
+        let cache = new_cache(device, data);
         let stored = Mutex::new(data.map(blake3::hash));
-        let _ = self.kept.set(KeptPipelines { cache, store, name, key, stored });
+        Self { cache, store, name, key, stored }
     }
-}
 
-impl KeptPipelines {
     /// Saves the pipelines that have been compiled, unless the store has them already.
     pub fn save(&self) {
         let Some(mut data) = self.cache.get_data() else { return };
