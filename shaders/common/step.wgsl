@@ -15,7 +15,7 @@ struct StepParams {
     before: u32,         // images of the optimizer step in the micro-batches before this one
     whole: u32,          // images of the optimizer step; 0 where this is all of it
     clip: f32,           // largest norm of the gradient; 0 where none is too large
-    average: f32,        // share of the new parameters in their running average
+    ema: f32,            // fraction of the new parameters in their EMA
 }
 @group(0) @binding(0) var<uniform> params: StepParams;
 

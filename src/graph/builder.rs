@@ -45,7 +45,7 @@ impl Builder {
     /// Adds a trainable tensor.
     pub fn add_trainable(&mut self, name: &str, shape: &Shape, settings: &Settings) {
         let mixed = settings.precision == Precision::Mixed;
-        let averaged = settings.training && settings.average;
+        let has_ema = settings.training && settings.ema;
         let (elements, offset) = (shape.elements(), self.lengths[0]);
         let mut add = |ending: &str, bank: Bank| {
             self.graph.tensor(format!("{name}{ending}"), bank.element(), elements, Storage::Bank(bank, offset))
@@ -56,8 +56,8 @@ impl Builder {
             values: add("", Bank::Parameters),
             half: mixed.then(|| add(".half", Bank::HalfParameters)),
             gradient: Some(add(".gradient", Bank::Gradients)),
-            average: averaged.then(|| add(".average", Bank::Average)),
-            half_average: (averaged && mixed).then(|| add(".half_average", Bank::HalfAverage)),
+            ema: has_ema.then(|| add(".ema", Bank::Ema)),
+            half_ema: (has_ema && mixed).then(|| add(".half_ema", Bank::HalfEma)),
         };
         self.graph.parameters.push(tensors);
         self.lengths[0] += elements.next_multiple_of(BANK_ALIGNMENT);
@@ -68,22 +68,21 @@ impl Builder {
         let (elements, storage) = (shape.elements(), Storage::Bank(Bank::State, self.lengths[1]));
         let values = self.graph.tensor(name, Bank::State.element(), elements, storage);
         let (name, shape) = (name.to_owned(), shape.clone());
-        let tensors =
-            ParameterTensors { name, shape, values, half: None, gradient: None, average: None, half_average: None };
+        let tensors = ParameterTensors { name, shape, values, half: None, gradient: None, ema: None, half_ema: None };
         self.graph.parameters.push(tensors);
         self.lengths[1] += elements.next_multiple_of(BANK_ALIGNMENT);
     }
 
-    /// What this program reads of a parameter: inference its average, where there is one.
+    /// What this program reads of a parameter: inference its EMA, where there is one.
     pub fn values(&self, parameter: usize) -> TensorId {
-        let ParameterTensors { values, average, .. } = self.graph.parameters[parameter];
-        average.filter(|_| self.program == Program::Infer).unwrap_or(values)
+        let ParameterTensors { values, ema, .. } = self.graph.parameters[parameter];
+        ema.filter(|_| self.program == Program::Infer).unwrap_or(values)
     }
 
     /// What this program multiplies with: as [`Builder::values`], in mixed precision their copy in f16.
     pub fn factor(&self, parameter: usize) -> TensorId {
-        let ParameterTensors { half, half_average, .. } = self.graph.parameters[parameter];
-        let half = half_average.filter(|_| self.program == Program::Infer).or(half);
+        let ParameterTensors { half, half_ema, .. } = self.graph.parameters[parameter];
+        let half = half_ema.filter(|_| self.program == Program::Infer).or(half);
         half.unwrap_or_else(|| self.values(parameter))
     }
 

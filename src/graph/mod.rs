@@ -30,10 +30,10 @@ pub enum Bank {
     Moment1,
     /// Adam's mean of squared gradients.
     Moment2,
-    /// The running average of the weights over the steps, where there is one.
-    Average,
+    /// The exponential moving average (EMA) of the weights over the steps, where there is one.
+    Ema,
     /// Its copy in f16.
-    HalfAverage,
+    HalfEma,
     /// What the forward calls of training change, such as running statistics; it has places of its own. There is none where no layer
     /// has state.
     State,
@@ -48,8 +48,8 @@ impl Bank {
         Self::GradientSums,
         Self::Moment1,
         Self::Moment2,
-        Self::Average,
-        Self::HalfAverage,
+        Self::Ema,
+        Self::HalfEma,
         Self::State,
     ];
 
@@ -62,15 +62,16 @@ impl Bank {
             Self::GradientSums => "gradient_sums",
             Self::Moment1 => "moment1",
             Self::Moment2 => "moment2",
-            Self::Average => "average",
-            Self::HalfAverage => "half_average",
+            // checkpoints hold these two names
+            Self::Ema => "average",
+            Self::HalfEma => "half_average",
             Self::State => "state",
         }
     }
 
     /// Type of its elements.
     pub fn element(self) -> Element {
-        if matches!(self, Self::HalfParameters | Self::HalfAverage) { Element::F16 } else { Element::F32 }
+        if matches!(self, Self::HalfParameters | Self::HalfEma) { Element::F16 } else { Element::F32 }
     }
 }
 
@@ -152,16 +153,16 @@ pub struct ParameterTensors {
     pub half: Option<TensorId>,
     /// Its gradient; none where it is state, which the optimizer does not train.
     pub gradient: Option<TensorId>,
-    /// Its running average, which inference uses where there is one.
-    pub average: Option<TensorId>,
-    /// The average's copy in f16, in mixed precision.
-    pub half_average: Option<TensorId>,
+    /// Its EMA, which inference uses where there is one.
+    pub ema: Option<TensorId>,
+    /// The EMA's copy in f16, in mixed precision.
+    pub half_ema: Option<TensorId>,
 }
 
 impl ParameterTensors {
     /// All tensors that hold its values where nothing has been trained yet.
     pub fn copies(&self) -> Vec<TensorId> {
-        [Some(self.values), self.half, self.average, self.half_average].into_iter().flatten().collect()
+        [Some(self.values), self.half, self.ema, self.half_ema].into_iter().flatten().collect()
     }
 }
 
@@ -277,8 +278,8 @@ pub struct Settings {
     pub fuse: bool,
     /// What activations and multiplied weights are stored in.
     pub precision: Precision,
-    /// Whether training keeps a running average of the weights, which inference then uses.
-    pub average: bool,
+    /// Whether training keeps an EMA of the weights, which inference then uses.
+    pub ema: bool,
 }
 
 impl Graph {

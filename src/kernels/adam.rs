@@ -12,10 +12,10 @@
 //! Regularization", ICLR 2019.
 //!
 //! ```text
-//! average = average + share * (p - average)
+//! ema = ema + share * (p - ema)
 //! ```
 //!
-//! `adam.average` follows an update where the weights' running average over the steps is wanted: `share` is the step's own, one
+//! `adam.ema` follows an update where an exponential moving average (EMA) of the weights is wanted: `share` is the step's own, one
 //! less the decay. Reference: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control
 //! Optim. 30(4), 1992, here with exponential weights.
 //!
@@ -32,7 +32,7 @@ sizes! {
 }
 
 /// The contracts of this file.
-pub const CONTRACTS: &[&Contract] = &[&UPDATE, &UPDATE_MIXED, &AVERAGE, &AVERAGE_MIXED];
+pub const CONTRACTS: &[&Contract] = &[&UPDATE, &UPDATE_MIXED, &EMA, &EMA_MIXED];
 
 /// `gradients, status (2), loss_scale (4) -> parameters, moment1, moment2`.
 pub static UPDATE: Contract = Contract {
@@ -84,41 +84,41 @@ pub static UPDATE_MIXED: Contract = Contract {
     implementations: &[direct!(|c| launch(shader!("adam/update_mixed_direct.wgsl"), 7, c))],
 };
 
-/// `parameters, status (2) -> average`.
-pub static AVERAGE: Contract = Contract {
-    name: "adam.average",
-    formula: "average += share * (p - average)",
+/// `parameters, status (2) -> ema`.
+pub static EMA: Contract = Contract {
+    name: "adam.ema",
+    formula: "ema += share * (p - ema)",
     bindings: &[
         Binding::read("parameters"),
         Binding::index("status", Fill::Ones),
-        Binding::update("average", Fill::Shuffled),
+        Binding::update("ema", Fill::Shuffled),
     ],
     constants: Sizes::NAMES,
     lengths: sized!(|c| vec![c.elements, 2, c.elements]),
-    twin: twin!(average),
+    twin: twin!(ema),
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
-    cases: average_cases,
-    implementations: &[direct!(|c| launch(shader!("adam/average_direct.wgsl"), 3, c))],
+    cases: ema_cases,
+    implementations: &[direct!(|c| launch(shader!("adam/ema_direct.wgsl"), 3, c))],
 };
 
-/// `parameters, status (2) -> average, half_average`.
-pub static AVERAGE_MIXED: Contract = Contract {
-    name: "adam.average_mixed",
-    formula: "adam.average, and a copy of the average in f16",
+/// `parameters, status (2) -> ema, half_ema`.
+pub static EMA_MIXED: Contract = Contract {
+    name: "adam.ema_mixed",
+    formula: "adam.ema, and a copy of the EMA in f16",
     bindings: &[
         Binding::read("parameters"),
         Binding::index("status", Fill::Ones),
-        Binding::update("average", Fill::Shuffled),
-        Binding::update("half_average", Fill::Shuffled).or_half(),
+        Binding::update("ema", Fill::Shuffled),
+        Binding::update("half_ema", Fill::Shuffled).or_half(),
     ],
     constants: Sizes::NAMES,
     lengths: sized!(|c| vec![c.elements, 2, c.elements, c.elements]),
-    twin: twin!(average_mixed),
+    twin: twin!(ema_mixed),
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 16.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
-    cases: average_cases,
-    implementations: &[direct!(|c| launch(shader!("adam/average_mixed_direct.wgsl"), 4, c))],
+    cases: ema_cases,
+    implementations: &[direct!(|c| launch(shader!("adam/ema_mixed_direct.wgsl"), 4, c))],
 };
 
 /// A thread for each four elements.
@@ -161,22 +161,22 @@ pub fn update_mixed<T: Real>(mut args: Args<T>) {
     }
 }
 
-/// Twin of `adam.average`.
-pub fn average<T: Real>(mut args: Args<T>) {
+/// Twin of `adam.ema`.
+pub fn ema<T: Real>(mut args: Args<T>) {
     if args.indices(1)[0] == 0 {
         return;
     }
-    let share = T::of(f64::from(args.step.average));
-    for (average, &p) in args.floats_out(0).iter_mut().zip(args.floats(0)) {
-        *average = *average + share * (p - *average);
+    let share = T::of(f64::from(args.step.ema));
+    for (ema, &p) in args.floats_out(0).iter_mut().zip(args.floats(0)) {
+        *ema = *ema + share * (p - *ema);
     }
 }
 
-/// Twin of `adam.average_mixed`.
-pub fn average_mixed<T: Real>(mut args: Args<T>) {
+/// Twin of `adam.ema_mixed`.
+pub fn ema_mixed<T: Real>(mut args: Args<T>) {
     let Some(mut values) = args.writes[0].take() else { return };
     let writes = vec![Some(values.reborrow())];
-    average(Args { constants: args.constants, step: args.step, reads: args.reads.clone(), writes });
+    ema(Args { constants: args.constants, step: args.step, reads: args.reads.clone(), writes });
     if let (ViewMut::Float(values), true) = (values, args.indices(1)[0] > 0) {
         args.floats_out(1).copy_from_slice(values);
     }
@@ -212,8 +212,8 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn average_cases() -> Vec<Case> {
-    let share = |average| super::StepParams { average, ..Default::default() };
+fn ema_cases() -> Vec<Case> {
+    let share = |ema| super::StepParams { ema, ..Default::default() };
     vec![
         Case::new("smallest", Sizes { elements: 4 }).at(share(0.9)),
         Case::new("around a workgroup", Sizes { elements: 260 }).at(share(0.25)),
@@ -261,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn an_average_approaches_what_stays_as_powers_of_its_decay() {
-        let step = StepParams { average: 0.25, ..Default::default() };
+    fn an_ema_approaches_what_stays_as_powers_of_its_decay() {
+        let step = StepParams { ema: 0.25, ..Default::default() };
         let mut value = [3.0];
         let mut run = |status: u32, times: usize| {
             for _ in 0..times {
                 let reads = vec![View::Float(&[1.0][..]), View::Index(if status > 0 { &[1, 0] } else { &[0, 1] })];
                 let writes = vec![Some(ViewMut::Float(&mut value[..]))];
-                average(Args { constants: &Sizes { elements: 1 }.into(), step: &step, reads, writes });
+                ema(Args { constants: &Sizes { elements: 1 }.into(), step: &step, reads, writes });
             }
             value[0]
         };

@@ -34,8 +34,8 @@ pub struct StepParams {
     pub whole: u32,
     /// Largest norm of the gradient: a larger one is scaled down to it; zero where none is too large.
     pub clip: f32,
-    /// Share of the new parameters in their running average.
-    pub average: f32,
+    /// Fraction of the new parameters in their exponential moving average (EMA).
+    pub ema: f32,
 }
 
 impl Default for StepParams {

@@ -55,7 +55,7 @@ pub fn explain(network: &Network, fuse: bool, precision: Precision) -> Result<Ex
         label_smoothing: 0.0,
         fuse,
         precision,
-        average: false,
+        ema: false,
     };
     let mut lowering = Lowering::new(network, &settings);
     lowering.builder.program = Program::Infer;

@@ -102,7 +102,7 @@ impl Lowering<'_> {
         sums
     }
 
-    /// Norm and finite check of all gradients, then Adam and, where wanted, the average over the whole bank.
+    /// Norm and finite check of all gradients, then Adam and, where wanted, the EMA over the whole bank.
     fn update(&mut self, gradients: TensorId) {
         let elements = self.builder.graph.bank_elements(Bank::Parameters);
         let sum_squares = reduce::SumSquaresSizes::new(elements);
@@ -121,14 +121,14 @@ impl Lowering<'_> {
         }
         let contract = if mixed { &adam::UPDATE_MIXED } else { &adam::UPDATE };
         self.builder.call(contract, "adam", adam::Sizes { elements }, &tensors);
-        if self.settings.average {
-            let average = self.bank(Bank::Average);
-            let mut tensors = vec![parameters, status, average];
+        if self.settings.ema {
+            let ema = self.bank(Bank::Ema);
+            let mut tensors = vec![parameters, status, ema];
             if mixed {
-                tensors.push(self.bank(Bank::HalfAverage));
+                tensors.push(self.bank(Bank::HalfEma));
             }
-            let contract = if mixed { &adam::AVERAGE_MIXED } else { &adam::AVERAGE };
-            self.builder.call(contract, "average", adam::Sizes { elements }, &tensors);
+            let contract = if mixed { &adam::EMA_MIXED } else { &adam::EMA };
+            self.builder.call(contract, "ema", adam::Sizes { elements }, &tensors);
         }
     }
 }

@@ -251,7 +251,7 @@ impl Device {
             micro_batch: recipe.micro_batch,
             augment: recipe.augmentation()?,
             label_smoothing: recipe.label_smoothing,
-            average: recipe.ema.is_some(),
+            ema: recipe.ema.is_some(),
             ..self.setup(recipe.batch)
         })
     }

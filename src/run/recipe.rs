@@ -109,7 +109,7 @@ recipe! {
     weight_decay: f32 = 0.0, [];
     /// Largest norm of a step's gradient.
     clip_norm: Option<f32> = None, [];
-    /// Decay of the running average of the weights, which is measured and saved where there is one.
+    /// Decay of the exponential moving average of the weights, which is measured and saved where there is one.
     ema: Option<f64> = None, [];
     /// Fraction of the target spread over all classes.
     label_smoothing: f64 = 0.0, [];
@@ -229,8 +229,8 @@ impl Recipe {
     /// # Errors
     /// As [`Adam::check`].
     pub fn adam(&self) -> Result<Adam> {
-        let Self { learning_rate, weight_decay: decay, clip_norm, ema: average, .. } = *self;
-        let adam = Adam { learning_rate, decay, clip_norm, average, ..Adam::default() };
+        let Self { learning_rate, weight_decay: decay, clip_norm, ema, .. } = *self;
+        let adam = Adam { learning_rate, decay, clip_norm, ema, ..Adam::default() };
         adam.check().map(|()| adam)
     }
 

@@ -32,7 +32,7 @@ pub fn augmentations(
         label_smoothing: 0.0,
         fuse: true,
         precision: Precision::F32,
-        average: false,
+        ema: false,
     };
     let graph: Graph = lower(&network, &settings)?;
     let plan = Plan::new(&graph, &Profile::cpu(), &Options::default())?;

@@ -41,13 +41,13 @@ fn network(text: &str) -> Network {
     Model::from_toml(Path::new("test.toml"), text).unwrap().build(16, 16, 10).unwrap()
 }
 
-fn setup(average: bool) -> Setup {
-    Setup { training: true, average, ..Setup::inference(3) }
+fn setup(ema: bool) -> Setup {
+    Setup { training: true, ema, ..Setup::inference(3) }
 }
 
-fn session<'a>(dataset: &'a Dataset, average: bool) -> Session<'a> {
+fn session<'a>(dataset: &'a Dataset, ema: bool) -> Session<'a> {
     let make_engine = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
-    Session::new(&network(MODEL), dataset, &setup(average), &Profile::cpu(), make_engine).unwrap()
+    Session::new(&network(MODEL), dataset, &setup(ema), &Profile::cpu(), make_engine).unwrap()
 }
 
 fn card(dataset: &Dataset) -> Card {
@@ -86,11 +86,11 @@ fn state_of_layers_is_in_checkpoints_and_weights_and_resumes_to_the_bit() {
     let dataset = simulate::simulate(&simulate::Settings { images: 20, size: 16, seed: 1 }).unwrap();
     let split = Split { train: (0..12).collect(), test: (12..18).collect(), ..Split::default() };
     let folder = tempfile::tempdir().unwrap();
-    for average in [None, Some(0.9)] {
-        let adam = Adam { average, ..Adam::default() };
+    for ema in [None, Some(0.9)] {
+        let adam = Adam { ema, ..Adam::default() };
         let settings = Settings { epochs: 2, seed: 1, adam, ..Settings::default() };
         let mut watch = EachEpoch::default();
-        let mut trained = session(&dataset, average.is_some());
+        let mut trained = session(&dataset, ema.is_some());
         let whole = train(&mut trained, &network(MODEL), &split, &settings, &mut watch).unwrap();
         // the layer remembers an image that was trained on, and measuring others has not changed that
         let seen = |image: u32| dataset.image(image as usize).iter().map(|&byte| f32::from(byte) / 255.0);
@@ -111,7 +111,7 @@ fn state_of_layers_is_in_checkpoints_and_weights_and_resumes_to_the_bit() {
         assert!(by_name(&found.state) == by_name(&state) && note.is_none());
         let bank = found.state.tensors.iter().find(|tensor| tensor.name == Bank::State.name()).unwrap();
         assert!(bank.bytes.len() >= 4 * 16 * 16 * 3 && bank.bytes.iter().any(|&byte| byte != 0));
-        let mut other = session(&dataset, average.is_some());
+        let mut other = session(&dataset, ema.is_some());
         let resumed = resume(&mut other, &split, &settings, &found.state, &mut EachEpoch::default()).unwrap();
         assert_eq!(resumed.parameters, whole.parameters);
 

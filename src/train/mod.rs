@@ -182,7 +182,7 @@ pub enum Early {
 pub struct Outcome {
     /// Whole epochs.
     pub history: History,
-    /// Parameters at the end; their running average, where there is one.
+    /// Parameters at the end; their EMA, where there is one.
     pub parameters: Vec<Vec<f32>>,
     /// Optimizer steps behind these parameters, refused ones included.
     pub steps: u32,

@@ -1,4 +1,4 @@
-//! The optimizer's settings and what they mean for a step. The moments and the average live in the engine's banks.
+//! The optimizer's settings and what they mean for a step. The moments and the EMA live in the engine's banks.
 
 use crate::error::{Error, Result};
 use crate::kernels::StepParams;
@@ -20,16 +20,16 @@ pub struct Adam {
     pub decay: f32,
     /// Largest norm of the gradient over all parameters; a larger one is scaled down to it (Keras's `global_clipnorm`).
     pub clip_norm: Option<f32>,
-    /// Decay of the running average of the parameters, which is what is measured and kept where there is one. It starts at
+    /// Decay of the exponential moving average (EMA) of the parameters, which is what is measured and kept where there is one. It starts at
     /// the starting weights; its decay is at most `(1 + t) / (10 + t)` after `t` steps, so that those are soon forgotten
     /// (TensorFlow's `ExponentialMovingAverage` with `num_updates`).
-    pub average: Option<f64>,
+    pub ema: Option<f64>,
 }
 
 impl Default for Adam {
     fn default() -> Self {
         let (learning_rate, beta1, beta2, epsilon) = (1e-3, 0.9, 0.999, 1e-7);
-        Self { learning_rate, beta1, beta2, epsilon, decay: 0.0, clip_norm: None, average: None }
+        Self { learning_rate, beta1, beta2, epsilon, decay: 0.0, clip_norm: None, ema: None }
     }
 }
 
@@ -48,7 +48,7 @@ impl Adam {
             decay: self.decay,
             clip: self.clip_norm.unwrap_or(0.0),
             // one less the smaller of both decays
-            average: self.average.map_or(0.0, |decay| (1.0 - decay).max(9.0 / (9.0 + t)) as f32),
+            ema: self.ema.map_or(0.0, |decay| (1.0 - decay).max(9.0 / (9.0 + t)) as f32),
             ..StepParams::default()
         }
     }
@@ -66,7 +66,7 @@ impl Adam {
         if !(0.0..=1.0).contains(&self.decay) {
             return refuse("--weight-decay", &self.decay, "from 0 to 1");
         }
-        match (self.clip_norm, self.average) {
+        match (self.clip_norm, self.ema) {
             (Some(clip), _) if !(clip > 0.0 && clip.is_finite()) => refuse("--clip-norm", &clip, "a number above 0"),
             (_, Some(decay)) if !(decay > 0.0 && decay < 1.0) => refuse("--ema", &decay, "above 0 and below 1"),
             _ => Ok(()),
@@ -87,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn the_average_soon_forgets_where_it_started() {
-        let adam = Adam { average: Some(0.999), ..Adam::default() };
+    fn the_ema_soon_forgets_where_it_started() {
+        let adam = Adam { ema: Some(0.999), ..Adam::default() };
         // 1 - (1 + t) / (10 + t), until that is below 1 - 0.999
-        assert_eq!(adam.params(0).average, 0.9);
-        assert_eq!(adam.params(90).average, (1.0 - 91.0 / 100.0) as f32);
-        assert_eq!(adam.params(8_990).average, (1.0 - 0.999) as f32);
-        assert_eq!((Adam::default().params(3).average, Adam::default().params(3).clip), (0.0, 0.0));
+        assert_eq!(adam.params(0).ema, 0.9);
+        assert_eq!(adam.params(90).ema, (1.0 - 91.0 / 100.0) as f32);
+        assert_eq!(adam.params(8_990).ema, (1.0 - 0.999) as f32);
+        assert_eq!((Adam::default().params(3).ema, Adam::default().params(3).clip), (0.0, 0.0));
     }
 
     #[test]
@@ -107,8 +107,8 @@ mod tests {
             (Adam { decay: f32::NAN, ..adam }, "--weight-decay"),
             (Adam { clip_norm: Some(0.0), ..adam }, "--clip-norm"),
             (Adam { clip_norm: Some(f32::INFINITY), ..adam }, "--clip-norm"),
-            (Adam { average: Some(1.0), ..adam }, "--ema"),
-            (Adam { average: Some(f64::NAN), ..adam }, "--ema"),
+            (Adam { ema: Some(1.0), ..adam }, "--ema"),
+            (Adam { ema: Some(f64::NAN), ..adam }, "--ema"),
         ] {
             let message = adam.check().unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");

@@ -160,9 +160,9 @@ impl<'a> Session<'a> {
         &mut *self.loaded.engine
     }
 
-    /// Whether training keeps a running average of the weights.
-    pub(super) fn averages(&self) -> bool {
-        self.loaded.persistent.bank(Bank::Average).is_some()
+    /// Whether training keeps an EMA of the weights.
+    pub(super) fn has_ema(&self) -> bool {
+        self.loaded.persistent.bank(Bank::Ema).is_some()
     }
 
     /// Writes all parameters, in the model's order, for a training that starts with them.
@@ -173,14 +173,14 @@ impl<'a> Session<'a> {
         self.loaded.write_parameters(tensors)
     }
 
-    /// Reads every parameter that is measured, in the model's order: their average, where there is one.
+    /// Reads every parameter that is measured, in the model's order: their EMA, where there is one.
     ///
     /// # Errors
     /// A lost device.
     pub fn parameters(&mut self) -> Result<Vec<Vec<f32>>> {
         let engine = &mut *self.loaded.engine;
         let bank = |bank: Bank| self.loaded.persistent.bank(bank);
-        let Some(bank) = bank(Bank::Average).or_else(|| bank(Bank::Parameters)) else {
+        let Some(bank) = bank(Bank::Ema).or_else(|| bank(Bank::Parameters)) else {
             return self.loaded.parameters.iter().map(|copies| read_floats(engine, copies[0])).collect();
         };
         // one copy instead of one for each tensor, each of which would wait for the device

@@ -30,8 +30,8 @@ pub struct Setup {
     pub precision: Precision,
     /// Implementations the user insists on.
     pub choices: Vec<Choice>,
-    /// Whether training keeps a running average of the weights, see [`Adam::average`](super::Adam::average).
-    pub average: bool,
+    /// Whether training keeps an EMA of the weights, see [`Adam::ema`](super::Adam::ema).
+    pub ema: bool,
     /// The crate's shaders, some perhaps replaced by a user's.
     pub shaders: Shaders,
     /// Bytes of device memory for images; a larger data set is streamed. If `None`, it is streamed if the device cannot allocate it.
@@ -51,7 +51,7 @@ impl Setup {
             fuse: true,
             precision: Precision::F32,
             choices: Vec::new(),
-            average: false,
+            ema: false,
             shaders: Shaders::default(),
             data_memory: None,
         }
@@ -91,7 +91,7 @@ pub(super) fn plan_with(
         label_smoothing: setup.label_smoothing,
         fuse: setup.fuse,
         precision: setup.precision,
-        average: setup.average,
+        ema: setup.ema,
     };
     let graph = lower(network, &settings)?;
     let options = Options { choices: setup.choices.clone(), guards: false, shaders: setup.shaders.clone() };

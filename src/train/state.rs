@@ -16,15 +16,8 @@ const LOSS_SCALE: &str = "loss_scale";
 
 /// The banks that training changes from step to step, where it has them. The f16 copies are among them, since a device need not
 /// round as the host does.
-const CHANGED_BANKS: [Bank; 7] = [
-    Bank::Parameters,
-    Bank::HalfParameters,
-    Bank::Moment1,
-    Bank::Moment2,
-    Bank::Average,
-    Bank::HalfAverage,
-    Bank::State,
-];
+const CHANGED_BANKS: [Bank; 7] =
+    [Bank::Parameters, Bank::HalfParameters, Bank::Moment1, Bank::Moment2, Bank::Ema, Bank::HalfEma, Bank::State];
 
 /// The progress of a training.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -110,14 +103,14 @@ impl Session<'_> {
         banks.chain([persistent.loss_scale, persistent.status]).collect()
     }
 
-    /// The parameters that are measured among the tensors of a state of this session, in the model's order: their average, where there
+    /// The parameters that are measured among the tensors of a state of this session, in the model's order: their EMA, where there
     /// is one.
     pub fn parameters_of(&self, tensors: &[DeviceTensor]) -> Vec<Vec<f32>> {
         let find = |bank: Bank| tensors.iter().find(|tensor| tensor.name == bank.name());
         let values = |bank: Option<&DeviceTensor>| -> Vec<f32> {
             bank.map(|bank| bytemuck::pod_collect_to_vec(&bank.bytes)).unwrap_or_default()
         };
-        let trained = values(find(Bank::Average).or_else(|| find(Bank::Parameters)));
+        let trained = values(find(Bank::Ema).or_else(|| find(Bank::Parameters)));
         self.cut(&trained, &values(find(Bank::State)))
     }
 

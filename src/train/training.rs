@@ -40,7 +40,7 @@ pub fn train(
     settings: &Settings,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    check_average(session, settings)?;
+    check_ema(session, settings)?;
     let seeded = || network.parameters().enumerate().map(|(i, p)| initialise(p, i, settings.seed)).collect();
     let start = settings.start.clone().unwrap_or_else(|| Arc::new(seeded()));
     session.set_parameters(&start)?;
@@ -60,17 +60,17 @@ pub fn resume(
     state: &Arc<State>,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    check_average(session, settings)?;
+    check_ema(session, settings)?;
     session.set_device_state(&state.tensors)?;
     Training::at(state.clone(), session, split, settings, watch).run()
 }
 
-/// Refuses a session that keeps an average nobody wants, or none that is wanted.
-fn check_average(session: &Session, settings: &Settings) -> Result<()> {
-    let (kept, wanted) = (session.averages(), settings.adam.average.is_some());
+/// Refuses a session that keeps an EMA though the optimizer has none, or the other way round.
+fn check_ema(session: &Session, settings: &Settings) -> Result<()> {
+    let (kept, wanted) = (session.has_ema(), settings.adam.ema.is_some());
     match kept == wanted {
         true => Ok(()),
-        false => Err(Error::setting("the setup's average", kept, format!("{wanted}, as the optimizer has it"))),
+        false => Err(Error::setting("the setup's ema", kept, format!("{wanted}, as the optimizer has it"))),
     }
 }
 

@@ -26,7 +26,7 @@ fn galaxy10(preset: &str, batch: usize, fuse: bool, profile: &Profile) -> Graph 
         label_smoothing: 0.0,
         fuse,
         precision: Precision::F32,
-        average: false,
+        ema: false,
     };
     lower(&network, &settings).unwrap()
 }

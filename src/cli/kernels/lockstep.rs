@@ -103,7 +103,7 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
     let setup = Setup {
         training: true,
         augment: Some(Augment::default()),
-        average: true,
+        ema: true,
         fuse: !options.no_fuse,
         precision,
         choices: options.choices.clone(),
@@ -151,7 +151,7 @@ fn both_programs(
     options: &Options,
 ) -> Result<Vec<(&'static str, Compare)>> {
     // the second step, in which Adam's moments are in use; the norm of any gradient that is not nearly zero is clipped
-    let adam = Adam { clip_norm: Some(1e-3), average: Some(0.999), ..Adam::default() };
+    let adam = Adam { clip_norm: Some(1e-3), ema: Some(0.999), ..Adam::default() };
     let params = StepParams { seed: options.seed, count: options.batch as u32, ..adam.params(1) };
     let mut calls: Vec<(&'static str, Compare)> = Vec::new();
     for (name, program) in [("train", Program::Train), ("infer", Program::Infer)] {

@@ -150,7 +150,7 @@ fn graph(network: &Network, batch: usize) -> Result<Graph> {
         label_smoothing: 0.0,
         fuse: true,
         precision: Precision::F32,
-        average: false,
+        ema: false,
     };
     lower(network, &settings)
 }

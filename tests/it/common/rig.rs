@@ -87,7 +87,7 @@ impl Rig {
             label_smoothing: 0.0,
             fuse: true,
             precision: Precision::F32,
-            average: false,
+            ema: false,
         };
         Self {
             pixels: (0..images * height * width * 3).map(|_| rng.random_range(0..=255)).collect(),

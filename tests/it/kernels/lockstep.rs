@@ -19,7 +19,7 @@ fn rig() -> Rig {
     let layers: Vec<&str> = layers.iter().map(String::as_str).chain(head).collect();
     let mut rig = Rig::new(&model(&layers), (16, 16), 5, 9, BATCH);
     rig.settings.augment = Some(Augment::default());
-    rig.settings.average = true;
+    rig.settings.ema = true;
     rig
 }
 
@@ -35,7 +35,7 @@ fn compare(gpu: &Arc<Gpu>, rig: &Rig, change: Option<(&str, &str, &str)>) -> Vec
     let options = Options { shaders, ..Options::default() };
     let mut engine = GpuEngine::new(gpu, Plan::new(&rig.graph(), gpu.profile(), &options).unwrap(), false).unwrap();
     rig.load(&mut engine);
-    let params = StepParams { clip: 1e-3, average: 0.1, ..adam(1, 3, BATCH) };
+    let params = StepParams { clip: 1e-3, ema: 0.1, ..adam(1, 3, BATCH) };
     lockstep(&mut engine, &mut rig.twins::<f32>(), Program::Train, &params).unwrap()
 }
 
@@ -99,7 +99,7 @@ fn a_wrong_kernel_is_found_and_named() {
             "gradient norm",
             "loss_scale",
         ),
-        ("adam/average_direct.wgsl", "params.average", "(2.0 * params.average)", "adam.average", "average", "average"),
+        ("adam/ema_direct.wgsl", "params.ema", "(2.0 * params.ema)", "adam.ema", "ema", "average"),
     ] {
         let calls = compare(&gpu, &rig(), Some((path, right, wrong)));
         let call = calls.last().unwrap();
@@ -120,7 +120,7 @@ fn the_command_names_what_is_wrong_and_ends_with_1() {
     assert_eq!((&report["passed"], &report["precision"]), (&true.into(), &"f32".into()));
     let calls = report["calls"].as_array().unwrap();
     assert!(calls.iter().any(|call| call["program"] == "infer") && calls.len() > 20, "{}", calls.len());
-    assert!(calls.iter().any(|call| call["contract"] == "adam.average"));
+    assert!(calls.iter().any(|call| call["contract"] == "adam.ema"));
 
     let text = embedded()["softmax_cross_entropy/loss_direct.wgsl"].text;
     desk.write(

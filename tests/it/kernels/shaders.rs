@@ -131,8 +131,8 @@ fn a_choice_without_effect_is_reported() {
     }
     let (_, _, notes) = desk.ended(&format!("{plan} --no-fuse"));
     assert!(!notes.contains("has no effect"), "{notes}");
-    let (_, _, notes) = desk.ended(&format!("{plan} --no-fuse --use adam.average=direct"));
-    assert!(notes.contains("this network calls no adam.average\n"), "{notes}");
+    let (_, _, notes) = desk.ended(&format!("{plan} --no-fuse --use adam.ema=direct"));
+    assert!(notes.contains("this network calls no adam.ema\n"), "{notes}");
     // of kernels that only a training would call, inference says nothing
     let (code, _, notes) = desk.ended(&format!("{bench} --infer --use adam.update=direct"));
     assert!(code == 0 && !notes.contains("has no effect"), "{notes}");

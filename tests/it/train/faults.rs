@@ -135,7 +135,7 @@ struct Manner {
     data_memory: Option<u64>,
     state: Option<Arc<State>>,
     schedule: Schedule,
-    average: Option<f64>,
+    ema: Option<f64>,
 }
 
 /// Two epochs of six steps on the twins, or on an adapter.
@@ -149,12 +149,12 @@ fn run(script: Script, manner: &Manner, gpu: Option<&Arc<Gpu>>) -> (Outcome, Arc
         Ok(Box::new(Faulty { engine, script: script.clone() }) as Box<dyn Engine>)
     };
     let data_memory = manner.data_memory;
-    let average = manner.average;
+    let ema = manner.ema;
     let augment = Some(Augment::default());
-    let setup = Setup { training: true, augment, data_memory, average: average.is_some(), ..Setup::inference(4) };
+    let setup = Setup { training: true, augment, data_memory, ema: ema.is_some(), ..Setup::inference(4) };
     let profile = gpu.map_or_else(Profile::cpu, |gpu| gpu.profile().clone());
     let mut session = Session::new(&stage.network, &stage.dataset, &setup, &profile, make_engine).unwrap();
-    let adam = Adam { learning_rate: RATE, average, ..Adam::default() };
+    let adam = Adam { learning_rate: RATE, ema, ..Adam::default() };
     let settings = Settings {
         epochs: 2,
         seed: 4,
@@ -242,7 +242,7 @@ fn a_training_that_diverges_goes_back_with_a_lower_rate() {
 #[test]
 fn a_roll_back_cuts_what_the_schedule_says_and_takes_the_average_back() {
     let schedule = Schedule { curve: Curve::Step { epochs: 1, factor: 0.5 }, ..Schedule::default() };
-    let manner = |state| Manner { schedule, average: Some(0.9), state, ..Manner::default() };
+    let manner = |state| Manner { schedule, ema: Some(0.9), state, ..Manner::default() };
     let script = || Script { diverges: Some((7, RATE / 4.0)), ..Script::default() };
     let (whole, archive, saw) = run(script(), &manner(None), None);
     assert_eq!((whole.roll_backs, whole.refused, whole.steps), (1, 5, 12), "{:?}", whole.failure);

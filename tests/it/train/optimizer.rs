@@ -21,7 +21,7 @@ fn settings() -> Settings {
 }
 
 fn setup(settings: &Settings) -> Setup {
-    Setup { training: true, average: settings.adam.average.is_some(), ..Setup::inference(4) }
+    Setup { training: true, ema: settings.adam.ema.is_some(), ..Setup::inference(4) }
 }
 
 fn twins(plan: Plan) -> Box<dyn Engine> {
@@ -65,7 +65,7 @@ fn norm(values: &[f64]) -> f64 {
 
 /// Everything at once.
 fn all_of_it() -> Settings {
-    let adam = Adam { decay: 0.1, clip_norm: Some(0.5), average: Some(0.9), ..settings().adam };
+    let adam = Adam { decay: 0.1, clip_norm: Some(0.5), ema: Some(0.9), ..settings().adam };
     let schedule = Schedule { curve: Curve::Cosine, warm_up: 0.5, floor: 1e-4 };
     Settings { adam, schedule, patience: Some(50), time_budget: Some(Duration::from_secs(3600)), ..settings() }
 }
@@ -84,7 +84,7 @@ fn every_step_resumes_with_each_of_them() {
         ("plateau", Settings { epochs: 5, ..schedule(Curve::Plateau { epochs: 1, factor: 0.5 }) }),
         ("decay", of_adam(Adam { decay: 0.1, ..adam })),
         ("clipping", of_adam(Adam { clip_norm: Some(0.3), ..adam })),
-        ("average", of_adam(Adam { average: Some(0.9), ..adam })),
+        ("average", of_adam(Adam { ema: Some(0.9), ..adam })),
         ("all", all_of_it()),
     ] {
         let (whole, archive) = run(&settings, None);
@@ -159,7 +159,7 @@ fn a_clipped_step_is_one_of_the_gradient_scaled_down() {
 
 #[test]
 fn the_average_matches_the_host_and_is_what_is_measured() {
-    let adam = Adam { average: Some(0.8), ..settings().adam };
+    let adam = Adam { ema: Some(0.8), ..settings().adam };
     let settings = Settings { adam, ..settings() };
     let (outcome, archive) = run(&settings, None);
     let (plain, of_plain) = run(&self::settings(), None);
@@ -196,13 +196,13 @@ fn the_average_matches_the_host_and_is_what_is_measured() {
 
 #[test]
 fn a_session_refuses_an_average_it_was_not_made_with() {
-    let settings = Settings { adam: Adam { average: Some(0.9), ..settings().adam }, ..settings() };
+    let settings = Settings { adam: Adam { ema: Some(0.9), ..settings().adam }, ..settings() };
     let stage = Stage::new();
-    let setup = Setup { average: false, ..setup(&settings) };
+    let setup = Setup { ema: false, ..setup(&settings) };
     let make_engine = |plan: Plan| Ok(twins(plan));
     let mut session = Session::new(&stage.network, &stage.dataset, &setup, &Profile::cpu(), make_engine).unwrap();
     let refused = train(&mut session, &stage.network, &stage.split, &settings, &mut Archive::default());
-    assert!(refused.err().unwrap().to_string().contains("average"));
+    assert!(refused.err().unwrap().to_string().contains("ema"));
 }
 
 /// Nothing is learnt at such a rate, so that the first epoch stays the best.
