@@ -63,7 +63,7 @@ pub fn train(recipe: &Recipe, target: &Target, observer: &mut dyn Observer) -> R
 /// Resumes a run from its newest checkpoint, with its own settings but for these changes. It ends as if it had never been stopped, to the bit.
 ///
 /// # Errors
-/// As [`train`]; no checkpoint; a setting that may not change.
+/// As [`train()`]; no checkpoint; a setting that may not change.
 pub fn resume(folder: &Path, changes: &Changes, report: bool, observer: &mut dyn Observer) -> Result<Finished> {
     reopen(folder, changes, report, &mut || Ok(()), observer)
 }
