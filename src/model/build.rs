@@ -28,6 +28,23 @@ impl Model {
     /// A layer that its inputs do not fit, inputs that are no layers before it, or a last layer that does not give one number per class;
     /// more than 1024 layers, a tensor of more than 2^36 values, or images of more than 65536 pixels a side.
     pub fn build(&self, height: usize, width: usize, classes: usize) -> Result<Network> {
+        let image = (height, width, 3);
+        let mut nodes = Vec::new();
+        self.add_nodes(image, classes, &mut nodes)?;
+        check_end(&nodes, image, classes)?;
+        Ok(Network { name: self.name.clone(), image, classes, nodes })
+    }
+
+    /// The layers of that network up to the first that does not fit.
+    pub fn nodes_that_fit(&self, height: usize, width: usize, classes: usize) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        // what does not fit is said when the network is built
+        let _ = self.add_nodes((height, width, 3), classes, &mut nodes);
+        nodes
+    }
+
+    fn add_nodes(&self, image: (usize, usize, usize), classes: usize, nodes: &mut Vec<Node>) -> Result<()> {
+        let (height, width, _) = image;
         if self.layers.len() > MOST_LAYERS {
             let problem = format!("there are {} layers", self.layers.len());
             return Err(Error::model(&self.name, problem, format!("use at most {MOST_LAYERS}")));
@@ -36,16 +53,13 @@ impl Model {
             let allowed = format!("1 to {LONGEST_SIDE} pixels a side");
             return Err(Error::setting("the size of an image", format!("{height} x {width}"), allowed));
         }
-        let image = (height, width, 3);
         let names = self.names()?;
-        let mut nodes: Vec<Node> = Vec::new();
         for entry in &self.layers {
             let inputs = inputs(entry, nodes.len(), &names)?;
-            let node = node(&entry.layer, &names[nodes.len()], inputs, &nodes, image, classes)?;
+            let node = node(&entry.layer, &names[nodes.len()], inputs, nodes, image, classes)?;
             nodes.push(node);
         }
-        check_end(&nodes, image, classes)?;
-        Ok(Network { name: self.name.clone(), image, classes, nodes })
+        Ok(())
     }
 
     /// The name of each layer: its own, or an automatic one.

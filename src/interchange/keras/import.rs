@@ -81,8 +81,8 @@ pub fn import(path: &Path, options: &Import) -> Result<Imported> {
     };
     let Found { name, translated, image: (height, width), classes, mut notes } = found.map_err(refuse)?;
     let mut model = Model { name, layers: translated.layers.clone() };
+    translated.check_shapes(&model.nodes_that_fit(height, width, classes)).map_err(refuse)?;
     let network = build(&model, (height, width), classes).map_err(refuse)?;
-    translated.check_shapes(&network).map_err(refuse)?;
     let mut values = tensors(&source.tree, &translated.weighted, &network).map_err(refuse)?;
     let pixels = pixels(&translated, options, source.config.is_some(), &mut notes);
     let folded = fold(pixels, &mut model.layers, &network, &mut values).map_err(refuse)?;

@@ -6,7 +6,7 @@ use super::config::{Description, Placed};
 use super::pixels::{Affine, scaled};
 use super::{Refusal, refusal, snake_case};
 use crate::layers::{Input, KerasLayer, Layer, Passes};
-use crate::model::{Entry, IMAGES, Network, automatic_names, is_layer_name};
+use crate::model::{Entry, IMAGES, Node, automatic_names, is_layer_name};
 
 /// Layers of Keras that pass everything on unchanged when a network is used.
 const TRAINING_ONLY: [&str; 24] = [
@@ -114,8 +114,8 @@ impl Translated {
     ///
     /// # Errors
     /// A setting that this program does not have.
-    pub fn check_shapes(&self, network: &Network) -> Result<(), Refusal> {
-        let mut checks = self.unchecked.iter().map(|(place, layer)| (&network.nodes[*place], layer));
+    pub fn check_shapes(&self, nodes: &[Node]) -> Result<(), Refusal> {
+        let mut checks = self.unchecked.iter().filter_map(|(place, layer)| Some((nodes.get(*place)?, layer)));
         checks.try_for_each(|(node, layer)| node.layer.check_keras(layer, &node.shapes))
     }
 
