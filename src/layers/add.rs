@@ -1,6 +1,6 @@
 //! Sum of several tensors of one shape, as at the end of a residual block.
 
-use super::{Block, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
+use super::{Block, Done, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::shape::Shape;
@@ -46,14 +46,8 @@ impl Kind for Add {
         Ok(builder.sum(&node.name, "output", inputs, node.output.elements()).into())
     }
 
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        _wanted: &[bool],
-        _builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
-        Ok(vec![Some(gradient); done.inputs.len()])
+    fn backward(&self, done: &Done, gradient: Gradient, _builder: &mut Builder) -> Result<InputGradients> {
+        Ok(vec![Some(gradient.output); done.inputs.len()])
     }
 
     fn passes(&self) -> Passes {

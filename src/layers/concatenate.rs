@@ -1,7 +1,10 @@
 //! Several tensors one after the other along their last axis: the channels of images, or vectors.
 
 use super::node::last_axis;
-use super::{Attribute, Block, Channels, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
+use super::{
+    Attribute, Block, Channels, Done, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output, Passes,
+    Refusal,
+};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::kernels::concatenate;
@@ -75,16 +78,10 @@ impl Kind for Concatenate {
         Ok(left.into())
     }
 
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        _wanted: &[bool],
-        builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
+    fn backward(&self, done: &Done, gradient: Gradient, builder: &mut Builder) -> Result<InputGradients> {
         let node = done.block.first();
         let mut gradients = vec![None; node.inputs.len()];
-        let mut gradient = gradient;
+        let mut output = gradient.output;
         // the last input is cut off first
         for number in (1..node.inputs.len()).rev() {
             let left = match number {
@@ -93,11 +90,11 @@ impl Kind for Concatenate {
             };
             let right = done.new_gradient(number, builder);
             let sizes = sizes(node, number, builder.batch);
-            builder.call(&concatenate::BACKWARD, &node.name, sizes, &[gradient, left, right]);
+            builder.call(&concatenate::BACKWARD, &node.name, sizes, &[output, left, right]);
             gradients[number] = Some(right);
-            gradient = left;
+            output = left;
         }
-        gradients[0] = Some(gradient);
+        gradients[0] = Some(output);
         Ok(gradients)
     }
 

@@ -4,7 +4,10 @@ use super::node::last_axis;
 use super::onnx::window_attributes;
 use super::rules::{misplaced, positive, slide};
 use super::weighted;
-use super::{Attribute, Block, Channels, Done, Fused, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal};
+use super::{
+    Attribute, Block, Channels, Done, Fused, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output,
+    Parameter, Refusal,
+};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::kernels::{Element, conv_block, conv2d};
@@ -118,26 +121,20 @@ impl Kind for Conv2d {
         Ok(output.into())
     }
 
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        wanted: &[bool],
-        builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
+    fn backward(&self, done: &Done, gradient: Gradient, builder: &mut Builder) -> Result<InputGradients> {
         let node = done.block.first();
-        let input = done.input_gradient(wanted, builder);
+        let input = done.input_gradient(gradient, builder);
         if let Some(argmax) = done.output.saved {
             let contracts = [&conv_block::BACKWARD_WEIGHTS, &conv_block::BACKWARD_INPUT];
             let sizes = self.block_sizes(node, builder.batch)?;
-            weighted::backward(contracts, done, sizes, &[gradient, argmax], input, builder);
+            weighted::backward(contracts, done, sizes, &[gradient.output, argmax], input, builder);
             return Ok(vec![input]);
         }
         let sizes = self.sizes(node, builder.batch)?;
         let fused = done.block.fused == Fused::Rectified;
-        let gradient = if fused { weighted::before_relu(done, gradient, builder) } else { gradient };
+        let output = if fused { weighted::before_relu(done, gradient.output, builder) } else { gradient.output };
         let contracts = [&conv2d::BACKWARD_WEIGHTS, &conv2d::BACKWARD_INPUT];
-        weighted::backward(contracts, done, sizes, &[gradient], input, builder);
+        weighted::backward(contracts, done, sizes, &[output], input, builder);
         Ok(vec![input])
     }
 

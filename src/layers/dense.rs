@@ -3,7 +3,9 @@
 use super::node::last_axis;
 use super::rules::positive;
 use super::weighted;
-use super::{Block, Done, Fused, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal};
+use super::{
+    Block, Done, Fused, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal,
+};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::kernels::dense;
@@ -72,19 +74,13 @@ impl Kind for Dense {
         Ok(output.into())
     }
 
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        wanted: &[bool],
-        builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
+    fn backward(&self, done: &Done, gradient: Gradient, builder: &mut Builder) -> Result<InputGradients> {
         let sizes = self.sizes(done.block.first(), builder.batch);
-        let input = done.input_gradient(wanted, builder);
+        let input = done.input_gradient(gradient, builder);
         let fused = done.block.fused == Fused::Rectified;
-        let gradient = if fused { weighted::before_relu(done, gradient, builder) } else { gradient };
+        let output = if fused { weighted::before_relu(done, gradient.output, builder) } else { gradient.output };
         let contracts = [&dense::BACKWARD_WEIGHTS, &dense::BACKWARD_INPUT];
-        weighted::backward(contracts, done, sizes, &[gradient], input, builder);
+        weighted::backward(contracts, done, sizes, &[output], input, builder);
         Ok(vec![input])
     }
 

@@ -1,6 +1,6 @@
 //! Dropout: zeroes some of the values while training, and does nothing in inference.
 
-use super::{Block, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
+use super::{Block, Done, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::kernels::dropout;
@@ -53,21 +53,15 @@ impl Kind for Dropout {
         Ok(output.into())
     }
 
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        wanted: &[bool],
-        builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
+    fn backward(&self, done: &Done, gradient: Gradient, builder: &mut Builder) -> Result<InputGradients> {
         if !builder.is_training() {
-            return Ok(vec![Some(gradient)]);
+            return Ok(vec![Some(gradient.output)]);
         }
         let node = done.block.first();
-        let input = done.input_gradient(wanted, builder);
+        let input = done.input_gradient(gradient, builder);
         if let Some(input) = input {
             let sizes = self.sizes(node, builder.batch);
-            builder.call(&dropout::BACKWARD, &node.name, sizes, &[gradient, input]);
+            builder.call(&dropout::BACKWARD, &node.name, sizes, &[gradient.output, input]);
         }
         Ok(vec![input])
     }

@@ -1,6 +1,9 @@
 //! Rows, columns and channels as one axis, in this order. It has no call: the elements stay where they are.
 
-use super::{Attribute, Block, Channels, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
+use super::{
+    Attribute, Block, Channels, Done, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output, Passes,
+    Refusal,
+};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::shape::Shape;
@@ -34,14 +37,8 @@ impl Kind for Flatten {
         Ok(inputs[0].into())
     }
 
-    fn backward(
-        &self,
-        _done: &Done,
-        gradient: TensorId,
-        _wanted: &[bool],
-        _builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
-        Ok(vec![Some(gradient)])
+    fn backward(&self, _done: &Done, gradient: Gradient, _builder: &mut Builder) -> Result<InputGradients> {
+        Ok(vec![Some(gradient.output)])
     }
 
     fn passes(&self) -> Passes {

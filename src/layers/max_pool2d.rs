@@ -2,7 +2,9 @@
 
 use super::onnx::window_attributes;
 use super::rules::{misplaced, positive, slide};
-use super::{Block, Channels, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
+use super::{
+    Block, Channels, Done, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal,
+};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::kernels::maxpool2d;
@@ -70,18 +72,12 @@ impl Kind for MaxPool2d {
         Ok(output.into())
     }
 
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        wanted: &[bool],
-        builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
+    fn backward(&self, done: &Done, gradient: Gradient, builder: &mut Builder) -> Result<InputGradients> {
         let node = done.block.first();
-        let input = done.input_gradient(wanted, builder);
+        let input = done.input_gradient(gradient, builder);
         if let Some(input) = input {
             let sizes = self.sizes(node, builder.batch)?;
-            builder.call(&maxpool2d::BACKWARD, &node.name, sizes, &[done.inputs[0], gradient, input]);
+            builder.call(&maxpool2d::BACKWARD, &node.name, sizes, &[done.inputs[0], gradient.output, input]);
         }
         Ok(vec![input])
     }

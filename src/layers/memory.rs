@@ -1,6 +1,9 @@
 //! A layer with state, for tests: it hands its input on and, in training, keeps the first image of the last batch.
 
-use super::{Block, Done, Initialiser, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal, Role};
+use super::{
+    Block, Done, Gradient, Initialiser, InputGradients, KerasLayer, Kind, Node, Operator, Output, Parameter, Refusal,
+    Role,
+};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::kernels::reduce;
@@ -46,14 +49,8 @@ impl Kind for Memory {
         Ok(inputs[0].into())
     }
 
-    fn backward(
-        &self,
-        _done: &Done,
-        gradient: TensorId,
-        _wanted: &[bool],
-        _builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
-        Ok(vec![Some(gradient)])
+    fn backward(&self, _done: &Done, gradient: Gradient, _builder: &mut Builder) -> Result<InputGradients> {
+        Ok(vec![Some(gradient.output)])
     }
 
     fn keras(&self, _node: &Node) -> (&'static str, Value) {

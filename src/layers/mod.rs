@@ -24,7 +24,7 @@ mod memory;
 mod relu;
 
 pub use keras::KerasLayer;
-pub use node::{Block, Done, Fused, Input, Node, Output, continues};
+pub use node::{Block, Done, Fused, Gradient, Input, InputGradients, Node, Output, continues};
 pub use onnx::{Attribute, Channels, Operator};
 pub use parameter::{Initialiser, Parameter, Role, initialise};
 
@@ -64,18 +64,11 @@ pub trait Kind {
     /// Shapes that [`Kind::output`] refuses.
     fn forward(&self, block: &Block, inputs: &[TensorId], builder: &mut Builder) -> Result<Output>;
 
-    /// Adds the backward calls of such a block, and returns the gradients of its inputs. `gradient` is that of its output; those
-    /// of inputs that are not `wanted` need not be computed.
+    /// Adds the backward calls of such a block, and returns the gradients of its inputs; those that are not wanted need not be computed.
     ///
     /// # Errors
     /// As [`Kind::forward`].
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        wanted: &[bool],
-        builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>>;
+    fn backward(&self, done: &Done, gradient: Gradient, builder: &mut Builder) -> Result<InputGradients>;
 
     /// What of a change of all its inputs is the same change of its output, in inference.
     fn passes(&self) -> Passes {

@@ -126,10 +126,22 @@ pub struct Done<'a> {
     pub output: Output,
 }
 
+/// The gradient that a block is handed.
+#[derive(Clone, Copy, Debug)]
+pub struct Gradient<'a> {
+    /// That of its output.
+    pub output: TensorId,
+    /// Of which of its inputs the gradient is wanted.
+    pub wanted: &'a [bool],
+}
+
+/// The gradients of a block's inputs; none where one is not wanted or there is none.
+pub type InputGradients = Vec<Option<TensorId>>;
+
 impl Done<'_> {
     /// A tensor for the gradient of the first input, where that is wanted.
-    pub fn input_gradient(&self, wanted: &[bool], builder: &mut Builder) -> Option<TensorId> {
-        wanted[0].then(|| self.new_gradient(0, builder))
+    pub fn input_gradient(&self, gradient: Gradient, builder: &mut Builder) -> Option<TensorId> {
+        gradient.wanted[0].then(|| self.new_gradient(0, builder))
     }
 
     /// A tensor for the gradient of an input.

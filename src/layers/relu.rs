@@ -1,6 +1,6 @@
 //! The rectifier, `max(0, x)`.
 
-use super::{Block, Done, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
+use super::{Block, Done, Gradient, InputGradients, KerasLayer, Kind, Node, Operator, Output, Passes, Refusal};
 use crate::error::Result;
 use crate::graph::{Builder, TensorId};
 use crate::kernels::relu;
@@ -44,18 +44,12 @@ impl Kind for Relu {
         Ok(output.into())
     }
 
-    fn backward(
-        &self,
-        done: &Done,
-        gradient: TensorId,
-        wanted: &[bool],
-        builder: &mut Builder,
-    ) -> Result<Vec<Option<TensorId>>> {
+    fn backward(&self, done: &Done, gradient: Gradient, builder: &mut Builder) -> Result<InputGradients> {
         let node = done.block.first();
-        let input = done.input_gradient(wanted, builder);
+        let input = done.input_gradient(gradient, builder);
         if let Some(input) = input {
             let sizes = relu::Sizes { elements: builder.batch * node.output.elements() };
-            builder.call(&relu::BACKWARD, &node.name, sizes, &[done.output.tensor, gradient, input]);
+            builder.call(&relu::BACKWARD, &node.name, sizes, &[done.output.tensor, gradient.output, input]);
         }
         Ok(vec![input])
     }

@@ -10,7 +10,7 @@ pub use explain::{Explained, Features, explain};
 
 use crate::error::Result;
 use crate::graph::{Bank, Builder, Graph, MicroBatches, Persistent, Settings, TensorId};
-use crate::layers::{Done, Input, Node, Role};
+use crate::layers::{Done, Gradient, Input, Node, Role};
 use crate::model::Network;
 
 /// The graph of a network: a training step (where wanted) and a batch of inference.
@@ -95,7 +95,8 @@ impl<'a> Lowering<'a> {
             let node = done.block.first();
             let places = self.places(node);
             let wanted: Vec<bool> = places.iter().map(|&place| wanted[place]).collect();
-            let handed_back = node.layer.backward(done, gradient, &wanted, &mut self.builder)?;
+            let gradient = Gradient { output: gradient, wanted: &wanted };
+            let handed_back = node.layer.backward(done, gradient, &mut self.builder)?;
             for ((place, wanted), gradient) in places.into_iter().zip(wanted).zip(handed_back).rev() {
                 gradients[place].extend(gradient.filter(|_| wanted));
             }
