@@ -46,7 +46,7 @@ pub static UPDATE: Contract = Contract {
         Binding::update("moment1", Fill::Shuffled),
         Binding::update("moment2", Fill::Positive),
     ],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| {
         let n = c.elements;
         vec![n, 2, LOSS_SCALE, n, n, n]
@@ -72,7 +72,7 @@ pub static UPDATE_MIXED: Contract = Contract {
         Binding::update("moment2", Fill::Positive),
         Binding::update("half_parameters", Fill::Shuffled).or_half(),
     ],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| {
         let n = c.elements;
         vec![n, 2, LOSS_SCALE, n, n, n, n]
@@ -93,7 +93,7 @@ pub static EMA: Contract = Contract {
         Binding::index("status", Fill::Ones),
         Binding::update("ema", Fill::Shuffled),
     ],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| vec![c.elements, 2, c.elements]),
     twin: twin!(ema),
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 12.0 * c.elements as f64 }),
@@ -112,7 +112,7 @@ pub static EMA_MIXED: Contract = Contract {
         Binding::update("ema", Fill::Shuffled),
         Binding::update("half_ema", Fill::Shuffled).or_half(),
     ],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| vec![c.elements, 2, c.elements, c.elements]),
     twin: twin!(ema_mixed),
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 16.0 * c.elements as f64 }),

@@ -25,7 +25,7 @@ pub static FORWARD: Contract = Contract {
     name: "add.forward",
     formula: "output[i] = left[i] + right[i]",
     bindings: &[Binding::read("left").or_half(), Binding::read("right").or_half(), Binding::write("output").or_half()],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| vec![c.elements; 3]),
     twin: twin!(forward),
     cost: sized!(|c| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),

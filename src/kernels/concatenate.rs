@@ -39,7 +39,7 @@ pub static FORWARD: Contract = Contract {
     name: "concatenate.forward",
     formula: "output[r,c] = left[r,c] where c < LEFT, else right[r, c - LEFT]",
     bindings: &[Binding::read("left").or_half(), Binding::read("right").or_half(), Binding::write("output").or_half()],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| c.lengths().to_vec()),
     twin: twin!(forward),
     cost: sized!(cost),
@@ -57,7 +57,7 @@ pub static BACKWARD: Contract = Contract {
         Binding::write("left_gradient").or_half(),
         Binding::write("right_gradient").or_half(),
     ],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| {
         let [left, right, both] = c.lengths();
         vec![both, left, right]

@@ -1,5 +1,14 @@
 //! Named numbers of a call: sizes, switches and rates, all derived before a kernel sees them.
 
+/// A constant of a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constant {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type in WGSL.
+    pub wgsl: &'static str,
+}
+
 /// (name, number) pairs. They become WGSL `override` values and the twin's argument.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Constants(Vec<(&'static str, f64)>);
@@ -47,14 +56,5 @@ impl std::fmt::Display for Constants {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
         f.write_str(&pairs.join(" "))
-    }
-}
-
-/// The WGSL type of a constant of this name, in every contract. Most are sizes.
-pub(super) fn wgsl_type(name: &str) -> &'static str {
-    match name {
-        "BIAS" | "RELU" | "FLIP" | "DYNAMIC" => "bool",
-        "RATE" | "SMOOTHING" | "ROTATION" | "ZOOM_LOW" | "ZOOM_HIGH" | "SHIFT" | "FILL_VALUE" => "f32",
-        _ => "u32",
     }
 }

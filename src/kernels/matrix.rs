@@ -42,7 +42,7 @@ pub static PRODUCT: Contract = Contract {
         Binding::read("right").filled(Fill::Dyadic).or_half(),
         Binding::write("product"),
     ],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(|c| c.lengths().to_vec()),
     twin: twin!(product),
     cost: sized!(|c| {

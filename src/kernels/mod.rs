@@ -36,7 +36,7 @@ pub mod softmax_cross_entropy;
 
 pub use case::{Case, Fill};
 pub use compare::Tolerance;
-pub use constants::Constants;
+pub use constants::{Constant, Constants};
 pub use emulation::can_emulate;
 pub use launch::{
     Adapters, Grid, Implementation, LOOP_ITERATIONS, Launch, MOST_LOOP_ITERATIONS, Needs, SUM_WORKGROUPS, Split, Stage,
@@ -148,8 +148,8 @@ pub struct Contract {
     pub formula: &'static str,
     /// Buffers in binding order: reads first, then writes and updates.
     pub bindings: &'static [Binding],
-    /// Names of its constants; each is a WGSL `override` in some shader of the operation, or sizes a binding.
-    pub constants: &'static [&'static str],
+    /// Its constants; each is a WGSL `override` in some shader of the operation, or sizes a binding.
+    pub constants: &'static [Constant],
     /// Elements of each binding, from the constants.
     pub lengths: fn(&Constants) -> Vec<usize>,
     /// The CPU twin.

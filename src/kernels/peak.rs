@@ -54,7 +54,7 @@ pub static FMA: Contract = Contract {
         Binding::read("coefficients").filled(Fill::Ones),
         Binding::write("output"),
     ],
-    constants: FmaSizes::NAMES,
+    constants: FmaSizes::CONSTANTS,
     lengths: sized!(|c: FmaSizes| vec![NUMBERS * c.threads, 2, 4 * c.threads]),
     twin: twin!(fma),
     cost: sized!(|c: FmaSizes| {
@@ -73,7 +73,7 @@ pub static COPY: Contract = Contract {
     name: "peak.copy",
     formula: "output[i] = input[i]",
     bindings: &[Binding::read("input"), Binding::write("output")],
-    constants: CopySizes::NAMES,
+    constants: CopySizes::CONSTANTS,
     lengths: sized!(|c: CopySizes| vec![4 * c.vectors; 2]),
     twin: twin!(copy),
     cost: sized!(|c: CopySizes| Cost { flops: 0.0, bytes: 32.0 * c.vectors as f64 }),
@@ -94,7 +94,7 @@ pub static MATRIX: Contract = Contract {
         Binding::read("right").filled(Fill::Dyadic).or_half(),
         Binding::write("product"),
     ],
-    constants: MatrixSizes::NAMES,
+    constants: MatrixSizes::CONSTANTS,
     lengths: sized!(|c: MatrixSizes| vec![256, 256, MATRICES * 256 * c.groups]),
     twin: twin!(matrix),
     cost: sized!(|c: MatrixSizes| {

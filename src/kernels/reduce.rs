@@ -90,7 +90,7 @@ pub static LOSS: Contract = Contract {
     name: "reduce.loss",
     formula: "metrics[slot] = sum of losses, sum of hits, number of images, 0; added to those of earlier micro-batches",
     bindings: &[Binding::read("stats").filled(Fill::Positive), Binding::update("metrics", Fill::Shuffled)],
-    constants: LossSizes::NAMES,
+    constants: LossSizes::CONSTANTS,
     lengths: sized!(|c: LossSizes| vec![2 * c.batch, 4 * c.slots]),
     twin: twin!(loss),
     cost: sized!(|c: LossSizes| Cost { flops: 2.0 * c.batch as f64, bytes: 8.0 * c.batch as f64 }),
@@ -106,7 +106,7 @@ pub static ACCUMULATE: Contract = Contract {
     name: "reduce.accumulate",
     formula: "sums[i] = values[i] of a step's first micro-batch, sums[i] + values[i] of later ones",
     bindings: &[Binding::read("values"), Binding::update("sums", Fill::Shuffled)],
-    constants: AccumulateSizes::NAMES,
+    constants: AccumulateSizes::CONSTANTS,
     lengths: sized!(|c: AccumulateSizes| vec![c.elements; 2]),
     twin: twin!(accumulate),
     cost: sized!(|c: AccumulateSizes| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
@@ -122,7 +122,7 @@ pub static SUM_SQUARES: Contract = Contract {
     name: "reduce.sum_squares",
     formula: "partial[g] = sum of values[i]^2 over the i with (i / 256) mod GROUPS = g",
     bindings: &[Binding::read("values"), Binding::write("partial")],
-    constants: SumSquaresSizes::NAMES,
+    constants: SumSquaresSizes::CONSTANTS,
     lengths: sized!(|c: SumSquaresSizes| vec![c.elements, c.groups]),
     twin: twin!(sum_squares),
     cost: sized!(|c: SumSquaresSizes| Cost { flops: 2.0 * c.elements as f64, bytes: 4.0 * c.elements as f64 }),
@@ -133,7 +133,7 @@ pub static SUM_SQUARES: Contract = Contract {
     }))],
 };
 
-/// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: may go on, steps refused), loss_scale (4)`.
+/// `partial (GROUPS) -> metrics (SLOTS x 4), status (2: whether the step counts, steps refused), loss_scale (4)`.
 pub static GRADIENT: Contract = Contract {
     name: "reduce.gradient",
     formula: "metrics[slot,3] = sum of partial / scale^2; status = whether it and the loss are finite, steps refused; loss_scale clips and adapts",
@@ -143,7 +143,7 @@ pub static GRADIENT: Contract = Contract {
         Binding::update("status", Fill::Ones).of_indices(),
         Binding::update("loss_scale", Fill::Ones),
     ],
-    constants: GradientSizes::NAMES,
+    constants: GradientSizes::CONSTANTS,
     lengths: sized!(|c: GradientSizes| vec![c.groups, 4 * c.slots, 2, LOSS_SCALE]),
     twin: twin!(gradient),
     cost: sized!(|c: GradientSizes| Cost { flops: c.groups as f64, bytes: 4.0 * c.groups as f64 }),

@@ -2,6 +2,8 @@
 
 /// What a constant can be.
 pub trait Number: Copy {
+    /// Its type in WGSL.
+    const WGSL: &'static str;
     /// The constant's value.
     fn value(self) -> f64;
     /// The number of this value.
@@ -9,6 +11,7 @@ pub trait Number: Copy {
 }
 
 impl Number for usize {
+    const WGSL: &'static str = "u32";
     fn value(self) -> f64 {
         self as f64
     }
@@ -18,6 +21,7 @@ impl Number for usize {
 }
 
 impl Number for bool {
+    const WGSL: &'static str = "bool";
     fn value(self) -> f64 {
         f64::from(u8::from(self))
     }
@@ -27,6 +31,7 @@ impl Number for bool {
 }
 
 impl Number for f64 {
+    const WGSL: &'static str = "f32";
     fn value(self) -> f64 {
         self
     }
@@ -46,8 +51,11 @@ macro_rules! sizes {
         }
 
         impl $name {
-            /// Names in WGSL.
-            pub const NAMES: &'static [&'static str] = &[$($wgsl),+];
+            /// As WGSL knows them.
+            pub const CONSTANTS: &'static [$crate::kernels::Constant] = &[$($crate::kernels::Constant {
+                name: $wgsl,
+                wgsl: <$number as $crate::kernels::sizes::Number>::WGSL,
+            }),+];
         }
 
         impl From<&$crate::kernels::Constants> for $name {

@@ -57,7 +57,7 @@ pub static LOSS: Contract = Contract {
         Binding::write("stats"),
         Binding::update("probabilities", Fill::Positive),
     ],
-    constants: Sizes::NAMES,
+    constants: Sizes::CONSTANTS,
     lengths: sized!(lengths),
     twin: twin!(loss),
     cost: sized!(cost),

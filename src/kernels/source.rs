@@ -11,9 +11,8 @@
 //! // item input, output     bindings that it sees as arrays of Item: one element or, where its launch says so, four
 //! ```
 
-use super::constants::wgsl_type;
 use super::emulation::emulate;
-use super::{Access, Binding, Constants, Contract, Element, Launch, Matrix, Prelude, Shader, Shaders, Stage};
+use super::{Access, Binding, Constant, Contract, Element, Launch, Matrix, Prelude, Shader, Shaders, Stage};
 use std::collections::HashSet;
 
 /// Everything a kernel is compiled from.
@@ -32,16 +31,18 @@ impl Source {
     pub fn of_launch(
         shaders: &Shaders,
         (contract, implementation): (&Contract, &str),
-        (constants, launch): (&Constants, &Launch),
+        launch: &Launch,
         prelude: Prelude,
     ) -> Vec<Self> {
-        let names: Vec<&str> = constants.pairs().iter().chain(launch.extra.pairs()).map(|(name, _)| *name).collect();
+        // what a launch adds are sizes
+        let extra = launch.extra.pairs().iter().map(|&(name, _)| Constant { name, wgsl: "u32" });
+        let constants: Vec<Constant> = contract.constants.iter().copied().chain(extra).collect();
         let stages = launch.stages.iter().zip(launch.accesses(contract)).map(|(stage, accesses)| {
             let kernel = shaders.shader(contract, implementation, stage.shader);
             let mut files = shaders.parts(&kernel);
             files.push(kernel);
             let mut head = prelude.text();
-            declare(&mut head, &files, &names, contract, stage, &accesses);
+            declare(&mut head, &files, &constants, contract, stage, &accesses);
             Self { head, files, emulated: prelude.matrix.filter(|matrix| matrix.emulated) }
         });
         stages.collect()
@@ -139,7 +140,7 @@ impl Source {
 fn declare(
     head: &mut String,
     files: &[Shader],
-    constants: &[&str],
+    constants: &[Constant],
     contract: &Contract,
     stage: &Stage,
     accesses: &[Access],
@@ -162,8 +163,8 @@ fn declare(
             *head += &format!("fn first_lanes(v: vec4f) -> Value {{ return {value}; }}\n");
         }
     }
-    for name in constants.iter().filter(|name| wanted(name)) {
-        *head += &format!("override {name}: {};\n", wgsl_type(name));
+    for Constant { name, wgsl } in constants.iter().filter(|constant| wanted(constant.name)) {
+        *head += &format!("override {name}: {wgsl};\n");
     }
     for ((&number, access), place) in stage.bindings.iter().zip(accesses).zip(1..) {
         let binding = contract.bindings.get(number).unwrap_or(&SCRATCH);
@@ -216,7 +217,7 @@ mod tests {
         let found = shaders.implementation(contract, implementation).unwrap();
         let case = (contract.cases)().into_iter().find(|case| (found.accepts)(&case.constants)).unwrap();
         let launch = (found.launch)(&case.constants);
-        Source::of_launch(shaders, (contract, implementation), (&case.constants, &launch), prelude)
+        Source::of_launch(shaders, (contract, implementation), &launch, prelude)
     }
 
     fn source(implementation: &str) -> Source {

@@ -210,7 +210,7 @@ fn step(call: &Call, chosen: Chosen, places: &[Place], scratch: Option<Place>, s
     let Chosen { implementation, reason, prelude, launch } = chosen;
     let all = [call.constants.pairs(), launch.extra.pairs()].concat();
     let contract = call.contract;
-    let sources = Source::of_launch(shaders, (contract, implementation), (&call.constants, &launch), prelude);
+    let sources = Source::of_launch(shaders, (contract, implementation), &launch, prelude);
     let stages = launch.stages.iter().zip(launch.accesses(contract)).zip(sources);
     let dispatches = stages.map(|((stage, accesses), source)| {
         let declared = source.overrides();

@@ -340,7 +340,7 @@ fn graphs_call_contracts_as_they_are_declared() {
         let rig = Rig::new(&Model::preset(preset).unwrap(), (32, 32), 10, 9, 4);
         for graph in [rig.graph(), rig.unfused().graph()] {
             for call in graph.train.iter().chain(&graph.infer) {
-                let wanted: BTreeSet<&str> = call.contract.constants.iter().copied().collect();
+                let wanted: BTreeSet<&str> = call.contract.constants.iter().map(|constant| constant.name).collect();
                 let given: BTreeSet<&str> = call.constants.pairs().iter().map(|(name, _)| *name).collect();
                 assert_eq!(given, wanted, "{} of {}", call.contract.name, call.layer);
                 let elements: Vec<usize> = call.tensors.iter().map(|&id| graph.tensors[id].elements).collect();

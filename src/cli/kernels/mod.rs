@@ -165,7 +165,8 @@ fn list() -> String {
     for &contract in registry() {
         let implementations: Vec<&str> = contract.implementations.iter().map(|i| i.name).collect();
         let cases = (contract.cases)().len().to_string();
-        table.row(&[contract.name, &implementations.join(", "), &cases, &contract.constants.join(" ")]);
+        let constants: Vec<&str> = contract.constants.iter().map(|constant| constant.name).collect();
+        table.row(&[contract.name, &implementations.join(", "), &cases, &constants.join(" ")]);
     }
     table.to_string()
 }

@@ -246,7 +246,7 @@ impl ImplementationReport {
         let prelude = Prelude { precision, matrix };
         let sources = own.map(|case| {
             let launch = (implementation.launch)(&case.constants);
-            Source::of_launch(shaders, (contract, implementation.name), (&case.constants, &launch), prelude)
+            Source::of_launch(shaders, (contract, implementation.name), &launch, prelude)
         });
         let sources = sources.unwrap_or_default();
         let text = |source: &Source| if args.plain { source.text() } else { numbered(source) };
