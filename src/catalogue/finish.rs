@@ -38,7 +38,8 @@ pub(super) fn write(
 
 /// Calls `take` with each row of a file of lines.
 fn each_row(path: &Path, columns: &Columns, mut take: impl FnMut(Row) -> Result<()>) -> Result<()> {
-    let failed = |problem: String| Error::file(path, problem, "go on with --continue, which makes damaged rows anew");
+    let failed =
+        |problem: String| Error::file(path, problem, "run it again with --continue, which makes damaged rows anew");
     let unreadable = |error: io::Error| failed(format!("cannot be read ({error})"));
     let mut format = Format::Csv.lines(columns.clone());
     let mut lines = WholeLines::open(path).map_err(unreadable)?;

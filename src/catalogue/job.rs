@@ -81,7 +81,7 @@ pub fn run(
 ) -> Result<Summary> {
     let Task { items, size, views, columns } = task;
     let feed = Feed { items, earlier, size, views, capacity: scorer.capacity() };
-    let failed = |problem: String| Error::device(problem, "go on with --continue");
+    let failed = |problem: String| Error::device(problem, "run it again with --continue");
     let lots = feed.start().map_err(|error| failed(format!("no thread could be started ({error})")))?;
     let mut job = Job { summary: table.adopted, table, columns, views };
     let mut waiting: Option<Lot> = None;

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 
 pub(super) fn unwritable(path: &Path, error: impl std::fmt::Display) -> Error {
-    let remedy = "check that its folder may be written to and has space left, then go on with --continue";
+    let remedy = "check that its folder may be written to and has space left, then run it again with --continue";
     Error::file(path, format!("cannot be written ({error})"), remedy)
 }
 

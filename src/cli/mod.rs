@@ -60,7 +60,7 @@ enum Command {
     Train(Box<train::Args>),
     /// Find a learning rate: one short training whose rate grows from step to step
     FindRate(Box<find_rate::Args>),
-    /// Measure a trained network on the test side of a split
+    /// Measure a trained network on the test set of a split
     Evaluate(evaluate::Args),
     /// Set runs side by side, with their curves
     Compare(compare::Args),

@@ -22,7 +22,10 @@ pub fn conclude(series: EndedSeries, json: Option<Json>) -> anyhow::Result<ExitC
     }
     let (ended, count) = (series.ended(), seeds.len());
     if ended < count {
-        print_note(format!("{ended} of {count} seeds have ended; `train --resume {}` goes on", folder.display()));
+        print_note(format!(
+            "{ended} of {count} seeds have ended; `train --resume {}` continues the series",
+            folder.display()
+        ));
     }
     if let Some(json) = json {
         let mut about = json!({ "run": folder, "seeds": seeds, "ended": ended, "failure": failure });

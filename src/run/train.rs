@@ -277,7 +277,7 @@ fn measure(
 fn note_failure(outcome: &Outcome, weights: &Weights, folder: &Path, note: Note) {
     if matches!(outcome.failure, Some(Error::Device { .. })) {
         let (steps, folder) = (outcome.steps, folder.display());
-        note(format!("everything up to step {steps} is saved; `train --resume {folder}` goes on from there"));
+        note(format!("everything up to step {steps} is saved; `train --resume {folder}` continues from there"));
     }
     if outcome.refused > 0 && outcome.failure.is_none() {
         // in mixed precision a few are how the loss scale finds its place

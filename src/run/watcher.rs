@@ -70,7 +70,7 @@ impl Watch for Watcher<'_> {
 
     fn epoch(&mut self, record: &EpochRecord, parameters: Vec<Vec<f32>>) -> Result<()> {
         if let Err(error) = self.files.epoch(record, parameters) {
-            self.observer.note(format!("{error}; training goes on, and it is tried again"));
+            self.observer.note(format!("{error}; training continues, and it is tried again"));
         }
         self.meter.epoch();
         let epoch = EndedEpoch {

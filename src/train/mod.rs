@@ -153,7 +153,7 @@ pub trait Watch {
     /// Training went back to where only these epochs had ended.
     fn undo(&mut self, _history: &History) {}
 
-    /// Something went wrong, and training goes on.
+    /// Something went wrong, and training continues.
     fn note(&mut self, _text: String) {}
 
     /// Whether to keep the state of this moment, `steps` optimizer steps into the training.
@@ -194,7 +194,7 @@ pub struct Outcome {
     pub stopped: bool,
     /// Why it ended by itself before its last epoch, where it did.
     pub early: Option<Early>,
-    /// Why it could not go on; the rest is then the newest sound state.
+    /// Why it could not continue; the rest is then the newest good state.
     pub failure: Option<Error>,
 }
 

@@ -44,7 +44,7 @@ impl RunFolder {
     /// Opens the folder of a run that was cut off, and changes nothing in it yet.
     ///
     /// # Errors
-    /// No checkpoint to go on from (as [`Checkpoint::load`]); another process that writes to it.
+    /// No checkpoint to resume from (as [`Checkpoint::load`]); another process that writes to it.
     pub fn reopen(path: &Path) -> Result<(Self, Checkpoint, Option<String>)> {
         Checkpoint::load(path)?;
         let lock = lock(path)?;
@@ -115,7 +115,7 @@ impl RunFolder {
         let names = ["history.csv", SETTINGS[0], SERIES].map(|name| path.join(name));
         let mut taken = weights.into_iter().chain(names).chain([current, previous]);
         if !force && taken.any(|file| file.exists()) {
-            let remedy = format!("{ANOTHER}, go on with it (--resume), or give --force");
+            let remedy = format!("{ANOTHER}, resume it (--resume), or give --force");
             return Err(Error::file(&path, "it already holds a run", remedy));
         }
         writable(&path)?;

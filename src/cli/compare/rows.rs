@@ -103,12 +103,12 @@ impl Row {
         let series = Series::read(path)?;
         let runs: Vec<Summary> = series.runs(path).into_iter().map(|(_, run)| run).collect();
         if runs.is_empty() {
-            return Err(Error::file(path, "none of its seeds has a run", "go on with it: `train --resume`"));
+            return Err(Error::file(path, "none of its seeds has a run", "resume it: `train --resume`"));
         }
         let mut missing: Vec<String> = runs.iter().flat_map(|run| run.missing.clone()).collect();
         let (found, wanted) = (runs.len(), series.seeds.len());
         if found < wanted {
-            missing.push(format!("{name}: {found} of {wanted} seeds have a run; `train --resume {name}` goes on"));
+            missing.push(format!("{name}: {found} of {wanted} seeds have a run; `train --resume {name}` continues it"));
         }
         Ok(Self { name, runs, seeds: Some(wanted), missing })
     }

@@ -19,7 +19,7 @@ pub struct Args {
     /// Seed of the split, as in train
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Share of the training side that is set aside to choose the best epoch
+    /// Fraction of the training set that is set aside to choose the best epoch
     #[arg(long, default_value_t = 0.0, value_name = "FRACTION", allow_negative_numbers = true)]
     validation: f64,
     /// CSV file to write, with the columns index, ans and split

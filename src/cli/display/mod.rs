@@ -253,7 +253,7 @@ fn conclusion(run: &Finished) -> String {
         let patience = run.recipe.patience.unwrap_or_default();
         let why = match early {
             Early::Patience => format!("none was better than the best for {patience}"),
-            Early::TimeBudget => "its time is over; train --resume goes on".to_owned(),
+            Early::TimeBudget => "its time is over; train --resume continues".to_owned(),
         };
         text += &format!("ended    after {ended} of {epochs} epochs: {why}\n");
     }

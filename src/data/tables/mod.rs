@@ -186,7 +186,7 @@ impl Iterator for TableReader {
             Ok(row) => row.map(Ok),
             Err(error) => {
                 let problem = format!("ends early, in {} ({error})", self.rows.place());
-                Some(Err(Error::file(&self.path, problem, "mend it there, then go on with --continue")))
+                Some(Err(Error::file(&self.path, problem, "mend it there, then run it again with --continue")))
             }
         }
     }
