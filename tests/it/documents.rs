@@ -1,5 +1,6 @@
 //! What the documents link to exists, and the README stays short. (`src/cli` tests that their commands parse.)
 
+use crate::structure::rust;
 use std::path::{Path, PathBuf};
 
 fn root() -> &'static Path {
@@ -68,6 +69,28 @@ fn every_path_in_the_documents_exists() {
         }
     }
     assert!(count >= 50, "{count} paths");
+}
+
+/// Code that a document shows stands in the program, but for what the reader is to write (`mine`).
+#[test]
+fn the_rust_code_in_documents_is_the_programs() {
+    fn without_spaces(text: &str) -> String {
+        text.split_whitespace().collect()
+    }
+    let example = std::fs::read_to_string(root().join("examples/train.rs")).unwrap();
+    let sources: Vec<String> = rust().iter().map(|source| without_spaces(&source.text)).collect();
+    let sources = [sources, vec![without_spaces(&example)]].concat();
+    let mut count = 0;
+    for path in documents() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let blocks = text.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for block in blocks.filter(|block| !block.contains("mine")) {
+            let found = sources.iter().any(|source| source.contains(&without_spaces(block)));
+            assert!(found, "{} shows code that is not there: {block}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count} blocks");
 }
 
 #[test]
