@@ -135,12 +135,19 @@ impl Error {
     }
 }
 
+/// Whether a character commands a terminal, or reorders the text around it (Unicode's bidirectional controls), so that a name would
+/// show as another one.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The longest part of a message, in characters.
 const LONGEST_PART: usize = 600;
 
 /// `text` on one line and of bounded length, as messages quote files, which may hold line breaks, endless names or terminal commands.
 fn one_line(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let spaced: String = text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut line = words.join(" ");
     if let Some((end, _)) = line.char_indices().nth(LONGEST_PART) {

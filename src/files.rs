@@ -11,17 +11,28 @@ pub fn cache_folder() -> Option<PathBuf> {
     dirs::cache_dir().map(|folder| folder.join("galaxy-gpu"))
 }
 
+/// Opens a file to read it. A folder, pipe, socket or device is refused unopened: nobody knows where those end.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn open_file(path: &Path) -> Result<File> {
+    let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check its path and permissions");
+    let about = path.metadata().map_err(failed)?;
+    match (about.is_dir(), about.is_file()) {
+        (true, _) => Err(Error::file(path, "is a folder", "name a file")),
+        (_, false) => Err(Error::file(path, "is a device, a pipe or a socket", "name a file")),
+        _ => File::open(path).map_err(failed),
+    }
+}
+
 /// Opens a file to read at most `most` bytes: a longer one is refused unread, one that grows meanwhile is cut off.
 ///
 /// # Errors
-/// [`Error::File`] when it cannot be opened, is a folder, or is longer.
+/// As [`open_file`], and where it is longer.
 pub fn open_bounded(path: &Path, most: u64) -> Result<impl Read> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check its path and permissions");
-    let file = File::open(path).map_err(failed)?;
+    let file = open_file(path)?;
     let about = file.metadata().map_err(failed)?;
-    if about.is_dir() {
-        return Err(Error::file(path, "is a folder", "name a file"));
-    }
     if about.len() > most {
         let problem = format!("is {} bytes long, more than {most}", about.len());
         return Err(Error::file(path, problem, "check that it is the right file"));

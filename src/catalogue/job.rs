@@ -5,7 +5,7 @@ use super::feed::{Entry, Feed, Lot};
 use super::{Columns, Row, Summary, TableFile, views};
 use crate::data::Items;
 use crate::error::{Error, Result};
-use crate::train::Classifier;
+use crate::train::{Classifier, check_answer};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -155,8 +155,8 @@ impl Job<'_> {
 
 /// The probabilities of an image, or a sentence where they are not probabilities.
 fn outcome(probabilities: &[f32], classes: usize) -> Result<Vec<f32>, String> {
-    match probabilities.len() == classes && probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
-        true => Ok(probabilities.to_vec()),
-        false => Err("its scores are not finite numbers; try --precision f32, or train with a smaller rate".into()),
+    match probabilities.len() == classes {
+        true => check_answer(probabilities).map(|()| probabilities.to_vec()).map_err(|error| error.to_string()),
+        false => Err("it got no scores; please report this".into()),
     }
 }

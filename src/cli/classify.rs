@@ -2,7 +2,7 @@
 
 use super::fits::arcseconds;
 use super::flags::{DeviceFlags, FitsFlags};
-use super::interrupt::listen_for_interrupts;
+use super::interrupt::{INCOMPLETE, listen_for_interrupts};
 use super::options::check_output;
 use super::{note, print_note, print_text, voice};
 use crate::catalogue::{Columns, Format, Mode, Monitor, Provenance, Summary, TableFile, Task, run as run_job, views};
@@ -11,7 +11,7 @@ use crate::data::hdf5::Reader;
 use crate::data::{FitsOptions, Items, LoadOptions};
 use crate::error::{Error, Result};
 use crate::report::table::with_separators;
-use crate::run::Device;
+use crate::run::{Device, quoted};
 use crate::train::{Weights, find_weights};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -138,8 +138,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     voice::set_bar(None);
     let failed = |error| anyhow::anyhow!("{error}\n{} rows are in {}", with_separators(console.rows), rows.display());
     let (summary, place) = finished.map_err(failed)?;
-    print_text(in_words(&summary, &place))?;
-    Ok(ExitCode::from(u8::from(summary.failed > 0 || summary.stopped)))
+    print_text(in_words(&summary, &place, &continuing()))?;
+    Ok(ExitCode::from(if summary.stopped { INCOMPLETE } else { u8::from(summary.failed > 0) }))
 }
 
 impl Args {
@@ -197,7 +197,7 @@ fn fits_in_words(options: &FitsOptions, crop_arcsec: Option<f64>) -> String {
 }
 
 /// `9,998 classified, 2 failed; see F.csv`.
-fn in_words(summary: &Summary, out: &Path) -> String {
+fn in_words(summary: &Summary, out: &Path, again: &str) -> String {
     let mut text = format!("{} classified", with_separators(summary.classified));
     if summary.uncertain > 0 {
         text += &format!(" ({} below --min-confidence)", with_separators(summary.uncertain));
@@ -208,14 +208,22 @@ fn in_words(summary: &Summary, out: &Path) -> String {
     }
     text += &format!("; see {}\n", out.display());
     if summary.stopped {
-        text = format!("stopped: {text}continue with the same command and --continue\n");
+        text = format!("stopped: {text}continue with: {again}\n");
     }
     text
 }
 
-/// The message of the first Ctrl-C.
-const INTERRUPTED: &str =
-    "Ctrl-C: the rows of what is being classified are written; Ctrl-C again ends at once, without";
+/// The command line that this process was given, as one that continues its table.
+fn continuing() -> String {
+    let given = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
+    let mut words: Vec<String> = given.filter(|word| word != "--force" && word != "--continue").collect();
+    words.insert(0, "galaxy-gpu".into());
+    words.push("--continue".into());
+    words.join(" ")
+}
+
+/// What the first signal says.
+const INTERRUPTED: &str = "the rows of what is being classified are written; Ctrl-C again ends at once, without";
 
 /// The job on the terminal.
 struct Console {
@@ -290,9 +298,9 @@ mod tests {
     #[test]
     fn the_summary_is_one_line() {
         let summary = Summary { classified: 9998, failed: 2, ..Summary::default() };
-        assert_eq!(in_words(&summary, Path::new("F.csv")), "9,998 classified, 2 failed; see F.csv\n");
+        assert_eq!(in_words(&summary, Path::new("F.csv"), ""), "9,998 classified, 2 failed; see F.csv\n");
         let stopped = Summary { uncertain: 1, kept: 3, stopped: true, ..summary };
-        let text = in_words(&stopped, Path::new("F.csv"));
+        let text = in_words(&stopped, Path::new("F.csv"), "");
         assert!(
             text.starts_with("stopped: 9,998 classified (1 below --min-confidence), 2 failed, 3 of these rows kept")
         );

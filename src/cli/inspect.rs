@@ -9,7 +9,7 @@ use crate::files::write_whole;
 use crate::report::{feature_maps, inspection};
 use crate::run::Device;
 use crate::train::inspect::{FeatureMaps, Inspection, Inspector, Smooth};
-use crate::train::{Weights, find_weights};
+use crate::train::{Weights, check_answer, find_weights};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -129,8 +129,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         fits::warnings(place).into_iter().for_each(print_note);
     }
     let found = inspect(args, &weights, &seen.pixels, class)?;
-    if found.gradient.iter().chain(&found.scores).any(|value| !value.is_finite()) {
-        let problem = "the network's answer or its gradient is not finite";
+    check_answer(&found.scores)?;
+    if found.gradient.iter().any(|value| !value.is_finite()) {
+        let problem = "the gradient of the network's answer is not finite";
         return Err(Error::device(problem, "use --precision f32, or other weights").into());
     }
     let report = Report::new(args, &card.classes, &found, &seen);

@@ -45,7 +45,7 @@ use voice::{print_json, print_note, print_text};
   galaxy-gpu predict runs/1 galaxy.png
   galaxy-gpu train --help
 
-Exit codes: 0 success, 1 the machine or a check failed, 2 the input is at fault, 130 ended at once by a second Ctrl-C.")]
+Exit codes: 0 success, 1 the machine or a check failed, 2 the input is at fault, 75 asked to end before it was complete, 130 ended at once by a second Ctrl-C.")]
 struct Cli {
     /// Print nothing but errors, and what --json asks for
     #[arg(short, long, global = true)]

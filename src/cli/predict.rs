@@ -4,7 +4,7 @@ use super::fits::{self, PictureArgs};
 use super::flags::DeviceFlags;
 use super::{note, print_json, print_note, print_text};
 use crate::run::Device;
-use crate::train::{Weights, find_weights};
+use crate::train::{Weights, check_answer, find_weights};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,7 +75,9 @@ fn classify(args: &Args, weights: &Weights, pixels: &[u8]) -> crate::Result<Vec<
     let device = Device::for_weights(&args.device.recipe()?, weights, &mut note)?;
     let mut classifier = device.classifier(weights, 1)?;
     classifier.next(&[pixels])?;
-    classifier.finish()
+    let scores = classifier.finish()?;
+    check_answer(&scores)?;
+    Ok(scores)
 }
 
 /// `a` or `an`, by the first letter.

@@ -1,9 +1,11 @@
 //! The end of `train --repeat N`: what the scores of the seeds vary by.
 
 use super::display::{Display, Json};
+use super::interrupt::INCOMPLETE;
 use super::{print_note, print_text, voice};
 use crate::report::Table;
 use crate::run::EndedSeries;
+use crate::run::resume_command;
 use crate::run::series::scores;
 use crate::train::summary::{SCORES, Spread, Summary};
 use serde_json::{Value, json};
@@ -23,8 +25,8 @@ pub fn conclude(series: EndedSeries, json: Option<Json>) -> anyhow::Result<ExitC
     let (ended, count) = (series.ended(), seeds.len());
     if ended < count {
         print_note(format!(
-            "{ended} of {count} seeds have ended; `train --resume {}` continues the series",
-            folder.display()
+            "{ended} of {count} seeds have ended; `{}` continues the series",
+            resume_command(folder, None)
         ));
     }
     if let Some(json) = json {
@@ -39,6 +41,7 @@ pub fn conclude(series: EndedSeries, json: Option<Json>) -> anyhow::Result<ExitC
     }
     match series.failure {
         Some((seed, error)) => Err(anyhow::Error::from(error).context(format!("seed {seed}"))),
+        None if ended < count => Ok(ExitCode::from(INCOMPLETE)),
         None => Ok(ExitCode::SUCCESS),
     }
 }

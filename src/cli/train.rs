@@ -24,7 +24,7 @@ use std::process::ExitCode;
   galaxy-gpu train --tensorboard --out runs/a && tensorboard --logdir runs
   galaxy-gpu train --json events --quiet > events.jsonl
 
-Ctrl-C ends after the running step, with everything saved; a second Ctrl-C ends at once. A run that was stopped, \
+Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 end after the running step, with everything saved, the command that resumes it printed, and exit code 75; a second Ctrl-C ends at once. A run that was stopped, \
 killed or cut off is resumed with --resume and ends as if nothing had happened, to the bit. A run's folder holds its \
 settings as config.toml; paths in such a file are relative to its folder.")]
 pub struct Args {
@@ -96,8 +96,7 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
         }
         (None, None) => train(&Recipe::default().with(&changes)?, &target, &mut display).map(drop),
     };
-    display.close(ended)?;
-    Ok(ExitCode::SUCCESS)
+    display.close(ended)
 }
 
 impl Args {

@@ -3,6 +3,7 @@
 //!
 //! It knows streams and lines. It knows nothing of what they say.
 
+use crate::error::is_unprintable;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::fmt::Display;
@@ -170,9 +171,9 @@ fn tell(kind: Kind, text: &str) {
     voice.telling = false;
 }
 
-/// Text without control characters but for line ends and tabs: names in files may hold commands for the terminal.
+/// Text without what does not print, but for line ends and tabs: names in files may hold commands for the terminal.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_unprintable(c) && c != '\n' && c != '\t' { ' ' } else { c }).collect()
 }
 
 /// Whether standard error is a terminal that can move its cursor.
@@ -204,6 +205,7 @@ mod tests {
     #[test]
     fn commands_for_the_terminal_are_not_passed_on() {
         assert_eq!(harmless("a\x1b[2J\rb\tc\nd\u{9b}e"), "a [2J b\tc\nd e");
+        assert_eq!(harmless("spiral\u{202e}gnp.exe\u{2066}é\u{627}"), "spiral gnp.exe é\u{627}");
     }
 
     /// One test, as the voice is the process's.

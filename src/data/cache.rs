@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::source::{self, ImageSource, Loaded, Meta, Stop};
 use super::{Pixels, Sky};
-use crate::files::cache_folder;
+use crate::files::{cache_folder, open_file};
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"GALXGPU\0";
@@ -350,8 +350,7 @@ impl Record {
 /// BLAKE3 of a file's content, as hexadecimal digits.
 fn hash_file(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    let mut file = File::open(path)
-        .map_err(|error| Error::file(path, format!("cannot be read ({error})"), "check its permissions"))?;
+    let mut file = open_file(path)?;
     let mut buffer = vec![0; 4 << 20];
     loop {
         match file.read(&mut buffer) {

@@ -13,6 +13,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use super::fits::{self, FitsOptions, Footprint};
 use super::limits::{LARGEST_FILE, MOST_PIXELS, turn};
 use super::source::LONGEST_SIDE;
+use crate::files::open_file;
 use crate::{Error, Result};
 
 /// Most memory that decoding one picture may take, in bytes.
@@ -21,7 +22,7 @@ const MOST_MEMORY: u64 = 512 << 20;
 /// Opens a picture by its content, whatever the name of the file.
 fn open(path: &Path) -> Result<impl ImageDecoder> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
-    let length = std::fs::metadata(path).map_err(failed)?.len();
+    let length = open_file(path)?.metadata().map_err(failed)?.len();
     if length > LARGEST_FILE {
         return Err(Error::file(path, format!("is {length} bytes long"), "make it smaller than 512 MiB"));
     }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Some settings of a recipe with their new values.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,12 +98,19 @@ fn in_words(value: &Value) -> String {
 }
 
 /// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
     }
+}
+
+/// The command that resumes the run or series in a folder, with the shaders it follows, as a POSIX shell reads it.
+pub fn resume_command(folder: &Path, shaders: Option<&Path>) -> String {
+    let word = |path: &Path| quoted(&path.to_string_lossy());
+    let shaders = shaders.map_or(String::new(), |shaders| format!(" --shaders {}", word(shaders)));
+    format!("galaxy-gpu train --resume {}{shaders}", word(folder))
 }
 
 impl Recipe {
@@ -146,7 +153,8 @@ impl Recipe {
         Value::Object(map)
     }
 
-    /// The recipe that a run has stored.
+    /// The recipe that a run has stored, but for its shaders: code runs where a command line names it, not because a folder does, which
+    /// may be a stranger's.
     ///
     /// # Errors
     /// [`Error::Setting`] for what another `version` of the program stored and this one cannot read.
@@ -156,7 +164,8 @@ impl Recipe {
             let allowed = "those of this version; use the program that wrote them";
             Error::setting("the run's settings", problem, allowed)
         };
-        serde_json::from_value(stored.clone()).map_err(|error| unreadable(&error))
+        let recipe: Self = serde_json::from_value(stored.clone()).map_err(|error| unreadable(&error))?;
+        Ok(Self { shaders: None, trust_shaders: false, ..recipe })
     }
 
     /// The recipe of a run that is resumed: its own, but for what changes and may.

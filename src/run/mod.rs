@@ -26,7 +26,7 @@ mod train;
 mod values;
 mod watcher;
 
-pub use changes::Changes;
+pub use changes::{Changes, quoted, resume_command};
 pub use data::{SIMULATED, TEST_FRACTION, fits_options, load_dataset};
 pub use device::{Device, OpenDevice, unused_choices};
 pub use identity::recipe_of;

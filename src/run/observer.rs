@@ -129,3 +129,10 @@ pub struct Finished {
     /// Device memory at the ends of epochs.
     pub memory: Option<MemoryUse>,
 }
+
+impl Finished {
+    /// The command that continues it.
+    pub fn resume_command(&self) -> String {
+        super::resume_command(&self.folder, self.recipe.shaders.as_deref())
+    }
+}

@@ -12,6 +12,8 @@ use toml::Value as Toml;
 
 /// Name of the file of a run's model, beside that of its settings.
 const MODEL: &str = "model.toml";
+/// Settings that run a user's code. A file may be a stranger's.
+const ONLY_BY_HAND: [&str; 2] = ["shaders", "trust-shaders"];
 /// What to do about a file that will not do.
 const REMEDY: &str = "mend it; `config.toml` in a run folder is an example";
 
@@ -25,6 +27,9 @@ impl Changes {
         let mut changes = Map::new();
         for (key, value) in table {
             let option = key.replace('_', "-");
+            if ONLY_BY_HAND.contains(&&option[..]) {
+                return Err(format!("{key} runs code, so only a command line can give it, as --{option}"));
+            }
             let field = FIELDS.iter().find(|field| field.option() == option).ok_or_else(|| {
                 let options: Vec<String> = FIELDS.iter().map(Field::option).collect();
                 let near = closest(&option, options.iter().map(String::as_str)).join(" or ");
@@ -123,7 +128,7 @@ impl Recipe {
             env!("CARGO_PKG_VERSION")
         );
         let stored = self.to_json();
-        for field in FIELDS {
+        for field in FIELDS.iter().filter(|field| !ONLY_BY_HAND.contains(&&field.option()[..])) {
             let model = field.is(Property::NameOrPath).then(|| Toml::String(MODEL.into()));
             if let Some(value) = model.or_else(|| in_toml(&stored[field.name])) {
                 let _ = writeln!(text, "{} = {value}", field.option());
@@ -176,6 +181,8 @@ mod tests {
             ("epochs = -1", "epochs is -1: invalid value"),
             ("clip-norm = nan", "clip-norm is nan: invalid type"),
             ("schedule = 'sine'", "unknown variant `sine`, expected one of `constant`"),
+            ("shaders = 'mal'", "only a command line can give it, as --shaders"),
+            ("trust_shaders = true", "only a command line can give it, as --trust-shaders"),
             ("batch = { a = 1 }", "must be a text, a number"),
             ("batch = 1\nbatch = 2", "line 2, column 1: duplicate key"),
             ("batch = ", "line 1, column "),

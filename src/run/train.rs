@@ -10,7 +10,7 @@ use super::page::{self, EndedRun};
 use super::series::Series;
 use super::tensorboard::Board;
 use super::watcher::Watcher;
-use super::{Changes, Note, Opened, PrecisionChoice, Recipe, ScheduleKind, SplitSizes, choosing_set};
+use super::{Changes, Note, Opened, PrecisionChoice, Recipe, ScheduleKind, SplitSizes, choosing_set, resume_command};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::kernels::Precision;
@@ -97,6 +97,10 @@ pub(super) fn reopen(
     let own = recipe_of(&checkpoint.identity)?;
     let recipe = own.resumed(changes, checkpoint.state.standing.history.epochs.len())?;
     note.into_iter().for_each(|text| observer.note(text));
+    if let (Some(shaders), false) = (checkpoint.identity.options["shaders"].as_str(), changes.give("shaders")) {
+        let again = resume_command(path, Some(Path::new(shaders)));
+        observer.note(format!("this run had shaders of its user, which only a command line can name: `{again}`"));
+    }
     if recipe.schedule == ScheduleKind::Cosine && own.epochs != recipe.epochs {
         observer.note(format!(
             "the learning rate follows the cosine of {} epochs from here on; until here it followed that of {}",
@@ -276,8 +280,8 @@ fn measure(
 /// Says what is saved where the device failed, and what it means that steps were refused.
 fn note_failure(outcome: &Outcome, weights: &Weights, folder: &Path, note: Note) {
     if matches!(outcome.failure, Some(Error::Device { .. })) {
-        let (steps, folder) = (outcome.steps, folder.display());
-        note(format!("everything up to step {steps} is saved; `train --resume {folder}` continues from there"));
+        let (steps, resume) = (outcome.steps, resume_command(folder, None));
+        note(format!("everything up to step {steps} is saved; `{resume}` continues from there"));
     }
     if outcome.refused > 0 && outcome.failure.is_none() {
         // in mixed precision a few are how the loss scale finds its place

@@ -7,17 +7,16 @@
 
 use super::history::History;
 use super::session::Totals;
-use super::state::{DeviceTensor, Standing, State};
+use super::state::{DeviceTensor, Standing, State, dtype, element};
 use super::weights::Card;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::files::{sync_folder, write_whole};
-use crate::kernels::Element;
+use crate::files::{open_bounded, sync_folder, write_whole};
 use crate::model::Model;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,6 +25,10 @@ use std::thread::JoinHandle;
 const KEY: &str = "galaxy-gpu checkpoint";
 /// Version of the layout that is written.
 const VERSION: u32 = 3;
+/// Largest file that is read, in bytes.
+const LARGEST_FILE: u64 = 32 << 30;
+/// Longest header of the format, in bytes.
+const LONGEST_HEADER: u64 = 100 << 20;
 const TOTALS: &str = "totals";
 /// Prefix for the names of the tensors of [`State::sound`].
 const SOUND: &str = "sound/";
@@ -239,10 +242,17 @@ impl Checkpoint {
     }
 
     fn read(path: &Path) -> Result<Self, Flaw> {
-        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Flaw::Missing,
-            _ => Flaw::Damaged(format!("it cannot be read ({error})")),
-        })?;
+        let mut bytes = Vec::new();
+        if path.try_exists().is_ok_and(|there| !there) {
+            return Err(Flaw::Missing);
+        }
+        let mut file = open_bounded(path, LARGEST_FILE).map_err(|error| Flaw::Damaged(error.to_string()))?;
+        let unreadable = |error| Flaw::Damaged(format!("it cannot be read ({error})"));
+        // what begins with another length is refused before gigabytes of nothing are read
+        file.by_ref().take(8).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes[..].try_into().is_ok_and(|length| (1..=LONGEST_HEADER).contains(&u64::from_le_bytes(length))) {
+            file.read_to_end(&mut bytes).map_err(unreadable)?;
+        }
         Self::from_bytes(&bytes)
     }
 
@@ -315,18 +325,6 @@ fn checksum(description: &str, tensors: &mut [(&str, Dtype, &[u8])]) -> String {
         part(bytes);
     }
     hasher.finalize().to_hex().to_string()
-}
-
-fn dtype(element: Element) -> Dtype {
-    match element {
-        Element::F32 => Dtype::F32,
-        Element::F16 => Dtype::F16,
-        Element::U32 => Dtype::U32,
-    }
-}
-
-fn element(dtype: Dtype) -> Option<Element> {
-    [Element::F32, Element::F16, Element::U32].into_iter().find(|&element| self::dtype(element) == dtype)
 }
 
 /// Writes checkpoints on a thread, one at a time, so that the device does not wait for the disk.

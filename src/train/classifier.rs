@@ -12,6 +12,20 @@ use crate::error::{Error, Result};
 use crate::kernels::StepParams;
 use crate::plan::{Plan, Profile, Program};
 
+/// Refuses scores of an image that are no probabilities: a network whose numbers overflow has no answer.
+///
+/// # Errors
+/// [`Error::Device`].
+pub fn check_answer(probabilities: &[f32]) -> Result<()> {
+    match probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+        true => Ok(()),
+        false => Err(Error::device(
+            "its scores are not finite numbers",
+            "try --precision f32, other weights, or train with a smaller rate",
+        )),
+    }
+}
+
 /// A network on an engine, with room for the images of one submission.
 pub struct Classifier {
     loaded: Loaded,

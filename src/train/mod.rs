@@ -37,7 +37,7 @@ pub use assess::{Assessment, Measured, Prediction, Scored, assess, assess_each};
 pub use augmentations::augmentations;
 pub use checkpoint::{Checkpoint, Identity};
 pub use class_weights::ClassWeights;
-pub use classifier::Classifier;
+pub use classifier::{Classifier, check_answer};
 pub use fit::plan_for;
 pub use micro_batch::MicroBatch;
 pub use optimizer::Adam;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Bank, TensorId};
 use crate::kernels::Element;
 use half::f16;
+use safetensors::Dtype;
 use std::sync::Arc;
 
 /// The tensor whose first number is the factor on the loss.
@@ -135,4 +136,18 @@ impl Session<'_> {
         }
         writes.into_iter().try_for_each(|(id, bytes)| self.engine_mut().write(id, bytes))
     }
+}
+
+/// How a file names an element.
+pub(super) fn dtype(element: Element) -> Dtype {
+    match element {
+        Element::F32 => Dtype::F32,
+        Element::F16 => Dtype::F16,
+        Element::U32 => Dtype::U32,
+    }
+}
+
+/// The element that a file names.
+pub(super) fn element(dtype: Dtype) -> Option<Element> {
+    [Element::F32, Element::F16, Element::U32].into_iter().find(|&element| self::dtype(element) == dtype)
 }

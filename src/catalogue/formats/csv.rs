@@ -22,9 +22,25 @@ impl Csv {
     }
 }
 
+/// Text that a spreadsheet shows as text: what it would take for a formula begins with an apostrophe here. A number is none, and what
+/// begins with apostrophes before such a text gets one more, so that [`unguarded`] gives every text back.
+pub fn guarded(text: &str) -> Cow<'_, str> {
+    if is_formula(text) { format!("'{text}").into() } else { text.into() }
+}
+
+/// The text that [`guarded`] was given.
+fn unguarded(text: &str) -> &str {
+    text.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(text)
+}
+
+fn is_formula(text: &str) -> bool {
+    let start = text.trim_start_matches('\'');
+    start.starts_with(['=', '+', '-', '@', '\t', '\r']) && start.parse::<f64>().is_err()
+}
+
 fn field(value: Value) -> String {
     match value {
-        Value::Text(text) => text.unwrap_or_default().to_owned(),
+        Value::Text(text) => guarded(text.unwrap_or_default()).into_owned(),
         Value::Whole(number) => number.map(|number| number.to_string()).unwrap_or_default(),
         Value::Double(number) => number.map(digits).unwrap_or_default(),
         Value::Single(number) => number.map(digits).unwrap_or_default(),
@@ -38,7 +54,8 @@ fn writer() -> csv::Writer<Vec<u8>> {
 impl Lines for Csv {
     fn head(&self) -> Vec<u8> {
         let mut writer = writer();
-        Self::line(&mut writer, &self.columns.names());
+        let names: Vec<String> = self.columns.names().iter().map(|name| guarded(name).into_owned()).collect();
+        Self::line(&mut writer, &names);
         writer.into_inner().unwrap_or_default()
     }
 
@@ -63,9 +80,32 @@ impl Lines for Csv {
         }
         let field = |number: usize| {
             let start = if number == 0 { 0 } else { ends[number - 1] };
-            text.get(start..ends[number]).and_then(|bytes| std::str::from_utf8(bytes).ok())
+            text.get(start..ends[number]).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(unguarded)
         };
         (0..width).all(|number| field(number).is_some()).then_some(())?;
         parse(&self.columns, |number| field(number).filter(|text| !text.is_empty()).map(Cow::Borrowed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{guarded, unguarded};
+
+    #[test]
+    fn formulas_are_shown_as_text_and_read_back() {
+        for (text, shown) in [
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("+cmd", "'+cmd"),
+            ("-a", "'-a"),
+            ("@x", "'@x"),
+            ("'=x", "''=x"),
+            ("-12.5", "-12.5"),
+            ("'tis", "'tis"),
+            ("NGC 1", "NGC 1"),
+            ("", ""),
+        ] {
+            assert_eq!(guarded(text), shown);
+            assert_eq!(unguarded(shown), text);
+        }
     }
 }

@@ -4,7 +4,7 @@ mod bar;
 mod events;
 mod line;
 
-use super::interrupt::{INTERRUPTED, listen_for_interrupts};
+use super::interrupt::{INCOMPLETE, INTERRUPTED, listen_for_interrupts};
 use super::{assessment, log, print_json, print_note, voice};
 use crate::plan::bytes_in_words;
 use crate::run::split_in_words;
@@ -14,6 +14,7 @@ use bar::{Bar, epoch_in_words};
 use events::{Event, Events};
 use line::Sight;
 use serde_json::{Value, json};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,6 +39,8 @@ pub struct Display {
     /// The first step's size, and whether another one followed.
     learning_rate: (Option<f32>, bool),
     interrupted: Arc<AtomicBool>,
+    /// Whether the training was asked to end, and has.
+    stopped: bool,
     /// Standard output cannot be written: the training is stopped.
     failure: Option<anyhow::Error>,
 }
@@ -57,6 +60,7 @@ impl Display {
             batch: 1,
             learning_rate: (None, false),
             interrupted: listen_for_interrupts(INTERRUPTED)?,
+            stopped: false,
             failure: None,
         })
     }
@@ -69,13 +73,14 @@ impl Display {
         }
     }
 
-    /// The end of the training or series: what ended it, or that standard output could not be written.
+    /// The end of the training: the exit code of one that is complete, or that was asked to end.
     ///
     /// # Errors
-    /// Those.
-    pub fn close(self, ended: crate::Result<()>) -> anyhow::Result<()> {
+    /// What ended it; that standard output could not be written.
+    pub fn close(self, ended: crate::Result<()>) -> anyhow::Result<ExitCode> {
         ended?;
-        self.failure.map_or(Ok(()), Err)
+        let code = if self.stopped { ExitCode::from(INCOMPLETE) } else { ExitCode::SUCCESS };
+        self.failure.map_or(Ok(code), Err)
     }
 
     /// Tells a program how a series of trainings has gone.
@@ -153,6 +158,7 @@ impl Observer for Display {
     }
 
     fn end(&mut self, run: &Finished) {
+        self.stopped = run.outcome.stopped;
         if let Some(bar) = self.bar.take() {
             bar.finish();
         }
@@ -163,7 +169,9 @@ impl Observer for Display {
             _ => Ok(()),
         };
         self.failure = self.failure.take().or(printed.err());
-        self.tell(conclusion(run));
+        let resumable = run.outcome.stopped && self.seed.is_none();
+        let resume = if resumable { format!("resume   {}\n", run.resume_command()) } else { String::new() };
+        self.tell(conclusion(run) + &resume);
     }
 
     fn stop(&self) -> bool {
@@ -246,7 +254,7 @@ fn in_json(run: &Finished) -> Value {
 fn conclusion(run: &Finished) -> String {
     let mut text = String::new();
     if run.outcome.stopped {
-        text += "stopped by Ctrl-C; the weights of this moment are saved\n";
+        text += "stopped  before its end; the weights of this moment are saved\n";
     }
     if let Some(early) = run.outcome.early {
         let (ended, epochs) = (run.outcome.history.epochs.len(), run.recipe.epochs);

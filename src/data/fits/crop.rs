@@ -97,9 +97,10 @@ fn on(coordinate: f64, pixels: usize) -> bool {
     (0.5..=pixels as f64 + 0.5).contains(&coordinate)
 }
 
-/// The picture of a cutout; rows from the top.
-pub(super) fn cut(planes: &Planes, cutout: &Cutout, stretch: &Stretch) -> Vec<u8> {
+/// The picture of a cutout, rows from the top; none where no pixel has a value in every band.
+pub(super) fn cut(planes: &Planes, cutout: &Cutout, stretch: &Stretch) -> Option<Vec<u8>> {
     let mut pixels = Vec::with_capacity(cutout.height * cutout.width * 3);
+    let mut seen = false;
     let within = |place: i64, end: usize| usize::try_from(place).ok().filter(|place| *place < end);
     for row in (0..cutout.height as i64).rev() {
         let row = within(cutout.bottom + row, planes.height);
@@ -107,8 +108,10 @@ pub(super) fn cut(planes: &Planes, cutout: &Cutout, stretch: &Stretch) -> Vec<u8
             let column = within(cutout.left + column, planes.width);
             let place = row.zip(column).map(|(row, column)| row * planes.width + column);
             let fluxes = place.map(|place| std::array::from_fn(|band| planes.fluxes[band][place]));
-            pixels.extend(stretch.rgb(fluxes.unwrap_or([f32::NAN; 3])));
+            let fluxes = fluxes.unwrap_or([f32::NAN; 3]);
+            seen |= fluxes.iter().all(|flux| flux.is_finite());
+            pixels.extend(stretch.rgb(fluxes));
         }
     }
-    pixels
+    seen.then_some(pixels)
 }

@@ -14,6 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::{FitsOptions, HduChoice};
 use crate::data::limits::MOST_PIXELS;
 use crate::data::source::LONGEST_SIDE;
+use crate::files::open_file;
 use crate::{Error, Result};
 
 /// Bytes of a block, and of a card.
@@ -34,7 +35,7 @@ pub(super) enum Bytes {
 impl Bytes {
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
-        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
+        let mut file = BufReader::with_capacity(1 << 16, open_file(path)?);
         let gzip = file.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
         Ok(if gzip { Self::Gzip(Box::new(MultiGzDecoder::new(file).take(MOST_INFLATED))) } else { Self::Plain(file) })
     }
@@ -145,10 +146,29 @@ fn read_header(bytes: &mut Bytes, first: bool) -> std::result::Result<Option<Hea
             // Cards are ASCII; another character could be split in two.
             let card: [u8; CARD] = std::array::from_fn(|at| if card[at].is_ascii() { card[at] } else { b'?' });
             // Comments and cards without a meaning are ignored.
-            keywords.extend(Keyword::parse(&card).ok().filter(|keyword| keyword.value.is_some()));
+            let keyword = Keyword::parse(&card).ok().filter(|keyword| keyword.value.is_some());
+            check_scaling(&card, keyword.as_ref())?;
+            keywords.extend(keyword);
         }
     }
     Err(format!("a header does not end within {MOST_BLOCKS} blocks"))
+}
+
+/// Refuses a card whose number scales every pixel and is none; without a value it says nothing.
+fn check_scaling(card: &[u8; CARD], keyword: Option<&Keyword>) -> std::result::Result<(), String> {
+    let (name, rest) = card.split_at(8);
+    let says = rest.strip_prefix(b"=").and_then(|rest| rest.split(|&byte| byte == b'/').next());
+    let says = says.map_or(&b""[..], <[u8]>::trim_ascii);
+    if says.is_empty() || ![&b"BSCALE"[..], b"BZERO"].contains(&name.trim_ascii_end()) {
+        return Ok(());
+    }
+    let header = Header { keywords: keyword.cloned().into_iter().collect() };
+    let name = String::from_utf8_lossy(name.trim_ascii_end());
+    let number = header.get_float(&name).filter(|number| number.is_finite() && (*number != 0.0 || name == "BZERO"));
+    match number {
+        Some(_) => Ok(()),
+        None => Err(format!("{name} is {}, which scales no number", String::from_utf8_lossy(says))),
+    }
 }
 
 /// Lengths of the axes that these cards name; `None` where they make no sense.

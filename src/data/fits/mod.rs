@@ -15,7 +15,6 @@ mod tiles;
 mod wcs;
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +28,8 @@ pub use self::stretch::Stretch;
 pub use self::wcs::Footprint;
 use self::wcs::Wcs;
 use super::{Sky, limits};
-use crate::Result;
+use crate::files::open_file;
+use crate::{Error, Result};
 
 /// The bands of a picture, from blue to red.
 pub const BANDS: [char; 3] = ['g', 'r', 'z'];
@@ -91,7 +91,7 @@ pub struct Picture {
 pub fn is_fits(path: &Path) -> bool {
     let mut head = Vec::new();
     // The name decides about a file that cannot be read.
-    let _ = File::open(path).and_then(|file| file.take(9).read_to_end(&mut head));
+    let _ = open_file(path).map(|file| file.take(9).read_to_end(&mut head));
     let other = head.starts_with(b"\x89PNG") || head.starts_with(b"\xff\xd8\xff");
     head == b"SIMPLE  =" || head.starts_with(b"\x1f\x8b") || (is_named(path) && !other)
 }
@@ -126,7 +126,9 @@ pub fn read(files: &[PathBuf], crop: Option<&Crop>, options: &FitsOptions) -> Re
             cutout = Cutout::of(crop, &planes, &files[0])?;
         }
     }
-    let pixels = crop::cut(&planes, &cutout, &options.stretch);
+    let pixels = crop::cut(&planes, &cutout, &options.stretch).ok_or_else(|| {
+        Error::file(&files[0], "has no pixel with a value in every band", "name another image or place")
+    })?;
     Ok(Picture { height: cutout.height, width: cutout.width, pixels, place: place_of(&planes.wcs, &cutout) })
 }
 

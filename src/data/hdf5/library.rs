@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use h5::filters::Filter;
+use h5::plist::dataset_create::Layout as StoredLayout;
 use h5::types::{FixedAscii, FixedUnicode, IntSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use ndarray::Ix4;
 
@@ -21,6 +22,11 @@ use crate::{Error, Result};
 const SLAB_BYTES: usize = 32 << 20;
 /// Largest row of chunks that is read at a time, in bytes. In larger ones libhdf5 unpacks each chunk many times.
 const LARGEST_SLAB: usize = 512 << 20;
+
+/// The most bytes that a byte of a packed file unpacks to: 1032 in gzip.
+const MOST_PACKED: u64 = 1100;
+/// Bytes of pixels that no file is refused for.
+const NEVER_MUCH: u64 = 64 << 20;
 
 /// Longest string of fixed size, in bytes: libhdf5 keeps no larger attribute in a file's tables.
 const LARGEST_FIXED: usize = 1 << 16;
@@ -60,8 +66,17 @@ impl<'a> Opened<'a> {
             let problem = format!("claims to hold {count} images, more than {MOST_ROWS}");
             return Err(Error::file(path, problem, "check that it is not damaged, or split it"));
         }
-        if images.is_chunked() && images.storage_size() == 0 {
+        let stored = images.storage_size();
+        if images.is_chunked() && stored == 0 {
             return Err(Error::file(path, "`images` was never filled", "write or download the file again"));
+        }
+        let pixels = shape.iter().map(|&length| length as u64).product::<u64>();
+        if pixels > stored.saturating_mul(MOST_PACKED).max(NEVER_MUCH) {
+            let length = path.metadata().map_or(0, |about| about.len());
+            let problem = format!(
+                "claims {pixels} bytes of pixels, which cannot be in a file of {length} bytes, {stored} of them pixels"
+            );
+            return Err(Error::file(path, problem, "most of it was never written: write or download it again"));
         }
         Ok(Self { path, file, images, shape: [count, height, width, 3] })
     }
@@ -188,11 +203,35 @@ fn gzip(filters: &[Filter]) -> Option<Option<u32>> {
 
 /// Opens the data set `name` of the root.
 fn member(path: &Path, file: &h5::File, name: &str) -> Result<h5::Dataset> {
-    file.dataset(name).map_err(|_| {
+    let elsewhere = || Error::file(path, format!("`{name}` is kept in another file"), "store it in the file itself");
+    if leads_elsewhere(file, name) {
+        return Err(elsewhere());
+    }
+    let data = file.dataset(name).map_err(|_| {
         let names = file.member_names().unwrap_or_default();
         let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         Error::file(path, format!("has no data set `{name}`; it holds {held}"), LAYOUT)
-    })
+    })?;
+    // a link by name may lead to a link to another file
+    if data.filename() != file.filename() {
+        return Err(elsewhere());
+    }
+    let stored = data.dcpl().map_err(|error| unreadable(path, name, &error))?;
+    match stored.get_layout() {
+        Ok(StoredLayout::Virtual) | Err(_) => Err(elsewhere()),
+        Ok(_) if !stored.external().is_empty() => Err(elsewhere()),
+        Ok(_) => Ok(data),
+    }
+}
+
+/// Whether a member of the root is a link to another file.
+fn leads_elsewhere(file: &h5::File, name: &str) -> bool {
+    let mut elsewhere = false;
+    let listed = file.iter_visit_default(|found, link| {
+        elsewhere |= found == name && link.link_type == h5::LinkType::External;
+        Ok(())
+    });
+    listed.is_err() || elsewhere
 }
 
 /// The type of a data set or attribute, and its name for people.

@@ -43,6 +43,7 @@ pub use self::wire::{COMMAND, Request};
 pub use self::write::write_hdf5;
 use super::source::{self, ImageSource, Loaded, Meta, Receiver, Stop};
 use super::{Sky, cache};
+use crate::files::open_file;
 use crate::{Error, Result};
 
 /// First bytes of an HDF5 file, which may follow a user block of 512, 1024, 2048, ... bytes.
@@ -116,7 +117,7 @@ impl Tree {
 /// Refuses a file that is not HDF5, without libhdf5.
 fn check_signature(path: &Path, remedy: &str) -> Result<()> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut file = open_file(path)?;
     let length = file.metadata().map_err(failed)?.len();
     for at in std::iter::once(0).chain((9..).map(|power| 1u64 << power)).take_while(|at| at + 8 <= length) {
         let mut start = [0; 8];

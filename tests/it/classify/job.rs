@@ -3,7 +3,9 @@
 use super::{BYTES, Desk, SIDE, made, rows};
 use galaxy_gpu::catalogue::{Columns, Mode, Monitor, Scorer, Summary, TableFile, Task, run};
 use galaxy_gpu::data::{GALAXY10_CLASSES, Items, LoadOptions};
+use galaxy_gpu::train::find_weights;
 use galaxy_gpu::{Error, Result};
+use std::path::PathBuf;
 
 /// Gives every image the same scores, some of them not numbers, and is lost after some submissions.
 struct Broken {
@@ -79,4 +81,28 @@ fn a_lost_device_keeps_earlier_rows_and_scores_that_are_not_numbers_fail() {
     let table = rows(&desk.text("t.csv"));
     assert_eq!(table.len(), 18);
     assert!(table.iter().all(|row| row["status"] == "ok" || row["status"].contains("not finite numbers")));
+}
+
+/// Every command that answers refuses an answer that is none.
+#[test]
+fn a_network_whose_numbers_overflow_has_no_answer() {
+    let desk = Desk::new();
+    desk.galaxies("in", 2);
+    let run = desk.program("RUN0").get_args().next().map(PathBuf::from).unwrap();
+    let mut weights = find_weights(&run, false).unwrap();
+    weights.tensors.iter_mut().flatten().for_each(|weight| *weight = 1e38);
+    weights.save(&desk.path("nan.safetensors")).unwrap();
+    for command in [
+        "predict nan.safetensors in/0000.png",
+        "inspect nan.safetensors in/0000.png",
+        "evaluate nan.safetensors --images 20 --size 16",
+    ] {
+        let (code, said, error) = desk.ended(&format!("{command} --device cpu"));
+        assert_eq!((code, &said[..]), (1, ""), "{command}: {error}");
+        assert!(error.contains("its scores are not finite numbers"), "{command}: {error}");
+    }
+    assert_eq!(desk.ended("classify nan.safetensors in --device cpu --out t.csv").0, 1);
+    assert!(
+        rows(&desk.text("t.csv")).iter().all(|row| row["class"].is_empty() && row["status"].contains("not finite"))
+    );
 }

@@ -167,9 +167,11 @@ fn the_first_interrupt_leaves_whole_rows_and_says_how_to_continue() {
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.status.code(), Some(75), "{said}");
     assert!(
-        said.starts_with("stopped: ") && said.ends_with("continue with the same command and --continue\n"),
+        said.starts_with("stopped: ")
+            && said.contains("continue with: galaxy-gpu classify ")
+            && said.ends_with(" t.csv --continue\n"),
         "{said}"
     );
     let (stopped, whole) = (desk.text("t.csv"), desk.text("whole.csv"));

@@ -1,5 +1,6 @@
 //! The data room from outside: files that users have, good and bad, and what becomes of them.
 
+mod attacks;
 mod cache;
 mod commands;
 mod fits;

@@ -1,4 +1,4 @@
-//! Ctrl-C: a run ends at once, in good order, with all that it has.
+//! Signals: a run ends at once, in good order, with all that it has.
 
 use super::{Desk, SMALL, drawing};
 use crate::common::{Device, on_both_devices};
@@ -9,18 +9,26 @@ use std::process::{Command, Stdio};
 
 /// Starts a command, sends SIGINT after the first line that begins with `line`, and returns all it printed.
 pub(crate) fn interrupt(desk: &Desk, command: &str, line: &str) -> String {
+    signalled(desk, command, line, "-INT")
+}
+
+/// As [`interrupt`], with these signals one after the other.
+fn signalled(desk: &Desk, command: &str, line: &str, signals: &str) -> String {
     let mut child = desk.program(command).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.lines().any(|said| said.starts_with(line)) {
         assert!(reader.read_line(&mut text).unwrap() > 0, "ended before {line:?}: {text}");
     }
-    let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("for s in {signals}; do kill $s {}; done", child.id())])
+        .status()
+        .unwrap();
     assert!(sent.success());
     reader.read_to_string(&mut text).unwrap();
     let status = child.wait().unwrap();
-    assert!(status.success(), "{status}: {text}");
-    assert!(text.contains("stopped by Ctrl-C; the weights of this moment are saved\n"), "{text}");
+    assert_eq!(status.code(), Some(75), "{status}: {text}");
+    assert!(text.contains("stopped  before its end; the weights of this moment are saved\n"), "{text}");
     text
 }
 
@@ -54,6 +62,43 @@ fn a_stopped_run_keeps_its_epochs_and_its_last_weights(device: Device) {
     assert_eq!(Desk::said(&text, "weights  hash"), Desk::said(&whole, "weights  hash"));
     let best = |run: &str| std::fs::read(desk.path(&format!("{run}/weights/best.safetensors"))).unwrap();
     assert!(best("run") == best("whole"));
+}
+
+/// What a scheduler or a closed terminal sends saves the run, names the whole command that resumes it, and is told from success.
+#[test]
+fn every_signal_that_ends_a_job_saves_it() {
+    let desk = Desk::new();
+    for (number, signals) in ["-TERM", "-HUP", "-USR1", "-USR2", "-TERM -HUP -TERM"].into_iter().enumerate() {
+        let run = format!("it's-{number}");
+        // no shell reads the name here
+        let text = signalled(&desk, &format!("{SMALL} --epochs 3000000 --device cpu --out {run}"), "epoch 1/", signals);
+        let resume = Desk::said(&text, "resume");
+        assert_eq!(resume, format!("galaxy-gpu train --resume 'it'\\''s-{number}'"));
+        let epochs = History::read(&desk.path(&format!("{run}/history.csv"))).unwrap().epochs.len();
+        let text = desk.run(&format!("train --resume {run} --epochs {}", epochs + 1));
+        assert!(text.contains("\ntest ") && !text.contains("\nresume "), "{text}");
+    }
+}
+
+/// What the one who starts a job has told it to ignore stays ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn under_nohup_a_closed_terminal_changes_nothing() {
+    let desk = Desk::new();
+    let own = desk.program(&format!("{SMALL} --epochs 4 --device cpu --out run"));
+    let words = std::iter::once(own.get_program()).chain(own.get_args());
+    let mut child = Command::new("sh");
+    child.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).args(words).stdout(Stdio::piped()).stderr(Stdio::null());
+    child.current_dir(desk.path("")).envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = child.spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.lines().any(|line| line.starts_with("epoch 1/")) {
+        assert!(reader.read_line(&mut text).unwrap() > 0, "ended early: {text}");
+    }
+    assert!(Command::new("sh").args(["-c", &format!("kill -HUP {}", child.id())]).status().unwrap().success());
+    reader.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success() && text.contains("epoch 4/4") && text.contains("\ntest "), "{text}");
 }
 
 /// Nothing of the run that was there before may be taken for the new one's.
