@@ -25,6 +25,14 @@ pub fn open_file(path: &Path) -> Result<File> {
     }
 }
 
+/// Options that open the file of a name itself: a link in a stranger's folder is refused, not followed.
+pub fn unlinked() -> OpenOptions {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    options
+}
+
 /// Opens a file to read at most `most` bytes: a longer one is refused unread, one that grows meanwhile is cut off.
 ///
 /// # Errors
@@ -93,7 +101,7 @@ impl Unfinished {
     /// What the disk says.
     pub fn alone(path: &Path) -> io::Result<Option<Self>> {
         let place = beside(path, UNFINISHED);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&place)?;
+        let file = unlinked().write(true).create(true).truncate(false).open(&place)?;
         // Another process may have finished the file before it was locked here: then it has its final name now.
         if claim(&file) == Claim::Taken || !place.exists() {
             return Ok(None);
@@ -202,7 +210,9 @@ pub fn sync_folder_of(file: &Path) -> io::Result<()> {
 /// no harm.
 pub fn remove_unfinished(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
+        if random.is_some_and(|random| random.len() <= 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
@@ -223,7 +233,10 @@ mod tests {
         }
         assert_eq!(names().count(), 1);
         std::fs::write(folder.path().join(".unfinishedX1"), "hal").unwrap();
+        let novel = folder.path().join(".unfinished-novel.txt");
+        std::fs::write(&novel, "the user's own").unwrap();
         remove_unfinished(folder.path());
+        std::fs::remove_file(novel).unwrap();
         assert_eq!(names().collect::<Vec<_>>(), ["file"]);
         std::fs::create_dir(folder.path().join("folder")).unwrap();
         assert!(write_whole(&folder.path().join("folder"), b"x").is_err());

@@ -4,8 +4,8 @@
 
 use super::voice::{self, Kind};
 use crate::error::Error;
+use crate::files::unlinked;
 use crate::run::page::utc;
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::SystemTime;
@@ -20,7 +20,7 @@ pub fn keep_in(folder: &Path) {
             Error::file(&path, format!("it cannot be written ({error}); what follows is not in it"), "make room")
         }
     };
-    match File::options().create(true).append(true).open(&path) {
+    match unlinked().create(true).append(true).open(&path) {
         Ok(mut file) => voice::listen(Box::new(move |kind, text| write(&mut file, kind, text).map_err(&failed))),
         Err(error) => voice::print_note(failed(error)),
     }

@@ -13,6 +13,7 @@ fn hdf5_data_sets_in_other_files_are_refused() {
     let other = hdf5::File::create(scratch.path("other.h5")).unwrap();
     let whole = other.new_dataset::<u8>().shape((2, 8, 8, 3)).create("images").unwrap();
     whole.write_raw(&[7u8; 2 * 8 * 8 * 3]).unwrap();
+    drop(whole);
     other.new_dataset_builder().with_data(&[0i32, 1]).create("ans").unwrap();
     other.close().unwrap();
     let path = scratch.path("a.h5");
@@ -51,8 +52,8 @@ fn an_hdf5_file_is_no_larger_than_what_it_holds() {
     let scratch = Scratch::new();
     let path = scratch.path("sparse.h5");
     let file = hdf5::File::create(&path).unwrap();
-    let images = file.new_dataset::<u8>().shape((20_000, 64, 64, 3)).chunk((1, 64, 64, 3)).deflate(1);
-    let images = images.create("images").unwrap();
+    let (shape, chunk) = ((20_000, 64, 64, 3), (1, 64, 64, 3));
+    let images = file.new_dataset::<u8>().shape(shape).chunk(chunk).deflate(1).create("images").unwrap();
     images.write_slice(&ndarray::Array4::<u8>::zeros((1, 64, 64, 3)), (0..1, .., .., ..)).unwrap();
     drop(images);
     file.new_dataset_builder().with_data(&vec![0i32; 20_000]).create("ans").unwrap();

@@ -6,7 +6,7 @@ use super::checkpoint::{Checkpoint, places};
 use super::history::{EpochRecord, History};
 use super::weights::Weights;
 use crate::error::{Error, Result};
-use crate::files::{Claim, claim, remove_unfinished, write_whole};
+use crate::files::{Claim, claim, remove_unfinished, unlinked, write_whole};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,7 @@ impl RunFolder {
     /// No checkpoint to resume from (as [`Checkpoint::load`]); another process that writes to it.
     pub fn reopen(path: &Path) -> Result<(Self, Checkpoint, Option<String>)> {
         Checkpoint::load(path)?;
+        check_links(path)?;
         let lock = lock(path)?;
         // what another process has written until it ended
         let (checkpoint, note) = Checkpoint::load(path)?;
@@ -112,9 +113,14 @@ impl RunFolder {
         let path = path.map_or_else(Self::next_free, Path::to_owned);
         let [current, previous] = places(&path);
         let weights = ["best", "last"].map(|name| path.join(format!("weights/{name}.safetensors")));
-        let names = ["history.csv", SETTINGS[0], SERIES].map(|name| path.join(name));
+        check_links(&path)?;
+        let names = MEASURED.into_iter().chain(ALONG_THE_WAY).chain([SERIES]).map(|name| path.join(name));
         let mut taken = weights.into_iter().chain(names).chain([current, previous]);
-        if !force && taken.any(|file| file.exists()) {
+        if let Some(file) = taken.find(|file| !force && file.symlink_metadata().is_ok_and(|about| !about.is_dir())) {
+            if !is_run(&path) {
+                let remedy = format!("{ANOTHER}, or move the file");
+                return Err(Error::file(&file, "a run would replace it, and no run has left it", remedy));
+            }
             let remedy = format!("{ANOTHER}, resume it (--resume), or give --force");
             return Err(Error::file(&path, "it already holds a run", remedy));
         }
@@ -243,6 +249,10 @@ const MEASURED: [&str; 13] = [
 ];
 /// What else a run leaves behind beside checkpoints and weights; the history last.
 const ALONG_THE_WAY: [&str; 5] = ["curves.png", "log.txt", SETTINGS[0], SETTINGS[1], "history.csv"];
+/// The files of tensors in them.
+const TENSORS: [&str; 5] = ["best", "last", "current", "previous", "next"];
+/// The folders within a run's.
+const FOLDERS: [&str; 3] = ["checkpoint", "weights", "tensorboard"];
 /// What to do about a folder that will not do.
 const ANOTHER: &str = "name another folder with --out";
 
@@ -253,6 +263,24 @@ struct Finished<'a> {
     assessment: &'a Assessment,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_early: Option<Early>,
+}
+
+/// Whether a folder holds what only a run or a series leaves.
+fn is_run(folder: &Path) -> bool {
+    let weights = ["best", "last"].map(|name| format!("weights/{name}.safetensors"));
+    let names = weights.iter().map(String::as_str).chain(["history.csv", SETTINGS[0], SERIES]);
+    places(folder).iter().any(|file| file.exists()) || names.into_iter().any(|name| folder.join(name).exists())
+}
+
+/// Refuses links in place of the folders of a run: what they lead to belongs to someone else.
+fn check_links(run: &Path) -> Result<()> {
+    let folders = FOLDERS.map(|name| run.join(name));
+    match folders.iter().find(|folder| folder.is_symlink()) {
+        Some(link) => {
+            Err(Error::file(link, "it is a link, which no run follows", format!("remove the link, or {ANOTHER}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a folder that is not there and cannot be made, or that files cannot be written to.
@@ -270,7 +298,7 @@ fn writable(folder: &Path) -> Result<()> {
 /// locks. The file stays, as removing it would let two processes lock two files of one name.
 fn lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(".lock");
-    let file = File::options().create(true).append(true).open(&path);
+    let file = unlinked().create(true).append(true).open(&path);
     let file = file.map_err(|e| Error::file(&path, format!("it cannot be written ({e})"), ANOTHER))?;
     match claim(&file) {
         Claim::Locked => Ok(Some(file)),
@@ -284,8 +312,9 @@ fn lock(folder: &Path) -> Result<Option<File>> {
 /// Removes the files that a run leaves behind, the history last: what is cut off in between is still a run's folder.
 fn remove_earlier_run(folder: &Path) -> Result<()> {
     let failed = |path: &Path, error| Error::file(path, format!("it cannot be removed ({error})"), ANOTHER);
+    check_links(folder)?;
     remove_unfinished(folder);
-    for below in ["checkpoint", "weights", "tensorboard"].map(|name| folder.join(name)) {
+    for below in FOLDERS.map(|name| folder.join(name)) {
         remove_unfinished(&below);
         if !below.is_dir() {
             continue;
@@ -294,7 +323,10 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
             let entry = entry.map_err(|e| failed(&below, e))?;
             let path = entry.path();
             let name = entry.file_name();
-            if [".safetensors", ".galaxy-gpu"].iter().any(|ending| name.to_string_lossy().ends_with(ending)) {
+            let name = name.to_string_lossy();
+            // the user's own networks may lie beside the run's
+            let stem = name.strip_suffix(".safetensors");
+            if name.ends_with(".galaxy-gpu") || stem.is_some_and(|stem| TENSORS.contains(&stem)) {
                 std::fs::remove_file(&path).map_err(|e| failed(&path, e))?;
             }
         }
@@ -327,60 +359,4 @@ pub fn find_weights(run: &Path, last: bool) -> Result<Weights> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    #[test]
-    fn force_leaves_nothing_of_the_earlier_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = folder.path().join("run");
-        RunFolder::create(Some(&run), false).unwrap();
-        let weights = ["weights/best.safetensors", "weights/last.safetensors"];
-        for name in weights.into_iter().chain(MEASURED).chain(ALONG_THE_WAY) {
-            fs::write(run.join(name), "old").unwrap();
-        }
-        fs::write(run.join("notes.txt"), "mine").unwrap();
-        let message = RunFolder::create(Some(&run), false).err().unwrap().to_string();
-        assert!(message.contains("already holds a run") && message.contains("--force"), "{message}");
-        assert!(run.join("weights/best.safetensors").exists(), "a refusal removes nothing");
-
-        let open = RunFolder::create(Some(&run), true).unwrap();
-        let message = RunFolder::create(Some(&run), true).err().unwrap().to_string();
-        assert!(message.contains("another process is training into it"), "{message}");
-        drop(open);
-        RunFolder::create(Some(&run), true).unwrap();
-        assert_eq!(fs::read_dir(run.join("weights")).unwrap().count(), 0);
-        let mut left: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [".lock", "history.csv", "notes.txt", "weights"]);
-    }
-
-    #[test]
-    fn weights_without_a_history_are_a_run_too() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("weights")).unwrap();
-        RunFolder::check(Some(folder.path()), false).unwrap();
-        fs::write(folder.path().join("weights/best.safetensors"), "old").unwrap();
-        assert!(RunFolder::check(Some(folder.path()), false).is_err());
-        RunFolder::check(Some(folder.path()), true).unwrap();
-    }
-
-    #[test]
-    fn paths_that_cannot_be_folders_are_refused_before_anything_is_made() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "mine").unwrap();
-        for path in [file.clone(), file.join("run")] {
-            for force in [false, true] {
-                let message = RunFolder::check(Some(&path), force).unwrap_err().to_string();
-                assert!(message.contains("file: it is no folder; name another folder"), "{message}");
-            }
-        }
-        RunFolder::check(Some(&folder.path().join("a/b/c")), false).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was left behind");
-        // No one, not even root, writes here.
-        #[cfg(target_os = "linux")]
-        assert!(RunFolder::check(Some(Path::new("/proc/galaxy-gpu/run")), false).is_err());
-    }
-}
+mod tests;
