@@ -55,6 +55,7 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod shape;
+pub mod simd;
 pub mod suggest;
 pub mod train;
 

@@ -2,6 +2,8 @@
 //! around every range and the driver's checks on (as users run them, trusted, kernels are run by the tests of whole steps:
 //! compiling each of these a second time would double the time). `cargo test --test kernels conv2d` runs one operation.
 //!
+//! Native kernels run with each instruction set that the processor has.
+//!
 //! The list comes from the registry, so a new kernel is tested without touching this file. Kernels for cooperative matrices run
 //! on emulated ones too, in the shapes that hardware has: 16 x 16 tiles on subgroups of 32 (NVIDIA) and 64 (AMD).
 
@@ -9,9 +11,10 @@
 mod adapter;
 
 use galaxy_gpu::engine::Gpu;
-use galaxy_gpu::engine::validate::{Compile, validate};
+use galaxy_gpu::engine::validate::{Compile, validate, validate_native};
 use galaxy_gpu::kernels::{Case, Contract, Implementation, Matrix, Precision, registry};
 use galaxy_gpu::plan::obstacle;
+use galaxy_gpu::simd::InstructionSet;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::sync::Arc;
 
@@ -21,6 +24,9 @@ fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for &contract in registry() {
+        for set in InstructionSet::detected() {
+            trials.extend((contract.cases)().into_iter().filter_map(|case| native(contract, case, set)));
+        }
         for (implementation, precision) in contract.variants() {
             let accepted = |case: &Case| (implementation.accepts)(&case.constants);
             for case in (contract.cases)().into_iter().filter(accepted) {
@@ -33,6 +39,16 @@ fn main() {
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A contract's native kernel on a case, with an instruction set of this processor.
+fn native(contract: &'static Contract, case: Case, set: InstructionSet) -> Option<Trial> {
+    contract.native?;
+    let name = format!("{}::native {set}::{}", contract.name, case.name);
+    Some(Trial::test(name, move || match validate_native(contract, &case, set) {
+        Some(verdict) if verdict.passed() => Ok(()),
+        verdict => Err(Failed::from(format!("{verdict:#?}"))),
+    }))
 }
 
 /// An implementation on a case.

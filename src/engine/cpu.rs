@@ -1,11 +1,13 @@
-//! Runs a plan on the CPU twins: slow, without a driver, and the reference for every GPU.
+//! Runs a plan without a driver: on the twins, slow and the reference for every GPU, or on native kernels where a plan chose those.
 
 use super::{Engine, Metrics, Span, Timeline, bytes_of, floats_of};
 use crate::error::{Error, Result};
 use crate::graph::{Bank, Storage, TensorId};
 use crate::kernels::{self, Access, Args, Element, Real, StepParams, View, ViewMut};
 use crate::plan::{Plan, Program, Step};
+use crate::simd::InstructionSet;
 use half::f16;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -15,15 +17,24 @@ enum Store<T> {
     Index(Vec<u32>),
 }
 
-/// The twins in f32, or in f64 for gradient checks.
+/// The twins in f32, or in f64 for gradient checks; or native kernels.
 pub struct CpuEngine<T: Real = f32> {
     plan: Plan,
+    /// What native kernels compute with; none where all calls run on their twins.
+    set: Option<InstructionSet>,
     stores: Vec<Store<T>>,
     /// The store and element range of each tensor. Tensors in banks share a store, all others have their own.
     ranges: Vec<(usize, Range<usize>)>,
     metrics: Vec<Metrics>,
     /// What the next run writes before it begins.
     staged: Vec<(TensorId, Vec<u8>)>,
+}
+
+impl CpuEngine<f32> {
+    /// An engine that runs native kernels with an instruction set, and the twins of calls that have none.
+    pub fn native(plan: Plan, set: InstructionSet) -> Self {
+        Self { set: Some(set), ..Self::new(plan) }
+    }
 }
 
 impl<T: Real> CpuEngine<T> {
@@ -50,7 +61,7 @@ impl<T: Real> CpuEngine<T> {
                 Element::U32 => Store::Index(vec![0; tensor.elements]),
             });
         }
-        Self { plan, stores, ranges, metrics: Vec::new(), staged: Vec::new() }
+        Self { plan, set: None, stores, ranges, metrics: Vec::new(), staged: Vec::new() }
     }
 
     /// The values of a tensor of floats; empty if it holds integers.
@@ -71,27 +82,28 @@ impl<T: Real> CpuEngine<T> {
         }
     }
 
-    /// Runs one step of a program on its twin.
+    /// Runs one step of a program.
     pub fn run_step(&mut self, step: &Step, params: &StepParams)
     where
         Self: Dispatch<T>,
     {
-        let bindings: Vec<(TensorId, Access)> =
-            step.tensors.iter().zip(step.contract.bindings).map(|(&id, binding)| (id, binding.access)).collect();
-        let of = |read: bool| bindings.iter().filter(move |(_, a)| (*a == Access::Read) == read).map(|&(id, _)| id);
-        let mut outputs: Vec<Store<T>> = of(false).map(|id| self.take(id)).collect();
+        let written: Vec<TensorId> = bindings(step, |access| access != Access::Read).collect();
+        let mut taken = self.take(&written);
         let args = Args {
             constants: &step.constants,
             step: params,
-            reads: of(true).map(|id| self.view(id)).collect(),
-            writes: outputs.iter_mut().map(|store| Some(store.view_mut())).collect(),
+            reads: bindings(step, |access| access == Access::Read).map(|id| self.view(id)).collect(),
+            writes: self.parts(&mut taken, &written),
         };
-        Self::dispatch(step.contract, args);
-        for (id, mut output) in of(false).zip(outputs) {
-            if self.plan.tensors[id].element == Element::F16 {
-                output.round_to_half();
+        Self::dispatch(step.contract, args, self.set);
+        for (store, content) in taken {
+            self.stores[store] = content;
+        }
+        for id in written {
+            if self.plan.tensors[id].element != Element::F16 {
+                continue;
             }
-            self.put_back(id, output);
+            self.floats_mut(id).iter_mut().for_each(|value| *value = T::of(f16::from_f64(value.wide()).to_f64()));
         }
     }
 
@@ -103,24 +115,32 @@ impl<T: Real> CpuEngine<T> {
         }
     }
 
-    /// Takes a tensor out, so that it can be written while others are read. Whole stores are moved, parts of one are copied.
-    fn take(&mut self, id: TensorId) -> Store<T> {
-        let (store, range) = self.ranges[id].clone();
-        match &mut self.stores[store] {
-            Store::Float(values) if range.len() == values.len() => Store::Float(std::mem::take(values)),
-            Store::Float(values) => Store::Float(values[range].to_vec()),
-            Store::Index(values) => Store::Index(std::mem::take(values)),
-        }
+    /// Takes the stores of these tensors out, so that they can be written while others are read: no call reads a store that it writes.
+    fn take(&mut self, tensors: &[TensorId]) -> Vec<(usize, Store<T>)> {
+        let stores: BTreeSet<usize> = tensors.iter().map(|&id| self.ranges[id].0).collect();
+        let nothing = || Store::Index(Vec::new());
+        stores.into_iter().map(|store| (store, std::mem::replace(&mut self.stores[store], nothing()))).collect()
     }
 
-    fn put_back(&mut self, id: TensorId, output: Store<T>) {
-        let (store, range) = self.ranges[id].clone();
-        match (&mut self.stores[store], output) {
-            (Store::Float(values), Store::Float(output)) if !values.is_empty() => {
-                values[range].copy_from_slice(&output)
+    /// The ranges of these tensors in the stores that were taken out.
+    fn parts<'s>(&self, taken: &'s mut [(usize, Store<T>)], tensors: &[TensorId]) -> Vec<Option<ViewMut<'s, T>>> {
+        let mut parts: Vec<Option<ViewMut<T>>> = tensors.iter().map(|_| None).collect();
+        for (store, content) in taken {
+            let mut within: Vec<(usize, Range<usize>)> = tensors
+                .iter()
+                .map(|&id| &self.ranges[id])
+                .enumerate()
+                .filter(|(_, (other, _))| other == store)
+                .map(|(i, (_, range))| (i, range.clone()))
+                .collect();
+            within.sort_by_key(|(_, range)| range.start);
+            let (mut rest, mut start) = (content.view_mut(), 0);
+            for (i, range) in within {
+                let (part, after) = rest.split(range.start - start, range.len());
+                (parts[i], rest, start) = (Some(part), after, range.end);
             }
-            (store, output) => *store = output,
         }
+        parts
     }
 
     fn collect_metrics(&mut self, params: &StepParams) {
@@ -133,13 +153,6 @@ impl<T: Real> CpuEngine<T> {
 }
 
 impl<T: Real> Store<T> {
-    /// Rounds each value as storing it in f16 would.
-    fn round_to_half(&mut self) {
-        if let Self::Float(values) = self {
-            values.iter_mut().for_each(|value| *value = T::of(f16::from_f64(value.wide()).to_f64()));
-        }
-    }
-
     fn view_mut(&mut self) -> ViewMut<'_, T> {
         match self {
             Self::Float(values) => ViewMut::Float(values),
@@ -148,20 +161,28 @@ impl<T: Real> Store<T> {
     }
 }
 
-/// Picks the twin in f32 or in f64.
+/// A step's tensors that it uses in this way.
+fn bindings(step: &Step, how: impl Fn(Access) -> bool) -> impl Iterator<Item = TensorId> {
+    step.tensors.iter().zip(step.contract.bindings).filter(move |(_, binding)| how(binding.access)).map(|(&id, _)| id)
+}
+
+/// Picks the kernel in f32 or in f64.
 pub trait Dispatch<T: Real> {
-    /// Runs a contract's twin.
-    fn dispatch(contract: &kernels::Contract, args: Args<T>);
+    /// Runs a contract's native kernel if there is a set for it, else its twin.
+    fn dispatch(contract: &kernels::Contract, args: Args<T>, set: Option<InstructionSet>);
 }
 
 impl Dispatch<f32> for CpuEngine<f32> {
-    fn dispatch(contract: &kernels::Contract, args: Args<f32>) {
-        (contract.twin.single)(args);
+    fn dispatch(contract: &kernels::Contract, args: Args<f32>, set: Option<InstructionSet>) {
+        match (contract.native, set) {
+            (Some(native), Some(set)) => native(args, set),
+            _ => (contract.twin.single)(args),
+        }
     }
 }
 
 impl Dispatch<f64> for CpuEngine<f64> {
-    fn dispatch(contract: &kernels::Contract, args: Args<f64>) {
+    fn dispatch(contract: &kernels::Contract, args: Args<f64>, _: Option<InstructionSet>) {
         (contract.twin.double)(args);
     }
 }
@@ -175,7 +196,8 @@ where
     }
 
     fn device(&self) -> String {
-        format!("CPU twins, {} threads", rayon::current_num_threads())
+        let kernels = self.set.map_or("CPU twins".to_owned(), |set| format!("native kernels, {set}"));
+        format!("{kernels}, {} threads", rayon::current_num_threads())
     }
 
     fn write(&mut self, tensor: TensorId, bytes: &[u8]) -> Result<()> {
@@ -270,7 +292,7 @@ where
     }
 
     fn renew(&mut self) -> Result<()> {
-        *self = Self::new(self.plan.clone());
+        *self = Self { set: self.set, ..Self::new(self.plan.clone()) };
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use crate::kernels::{
     matrix,
 };
 use crate::plan::{ALIGNMENT, Choice, Options, Place, Plan, Program};
+use crate::simd::InstructionSet;
 use half::f16;
 use std::sync::Arc;
 
@@ -112,25 +113,85 @@ pub fn validate(
     let mut engine = prepared_engine(gpu, contract, implementation, case, precision, compile)?;
     engine.run(Program::Train, &[case.step])?;
     engine.wait()?;
-    let want = run_twin(contract, case, precision, &start);
-    let tolerance = (contract.tolerance)(&case.constants);
     let mut verdict = Verdict { outputs: Vec::new(), overrun: Vec::new() };
+    let mut got = Vec::new();
     for (id, binding) in contract.bindings.iter().enumerate() {
-        let element = binding.element_in(precision);
-        let (got, intact) = read_guarded(&mut engine, id, element)?;
+        let (values, intact) = read_guarded(&mut engine, id, binding.element_in(precision))?;
         if !intact {
             verdict.overrun.push(binding.name);
         }
-        let tolerance = if element == Element::F16 { tolerance.stored_in_half() } else { tolerance };
-        let (tolerance, deviation) = match (&got, &want[id]) {
+        got.push(values);
+    }
+    verdict.outputs = compare(contract, case, precision, &start, &got);
+    Ok(verdict)
+}
+
+/// Runs a contract's native kernel on a case and compares it with the twin; `None` if it has none. Guards surround what it writes.
+pub fn validate_native(contract: &'static Contract, case: &Case, set: InstructionSet) -> Option<Verdict> {
+    let native = contract.native?;
+    let start = fill(contract, case, Precision::F32);
+    let guard = |values: &Values| match values {
+        Values::Float(values) => Values::Float([&GUARD_FLOATS[..], &values[..], &GUARD_FLOATS[..]].concat()),
+        Values::Index(values) => Values::Index([&GUARD_WORDS[..], &values[..], &GUARD_WORDS[..]].concat()),
+    };
+    let mut guarded: Vec<Values> = start.iter().map(guard).collect();
+    let (reads, writes) = guarded.split_at_mut(contract.reads());
+    let reads = reads.iter().map(|values| match values {
+        Values::Float(values) => View::Float(&values[GUARDS..values.len() - GUARDS]),
+        Values::Index(values) => View::Index(&values[GUARDS..values.len() - GUARDS]),
+    });
+    let writes = writes.iter_mut().map(|values| match values {
+        Values::Float(values) => Some(ViewMut::Float(within(values))),
+        Values::Index(values) => Some(ViewMut::Index(within(values))),
+    });
+    let (reads, writes) = (reads.collect(), writes.collect());
+    native(Args { constants: &case.constants, step: &case.step, reads, writes }, set);
+    let mut verdict = Verdict { outputs: Vec::new(), overrun: Vec::new() };
+    let mut got = Vec::new();
+    for (values, binding) in guarded.into_iter().zip(contract.bindings) {
+        let words = match &values {
+            Values::Float(values) => values.iter().map(|value| value.to_bits()).collect(),
+            Values::Index(values) => values.clone(),
+        };
+        if words[..GUARDS] != GUARD_WORDS || words[words.len() - GUARDS..] != GUARD_WORDS {
+            verdict.overrun.push(binding.name);
+        }
+        got.push(match values {
+            Values::Float(values) => Values::Float(values[GUARDS..values.len() - GUARDS].to_vec()),
+            Values::Index(values) => Values::Index(values[GUARDS..values.len() - GUARDS].to_vec()),
+        });
+    }
+    verdict.outputs = compare(contract, case, Precision::F32, &start, &got);
+    Some(verdict)
+}
+
+/// What lies between the guards.
+fn within<T>(values: &mut [T]) -> &mut [T] {
+    let end = values.len() - GUARDS;
+    &mut values[GUARDS..end]
+}
+
+/// Words of a guard around what a native kernel writes.
+const GUARDS: usize = 64;
+const GUARD_WORDS: [u32; GUARDS] = [u32::from_le_bytes([GUARD; 4]); GUARDS];
+const GUARD_FLOATS: [f32; GUARDS] = [f32::from_le_bytes([GUARD; 4]); GUARDS];
+
+/// Compares what all bindings hold after a call with what the twin leaves there.
+fn compare(contract: &Contract, case: &Case, precision: Precision, start: &[Values], got: &[Values]) -> Vec<Output> {
+    let want = run_twin(contract, case, precision, start);
+    let tolerance = (contract.tolerance)(&case.constants);
+    let outputs = contract.bindings.iter().zip(got.iter().zip(&want)).map(|(binding, (got, want))| {
+        let half = binding.element_in(precision) == Element::F16;
+        let tolerance = if half { tolerance.stored_in_half() } else { tolerance };
+        let (tolerance, deviation) = match (got, want) {
             (Values::Float(got), Values::Float(want)) if binding.access != Access::Read => {
                 (tolerance, tolerance.measure(got, want))
             }
             (got, want) => (Tolerance::EXACT, exact(got, want)),
         };
-        verdict.outputs.push(Output { name: binding.name, deviation, tolerance });
-    }
-    Ok(verdict)
+        Output { name: binding.name, deviation, tolerance }
+    });
+    outputs.collect()
 }
 
 /// Tries the adapter's cooperative matrices on a product of asymmetric factors with exact sums, as drivers list shapes that nobody

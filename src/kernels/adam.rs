@@ -56,6 +56,7 @@ pub static UPDATE: Contract = Contract {
     // a dozen roundings, of which division and square root may each be 2.5 units in the last place
     tolerance: |_| Tolerance::sum(4),
     cases,
+    native: None,
     implementations: &[direct!(|c| launch(shader!("adam/update_direct.wgsl"), 6, c))],
 };
 
@@ -81,6 +82,7 @@ pub static UPDATE_MIXED: Contract = Contract {
     cost: sized!(|c| Cost { flops: 16.0 * c.elements as f64, bytes: 32.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(4),
     cases,
+    native: None,
     implementations: &[direct!(|c| launch(shader!("adam/update_mixed_direct.wgsl"), 7, c))],
 };
 
@@ -99,6 +101,7 @@ pub static EMA: Contract = Contract {
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
     cases: ema_cases,
+    native: None,
     implementations: &[direct!(|c| launch(shader!("adam/ema_direct.wgsl"), 3, c))],
 };
 
@@ -118,6 +121,7 @@ pub static EMA_MIXED: Contract = Contract {
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 16.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
     cases: ema_cases,
+    native: None,
     implementations: &[direct!(|c| launch(shader!("adam/ema_mixed_direct.wgsl"), 4, c))],
 };
 

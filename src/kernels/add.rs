@@ -31,6 +31,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(|c| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases,
+    native: None,
     implementations: by_item!("add/forward.wgsl", 3, |c| c.elements, c.elements),
 };
 

@@ -95,6 +95,7 @@ pub static GATHER: Contract = Contract {
     // one division, which WGSL allows 2.5 units in the last place
     tolerance: |_| Tolerance::sum(1),
     cases: gather_cases,
+    native: None,
     implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
         Launch::items(shader!("augment/gather_direct.wgsl"), 4, c.images() / 3, 1)
     }))],
@@ -112,6 +113,7 @@ pub static DRAW: Contract = Contract {
     // Not a sum: sine and cosine are off by a few units in the last place, the products of places with them are rounded thrice
     tolerance: |_| Tolerance { relative: 64.0 * UNIT_ROUNDOFF },
     cases: draw_cases,
+    native: None,
     implementations: &[Implementation::direct(sized!(|c: DrawSizes| {
         Launch::items(shader!("augment/draw_direct.wgsl"), 1, c.batch, 1)
     }))],
@@ -136,6 +138,7 @@ pub static WARP: Contract = Contract {
     // about twice the size of a typical value, along each of two axes.
     tolerance: sized!(|c: WarpSizes| Tolerance { relative: 16.0 * UNIT_ROUNDOFF * (c.width + c.height + 2) as f64 }),
     cases: warp_cases,
+    native: None,
     implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
         Launch::items(shader!("augment/warp_direct.wgsl"), 5, c.images() / 3, 1)
     }))],

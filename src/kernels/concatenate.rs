@@ -45,6 +45,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
+    native: None,
     implementations: by_item!("concatenate/forward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 
@@ -66,6 +67,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
+    native: None,
     implementations: by_item!("concatenate/backward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 

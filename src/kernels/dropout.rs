@@ -43,6 +43,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance,
     cases,
+    native: None,
     implementations: by_item!("dropout/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
@@ -57,6 +58,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance,
     cases,
+    native: None,
     implementations: by_item!("dropout/backward.wgsl", 2, |c| c.elements, c.elements),
 };
 

@@ -104,6 +104,11 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// No dispatch: the call runs without a driver.
+    pub fn none() -> Self {
+        Self { extra: Constants::default(), stages: Vec::new(), scratch: 0, iterations: 0 }
+    }
+
     /// One dispatch that sees all `bindings` of its contract.
     pub fn single(shader: Shader, bindings: usize, grid: Grid) -> Self {
         let stage = Stage { shader, bindings: (0..bindings).collect(), grid, lanes: 1 };

@@ -51,6 +51,7 @@ pub static PRODUCT: Contract = Contract {
     }),
     tolerance: |_| Tolerance::EXACT,
     cases,
+    native: None,
     implementations: &[
         implementation!(
             "matrix",

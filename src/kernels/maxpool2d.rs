@@ -56,6 +56,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
+    native: None,
     implementations: by_item!("maxpool2d/forward.wgsl", 2, |c| c.outputs(), c.channels),
 };
 
@@ -75,6 +76,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| if c.kernel > c.stride { Tolerance::sum(4) } else { Tolerance::EXACT }),
     cases,
+    native: None,
     implementations: &[
         implementation!("windows", Needs::NOTHING, |c| c.channels.is_multiple_of(4) && c.kernel == c.stride, {
             let (rows, columns) = (c.in_h.div_ceil(c.kernel), c.in_w.div_ceil(c.kernel));

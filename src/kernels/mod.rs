@@ -49,7 +49,7 @@ pub use shader::{Folder, Shader};
 pub use shaders::{Shaders, embedded};
 pub use source::Source;
 pub use step::StepParams;
-pub use twin::{Args, Real, Twin, View, ViewMut};
+pub use twin::{Args, Native, Real, Twin, View, ViewMut};
 
 use std::sync::LazyLock;
 
@@ -160,6 +160,8 @@ pub struct Contract {
     pub tolerance: fn(&Constants) -> Tolerance,
     /// What tests and benches run.
     pub cases: fn() -> Vec<Case>,
+    /// The same for the CPU, if it is written: held to the same twin, cases and tolerance.
+    pub native: Option<Native>,
     /// Best first; the last is always `direct`: portable, within WebGPU's default limits.
     pub implementations: &'static [Implementation],
 }

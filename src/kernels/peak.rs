@@ -63,6 +63,7 @@ pub static FMA: Contract = Contract {
     }),
     tolerance: sized!(|c: FmaSizes| Tolerance::sum(ROWS * c.rounds)),
     cases: fma_cases,
+    native: None,
     implementations: &[Implementation::direct(sized!(|c: FmaSizes| {
         Launch::items(shader!("peak/fma_direct.wgsl"), 3, c.threads, 1).iterating(c.rounds)
     }))],
@@ -79,6 +80,7 @@ pub static COPY: Contract = Contract {
     cost: sized!(|c: CopySizes| Cost { flops: 0.0, bytes: 32.0 * c.vectors as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases: copy_cases,
+    native: None,
     implementations: &[Implementation::direct(sized!(|c: CopySizes| {
         Launch::single(shader!("peak/copy_direct.wgsl"), 2, Grid::elements(c.vectors, 256))
     }))],
@@ -110,6 +112,7 @@ pub static MATRIX: Contract = Contract {
             Case::new("many rounds", MatrixSizes { groups: 2, rounds: 4096 }),
         ]
     },
+    native: None,
     implementations: &[
         Implementation {
             name: "matrix",

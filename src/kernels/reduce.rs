@@ -96,6 +96,7 @@ pub static LOSS: Contract = Contract {
     cost: sized!(|c: LossSizes| Cost { flops: 2.0 * c.batch as f64, bytes: 8.0 * c.batch as f64 }),
     tolerance: sized!(|c: LossSizes| Tolerance::sum(c.batch)),
     cases: loss_cases,
+    native: None,
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/loss_direct.wgsl"), 2, Grid::groups(1))
     })],
@@ -112,6 +113,7 @@ pub static ACCUMULATE: Contract = Contract {
     cost: sized!(|c: AccumulateSizes| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(1),
     cases: accumulate_cases,
+    native: None,
     implementations: &[Implementation::direct(sized!(|c: AccumulateSizes| {
         Launch::items(shader!("reduce/accumulate_direct.wgsl"), 2, c.elements / 4, 1)
     }))],
@@ -128,6 +130,7 @@ pub static SUM_SQUARES: Contract = Contract {
     cost: sized!(|c: SumSquaresSizes| Cost { flops: 2.0 * c.elements as f64, bytes: 4.0 * c.elements as f64 }),
     tolerance: sized!(|c: SumSquaresSizes| Tolerance::sum(c.elements.div_ceil(c.groups))),
     cases: sum_squares_cases,
+    native: None,
     implementations: &[Implementation::direct(sized!(|c: SumSquaresSizes| {
         Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.groups))
     }))],
@@ -149,6 +152,7 @@ pub static GRADIENT: Contract = Contract {
     cost: sized!(|c: GradientSizes| Cost { flops: c.groups as f64, bytes: 4.0 * c.groups as f64 }),
     tolerance: sized!(|c: GradientSizes| Tolerance::sum(c.groups)),
     cases: gradient_cases,
+    native: None,
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/gradient_direct.wgsl"), 4, Grid::groups(1))
     })],

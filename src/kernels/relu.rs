@@ -34,6 +34,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(|c| cost(c, 2)),
     tolerance: |_| Tolerance::EXACT,
     cases,
+    native: None,
     implementations: by_item!("relu/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
@@ -53,6 +54,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(|c| cost(c, 3)),
     tolerance: |_| Tolerance::EXACT,
     cases,
+    native: None,
     implementations: by_item!("relu/backward.wgsl", 3, |c| c.elements, c.elements),
 };
 

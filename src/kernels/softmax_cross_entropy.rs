@@ -63,6 +63,7 @@ pub static LOSS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(tolerance),
     cases,
+    native: None,
     implementations: &[direct!(|c| {
         Launch::items(shader!("softmax_cross_entropy/loss_direct.wgsl"), 8, c.batch, 1)
     })],

@@ -1,6 +1,7 @@
 //! Twins: the same operation as plain loops over slices, with the same bindings in the same order as the shader.
 
 use super::{Constants, StepParams};
+use crate::simd::InstructionSet;
 
 /// f32 for parity with the shaders, f64 for gradient checks.
 pub trait Real:
@@ -47,7 +48,24 @@ pub enum ViewMut<'a, T> {
     Index(&'a mut [u32]),
 }
 
-impl<T> ViewMut<'_, T> {
+impl<'a, T> ViewMut<'a, T> {
+    /// The `length` elements after the first `skip`, and those after them.
+    pub fn split(self, skip: usize, length: usize) -> (Self, Self) {
+        fn cut<U>(values: &mut [U], skip: usize, length: usize) -> (&mut [U], &mut [U]) {
+            values[skip..].split_at_mut(length)
+        }
+        match self {
+            Self::Float(values) => {
+                let (part, rest) = cut(values, skip, length);
+                (Self::Float(part), Self::Float(rest))
+            }
+            Self::Index(values) => {
+                let (part, rest) = cut(values, skip, length);
+                (Self::Index(part), Self::Index(rest))
+            }
+        }
+    }
+
     /// The same binding for a twin that this one is composed of.
     pub fn reborrow(&mut self) -> ViewMut<'_, T> {
         match self {
@@ -104,6 +122,9 @@ impl<'a, T> Args<'a, T> {
         }
     }
 }
+
+/// A kernel for the CPU. It gets what a twin gets, and computes with an instruction set on the threads of the pool that calls it.
+pub type Native = fn(Args<f32>, InstructionSet);
 
 /// A twin in both widths: `Twin { single: forward::<f32>, double: forward::<f64> }`.
 #[derive(Clone, Copy)]

@@ -135,9 +135,9 @@ pub(super) fn lifetimes(graph: &Graph, calls: &[Call]) -> Vec<(TensorId, Range<u
     lives
 }
 
-/// Bytes that the engine will allocate. The twins store each tensor by itself in f32, and do not share memory by lifetime.
+/// Bytes that the engine will allocate. The CPU engine stores each tensor by itself in f32, and does not share memory by lifetime.
 fn need(graph: &Graph, memory: &Memory, profile: &Profile) -> u64 {
-    if !profile.kind.is_twins() {
+    if !profile.kind.has_no_driver() {
         return memory.buffers.iter().map(|buffer| buffer.bytes).sum();
     }
     let in_bank = |tensor: &&Tensor| matches!(tensor.storage, Storage::Bank(..));

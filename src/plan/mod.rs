@@ -196,6 +196,10 @@ struct Chosen {
 
 fn choose(calls: &[Call], profile: &Profile, options: &Options) -> Result<Vec<Chosen>> {
     let choose_one = |call: &Call| {
+        if let Some((implementation, reason)) = select::without_driver(call, profile) {
+            let prelude = Prelude { precision: call.precision, matrix: None };
+            return Ok(Chosen { implementation, reason: reason.into(), prelude, launch: Launch::none() });
+        }
         let (implementation, reason) = select::select(call, profile, options)?;
         let launch = (implementation.launch)(&call.constants);
         check_iterations(call, implementation.name, &launch, profile)?;

@@ -1,6 +1,7 @@
 //! An adapter as plain data: what a plan may rely on.
 
 use crate::kernels::Matrix;
+use crate::simd::InstructionSet;
 use serde::Serialize;
 
 /// What computes.
@@ -17,6 +18,8 @@ pub enum AdapterKind {
     Other,
     /// A driver that computes on the CPU, such as Mesa's llvmpipe.
     Software,
+    /// No adapter: kernels compiled for the CPU.
+    Native,
     /// No adapter: the CPU twins.
     Cpu,
     /// No adapter: the limits that all adapters guarantee.
@@ -32,6 +35,7 @@ impl AdapterKind {
             Self::Virtual => "virtual",
             Self::Other => "other",
             Self::Software => "software",
+            Self::Native => "native",
             Self::Cpu => "cpu",
             Self::Portable => "portable",
         }
@@ -47,9 +51,19 @@ impl AdapterKind {
         self == Self::Cpu
     }
 
+    /// Whether kernels compiled for the CPU compute.
+    pub fn is_native(self) -> bool {
+        self == Self::Native
+    }
+
+    /// Whether the CPU computes without a driver.
+    pub fn has_no_driver(self) -> bool {
+        self.is_native() || self.is_twins()
+    }
+
     /// Whether the CPU computes, through a driver or not.
     pub fn is_on_the_cpu(self) -> bool {
-        self.is_software() || self.is_twins()
+        self.is_software() || self.has_no_driver()
     }
 }
 
@@ -111,12 +125,18 @@ impl Profile {
     /// busy for seconds (Windows after 2 s, Linux after 2 to 10 s). Software adapters have no such watchdog.
     pub fn most_flops(&self) -> f64 {
         match self.kind {
-            AdapterKind::Software | AdapterKind::Cpu => f64::INFINITY,
+            AdapterKind::Software | AdapterKind::Native | AdapterKind::Cpu => f64::INFINITY,
             // 1 TFLOP/s
             AdapterKind::Discrete => 5e11,
             // 100 GFLOP/s
             _ => 5e10,
         }
+    }
+
+    /// Kernels compiled for the CPU, in f32, with an instruction set.
+    pub fn native(set: InstructionSet) -> Self {
+        let driver = format!("{set}, {} threads", rayon::current_num_threads());
+        Self { name: "native kernels".into(), driver, kind: AdapterKind::Native, f16: false, ..Self::cpu() }
     }
 
     /// The CPU twins. Only memory limits them; the caller may know how much is free.

@@ -156,6 +156,15 @@ pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> R
     Ok(())
 }
 
+/// What runs a call without a driver, if that is how the profile computes: the native kernel, or else the twin.
+pub(super) fn without_driver(call: &Call, profile: &Profile) -> Option<(&'static str, &'static str)> {
+    match call.contract.native {
+        _ if !profile.kind.is_native() => None,
+        Some(_) => Some(("native", "compiled for the CPU")),
+        None => Some(("twin", "no native kernel is written yet")),
+    }
+}
+
 fn first_that_runs(call: &Call, profile: &Profile) -> Result<(&'static Implementation, String)> {
     let contract = call.contract;
     let mut passed_over = Vec::new();
@@ -204,7 +213,9 @@ pub fn obstacle(
     profile: &Profile,
 ) -> Option<String> {
     let needs = implementation.needs;
-    if !(implementation.accepts)(constants) {
+    if profile.kind.is_native() {
+        Some("it is WGSL, and --device native runs none".into())
+    } else if !(implementation.accepts)(constants) {
         Some("these sizes do not fit its tiles".into())
     } else if needs.precision.is_some_and(|only| only != precision) {
         Some(format!("it is not for {precision}"))

@@ -10,6 +10,7 @@ use crate::files::{cache_folder, write_whole};
 use crate::kernels::{Precision, Shaders};
 use crate::model::Network;
 use crate::plan::{Choice, Plan, Profile};
+use crate::simd::InstructionSet;
 use crate::suggest::did_you_mean;
 use crate::train::{Classifier, Session, Setup, Weights};
 use std::collections::BTreeSet;
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub enum OpenDevice {
     /// An adapter.
     Gpu(Arc<Gpu>),
+    /// Kernels compiled for the CPU, with this instruction set.
+    Native(InstructionSet),
     /// The twins.
     Cpu,
 }
@@ -31,9 +34,9 @@ impl Recipe {
     /// # Errors
     /// As [`load_shaders`]; shaders for the twins, which run none; a choice of what does not exist.
     pub fn load_shaders(&self, note: Note) -> Result<Shaders> {
-        if self.device == DeviceKind::Cpu && self.shaders.is_some() {
-            let allowed = "left out, as the twins run no shaders";
-            return Err(Error::setting("--shaders", "given with --device cpu", allowed));
+        if self.device != DeviceKind::Gpu && self.shaders.is_some() {
+            let got = format!("given with --device {}", self.device.name());
+            return Err(Error::setting("--shaders", got, "left out, as only adapters run shaders"));
         }
         let shaders = load_shaders(self.shaders.as_deref(), self.trust_shaders, note)?;
         self.choices.iter().try_for_each(|choice| choice.check(&shaders))?;
@@ -54,9 +57,11 @@ impl Recipe {
                 }
                 Ok(OpenDevice::Gpu(gpu))
             }
-            DeviceKind::Cpu if self.adapter.is_some() => {
-                Err(Error::setting("--adapter", "given with --device cpu", "left out, as the twins need no adapter"))
+            device if self.adapter.is_some() => {
+                let got = format!("given with --device {}", device.name());
+                Err(Error::setting("--adapter", got, "left out, as the CPU needs no adapter"))
             }
+            DeviceKind::Native => Ok(OpenDevice::Native(InstructionSet::fastest())),
             DeviceKind::Cpu => Ok(OpenDevice::Cpu),
         }
     }
@@ -102,6 +107,7 @@ impl OpenDevice {
     pub fn profile(&self) -> Profile {
         let profile = match self {
             Self::Gpu(gpu) => gpu.profile().clone(),
+            Self::Native(set) => Profile::native(*set),
             Self::Cpu => Profile::cpu(),
         };
         let memory_bytes = if profile.kind.is_on_the_cpu() { free_memory() } else { profile.memory_bytes };
@@ -162,6 +168,7 @@ impl OpenDevice {
     pub fn engine(&self, plan: Plan, checked: bool) -> Result<Box<dyn Engine>> {
         Ok(match self {
             Self::Gpu(gpu) => Box::new(GpuEngine::new(gpu, plan, checked)?),
+            Self::Native(set) => Box::new(CpuEngine::native(plan, *set)),
             Self::Cpu => Box::new(CpuEngine::<f32>::new(plan)),
         })
     }

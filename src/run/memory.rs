@@ -27,7 +27,7 @@ impl DeviceMemory {
     pub fn of(device: &OpenDevice) -> Self {
         let gpu = match device {
             OpenDevice::Gpu(gpu) => Some(gpu.clone()),
-            OpenDevice::Cpu => None,
+            OpenDevice::Cpu | OpenDevice::Native(_) => None,
         };
         Self { gpu, found: None, in_use: None }
     }

@@ -26,8 +26,21 @@ pub enum ScheduleKind {
 pub enum DeviceKind {
     /// An adapter, through WGSL kernels
     Gpu,
-    /// The CPU twins: slow, but without any driver
+    /// Kernels compiled for the CPU: many times as fast as a software driver, in f32
+    Native,
+    /// The CPU twins: slow, plain, and the reference for all others
     Cpu,
+}
+
+impl DeviceKind {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::Native => "native",
+            Self::Cpu => "cpu",
+        }
+    }
 }
 
 /// How numbers are to be stored.

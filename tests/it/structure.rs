@@ -12,20 +12,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("rng", &[]),
     ("suggest", &[]),
     ("files", &["error"]),
-    ("kernels", &["error", "shape", "rng"]),
+    ("simd", &[]),
+    ("kernels", &["error", "shape", "rng", "simd"]),
     ("data", &["error", "shape", "rng", "suggest", "files"]),
     ("graph", &["error", "shape", "kernels"]),
     ("layers", &["error", "shape", "kernels", "graph"]),
     ("model", &["error", "shape", "suggest", "files", "layers"]),
     ("lowering", &["error", "shape", "kernels", "graph", "layers", "model"]),
-    ("plan", &["error", "shape", "rng", "suggest", "kernels", "graph"]),
-    ("engine", &["error", "shape", "rng", "suggest", "kernels", "graph", "plan"]), // of the graph its TENSOR_NAMES alone
+    ("plan", &["error", "shape", "rng", "simd", "suggest", "kernels", "graph"]),
+    ("engine", &["error", "shape", "rng", "simd", "suggest", "kernels", "graph", "plan"]), // of the graph its TENSOR_NAMES alone
     ("train", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "lowering", "plan", "engine"]),
     ("report", &["error", "shape", "files", "train"]), // draws the numbers that training kept, and feature maps
     ("catalogue", &["error", "suggest", "files", "data", "train"]), // rows of what a trained network says
     ("interchange", &["error", "shape", "files", "layers", "model", "data", "train"]), // from and for other programs
     // a training from its settings to its folder
-    ("run", &["error", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report"]),
+    ("run", &["error", "simd", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report"]),
     ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "lowering", "plan", "engine", "train",
               "report", "catalogue", "interchange", "run"]),
 ];

@@ -190,7 +190,7 @@ impl Args {
     /// The peaks that the report compares with. That of memory is measured only for kernels.
     fn peaks(&self, device: &OpenDevice, arithmetic: &'static Peak) -> Result<Option<Peaks>> {
         Ok(match device {
-            OpenDevice::Cpu => None,
+            OpenDevice::Cpu | OpenDevice::Native(_) => None,
             OpenDevice::Gpu(gpu) if self.kernels || self.trace.is_some() => Some(Peaks::measure(gpu, arithmetic)?),
             OpenDevice::Gpu(gpu) => Some(Peaks { flops: measure(gpu, arithmetic)?.per_second, bytes: f64::INFINITY }),
         })
@@ -211,8 +211,8 @@ impl Report {
     fn new(args: &Args, images: usize, profile: Profile, setup_ms: SetUp, bench: &Bench) -> Self {
         let plan = bench.engine().plan();
         let (all, data) = plan.bytes();
-        // a twin runs a call as one dispatch, however many it takes on a GPU
-        let dispatches = |step: &Step| if profile.kind.is_twins() { 1 } else { step.dispatches.len() };
+        // without a driver a call is one dispatch, however many it takes on a GPU
+        let dispatches = |step: &Step| if profile.kind.has_no_driver() { 1 } else { step.dispatches.len() };
         Self {
             model: args.model.clone(),
             size: args.sizes.size,

@@ -87,6 +87,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.rows())),
     cases,
+    native: None,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_forward_matrix(c)),
         implementation!(
@@ -129,6 +130,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.kernel * c.kernel * c.out_c)),
     cases,
+    native: None,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_input_matrix(c)),
         implementation!(
@@ -166,6 +168,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.pixels())),
     cases,
+    native: None,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_weights_matrix(c)),
         implementation!(

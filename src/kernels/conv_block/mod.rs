@@ -17,6 +17,7 @@
 //!
 //! Constants: `BATCH IN_H IN_W IN_C POOL_H POOL_W OUT_C WORDS`.
 
+mod native;
 mod twins;
 
 pub use twins::{backward_input, backward_weights, forward};
@@ -97,6 +98,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(9 * c.in_c)),
     cases,
+    native: Some(native::forward),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(16), {
             let blocks = c.batch * c.pool_h.div_ceil(8) * c.pool_w.div_ceil(8);
@@ -152,6 +154,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(9 * c.out_c)),
     cases,
+    native: Some(native::backward_input),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(16), {
             let blocks = c.batch * c.in_h.div_ceil(16) * c.in_w.div_ceil(16);
@@ -199,6 +202,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(4 * c.batch * c.pool_h * c.pool_w)),
     cases,
+    native: Some(native::backward_weights),
     implementations: &[
         implementation!(
             "matrix",

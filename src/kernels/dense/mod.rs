@@ -66,6 +66,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.ins)),
     cases,
+    native: None,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), split_launch_matrix(c)),
         implementation!("llvmpipe", Needs::SOFTWARE, |c| by_four(c), {
@@ -99,6 +100,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.outs)),
     cases,
+    native: None,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
             let shader = shader!("dense/backward_input_matrix.wgsl");
@@ -137,6 +139,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.batch)),
     cases,
+    native: None,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
             let shader = shader!("dense/backward_weights_matrix.wgsl");

@@ -1,0 +1,210 @@
+//! Gradients of weights and bias. Only the largest pixel of a window has a gradient, so this walks lists of those: a quarter of the
+//! products of the whole convolution, and none for windows that relu closed. Input channels lie in the lanes, so the largest pixel only
+//! moves an address.
+
+#![allow(unsafe_code)]
+
+use super::shape::{CLOSED, Shape};
+use crate::simd::{InstructionSet, Kernel, LANES, Simd, lanes, lanes_mut};
+use rayon::prelude::*;
+
+/// Groups of images whose sums are added in order: fixed, so that the bits do not depend on threads.
+const GROUPS: usize = 10;
+/// Vectors of a row of taps that are summed together.
+const VECTORS: usize = 3;
+
+impl Shape {
+    /// Channels of an input block.
+    fn ins(self) -> usize {
+        if self.in_c.is_multiple_of(LANES) { LANES } else { self.in_c }
+    }
+    /// Vectors of a row of three taps of an input block.
+    fn vectors(self) -> usize {
+        let vectors = (3 * self.ins()).div_ceil(LANES);
+        if vectors == 1 { 1 } else { vectors.next_multiple_of(VECTORS) }
+    }
+    /// Floats of a group's sums: `[in blocks][out_c][3 tap rows][vectors][16]`.
+    fn sums(self) -> usize {
+        self.in_c / self.ins() * self.out_c * 3 * self.vectors() * LANES
+    }
+}
+
+/// Gradients of weights and bias.
+pub fn backward_weights(
+    c: Shape,
+    input: &[f32],
+    gradient: &[f32],
+    codes: &[u8],
+    [weights_gradient, bias_gradient]: [&mut [f32]; 2],
+    set: InstructionSet,
+) {
+    let images = input.len() / c.image();
+    let a_group = images.div_ceil(GROUPS);
+    let mut sums = vec![0.0; images.div_ceil(a_group) * (c.sums() + c.out_c)];
+    sums.par_chunks_mut(c.sums() + c.out_c).enumerate().for_each(|(group, sums)| {
+        let (sums, bias) = sums.split_at_mut(c.sums());
+        let mut lists = Lists::new(c);
+        for image in group * a_group..images.min((group + 1) * a_group) {
+            let input = &input[image * c.image()..][..c.image()];
+            let gradient = &gradient[image * c.pool_h * c.pooled_row()..][..c.pool_h * c.pooled_row()];
+            let codes = &codes[image * c.pool_h * c.codes_row()..][..c.pool_h * c.codes_row()];
+            for first in (0..c.pool_h).step_by(c.band()) {
+                lists.fill(c, first, gradient, codes, bias);
+                for block in 0..c.in_c / c.ins() {
+                    lists.copy_pixels(c, first, block, input);
+                    let sums =
+                        &mut sums[block * c.out_c * 3 * c.vectors() * LANES..][..c.out_c * 3 * c.vectors() * LANES];
+                    set.run(AddLists { c, lists: &lists, sums });
+                }
+            }
+        }
+    });
+    unpack(c, &sums, weights_gradient, bias_gradient);
+}
+
+/// Adds the groups' sums in order, and brings them to HWIO.
+fn unpack(c: Shape, sums: &[f32], weights_gradient: &mut [f32], bias_gradient: &mut [f32]) {
+    let groups: Vec<&[f32]> = sums.chunks(c.sums() + c.out_c).collect();
+    let wide = c.vectors() * LANES;
+    weights_gradient.par_chunks_mut(c.out_c).enumerate().for_each(|(row, to)| {
+        let (ky, kx, ic) = (row / c.in_c / 3, row / c.in_c % 3, row % c.in_c);
+        let first = ic / c.ins() * c.out_c * 3 * wide + ky * wide + kx * c.ins() + ic % c.ins();
+        to.iter_mut()
+            .enumerate()
+            .for_each(|(oc, to)| *to = groups.iter().map(|sums| sums[first + oc * 3 * wide]).sum());
+    });
+    bias_gradient.iter_mut().enumerate().for_each(|(oc, to)| *to = groups.iter().map(|sums| sums[c.sums() + oc]).sum());
+}
+
+/// For each output channel, the gradients of a band's open windows and the places of their largest pixels.
+struct Lists {
+    gradients: Vec<f32>,
+    places: Vec<u32>,
+    counts: Vec<usize>,
+    /// Room for each channel.
+    room: usize,
+    /// Pixels of an input block in and around the band, with zeros around the image.
+    pixels: Vec<f32>,
+    /// Floats of a row of `pixels`.
+    row: usize,
+}
+
+impl Lists {
+    fn new(c: Shape) -> Self {
+        let room = c.band() * c.pool_w + 1;
+        let row = (2 * c.pool_w + 2) * c.ins();
+        // the last vectors of the last tap may read past their pixels
+        let pixels = vec![0.0; (2 * c.band() + 2) * row + VECTORS * LANES];
+        Self {
+            gradients: vec![0.0; c.out_c * room],
+            places: vec![0; c.out_c * room],
+            counts: vec![0; c.out_c],
+            room,
+            pixels,
+            row,
+        }
+    }
+
+    fn fill(&mut self, c: Shape, first: usize, gradient: &[f32], codes: &[u8], bias: &mut [f32]) {
+        self.counts.fill(0);
+        let places = [0, c.ins(), self.row, self.row + c.ins(), 0].map(|place| place as u32);
+        let rows = first..c.pool_h.min(first + c.band());
+        for (py, window) in rows.flat_map(|py| (0..c.pool_w).map(move |px| (py, py * c.pool_w + px))) {
+            let place = ((py - first) * 2 * self.row + window % c.pool_w * 2 * c.ins()) as u32;
+            let gradient = &gradient[window * c.out_c..][..c.out_c];
+            let codes = &codes[window * 4 * c.words()..][..c.out_c];
+            for (oc, (&gradient, &code)) in gradient.iter().zip(codes).enumerate() {
+                // written in any case, and kept where the window is open: no branch that the processor would have to guess
+                let at = oc * self.room + self.counts[oc];
+                self.gradients[at] = gradient;
+                self.places[at] = place + places[usize::from(code.min(CLOSED))];
+                self.counts[oc] += usize::from(code < CLOSED);
+                bias[oc] += if code < CLOSED { gradient } else { 0.0 };
+            }
+        }
+    }
+
+    fn copy_pixels(&mut self, c: Shape, first: usize, block: usize, input: &[f32]) {
+        let ins = c.ins();
+        for (y, row) in (2 * first..2 * (first + c.band()) + 2).zip(self.pixels.chunks_mut(self.row)) {
+            // y counts from the row above the image
+            if y == 0 || y > c.in_h {
+                row.fill(0.0);
+                continue;
+            }
+            let image = &input[(y - 1) * c.in_w * c.in_c..][..c.in_w * c.in_c];
+            let pixels = image.chunks(c.in_c).map(|pixel| &pixel[block * ins..][..ins]);
+            row[..ins].fill(0.0);
+            row[ins..].chunks_mut(ins).zip(pixels).for_each(|(to, from)| to.copy_from_slice(from));
+            if c.in_w == 2 * c.pool_w {
+                row[(c.in_w + 1) * ins..].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Adds a band's products to the sums of one block of input channels.
+struct AddLists<'a> {
+    c: Shape,
+    lists: &'a Lists,
+    sums: &'a mut [f32],
+}
+
+impl Kernel for AddLists<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { c, lists, sums } = self;
+        let wide = c.vectors() * LANES;
+        for (oc, sums) in sums.chunks_mut(3 * wide).enumerate() {
+            let list = oc * lists.room..oc * lists.room + lists.counts[oc];
+            let (gradients, places) = (&lists.gradients[list.clone()], &lists.places[list]);
+            for ky in (0..3).step_by(S::TAP_ROWS) {
+                for first in (0..wide).step_by(VECTORS * LANES) {
+                    let from = ky * lists.row + first;
+                    if wide == LANES {
+                        add_list::<S, 1>(s, gradients, places, lists, from, &mut sums[ky * wide..], wide);
+                    } else {
+                        add_list::<S, VECTORS>(s, gradients, places, lists, from, &mut sums[ky * wide + first..], wide);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds `gradient * pixels` for each entry: as many tap rows as fit, `N` vectors of each.
+#[inline(always)]
+fn add_list<S: Simd, const N: usize>(
+    s: S,
+    gradients: &[f32],
+    places: &[u32],
+    lists: &Lists,
+    from: usize,
+    sums: &mut [f32],
+    wide: usize,
+) {
+    let (pixels, row) = (&lists.pixels[from..], lists.row);
+    let mut acc = [[s.splat(0.0); N]; 3];
+    // SAFETY: sums hold `TAP_ROWS` rows of `wide`; places are of the first tap of a pixel of the band, whose taps all lie within the
+    // buffer, which has room for the vectors of the last.
+    unsafe {
+        for r in 0..S::TAP_ROWS {
+            for v in 0..N {
+                acc[r][v] = s.load(lanes(sums, r * wide + v * LANES));
+            }
+        }
+        for (&gradient, &place) in gradients.iter().zip(places) {
+            let gradient = s.splat(gradient);
+            for r in 0..S::TAP_ROWS {
+                for v in 0..N {
+                    acc[r][v] = s.fma(gradient, s.load(lanes(pixels, place as usize + r * row + v * LANES)), acc[r][v]);
+                }
+            }
+        }
+        for r in 0..S::TAP_ROWS {
+            for v in 0..N {
+                s.store(acc[r][v], lanes_mut(sums, r * wide + v * LANES));
+            }
+        }
+    }
+}
