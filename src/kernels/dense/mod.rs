@@ -12,6 +12,7 @@
 //!
 //! Constants: `BATCH IN OUT BIAS RELU`.
 
+mod native;
 mod twins;
 
 pub use twins::{backward_input, backward_weights, forward};
@@ -66,7 +67,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.ins)),
     cases,
-    native: None,
+    native: Some(native::forward),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), split_launch_matrix(c)),
         implementation!("llvmpipe", Needs::SOFTWARE, |c| by_four(c), {
@@ -100,7 +101,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.outs)),
     cases,
-    native: None,
+    native: Some(native::backward_input),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
             let shader = shader!("dense/backward_input_matrix.wgsl");
@@ -139,7 +140,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.batch)),
     cases,
-    native: None,
+    native: Some(native::backward_weights),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
             let shader = shader!("dense/backward_weights_matrix.wgsl");

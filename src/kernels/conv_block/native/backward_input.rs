@@ -101,7 +101,7 @@ impl Kernel for Pick<'_> {
         let Self { c, first, gradient, codes, picks } = self;
         let windows = gradient.chunks(c.out_c).zip(codes.chunks(4 * c.words()));
         let windows = windows.skip(first * c.pool_w).take(c.band() * c.pool_w);
-        let blocks = windows.flat_map(|(gradient, codes)| gradient.chunks(OUTS).zip(codes.chunks(OUTS)));
+        let blocks = windows.flat_map(|(gradient, codes)| gradient.chunks(OUTS).zip(codes[..c.out_c].chunks(OUTS)));
         let lists = picks.gradients.chunks_mut(ROOM).zip(picks.channels.chunks_mut(ROOM)).zip(&mut picks.ends);
         for ((gradient, codes), ((gradients, channels), ends)) in blocks.zip(lists) {
             let mut count = 0;

@@ -21,6 +21,8 @@
 //!
 //! Constants: `ELEMENTS`, a multiple of 4, as every bank's is. Rates, decays and corrections are in [`StepParams`](super::StepParams).
 
+mod native;
+
 use super::reduce::LOSS_SCALE;
 use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Real, Shader, Tolerance, ViewMut};
 use crate::kernels::sizes::{direct, sized, sizes};
@@ -56,7 +58,7 @@ pub static UPDATE: Contract = Contract {
     // a dozen roundings, of which division and square root may each be 2.5 units in the last place
     tolerance: |_| Tolerance::sum(4),
     cases,
-    native: None,
+    native: Some(native::update),
     implementations: &[direct!(|c| launch(shader!("adam/update_direct.wgsl"), 6, c))],
 };
 

@@ -18,6 +18,8 @@
 //! Constants: `BATCH ROWS HEIGHT WIDTH SHARD_IMAGES` (for how many images a shard has room), for warp also `FILL_MODE` (0 reflect, 1 wrap, 2 nearest,
 //! 3 constant) and `FILL_VALUE` (0..255); for draw `BATCH HEIGHT WIDTH FLIP ROTATION ZOOM_LOW ZOOM_HIGH SHIFT`.
 
+mod native;
+
 use super::{
     Args, Binding, Case, Contract, Cost, Fill, Implementation, Launch, Real, StepParams, Tolerance, UNIT_ROUNDOFF,
 };
@@ -95,7 +97,7 @@ pub static GATHER: Contract = Contract {
     // one division, which WGSL allows 2.5 units in the last place
     tolerance: |_| Tolerance::sum(1),
     cases: gather_cases,
-    native: None,
+    native: Some(native::gather),
     implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
         Launch::items(shader!("augment/gather_direct.wgsl"), 4, c.images() / 3, 1)
     }))],
@@ -138,7 +140,7 @@ pub static WARP: Contract = Contract {
     // about twice the size of a typical value, along each of two axes.
     tolerance: sized!(|c: WarpSizes| Tolerance { relative: 16.0 * UNIT_ROUNDOFF * (c.width + c.height + 2) as f64 }),
     cases: warp_cases,
-    native: None,
+    native: Some(native::warp),
     implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
         Launch::items(shader!("augment/warp_direct.wgsl"), 5, c.images() / 3, 1)
     }))],

@@ -12,6 +12,8 @@
 //!
 //! Constants: `ELEMENTS IMAGE RATE STREAM`; `IMAGE` elements of each image.
 
+mod native;
+
 use super::{Args, Binding, Case, Constants, Contract, Cost, Real, StepParams, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::rng::{pcg4d, unit};
@@ -43,7 +45,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance,
     cases,
-    native: None,
+    native: Some(native::mask),
     implementations: by_item!("dropout/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
@@ -58,7 +60,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance,
     cases,
-    native: None,
+    native: Some(native::mask),
     implementations: by_item!("dropout/backward.wgsl", 2, |c| c.elements, c.elements),
 };
 

@@ -26,6 +26,8 @@
 //!
 //! Constants: `BATCH SLOTS`; `ELEMENTS`; `ELEMENTS GROUPS`; `GROUPS SLOTS DYNAMIC`. `ELEMENTS` is a multiple of 4, as every bank's is.
 
+mod native;
+
 use super::{Args, Binding, Case, Contract, Cost, Fill, Grid, Implementation, Launch, Real, StepParams, Tolerance};
 use crate::kernels::sizes::{sized, sizes};
 use crate::{shader, twin};
@@ -130,7 +132,7 @@ pub static SUM_SQUARES: Contract = Contract {
     cost: sized!(|c: SumSquaresSizes| Cost { flops: 2.0 * c.elements as f64, bytes: 4.0 * c.elements as f64 }),
     tolerance: sized!(|c: SumSquaresSizes| Tolerance::sum(c.elements.div_ceil(c.groups))),
     cases: sum_squares_cases,
-    native: None,
+    native: Some(native::sum_squares),
     implementations: &[Implementation::direct(sized!(|c: SumSquaresSizes| {
         Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.groups))
     }))],

@@ -1,0 +1,39 @@
+//! Sums of squares on the CPU, spread over the threads by the groups that the contract fixes.
+
+use super::THREADS;
+use crate::kernels::Args;
+use crate::simd::{InstructionSet, Kernel, LANES, Simd};
+use rayon::prelude::*;
+
+/// The squares of the groups' values, added in sixteen lanes.
+struct SumSquares<'a> {
+    values: &'a [f32],
+    group: usize,
+    groups: usize,
+    sum: &'a mut f32,
+}
+
+impl Kernel for SumSquares<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut sums = s.splat(0.0);
+        for block in self.values.chunks(THREADS).skip(self.group).step_by(self.groups) {
+            for values in block.chunks(LANES) {
+                let mut padded = [0.0; LANES];
+                padded[..values.len()].copy_from_slice(values);
+                let vector = s.load(&padded);
+                sums = s.fma(vector, vector, sums);
+            }
+        }
+        let mut lanes = [0.0; LANES];
+        s.store(sums, &mut lanes);
+        *self.sum = lanes.iter().sum();
+    }
+}
+
+/// Native `reduce.sum_squares`.
+pub fn sum_squares(mut args: Args<f32>, set: InstructionSet) {
+    let (values, partial) = (args.floats(0), args.floats_out(0));
+    let groups = partial.len();
+    partial.par_iter_mut().enumerate().for_each(|(group, sum)| set.run(SumSquares { values, group, groups, sum }));
+}
