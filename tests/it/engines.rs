@@ -22,7 +22,7 @@ const IMAGES: usize = 17;
 
 /// A small conv4: two blocks with tiled kernels, two without, dropout and two hidden layers. 17 images of 32 px in
 /// batches of 6, so that the last batch has 5.
-fn conv4_like() -> Rig {
+pub(crate) fn conv4_like() -> Rig {
     let block = |filters: usize| [format!("conv2d filters={filters}"), "relu".into(), "max_pool2d".into()];
     let convolutions: Vec<String> = [6, 16, 32, 10].into_iter().flat_map(block).collect();
     let head = ["dropout rate=0.2", "flatten", "dense units=24", "relu", "dense units=15", "relu", "dense"];
@@ -31,12 +31,12 @@ fn conv4_like() -> Rig {
 }
 
 /// The preset conv3 on small images.
-fn conv3() -> Rig {
+pub(crate) fn conv3() -> Rig {
     Rig::new(&Model::preset("conv3").unwrap(), (32, 32), 10, IMAGES, BATCH)
 }
 
 /// What neither has: strides, other windows, overlapping pools, relu alone, no bias, smoothing and class weights.
-fn odd() -> Rig {
+pub(crate) fn odd() -> Rig {
     let layers = [
         "conv2d filters=12 kernel=5 stride=2",
         "relu",
@@ -57,12 +57,12 @@ fn odd() -> Rig {
 }
 
 /// Two tensors with several readers.
-fn branches() -> Rig {
+pub(crate) fn branches() -> Rig {
     Rig::new(&rig::branches(), (12, 12), 4, IMAGES, BATCH)
 }
 
 /// Five steps: an epoch of three, the last of them short, and two of the next.
-fn five_steps() -> Vec<StepParams> {
+pub(crate) fn five_steps() -> Vec<StepParams> {
     let firsts = [0, 6, 12, 0, 6];
     (1..).zip(firsts).map(|(t, first)| adam(t, first, BATCH.min(IMAGES - first))).collect()
 }
@@ -74,7 +74,7 @@ fn for_checked_and_trusted(rig: &Rig, test: impl Fn(&str, GpuEngine)) {
     test("trusted", rig.on_gpu(&gpu, false));
 }
 
-fn run_one_by_one(engine: &mut dyn Engine, steps: &[StepParams]) -> Vec<Metrics> {
+pub(crate) fn run_one_by_one(engine: &mut dyn Engine, steps: &[StepParams]) -> Vec<Metrics> {
     steps.iter().for_each(|step| engine.run(Program::Train, &[*step]).unwrap());
     engine.wait().unwrap()
 }
@@ -87,7 +87,7 @@ fn bits_after(mut engine: GpuEngine, submissions: &[&[StepParams]]) -> Vec<u32> 
     bits
 }
 
-fn compare_gradients(name: &str, rig: &Rig, got: &mut dyn Engine, want: &mut dyn Engine) {
+pub(crate) fn compare_gradients(name: &str, rig: &Rig, got: &mut dyn Engine, want: &mut dyn Engine) {
     let mut worst = (0.0, String::new());
     for parameter in rig.names() {
         let tensor = format!("{parameter}.gradient");
@@ -100,7 +100,7 @@ fn compare_gradients(name: &str, rig: &Rig, got: &mut dyn Engine, want: &mut dyn
     assert!(worst.0 < GRADIENTS, "{name}: the gradient of {} differs by {} of its largest", worst.1, worst.0);
 }
 
-fn compare_metrics(name: &str, got: &[Metrics], want: &[Metrics]) {
+pub(crate) fn compare_metrics(name: &str, got: &[Metrics], want: &[Metrics]) {
     assert_eq!(got.len(), want.len(), "{name}");
     for (step, (a, b)) in got.iter().zip(want).enumerate() {
         assert!((a.loss - b.loss).abs() <= LOSSES * b.loss, "{name}, step {step}: {a:?}, twins {b:?}");

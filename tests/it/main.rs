@@ -22,6 +22,7 @@ mod kernels;
 mod micro;
 mod mixed;
 mod model;
+mod native;
 mod pipelines;
 mod plan;
 mod shell;

@@ -2,6 +2,8 @@
 //! times a row of sixteen.
 
 #![allow(unsafe_code)]
+// loops over registers have fixed ranges, and the index says which register
+#![allow(clippy::needless_range_loop)]
 
 use super::Sizes;
 use crate::kernels::Args;

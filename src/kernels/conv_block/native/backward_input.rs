@@ -2,6 +2,8 @@
 //! a band of rows stay in the cache.
 
 #![allow(unsafe_code)]
+// loops over registers have fixed ranges, and the index says which register
+#![allow(clippy::needless_range_loop)]
 
 use super::shape::{CLOSED, Shape};
 use crate::simd::{InstructionSet, Kernel, LANES, Simd, lanes, lanes_mut, value};

@@ -3,6 +3,8 @@
 //! moves an address.
 
 #![allow(unsafe_code)]
+// loops over registers have fixed ranges, and the index says which register
+#![allow(clippy::needless_range_loop)]
 
 use super::shape::{CLOSED, Shape};
 use crate::simd::{InstructionSet, Kernel, LANES, Simd, lanes, lanes_mut};
@@ -156,15 +158,13 @@ impl Kernel for AddLists<'_> {
         let Self { c, lists, sums } = self;
         let wide = c.vectors() * LANES;
         for (oc, sums) in sums.chunks_mut(3 * wide).enumerate() {
-            let list = oc * lists.room..oc * lists.room + lists.counts[oc];
-            let (gradients, places) = (&lists.gradients[list.clone()], &lists.places[list]);
             for ky in (0..3).step_by(S::TAP_ROWS) {
                 for first in (0..wide).step_by(VECTORS * LANES) {
-                    let from = ky * lists.row + first;
+                    let (from, sums) = (ky * lists.row + first, &mut sums[ky * wide + first..]);
                     if wide == LANES {
-                        add_list::<S, 1>(s, gradients, places, lists, from, &mut sums[ky * wide..], wide);
+                        add_list::<S, 1>(s, lists, oc, from, sums, wide);
                     } else {
-                        add_list::<S, VECTORS>(s, gradients, places, lists, from, &mut sums[ky * wide + first..], wide);
+                        add_list::<S, VECTORS>(s, lists, oc, from, sums, wide);
                     }
                 }
             }
@@ -174,15 +174,9 @@ impl Kernel for AddLists<'_> {
 
 /// Adds `gradient * pixels` for each entry: as many tap rows as fit, `N` vectors of each.
 #[inline(always)]
-fn add_list<S: Simd, const N: usize>(
-    s: S,
-    gradients: &[f32],
-    places: &[u32],
-    lists: &Lists,
-    from: usize,
-    sums: &mut [f32],
-    wide: usize,
-) {
+fn add_list<S: Simd, const N: usize>(s: S, lists: &Lists, oc: usize, from: usize, sums: &mut [f32], wide: usize) {
+    let list = oc * lists.room..oc * lists.room + lists.counts[oc];
+    let (gradients, places) = (&lists.gradients[list.clone()], &lists.places[list]);
     let (pixels, row) = (&lists.pixels[from..], lists.row);
     let mut acc = [[s.splat(0.0); N]; 3];
     // SAFETY: sums hold `TAP_ROWS` rows of `wide`; places are of the first tap of a pixel of the band, whose taps all lie within the

@@ -2,6 +2,8 @@
 //! L2 cache. The windows are pooled before anything is written.
 
 #![allow(unsafe_code)]
+// loops over registers have fixed ranges, and the index says which register
+#![allow(clippy::needless_range_loop)]
 
 use super::shape::{CLOSED, Shape};
 use crate::simd::{InstructionSet, Kernel, LANES, MOST_PIXELS, Simd, lanes, value};

@@ -1,0 +1,93 @@
+//! Native kernels: whole networks against the twins, on every instruction set of this processor, and against themselves on other numbers
+//! of threads. `tests/kernels.rs` holds each kernel to its twin.
+
+use crate::common::desk::Desk;
+use crate::common::rig::{Rig, read};
+use crate::engines::{
+    branches, compare_gradients, compare_metrics, conv3, conv4_like, five_steps, odd, run_one_by_one,
+};
+use galaxy_gpu::engine::CpuEngine;
+use galaxy_gpu::plan::Profile;
+use galaxy_gpu::simd::InstructionSet;
+use rayon::ThreadPoolBuilder;
+
+fn native(rig: &Rig, set: InstructionSet) -> CpuEngine<f32> {
+    let mut engine = CpuEngine::native(rig.plan(&Profile::native(set)), set);
+    rig.load(&mut engine);
+    engine
+}
+
+#[test]
+fn first_gradients_and_five_losses_are_the_twins() {
+    for (network, rig) in [("conv4-like", conv4_like()), ("conv3", conv3()), ("odd", odd()), ("branches", branches())] {
+        let mut twins = rig.twins::<f32>();
+        let first = run_one_by_one(&mut twins, &five_steps()[..1]);
+        let mut after = rig.twins::<f32>();
+        let all = run_one_by_one(&mut after, &five_steps());
+        for set in InstructionSet::detected() {
+            let name = format!("{network}, {set}");
+            let mut engine = native(&rig, set);
+            compare_metrics(&name, &run_one_by_one(&mut engine, &five_steps()[..1]), &first);
+            compare_gradients(&name, &rig, &mut engine, &mut twins);
+            compare_metrics(&name, &run_one_by_one(&mut native(&rig, set), &five_steps()), &all);
+        }
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    let (rig, set) = (conv4_like(), InstructionSet::fastest());
+    let bits = |threads| {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut engine = native(&rig, set);
+            run_one_by_one(&mut engine, &five_steps());
+            read(&mut engine, "parameters").into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+        })
+    };
+    let one = bits(1);
+    assert!(one.iter().all(|&bits| f32::from_bits(bits).is_finite()));
+    assert!([2, 3, 8].into_iter().all(|threads| bits(threads) == one));
+}
+
+/// AVX2 and AVX-512 add and multiply in the same order, so a training may move between machines that have them.
+#[test]
+fn sets_with_fused_multiply_add_agree_to_the_bit() {
+    let rig = conv4_like();
+    let sets = InstructionSet::detected().into_iter().filter(|set| set.to_string() != "portable code");
+    let bits = sets.map(|set| {
+        let mut engine = native(&rig, set);
+        run_one_by_one(&mut engine, &five_steps());
+        read(&mut engine, "parameters").into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+    });
+    let bits: Vec<Vec<u32>> = bits.collect();
+    assert!(bits.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_plan_says_what_runs_natively_and_what_does_not() {
+    let desk = Desk::new();
+    let text = desk.run("plan --device native --size 32 --batch 4 --images 30");
+    assert!(text.starts_with("conv4 on native kernels, f32\n"), "{text}");
+    let line = |contract: &str| text.lines().find(|line| line.contains(contract)).unwrap_or_default().to_owned();
+    assert!(line("conv_block.forward").contains("compiled for the CPU"), "{text}");
+    assert!(line("reduce.loss").contains("no native kernel is written yet"), "{text}");
+    desk.refuses("plan --device native --adapter 0", &["--adapter is given with --device native"]);
+    desk.refuses("plan --device native --precision mixed", &["--precision is mixed", "16-bit floats"]);
+    desk.refuses(
+        "plan --device native --use conv_block.forward=direct",
+        &["it is WGSL, and --device native runs none"],
+    );
+}
+
+#[test]
+fn a_run_trained_natively_resumes_to_the_same_bits() {
+    let desk = Desk::new();
+    let line = "train --device native --size 16 --images 40 --batch 8 --epochs";
+    let whole = desk.run(&format!("{line} 4 --out whole"));
+    desk.run(&format!("{line} 2 --out part"));
+    let resumed = desk.run("train --resume part --epochs 4");
+    let hash = |text: &str| text.lines().find(|line| line.starts_with("weights")).unwrap_or_default().to_owned();
+    assert!(hash(&whole).contains("hash"), "{whole}");
+    assert_eq!(hash(&whole), hash(&resumed));
+}
