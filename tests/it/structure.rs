@@ -43,7 +43,7 @@ const UNSAFE: &[(&str, usize)] = &[
     ("src/engine/gpu/pipeline_cache.rs", 1),
     ("src/engine/gpu/pipelines.rs", 1),
     ("src/kernels/conv_block/native/backward_input.rs", 1),
-    ("src/kernels/conv_block/native/backward_weights.rs", 1),
+    ("src/kernels/conv_block/native/backward_weights.rs", 2),
     ("src/kernels/conv_block/native/forward.rs", 1),
     ("src/kernels/dense/native.rs", 1),
     ("src/simd/avx2.rs", 12),

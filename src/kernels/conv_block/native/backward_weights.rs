@@ -51,6 +51,11 @@ pub fn backward_weights(
             let gradient = &gradient[image * c.pool_h * c.pooled_row()..][..c.pool_h * c.pooled_row()];
             let codes = &codes[image * c.pool_h * c.codes_row()..][..c.pool_h * c.codes_row()];
             for first in (0..c.pool_h).step_by(c.band()) {
+                if c.vectors() == 1 {
+                    lists.copy_pixels(c, first, 0, input);
+                    set.run(AddWindows { c, first, pixels: &lists, gradient, codes, sums, bias });
+                    continue;
+                }
                 lists.fill(c, first, gradient, codes, bias);
                 for block in 0..c.in_c / c.ins() {
                     lists.copy_pixels(c, first, block, input);
@@ -140,6 +145,46 @@ impl Lists {
             row[ins..].chunks_mut(ins).zip(pixels).for_each(|(to, from)| to.copy_from_slice(from));
             if c.in_w == 2 * c.pool_w {
                 row[(c.in_w + 1) * ins..].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Adds a band's products window by window where a row of taps is one vector, as of pictures with three channels: lists would take longer
+/// than the products. A closed window adds zero.
+struct AddWindows<'a> {
+    c: Shape,
+    /// The first pooled row.
+    first: usize,
+    pixels: &'a Lists,
+    gradient: &'a [f32],
+    codes: &'a [u8],
+    sums: &'a mut [f32],
+    bias: &'a mut [f32],
+}
+
+impl Kernel for AddWindows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { c, first, pixels: Lists { pixels, row, .. }, gradient, codes, sums, bias } = self;
+        let places = [0, c.ins(), *row, row + c.ins(), 0];
+        let rows = first..c.pool_h.min(first + c.band());
+        assert!(sums.len() >= c.out_c * 3 * LANES && pixels.len() >= (2 * rows.len() + 2) * row + LANES);
+        for (py, px) in rows.flat_map(|py| (0..c.pool_w).map(move |px| (py, px))) {
+            let (window, place) = (py * c.pool_w + px, (py - first) * 2 * row + px * 2 * c.ins());
+            let gradient = &gradient[window * c.out_c..][..c.out_c];
+            let codes = &codes[window * 4 * c.words()..][..c.out_c];
+            for (oc, ((&gradient, &code), bias)) in gradient.iter().zip(codes).zip(&mut *bias).enumerate() {
+                let gradient = if code < CLOSED { gradient } else { 0.0 };
+                *bias += gradient;
+                let (at, gradient) = (place + places[usize::from(code.min(CLOSED))], s.splat(gradient));
+                for ky in 0..3 {
+                    // SAFETY: the assertion above covers the last sum, and the vector of the last tap of the last pixel.
+                    unsafe {
+                        let sum = lanes_mut(sums, (oc * 3 + ky) * LANES);
+                        s.store(s.fma(gradient, s.load(lanes(pixels, at + ky * row)), s.load(sum)), sum);
+                    }
+                }
             }
         }
     }
