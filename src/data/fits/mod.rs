@@ -110,7 +110,7 @@ pub fn facts(files: &[PathBuf], options: &FitsOptions) -> Result<(usize, usize, 
 /// pixels without a value in every band.
 ///
 /// # Errors
-/// [`Error::File`](crate::Error::File) where a file cannot be read or decoded, is beyond the limits, lacks a band, or has nothing at the crop's
+/// [`Error::File`] where a file cannot be read or decoded, is beyond the limits, lacks a band, or has nothing at the crop's
 /// position.
 pub fn read(files: &[PathBuf], crop: Option<&Crop>, options: &FitsOptions) -> Result<Picture> {
     let (planes, cutout, _turn);
