@@ -62,7 +62,7 @@ pub fn conflicts(dataset: &Dataset) -> Vec<Conflict> {
 }
 
 /// For each image the first one with the same pixels, perhaps itself.
-fn identical(dataset: &Dataset) -> Vec<usize> {
+pub(super) fn identical(dataset: &Dataset) -> Vec<usize> {
     let row = dataset.width * 3;
     let middle = dataset.height / 2 * row;
     let hash_of = |index| blake3::hash(&dataset.image(index)[middle..middle + row]);

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::conflicts::{Conflict, DUPLICATE_ARCSEC, conflicts};
-use super::split::PATCH_ARCSEC;
+use super::draw::PATCH_ARCSEC;
 use super::{Dataset, Sky, sky};
 
 /// Most contradicting pairs that are listed.
@@ -60,6 +60,8 @@ pub struct Overlaps {
     pub positions: usize,
     /// Pairs within [`DUPLICATE_ARCSEC`]: the same galaxy twice.
     pub duplicate_pairs: usize,
+    /// Whether these are all pairs: after [`sky::MOST_PAIRS`] no more are counted.
+    pub all_pairs: bool,
     /// Those of them with two different labels.
     pub conflicting_pairs: usize,
     /// The first [`MOST_PAIRS`] of the conflicting pairs, by their indices.
@@ -109,14 +111,13 @@ pub fn inspect(dataset: &Dataset) -> Inspection {
 
 /// Finds images of the same piece of sky; `labels` belong to `positions`.
 pub fn overlaps(positions: &[Sky], labels: &[u32]) -> Overlaps {
-    let mut overlapping = vec![false; positions.len()];
+    let patches = sky::patches(positions, PATCH_ARCSEC);
+    let mut members = vec![0; positions.len()];
+    patches.iter().for_each(|&patch| members[patch] += 1);
+    let overlapping_images = patches.iter().filter(|&&patch| members[patch] > 1).count();
     let (mut duplicate_pairs, mut conflicting_pairs) = (0, 0);
     let mut conflicts = Vec::new();
-    sky::for_each_pair(positions, PATCH_ARCSEC, |a, b, separation_arcsec| {
-        (overlapping[a], overlapping[b]) = (true, true);
-        if separation_arcsec > DUPLICATE_ARCSEC {
-            return;
-        }
+    let all_pairs = sky::for_each_pair(positions, DUPLICATE_ARCSEC, |a, b, separation_arcsec| {
         duplicate_pairs += 1;
         let (label_a, label_b) = (labels[a], labels[b]);
         if label_a != label_b {
@@ -129,9 +130,8 @@ pub fn overlaps(positions: &[Sky], labels: &[u32]) -> Overlaps {
         }
     });
     keep_first(&mut conflicts);
-    let overlapping_images = overlapping.iter().filter(|&&overlaps| overlaps).count();
     let positions = positions.iter().filter(|position| position.is_known()).count();
-    Overlaps { positions, duplicate_pairs, conflicting_pairs, conflicts, overlapping_images }
+    Overlaps { positions, duplicate_pairs, all_pairs, conflicting_pairs, conflicts, overlapping_images }
 }
 
 fn keep_first(conflicts: &mut Vec<Pair>) {

@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod conflicts;
+mod draw;
 pub mod fits;
 pub mod folder;
 pub mod hdf5;

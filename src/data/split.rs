@@ -3,19 +3,16 @@
 //! A galaxy that is in a data set twice, or that lies in the corner of another one's image, must not be in two
 //! sets: a network that has seen it would be tested on what it remembers. This file knows nothing of epochs.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::order::{generator, shuffle};
+pub use super::draw::PATCH_ARCSEC;
+use super::draw::{Drawn, draw};
 use super::{Dataset, sky};
 use crate::files::{open_bounded, write_whole};
 use crate::suggest::did_you_mean;
 use crate::{Error, Result};
-
-/// Images whose centres are at most this many arcseconds apart stay in one set.
-pub const PATCH_ARCSEC: f64 = 20.0;
 
 /// Bytes of a split's file besides [`ROW_BYTES`] for each image.
 const FEW_BYTES: u64 = 64 << 10;
@@ -34,10 +31,15 @@ pub struct Split {
     pub test: Vec<u32>,
     /// 16 hexadecimal digits of the BLAKE3 of the assignment: equal splits have equal hashes.
     pub hash: String,
-    /// Patches of sky with several images that were kept together; 0 where a file says which image is in which set.
+    /// Groups of several images that were kept together, of one patch of sky or of equal pixels; 0 where a file says which
+    /// image is in which set.
     pub patches: usize,
-    /// Images that changed sets so that a patch of sky stays together.
+    /// Images that changed sets so that a group stays together, or to make up for that.
     pub moved: usize,
+    /// Patches that had too many images to stay whole, and were cut.
+    pub cut: usize,
+    /// Fractions that groups did not allow, with the numbers.
+    pub unmet: Vec<String>,
     /// How it was made, for people.
     pub source: String,
 }
@@ -64,9 +66,10 @@ enum Set {
 
 impl Split {
     /// Draws `test_fraction` of each class for the test, and moves images so that no patch of sky (positions within
-    /// [`PATCH_ARCSEC`] of each other, or joined by a chain of such) is in both sets. Images without neighbours then
-    /// take the place of those that were moved, so that the classes keep their fractions. There is no validation set yet
-    /// ([`Split::set_aside`]).
+    /// [`PATCH_ARCSEC`] of each other, or joined by a chain of such) and no picture (equal pixels) is in both sets. Images
+    /// without neighbours, and then whole groups, take the place of those that were moved, so that the classes keep their
+    /// fractions as well as groups allow. A patch that holds more than a tenth of the images to draw, and more than 8, is
+    /// cut: a chain through a crowded field would be one group. There is no validation set yet ([`Split::set_aside`]).
     ///
     /// # Errors
     /// [`Error::Setting`] where `test_fraction` is not between 0 and 1, [`Error::Data`] where a set has no images or a
@@ -76,10 +79,10 @@ impl Split {
             return Err(Error::setting("test fraction", test_fraction, "above 0 and below 1"));
         }
         let mut sets = vec![Set::Train; dataset.len()];
-        let (patches, moved) = draw(&mut sets, dataset, Set::Test, test_fraction, ("split", seed));
+        let drawn = draw(dataset, &vec![false; dataset.len()], test_fraction, ("split", seed));
         let percent = test_fraction * 100.0;
         let source = format!("{percent}% of each class drawn with seed {seed}");
-        Self { patches, moved, source, ..Self::default() }.finish(dataset, &sets)
+        Self { source, ..Self::default() }.give(&mut sets, Set::Test, &drawn).finish(dataset, &sets)
     }
 
     /// Sets `fraction` of each class of the training set aside to choose the best epoch, by the rules of
@@ -101,13 +104,33 @@ impl Split {
             return Err(Error::setting("--validation", fraction, allowed));
         }
         let mut sets = self.sets(dataset);
-        let (patches, moved) = draw(&mut sets, dataset, Set::Validation, fraction, ("validation", seed));
+        let beside: Vec<bool> = sets.iter().map(|&set| set != Set::Train).collect();
+        let drawn = draw(dataset, &beside, fraction, ("validation", seed));
+        let split = self.give(&mut sets, Set::Validation, &drawn);
         if !sets.contains(&Set::Validation) {
-            return Err(no_images("validation", &self.source));
+            return Err(no_images("validation", &split.source));
         }
         let percent = (fraction * 1e4).round() / 100.0;
-        let source = format!("{}, {percent}% of its training set for validation with seed {seed}", self.source);
-        Self { patches: self.patches.max(patches), moved: self.moved + moved, source, ..self }.finish(dataset, &sets)
+        let source = format!("{}, {percent}% of its training set for validation with seed {seed}", split.source);
+        Self { source, ..split }.finish(dataset, &sets)
+    }
+
+    /// Puts the drawn images into a set, and adds up what the draw did.
+    fn give(mut self, sets: &mut [Set], to: Set, drawn: &Drawn) -> Self {
+        sets.iter_mut().zip(&drawn.images).filter(|(_, drawn)| **drawn).for_each(|(set, _)| *set = to);
+        self.patches = self.patches.max(drawn.groups);
+        self.moved += drawn.moved;
+        self.cut = self.cut.max(drawn.cut);
+        let got = drawn.images.iter().filter(|drawn| **drawn).count();
+        if drawn.missed > 0 {
+            let purpose = if to == Set::Test { "test" } else { "validate" };
+            let asked = drawn.asked;
+            self.unmet.push(format!(
+                "{got} to {purpose} instead of {asked}, {} too few or too many of a class",
+                drawn.missed
+            ));
+        }
+        self
     }
 
     /// Which set is measured after each epoch.
@@ -179,7 +202,7 @@ impl Split {
         let positions = dataset.sky.as_ref()?;
         let sets = self.sets(dataset);
         let (mut pairs, mut first) = (0, None);
-        sky::for_each_pair(positions, PATCH_ARCSEC, |a, b, _| {
+        let all = sky::for_each_pair(positions, PATCH_ARCSEC, |a, b, _| {
             if sets[a] != sets[b] && sets[a] != Set::Neither && sets[b] != Set::Neither {
                 pairs += 1;
                 first = Some(first.map_or((a, b), |known: (usize, usize)| known.min((a, b))));
@@ -187,8 +210,9 @@ impl Split {
         });
         first.map(|(a, b)| {
             format!(
-                "{pairs} pairs of images within {PATCH_ARCSEC} arcseconds are in different sets of the split ({}), such as {a} and \
+                "{}{pairs} pairs of images within {PATCH_ARCSEC} arcseconds are in different sets of the split ({}), such as {a} and \
                  {b}: the network is tested on sky that it has seen; without --split such images stay together.",
+                if all { "" } else { "at least " },
                 self.source
             )
         })
@@ -273,74 +297,5 @@ fn read_row(dataset: &Dataset, index: &str, answer: &str, word: &str) -> Result<
             let near = did_you_mean(other, ["train", "test", "validation"]);
             Err((format!("split is {word:?}{near}"), "write train or test, or validation"))
         }
-    }
-}
-
-/// Draws `fraction` of each class of the training set for the set `to`, by a generator of this purpose and seed, and
-/// keeps patches of sky together. Returns how many patches have several images, and how many images were moved for that.
-fn draw(sets: &mut [Set], dataset: &Dataset, to: Set, fraction: f64, (purpose, seed): (&str, u64)) -> (usize, usize) {
-    let mut members = vec![Vec::new(); dataset.classes.len()];
-    let mut beside = vec![true; dataset.len()];
-    for (index, &label) in dataset.labels.iter().enumerate().filter(|&(index, _)| sets[index] == Set::Train) {
-        members[label as usize].push(index);
-        beside[index] = false;
-    }
-    for (class, members) in members.iter_mut().enumerate() {
-        shuffle(members, &mut generator(purpose, seed, class as u64));
-        for &index in &members[..quota(members.len(), fraction)] {
-            sets[index] = to;
-        }
-    }
-    let Some(positions) = &dataset.sky else { return (0, 0) };
-    let mut patches = group(&sky::patches(positions, PATCH_ARCSEC));
-    patches.iter_mut().for_each(|patch| patch.retain(|&index| !beside[index]));
-    patches.retain(|patch| patch.len() > 1);
-    let moved = unite(sets, &patches, to);
-    rebalance(sets, &members, &patches, (to, fraction));
-    (patches.len(), moved)
-}
-
-/// How many of `count` images of a class are drawn: at least one, as long as one is left to train on.
-fn quota(count: usize, fraction: f64) -> usize {
-    let rounded = (count as f64 * fraction).round() as usize;
-    rounded.max(1).min(count.saturating_sub(1))
-}
-
-/// The members of each patch with more than one, patches in the order of their first member.
-fn group(patches: &[usize]) -> Vec<Vec<usize>> {
-    let mut by_patch: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (index, &patch) in patches.iter().enumerate() {
-        by_patch.entry(patch).or_default().push(index);
-    }
-    let mut groups: Vec<Vec<usize>> = by_patch.into_values().filter(|members| members.len() > 1).collect();
-    groups.sort_unstable();
-    groups
-}
-
-/// Puts each patch into the set that most of it is in, the training set if in doubt; returns how many images moved.
-fn unite(sets: &mut [Set], patches: &[Vec<usize>], to: Set) -> usize {
-    let mut moved = 0;
-    for patch in patches {
-        let drawn = patch.iter().filter(|&&index| sets[index] == to).count();
-        let (set, movers) = if drawn * 2 > patch.len() { (to, patch.len() - drawn) } else { (Set::Train, drawn) };
-        patch.iter().for_each(|&index| sets[index] = set);
-        moved += movers;
-    }
-    moved
-}
-
-/// Brings each class back to its quota by changing the sets of images that share their patch with no other.
-fn rebalance(sets: &mut [Set], members: &[Vec<usize>], patches: &[Vec<usize>], (drawn, fraction): (Set, f64)) {
-    let mut shared = vec![false; sets.len()];
-    patches.iter().flatten().for_each(|&index| shared[index] = true);
-    for members in members {
-        let count = members.iter().filter(|&&index| sets[index] == drawn).count();
-        let wanted = quota(members.len(), fraction);
-        let (from, to) = if count < wanted { (Set::Train, drawn) } else { (drawn, Set::Train) };
-        // In the shuffled order, so that the choice is as random as the first one.
-        let movable = members.iter().filter(|&&index| !shared[index]);
-        let chosen: Vec<usize> =
-            movable.copied().filter(|&index| sets[index] == from).take(count.abs_diff(wanted)).collect();
-        chosen.into_iter().for_each(|index| sets[index] = to);
     }
 }

@@ -40,9 +40,18 @@ pub fn split_in_words(split: &Split) -> String {
     let validation = if validation > 0 { format!(", {validation} to validate") } else { String::new() };
     let sky = match (split.patches, split.moved) {
         (0, _) => String::new(),
-        (patches, moved) => format!("; {patches} patches of sky are kept together, {moved} images moved for that"),
+        (patches, moved) => {
+            format!(
+                "; {patches} groups of one patch of sky or of equal pixels are kept together, {moved} images moved for that"
+            )
+        }
     };
-    format!("{}: {train} to train{validation}, {test} to test{sky}", split.source)
+    let cut = match split.cut {
+        0 => String::new(),
+        cut => format!("; crowded patches of sky that were cut, so that neighbours may be in different sets: {cut}"),
+    };
+    let unmet: String = split.unmet.iter().map(|unmet| format!("; {unmet}")).collect();
+    format!("{}: {train} to train{validation}, {test} to test{sky}{cut}{unmet}", split.source)
 }
 
 /// The set that chooses the best epoch.

@@ -71,9 +71,13 @@ fn in_words(found: &Inspection) -> String {
 
 fn sky_in_words(sky: &Overlaps) -> String {
     format!(
-        "Positions on the sky: {} known\n  {} images have a neighbour within {PATCH_ARCSEC} arcseconds\n  {} pairs \
+        "Positions on the sky: {} known\n  {} images have a neighbour within {PATCH_ARCSEC} arcseconds\n  {}{} pairs \
          within {DUPLICATE_ARCSEC} arcsecond show the same galaxy, {} of them with two different labels\n",
-        sky.positions, sky.overlapping_images, sky.duplicate_pairs, sky.conflicting_pairs,
+        sky.positions,
+        sky.overlapping_images,
+        if sky.all_pairs { "" } else { "at least " },
+        sky.duplicate_pairs,
+        sky.conflicting_pairs,
     )
 }
 

@@ -267,3 +267,56 @@ fn a_file_that_splits_a_patch_of_sky_is_noted() {
     images.sky = Some(vec![near(0.0), near(5.0), near(400.0), near(10.0), near(800.0)]);
     assert_says(&note(&images).unwrap(), &["3 pairs", "in different sets"]);
 }
+
+/// How often each set of images that must stay together is in both sets.
+fn torn(split: &Split, groups: impl Iterator<Item = Vec<u32>>) -> usize {
+    let tests = |index: &u32| split.test.contains(index);
+    groups.filter(|group| group.iter().any(tests) && !group.iter().all(tests)).count()
+}
+
+#[test]
+fn every_galaxy_twice_keeps_the_fractions() {
+    let labels: Vec<u32> = (0..400).map(|i| i / 2 % 4).collect();
+    let mut images = dataset(&labels, 2, 2);
+    images.sky = Some((0..400).map(|i| lonely_sky(200)[i / 2]).collect());
+    for seed in 0..5 {
+        let split = Split::stratified(&images, 0.2, seed).unwrap();
+        assert_eq!((counts(&images, &split.test), split.test.len()), (vec![20; 3], 80), "seed {seed}");
+        assert_eq!(torn(&split, (0..200).map(|k| vec![2 * k, 2 * k + 1])), 0);
+        let split = split.set_aside(&images, 0.125, seed).unwrap();
+        assert_eq!((counts(&images, &split.validation), split.validation.len()), (vec![10; 3], 40), "seed {seed}");
+        assert!(split.unmet.is_empty());
+    }
+}
+
+#[test]
+fn a_crowded_field_is_cut_into_pieces() {
+    // 400 galaxies on a grid of 12 arcseconds, all joined by chains, each of them there twice.
+    let labels: Vec<u32> = (0..800).map(|i| i / 2 * 7 % 4).collect();
+    let mut images = dataset(&labels, 2, 2);
+    let step = |i: u32| f64::from(i) * 12.0 / 3600.0;
+    images.sky = Some((0..800).map(|i| Sky { ra: 150.0 + step(i / 2 % 20), dec: step(i / 40) }).collect());
+    let split = Split::stratified(&images, 0.2, 1).unwrap();
+    assert_eq!(split.cut, 1);
+    // A piece has at most 16 galaxies, which is a tenth of what is drawn, and here each is there twice.
+    assert!(split.test.len().abs_diff(160) <= 32, "{} to test, {:?}", split.test.len(), split.unmet);
+    assert_eq!(torn(&split, (0..400).map(|k| vec![2 * k, 2 * k + 1])), 0, "a galaxy is on both sides");
+}
+
+#[test]
+fn equal_pictures_stay_together_and_what_is_unmet_is_said() {
+    // Three pictures of each of three classes, four times each.
+    let labels: Vec<u32> = (0..36).map(|i| i / 12).collect();
+    let mut images = dataset(&labels, 4, 4);
+    let mut pixels = images.pixels.to_vec();
+    for i in 0..36 {
+        let first = i / 12 * 12 + i % 3;
+        pixels.copy_within(first * 48..(first + 1) * 48, i * 48);
+    }
+    images.pixels = galaxy_gpu::data::Pixels::Owned(pixels);
+    let split = Split::stratified(&images, 0.2, 0).unwrap();
+    let same = |k: u32| (0..4).map(|i| k / 3 * 12 + k % 3 + 3 * i).collect();
+    assert_eq!((torn(&split, (0..9).map(same)), split.patches), (0, 9));
+    assert_eq!(counts(&images, &split.test), [4; 3]);
+    assert_says(&split.unmet.join("; "), &["12 to test instead of 6", "6 too few or too many of a class"]);
+}
