@@ -140,9 +140,14 @@ impl Lists {
                 continue;
             }
             let image = &input[(y - 1) * c.in_w * c.in_c..][..c.in_w * c.in_c];
-            let pixels = image.chunks(c.in_c).map(|pixel| &pixel[block * ins..][..ins]);
             row[..ins].fill(0.0);
-            row[ins..].chunks_mut(ins).zip(pixels).for_each(|(to, from)| to.copy_from_slice(from));
+            if ins == c.in_c {
+                let inside = image.len().min(row.len() - ins);
+                row[ins..][..inside].copy_from_slice(&image[..inside]);
+            } else {
+                let pixels = image.chunks(c.in_c).map(|pixel| &pixel[block * ins..][..ins]);
+                row[ins..].chunks_mut(ins).zip(pixels).for_each(|(to, from)| to.copy_from_slice(from));
+            }
             if c.in_w == 2 * c.pool_w {
                 row[(c.in_w + 1) * ins..].fill(0.0);
             }
