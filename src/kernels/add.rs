@@ -8,8 +8,10 @@
 //!
 //! Constants: `ELEMENTS`.
 
+use super::elements::each;
 use super::{Args, Binding, Case, Contract, Cost, Real, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
+use crate::simd::InstructionSet;
 use crate::twin;
 
 sizes! {
@@ -31,7 +33,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(|c| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: None,
+    native: Some(native_forward),
     implementations: by_item!("add/forward.wgsl", 3, |c| c.elements, c.elements),
 };
 
@@ -39,6 +41,11 @@ pub static FORWARD: Contract = Contract {
 pub fn forward<T: Real>(mut args: Args<T>) {
     let pairs = args.floats(0).iter().zip(args.floats(1));
     args.floats_out(0).iter_mut().zip(pairs).for_each(|(sum, (&left, &right))| *sum = left + right);
+}
+
+/// Native `add.forward`.
+fn native_forward(mut args: Args<f32>, set: InstructionSet) {
+    each(args.floats_out(0), [args.floats(0), args.floats(1)], set, |sum, [left, right]| *sum = left + right);
 }
 
 fn cases() -> Vec<Case> {

@@ -12,14 +12,24 @@
 
 use super::{Args, Binding, Case, Contract, Cost, Real, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
+use crate::simd::InstructionSet;
 use crate::twin;
+use rayon::prelude::*;
 
 sizes! {
     /// Sizes of a concatenation: rows, and the floats that each side has in one.
     Sizes { rows: usize = "ROWS", left: usize = "LEFT", right: usize = "RIGHT" }
 }
 
+/// Floats of both sides that a thread copies at a time, about.
+const CHUNK: usize = 1 << 14;
+
 impl Sizes {
+    /// Rows that a thread copies at a time.
+    fn rows_at_a_time(self) -> usize {
+        CHUNK.div_ceil(self.left + self.right)
+    }
+
     /// Lengths of left, right and both together.
     fn lengths(self) -> [usize; 3] {
         [self.left, self.right, self.left + self.right].map(|floats| self.rows * floats)
@@ -45,7 +55,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: None,
+    native: Some(native_forward),
     implementations: by_item!("concatenate/forward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 
@@ -67,7 +77,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: None,
+    native: Some(native_backward),
     implementations: by_item!("concatenate/backward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 
@@ -78,23 +88,49 @@ fn cost(c: Sizes) -> Cost {
 
 /// Twin of `concatenate.forward`.
 pub fn forward<T: Real>(mut args: Args<T>) {
-    let Sizes { left, right, .. } = args.constants.into();
-    let rows = args.floats(0).chunks(left).zip(args.floats(1).chunks(right));
-    for (output, (a, b)) in args.floats_out(0).chunks_mut(left + right).zip(rows) {
-        output[..left].copy_from_slice(a);
-        output[left..].copy_from_slice(b);
+    join(args.constants.into(), args.floats(0), args.floats(1), args.floats_out(0));
+}
+
+/// Puts rows of `a` and `b` side by side.
+fn join<T: Real>(c: Sizes, a: &[T], b: &[T], output: &mut [T]) {
+    let rows = a.chunks(c.left).zip(b.chunks(c.right));
+    for (output, (a, b)) in output.chunks_mut(c.left + c.right).zip(rows) {
+        output[..c.left].copy_from_slice(a);
+        output[c.left..].copy_from_slice(b);
     }
 }
 
 /// Twin of `concatenate.backward`.
 pub fn backward<T: Real>(mut args: Args<T>) {
-    let Sizes { left, right, .. } = args.constants.into();
-    let rows = args.floats(0).chunks(left + right);
-    let (a, b) = (args.floats_out(0), args.floats_out(1));
-    for ((row, a), b) in rows.zip(a.chunks_mut(left)).zip(b.chunks_mut(right)) {
-        a.copy_from_slice(&row[..left]);
-        b.copy_from_slice(&row[left..]);
+    cut(args.constants.into(), args.floats(0), args.floats_out(0), args.floats_out(1));
+}
+
+/// Cuts rows in two.
+fn cut<T: Real>(c: Sizes, rows: &[T], a: &mut [T], b: &mut [T]) {
+    let sides = a.chunks_mut(c.left).zip(b.chunks_mut(c.right));
+    for (row, (a, b)) in rows.chunks(c.left + c.right).zip(sides) {
+        a.copy_from_slice(&row[..c.left]);
+        b.copy_from_slice(&row[c.left..]);
     }
+}
+
+/// Native `concatenate.forward`: copies of rows, as the twin's, on all threads.
+fn native_forward(mut args: Args<f32>, _: InstructionSet) {
+    let c = Sizes::from(args.constants);
+    let rows = c.rows_at_a_time();
+    let sides = args.floats(0).par_chunks(rows * c.left).zip(args.floats(1).par_chunks(rows * c.right));
+    let output = args.floats_out(0).par_chunks_mut(rows * (c.left + c.right));
+    output.zip(sides).for_each(|(output, (a, b))| join(c, a, b, output));
+}
+
+/// Native `concatenate.backward`: copies of rows, as the twin's, on all threads.
+fn native_backward(mut args: Args<f32>, _: InstructionSet) {
+    let c = Sizes::from(args.constants);
+    let rows = c.rows_at_a_time();
+    let (a, b) = (args.floats_out(0), args.floats_out(1));
+    let sides = a.par_chunks_mut(rows * c.left).zip(b.par_chunks_mut(rows * c.right));
+    let input = args.floats(0).par_chunks(rows * (c.left + c.right));
+    input.zip(sides).for_each(|(rows, (a, b))| cut(c, rows, a, b));
 }
 
 fn cases() -> Vec<Case> {

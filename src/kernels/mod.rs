@@ -7,6 +7,7 @@
 mod case;
 pub mod compare;
 mod constants;
+mod elements;
 mod emulation;
 mod launch;
 mod parts;

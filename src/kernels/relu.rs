@@ -11,8 +11,10 @@
 //!
 //! Constants: `ELEMENTS`.
 
+use super::elements::each;
 use super::{Args, Binding, Case, Contract, Cost, Fill, Real, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
+use crate::simd::InstructionSet;
 use crate::twin;
 
 sizes! {
@@ -34,7 +36,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(|c| cost(c, 2)),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: None,
+    native: Some(native_forward),
     implementations: by_item!("relu/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
@@ -54,7 +56,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(|c| cost(c, 3)),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: None,
+    native: Some(native_backward),
     implementations: by_item!("relu/backward.wgsl", 3, |c| c.elements, c.elements),
 };
 
@@ -77,6 +79,17 @@ pub fn backward<T: Real>(mut args: Args<T>) {
     for (dx, (&y, &dy)) in args.floats_out(0).iter_mut().zip(pairs) {
         *dx = if y > T::zero() { dy } else { T::zero() };
     }
+}
+
+/// Native `relu.forward`.
+fn native_forward(mut args: Args<f32>, set: InstructionSet) {
+    each(args.floats_out(0), [args.floats(0)], set, |y, [x]| *y = if x < 0.0 { 0.0 } else { x });
+}
+
+/// Native `relu.backward`.
+fn native_backward(mut args: Args<f32>, set: InstructionSet) {
+    let reads = [args.floats(0), args.floats(1)];
+    each(args.floats_out(0), reads, set, |dx, [y, dy]| *dx = if y > 0.0 { dy } else { 0.0 });
 }
 
 fn cases() -> Vec<Case> {

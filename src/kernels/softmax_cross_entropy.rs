@@ -63,7 +63,8 @@ pub static LOSS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(tolerance),
     cases,
-    native: None,
+    // a batch has a few hundred logits: less than waking a thread takes
+    native: Some(|args, _| loss(args)),
     implementations: &[direct!(|c| {
         Launch::items(shader!("softmax_cross_entropy/loss_direct.wgsl"), 8, c.batch, 1)
     })],

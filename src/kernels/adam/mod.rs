@@ -84,7 +84,8 @@ pub static UPDATE_MIXED: Contract = Contract {
     cost: sized!(|c| Cost { flops: 16.0 * c.elements as f64, bytes: 32.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(4),
     cases,
-    native: None,
+    // mixed precision has no native kernels: a plan refuses it before
+    native: Some(|args, _| update_mixed(args)),
     implementations: &[direct!(|c| launch(shader!("adam/update_mixed_direct.wgsl"), 7, c))],
 };
 
@@ -103,7 +104,7 @@ pub static EMA: Contract = Contract {
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
     cases: ema_cases,
-    native: None,
+    native: Some(native::ema),
     implementations: &[direct!(|c| launch(shader!("adam/ema_direct.wgsl"), 3, c))],
 };
 
@@ -123,7 +124,8 @@ pub static EMA_MIXED: Contract = Contract {
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 16.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
     cases: ema_cases,
-    native: None,
+    // as of `adam.update_mixed`
+    native: Some(|args, _| ema_mixed(args)),
     implementations: &[direct!(|c| launch(shader!("adam/ema_mixed_direct.wgsl"), 4, c))],
 };
 

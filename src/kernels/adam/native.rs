@@ -1,6 +1,7 @@
 //! Adam on the CPU: as fast as memory brings seven streams.
 
 use crate::kernels::Args;
+use crate::kernels::elements::each;
 use crate::simd::{InstructionSet, Kernel, LANES, Simd};
 use rayon::prelude::*;
 
@@ -80,4 +81,12 @@ pub fn update(mut args: Args<f32>, set: InstructionSet) {
     gradients.zip(parameters).zip(moment1.zip(moment2)).for_each(|((gradients, parameters), (moment1, moment2))| {
         set.run(Update { gradients, parameters, moment1, moment2, numbers });
     });
+}
+
+/// Native `adam.ema`.
+pub fn ema(mut args: Args<f32>, set: InstructionSet) {
+    let share = args.step.ema;
+    if args.indices(1)[0] > 0 {
+        each(args.floats_out(0), [args.floats(0)], set, |ema, [p]| *ema += share * (p - *ema));
+    }
 }

@@ -115,7 +115,8 @@ pub static DRAW: Contract = Contract {
     // Not a sum: sine and cosine are off by a few units in the last place, the products of places with them are rounded thrice
     tolerance: |_| Tolerance { relative: 64.0 * UNIT_ROUNDOFF },
     cases: draw_cases,
-    native: None,
+    // six numbers an image
+    native: Some(|args, _| draw(args)),
     implementations: &[Implementation::direct(sized!(|c: DrawSizes| {
         Launch::items(shader!("augment/draw_direct.wgsl"), 1, c.batch, 1)
     }))],

@@ -98,7 +98,8 @@ pub static LOSS: Contract = Contract {
     cost: sized!(|c: LossSizes| Cost { flops: 2.0 * c.batch as f64, bytes: 8.0 * c.batch as f64 }),
     tolerance: sized!(|c: LossSizes| Tolerance::sum(c.batch)),
     cases: loss_cases,
-    native: None,
+    // two numbers an image
+    native: Some(|args, _| loss(args)),
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/loss_direct.wgsl"), 2, Grid::groups(1))
     })],
@@ -115,7 +116,7 @@ pub static ACCUMULATE: Contract = Contract {
     cost: sized!(|c: AccumulateSizes| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(1),
     cases: accumulate_cases,
-    native: None,
+    native: Some(native::accumulate),
     implementations: &[Implementation::direct(sized!(|c: AccumulateSizes| {
         Launch::items(shader!("reduce/accumulate_direct.wgsl"), 2, c.elements / 4, 1)
     }))],
@@ -154,7 +155,8 @@ pub static GRADIENT: Contract = Contract {
     cost: sized!(|c: GradientSizes| Cost { flops: c.groups as f64, bytes: 4.0 * c.groups as f64 }),
     tolerance: sized!(|c: GradientSizes| Tolerance::sum(c.groups)),
     cases: gradient_cases,
-    native: None,
+    // at most 1024 numbers
+    native: Some(|args, _| gradient(args)),
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/gradient_direct.wgsl"), 4, Grid::groups(1))
     })],

@@ -1,7 +1,8 @@
-//! Sums of squares on the CPU, spread over the threads by the groups that the contract fixes.
+//! Sums over a bank on the CPU; those of squares are spread over the threads by the groups that the contract fixes.
 
 use super::THREADS;
 use crate::kernels::Args;
+use crate::kernels::elements::each;
 use crate::simd::{InstructionSet, Kernel, LANES, Simd};
 use rayon::prelude::*;
 
@@ -36,4 +37,13 @@ pub fn sum_squares(mut args: Args<f32>, set: InstructionSet) {
     let (values, partial) = (args.floats(0), args.floats_out(0));
     let groups = partial.len();
     partial.par_iter_mut().enumerate().for_each(|(group, sum)| set.run(SumSquares { values, group, groups, sum }));
+}
+
+/// Native `reduce.accumulate`.
+pub fn accumulate(mut args: Args<f32>, set: InstructionSet) {
+    let (values, sums) = (args.floats(0), args.floats_out(0));
+    match args.step.before {
+        0 => each(sums, [values], set, |sum, [value]| *sum = value),
+        _ => each(sums, [values], set, |sum, [value]| *sum += value),
+    }
 }

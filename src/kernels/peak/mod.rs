@@ -12,6 +12,8 @@
 //!
 //! Constants: `THREADS`, `ROUNDS`; `VECTORS`; `GROUPS`, `ROUNDS`.
 
+mod native;
+
 use super::{
     Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Precision, Real,
     Tolerance,
@@ -63,7 +65,7 @@ pub static FMA: Contract = Contract {
     }),
     tolerance: sized!(|c: FmaSizes| Tolerance::sum(ROWS * c.rounds)),
     cases: fma_cases,
-    native: None,
+    native: Some(native::fma),
     implementations: &[Implementation::direct(sized!(|c: FmaSizes| {
         Launch::items(shader!("peak/fma_direct.wgsl"), 3, c.threads, 1).iterating(c.rounds)
     }))],
@@ -80,7 +82,7 @@ pub static COPY: Contract = Contract {
     cost: sized!(|c: CopySizes| Cost { flops: 0.0, bytes: 32.0 * c.vectors as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases: copy_cases,
-    native: None,
+    native: Some(native::copy),
     implementations: &[Implementation::direct(sized!(|c: CopySizes| {
         Launch::single(shader!("peak/copy_direct.wgsl"), 2, Grid::elements(c.vectors, 256))
     }))],
@@ -112,7 +114,8 @@ pub static MATRIX: Contract = Contract {
             Case::new("many rounds", MatrixSizes { groups: 2, rounds: 4096 }),
         ]
     },
-    native: None,
+    // 16-bit matrices, which no CPU has here
+    native: Some(|args, _| matrix(args)),
     implementations: &[
         Implementation {
             name: "matrix",

@@ -11,6 +11,8 @@
 //!
 //! Constants: `BATCH IN_H IN_W CHANNELS OUT_H OUT_W KERNEL STRIDE`.
 
+mod native;
+
 use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Needs, Real, Tolerance};
 use crate::kernels::sizes::{by_item, direct, implementation, sized, sizes};
 use crate::shape::{Padding, Window};
@@ -56,7 +58,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: None,
+    native: Some(native::forward),
     implementations: by_item!("maxpool2d/forward.wgsl", 2, |c| c.outputs(), c.channels),
 };
 
@@ -76,7 +78,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| if c.kernel > c.stride { Tolerance::sum(4) } else { Tolerance::EXACT }),
     cases,
-    native: None,
+    native: Some(native::backward),
     implementations: &[
         implementation!("windows", Needs::NOTHING, |c| c.channels.is_multiple_of(4) && c.kernel == c.stride, {
             let (rows, columns) = (c.in_h.div_ceil(c.kernel), c.in_w.div_ceil(c.kernel));
