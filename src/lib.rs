@@ -16,7 +16,7 @@
 //!     model: "conv3".into(),
 //!     epochs: 1,
 //!     batch: 10,
-//!     device: DeviceKind::Cpu,
+//!     device: DeviceKind::Reference,
 //!     ..Recipe::default()
 //! };
 //! let run = train(&recipe, &Target::folder(folder), &mut ())?;

@@ -1,10 +1,10 @@
-//! `devices`: lists the adapters of this machine and what they can do.
+//! `devices`: lists the adapters of this machine, what computes without one, and what all of them can do.
 
 use super::{print_json, print_text};
 use crate::engine::gpu::adapters;
-use crate::error::Error;
 use crate::plan::{Profile, bytes_in_words};
 use crate::report::Table;
+use crate::run::{CpuFeatures, NO_GPU, OpenDevice};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -13,7 +13,8 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   galaxy-gpu devices
   galaxy-gpu train --adapter 1
-  galaxy-gpu train --adapter nvidia")]
+  galaxy-gpu train --adapter nvidia
+  galaxy-gpu train --device software")]
 pub struct Args {
     /// Print one JSON object
     #[arg(long)]
@@ -31,47 +32,69 @@ struct Adapter {
 #[derive(Serialize)]
 struct Report {
     adapters: Vec<Adapter>,
+    /// What computes without an adapter; its kind is its name for `--device`.
+    without_adapter: [Profile; 2],
+    /// What `--device auto` takes, and why.
+    auto: String,
 }
 
-/// Prints the adapters, the fastest kind first.
+/// Prints the adapters, the fastest kind first, and what computes without one.
 ///
 /// # Errors
-/// There is no adapter.
+/// Standard output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let profiles = adapters();
+    let (profiles, without_adapter) = (adapters(), without_adapter()?);
+    let auto = auto(&profiles, &without_adapter[0]);
     if args.json {
-        let adapters = profiles.iter().cloned().enumerate().map(|(number, profile)| Adapter { number, profile });
-        print_json(&Report { adapters: adapters.collect() })?;
-    }
-    if profiles.is_empty() {
-        let remedy = "install a Vulkan driver (on Debian: scripts/setup), or compute with --device cpu";
-        return Err(Error::device("no GPU adapter was found", remedy).into());
-    }
-    if !args.json {
-        print_text(table(&profiles).to_string())?;
+        let adapters = profiles.into_iter().enumerate().map(|(number, profile)| Adapter { number, profile }).collect();
+        print_json(&Report { adapters, without_adapter, auto })?;
+    } else {
+        print_text(format!("{}\n--device auto takes {auto}\n", table(&profiles, &without_adapter)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A column for each adapter, as there are few adapters and many figures.
-fn table(profiles: &[Profile]) -> Table {
-    let numbers = (0..profiles.len()).map(|number| number.to_string());
-    let mut table = Table::new(&std::iter::once("adapter".to_owned()).chain(numbers).collect::<Vec<_>>());
+/// Native kernels, and the twins.
+///
+/// # Errors
+/// None: every processor has an instruction set.
+pub fn without_adapter() -> crate::Result<[Profile; 2]> {
+    Ok([OpenDevice::Native(CpuFeatures::Auto.set()?), OpenDevice::Cpu].map(|device| device.profile()))
+}
+
+/// What `--device auto` takes of these, and why.
+pub fn auto(adapters: &[Profile], native: &Profile) -> String {
+    match adapters.iter().enumerate().find(|(_, profile)| !profile.kind.is_software()) {
+        Some((number, profile)) => format!("adapter {number}, {}, as it is a GPU", profile.name),
+        None => format!("{} ({}), as {NO_GPU}", native.name, native.driver),
+    }
+}
+
+/// A column for each device, as there are few devices and many figures.
+fn table(adapters: &[Profile], without: &[Profile]) -> Table {
+    let options = (0..adapters.len()).map(|number| format!("--adapter {number}"));
+    let options = options.chain(without.iter().map(|profile| format!("--device {}", profile.kind.name())));
+    let mut table = Table::new(&std::iter::once("option".to_owned()).chain(options).collect::<Vec<_>>());
     let mut row = |name: &str, value: &dyn Fn(&Profile) -> String| {
-        table.row(&std::iter::once(name.to_owned()).chain(profiles.iter().map(value)).collect::<Vec<_>>());
+        table.row(
+            &std::iter::once(name.to_owned()).chain(adapters.iter().chain(without).map(value)).collect::<Vec<_>>(),
+        );
     };
     let yes = |has: bool| if has { "yes".to_owned() } else { "no".to_owned() };
     row("name", &|profile| profile.name.clone());
     row("kind", &|profile| profile.kind.name().to_owned());
     row("backend", &|profile| profile.backend.clone());
     row("driver", &|profile| profile.driver.clone());
-    row("largest binding", &|profile| bytes_in_words(profile.binding_bytes));
-    row("largest buffer", &|profile| bytes_in_words(profile.buffer_bytes));
+    let limit = |bytes| if bytes == u64::MAX { "any".to_owned() } else { bytes_in_words(bytes) };
+    row("largest binding", &|profile| limit(profile.binding_bytes));
+    row("largest buffer", &|profile| limit(profile.buffer_bytes));
     row("memory for a plan", &|profile| profile.memory_bytes.map_or("unknown".to_owned(), bytes_in_words));
-    row("storage buffers of a kernel", &|profile| profile.storage_buffers.to_string());
-    row("workgroup memory", &|profile| bytes_in_words(profile.workgroup_bytes.into()));
-    row("threads of a workgroup", &|profile| profile.invocations.to_string());
+    let of_shaders = |profile: &Profile, value: String| if profile.kind.has_no_driver() { "-".into() } else { value };
+    row("storage buffers of a kernel", &|profile| of_shaders(profile, profile.storage_buffers.to_string()));
+    row("workgroup memory", &|profile| of_shaders(profile, bytes_in_words(profile.workgroup_bytes.into())));
+    row("threads of a workgroup", &|profile| of_shaders(profile, profile.invocations.to_string()));
     row("threads of a subgroup", &|profile| match profile.subgroup {
+        _ if profile.kind.has_no_driver() => "-".to_owned(),
         (0, 0) => "unknown".to_owned(),
         (least, most) if least == most => least.to_string(),
         (least, most) => format!("{least} to {most}"),
@@ -84,18 +107,32 @@ fn table(profiles: &[Profile]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::AdapterKind;
 
     #[test]
-    fn adapters_are_columns() {
-        let text =
-            table(&[Profile::webgpu(), Profile { subgroup: (8, 32), f16: true, ..Profile::webgpu() }]).to_string();
+    fn devices_are_columns() {
+        let subgroups = Profile { subgroup: (8, 32), f16: true, ..Profile::webgpu() };
+        let text = table(&[Profile::webgpu(), subgroups], &[Profile::cpu()]).to_string();
         let row = |name: &str| {
             let line = text.lines().find(|line| line.starts_with(name)).unwrap();
             line[name.len()..].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
         };
-        assert_eq!(row("adapter"), ["0", "1"]);
-        assert_eq!(row("largest binding"), ["128.0 MiB", "128.0 MiB"]);
-        assert_eq!(row("threads of a subgroup"), ["unknown", "8 to 32"]);
-        assert_eq!(row("16-bit floats"), ["no", "yes"]);
+        assert_eq!(row("option"), ["--adapter 0", "--adapter 1", "--device reference"]);
+        assert_eq!(row("largest binding"), ["128.0 MiB", "128.0 MiB", "any"]);
+        assert_eq!(row("threads of a subgroup"), ["unknown", "8 to 32", "-"]);
+        assert_eq!(row("16-bit floats"), ["no", "yes", "yes"]);
+    }
+
+    #[test]
+    fn auto_takes_a_gpu_and_no_software_driver() {
+        let adapter = |kind| Profile { kind, name: format!("{kind:?}"), ..Profile::webgpu() };
+        let [software, card] = [AdapterKind::Software, AdapterKind::Discrete].map(adapter);
+        let [native, _] = without_adapter().unwrap();
+        assert_eq!(auto(&[card, software.clone()], &native), "adapter 0, Discrete, as it is a GPU");
+        let found = auto(&[software], &native);
+        assert!(
+            found.starts_with("native kernels (") && found.contains("as no GPU was found; --device software"),
+            "{found}"
+        );
     }
 }

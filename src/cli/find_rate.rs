@@ -1,5 +1,6 @@
 //! `galaxy-gpu find-rate`: which learning rate a training should have.
 
+use super::display::why;
 use super::flags::{DeviceFlags, StepFlags, recipe};
 use super::options::check_output;
 use super::voice;
@@ -128,7 +129,7 @@ fn introduction(recipe: &Recipe, opened: &Opened, session: &Session) -> String {
     [
         format!("data      {}: {count} of {all} images of {width}x{height} to train", dataset.name),
         format!("model     {}, batch {}, seed {}", recipe.model, recipe.batch, recipe.seed),
-        format!("device    {}, {}\n", session.engine().device(), session.precision()),
+        format!("device    {}, {}{}\n", session.engine().device(), session.precision(), why(opened.device.why)),
     ]
     .join("\n")
 }

@@ -3,7 +3,9 @@
 
 use crate::graph::FillMode;
 use crate::plan::Choice;
-use crate::run::{Changes, DataMemory, DeviceKind, PrecisionChoice, Recipe, ScheduleKind, Span, fits_options};
+use crate::run::{
+    Changes, CpuFeatures, DataMemory, DeviceKind, PrecisionChoice, Recipe, ScheduleKind, Span, fits_options,
+};
 use crate::suggest::did_you_mean;
 use crate::train::{ClassWeights, MicroBatch};
 use clap::{Args, ValueEnum};
@@ -259,6 +261,9 @@ pub struct DeviceFlags {
     /// Adapter by number or part of its name, as `galaxy-gpu devices` lists them
     #[arg(long, value_name = "N|NAME")]
     adapter: Option<String>,
+    /// Which instructions native kernels use; all but portable give the same bits
+    #[arg(long, value_enum)]
+    cpu_features: Option<CpuFeatures>,
     /// Insist on an implementation, such as conv_block.forward=direct, or conv_block.forward@conv2d_1=direct for one layer (may be
     /// repeated); `bench choices` finds the fastest
     #[arg(long = "use", value_name = "CONTRACT[@LAYER]=NAME")]
@@ -357,11 +362,11 @@ mod tests {
             "--images 60 --size 16 --model conv3 --epochs 2 --batch 17 --learning-rate 0.0003 --seed 7",
             "--augment off --flip off --rotation 0.25 --zoom -0.25 0.5 --shift 0.1 --fill wrap --label-smoothing 0.1",
             "--data /d/F.h5 --split /d/S.csv --class-names a,b --validation 0.1 --class-weights 1,2.5 --micro-batch auto",
-            "--device cpu --precision mixed --use conv_block.forward=direct --use dense.forward=direct --no-fuse --checked",
+            "--device reference --precision mixed --use conv_block.forward=direct --use dense.forward=direct --no-fuse --checked",
             "--schedule plateau --schedule-epochs 3 --schedule-factor 0.5 --weight-decay 0.01 --clip-norm 1 --ema 0.999",
             "--warm-up 0.5 --final-rate 1e-6 --patience 3 --time-budget 90m --weights /runs/1 --tensorboard",
             "--data-memory 512MiB --timeout 30 --steps-per-submit 4 --checkpoint-every 10 --checkpoint-minutes 2.5",
-            "--shaders /s --trust-shaders --fits-hdu 2 --fits-bands g,r,z --fits-stretch Q=10 --adapter 1",
+            "--shaders /s --trust-shaders --cpu-features avx2 --fits-hdu 2 --fits-bands g,r,z --fits-stretch Q=10 --adapter 1",
         ] {
             let (recipe, command) = (read(line), read(line).command());
             assert_eq!(read(&command[2..].join(" ")), recipe, "{command:?}");

@@ -171,7 +171,7 @@ pub(super) fn check_need(graph: &Graph, memory: &Memory, profile: &Profile) -> R
     if need <= free {
         return Ok(());
     }
-    let what = if profile.kind.is_twins() { "--device cpu" } else { &profile.name };
+    let what = if profile.kind.is_twins() { "--device reference" } else { &profile.name };
     Err(too_little_memory(what, need, &format!("only {} are free", bytes_in_words(free)), !graph.train.is_empty()))
 }
 

@@ -263,7 +263,8 @@ fn check_iterations(call: &Call, implementation: &str, launch: &Launch, profile:
         what: format!("{} ({implementation}) of layer {}", call.contract.name, call.layer),
         need: format!("{} loop iterations of one thread", launch.iterations),
         limit: limit.to_string(),
-        remedy: "use --micro-batch auto, a smaller --batch, fewer channels, a hardware adapter or --device cpu".into(),
+        remedy: "use --micro-batch auto, a smaller --batch, fewer channels, a hardware adapter or --device native"
+            .into(),
     })
 }
 

@@ -21,6 +21,7 @@ pub enum AdapterKind {
     /// No adapter: kernels compiled for the CPU.
     Native,
     /// No adapter: the CPU twins.
+    #[serde(rename = "reference")]
     Cpu,
     /// No adapter: the limits that all adapters guarantee.
     Portable,
@@ -36,7 +37,7 @@ impl AdapterKind {
             Self::Other => "other",
             Self::Software => "software",
             Self::Native => "native",
-            Self::Cpu => "cpu",
+            Self::Cpu => "reference",
             Self::Portable => "portable",
         }
     }

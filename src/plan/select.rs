@@ -179,7 +179,7 @@ fn first_that_runs(call: &Call, profile: &Profile) -> Result<(&'static Implement
     }
     Err(Error::device(
         format!("{} has no implementation here: {}", contract.name, passed_over.join("; ")),
-        "use --device cpu",
+        "use --device native",
     ))
 }
 
@@ -214,7 +214,7 @@ pub fn obstacle(
 ) -> Option<String> {
     let needs = implementation.needs;
     if profile.kind.is_native() {
-        Some("it is WGSL, and --device native runs none".into())
+        Some("it is WGSL, and native kernels run none: add --device software".into())
     } else if !(implementation.accepts)(constants) {
         Some("these sizes do not fit its tiles".into())
     } else if needs.precision.is_some_and(|only| only != precision) {

@@ -1,6 +1,7 @@
 //! Changes of a recipe: what two recipes differ in, what a settings file says, what a command line gives. Recipes follow from
 //! each other by changes, and a command line is the change from the defaults.
 
+use super::DeviceKind;
 use super::recipe::{FIELDS, Field, Property, Recipe};
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -165,7 +166,15 @@ impl Recipe {
             Error::setting("the run's settings", problem, allowed)
         };
         let recipe: Self = serde_json::from_value(stored.clone()).map_err(|error| unreadable(&error))?;
+        let recipe = if stored.get("cpu_features").is_none() { recipe.before_native() } else { recipe };
         Ok(Self { shaders: None, trust_shaders: false, ..recipe })
+    }
+
+    /// This recipe, written when `gpu` was the default and meant the first adapter, of whatever kind. It still does: where that was a software
+    /// driver, it is that driver, and the bits are the same. Such recipes are known by what they could not say, `cpu_features`.
+    pub(super) fn before_native(self) -> Self {
+        let first = (self.device == DeviceKind::Gpu).then(|| "0".to_owned());
+        Self { adapter: self.adapter.or(first), ..self }
     }
 
     /// The recipe of a run that is resumed: its own, but for what changes and may.
@@ -195,10 +204,11 @@ impl Recipe {
 
     /// This recipe on the device of another one.
     pub fn on_device_of(self, other: &Self) -> Self {
-        let Self { device, precision, no_fuse, data_memory, timeout, checked, trust_shaders, .. } = *other;
+        let Self { device, cpu_features, precision, no_fuse, data_memory, timeout, checked, trust_shaders, .. } =
+            *other;
         let (adapter, choices, shaders) = (other.adapter.clone(), other.choices.clone(), other.shaders.clone());
         let this = Self { adapter, choices, shaders, ..self };
-        Self { device, precision, no_fuse, data_memory, timeout, checked, trust_shaders, ..this }
+        Self { device, cpu_features, precision, no_fuse, data_memory, timeout, checked, trust_shaders, ..this }
     }
 
     /// The file of the network, where it is no preset.
@@ -224,10 +234,28 @@ mod tests {
         assert_eq!(Recipe::default().command(), ["galaxy-gpu", "train"]);
     }
 
+    /// What `gpu` and `cpu` meant before there were native kernels.
+    #[test]
+    fn old_runs_keep_their_device() {
+        let mut stored = Recipe::default().to_json();
+        stored.as_object_mut().unwrap().remove("cpu_features");
+        let mut read = |device: &str, adapter: Option<&str>| {
+            stored["device"] = device.into();
+            stored["adapter"] = adapter.into();
+            let recipe = Recipe::from_json(&stored, "0.1.0").unwrap();
+            (recipe.device, recipe.adapter)
+        };
+        assert_eq!(read("gpu", None), (DeviceKind::Gpu, Some("0".into())), "the first adapter, also a software driver");
+        assert_eq!(read("gpu", Some("llvmpipe")), (DeviceKind::Gpu, Some("llvmpipe".into())));
+        assert_eq!(read("cpu", None), (DeviceKind::Reference, None));
+        let new = Recipe { device: DeviceKind::Gpu, ..Recipe::default() };
+        assert_eq!(Recipe::from_json(&new.to_json(), "0.1.0").unwrap(), new, "now it means a GPU");
+    }
+
     #[test]
     fn only_free_settings_change_on_resume_and_take_along_what_belongs_to_them() {
         let own = Recipe { epochs: 3, adapter: Some("a".into()), checked: true, ..Recipe::default() };
-        let other = Recipe { epochs: 5, device: super::super::DeviceKind::Cpu, ..own.clone() };
+        let other = Recipe { epochs: 5, device: super::super::DeviceKind::Reference, ..own.clone() };
         let resumed = own.resumed(&other.minus(&own), 3).unwrap();
         assert_eq!(resumed, Recipe { adapter: None, ..other.clone() });
         let message = own.resumed(&other.minus(&own), 6).unwrap_err().to_string();

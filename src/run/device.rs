@@ -1,6 +1,6 @@
 //! An open device: an adapter or the twins, with what a plan may count on there and the precision to compute in.
 
-use super::{DeviceKind, Note, PrecisionChoice, Recipe, load_shaders};
+use super::{CpuFeatures, DeviceKind, Note, PrecisionChoice, Recipe, load_shaders};
 use crate::data::Dataset;
 use crate::engine::gpu::PipelineStore;
 use crate::engine::validate::test_matrices;
@@ -28,13 +28,16 @@ pub enum OpenDevice {
     Cpu,
 }
 
+/// Why a device was taken that nobody named.
+pub const NO_GPU: &str = "no GPU was found; --device software runs the WGSL kernels";
+
 impl Recipe {
     /// The shaders to run, once the implementations that are chosen are known to exist among them.
     ///
     /// # Errors
-    /// As [`load_shaders`]; shaders for the twins, which run none; a choice of what does not exist.
+    /// As [`load_shaders`]; shaders for a device that runs none; a choice of what does not exist.
     pub fn load_shaders(&self, note: Note) -> Result<Shaders> {
-        if self.device != DeviceKind::Gpu && self.shaders.is_some() {
+        if self.device.has_no_driver() && self.shaders.is_some() {
             let got = format!("given with --device {}", self.device.name());
             return Err(Error::setting("--shaders", got, "left out, as only adapters run shaders"));
         }
@@ -43,27 +46,52 @@ impl Recipe {
         Ok(shaders)
     }
 
-    /// Opens the device.
+    /// Opens the device. An adapter that is named is opened whatever its kind; else `gpu` is none that computes on the CPU.
     ///
     /// # Errors
-    /// As [`Gpu::open`].
+    /// As [`Gpu::open`]; there is no such device; a setting that means nothing there.
     pub fn open_device(&self) -> Result<OpenDevice> {
-        match self.device {
-            DeviceKind::Gpu => {
-                let gpu = Gpu::open(self.adapter.as_deref())?;
-                gpu.set_timeout(Duration::from_secs(self.timeout.into()));
-                if let Some(folder) = cache_folder() {
-                    gpu.keep_pipelines(Arc::new(PipelineFolder(folder)));
-                }
-                Ok(OpenDevice::Gpu(gpu))
-            }
-            device if self.adapter.is_some() => {
-                let got = format!("given with --device {}", device.name());
-                Err(Error::setting("--adapter", got, "left out, as the CPU needs no adapter"))
-            }
-            DeviceKind::Native => Ok(OpenDevice::Native(InstructionSet::fastest())),
-            DeviceKind::Cpu => Ok(OpenDevice::Cpu),
+        let native = || self.cpu_features.set().map(OpenDevice::Native);
+        let named = self.cpu_features != CpuFeatures::Auto;
+        if let (Some(_), true) = (&self.adapter, self.device.has_no_driver() || named) {
+            let with = if named { "--cpu-features" } else { &format!("--device {}", self.device.name()) };
+            return Err(Error::setting(
+                "--adapter",
+                format!("given with {with}"),
+                "left out, as the CPU needs no adapter",
+            ));
         }
+        match (self.device, &self.adapter) {
+            (DeviceKind::Gpu | DeviceKind::Software | DeviceKind::Reference, _) if named => {
+                let got = format!("given with --device {}", self.device.name());
+                Err(Error::setting("--cpu-features", got, "left out, as only native kernels use them"))
+            }
+            (_, Some(adapter)) => Gpu::open(Some(adapter)).map(|gpu| self.adapter_device(gpu)),
+            (DeviceKind::Native, None) => native(),
+            (DeviceKind::Reference, None) => Ok(OpenDevice::Cpu),
+            (DeviceKind::Auto, None) if named => native(),
+            (kind, None) => match (Gpu::open_first(kind == DeviceKind::Software)?, kind) {
+                (Some(gpu), _) => Ok(self.adapter_device(gpu)),
+                (None, DeviceKind::Software) => {
+                    let remedy = "install one (on Debian: scripts/setup), or use --device native";
+                    Err(Error::device("no Vulkan driver that computes on the CPU was found", remedy))
+                }
+                (None, DeviceKind::Gpu) => {
+                    let remedy = "use --device native, or run the WGSL kernels on the CPU with --device software";
+                    Err(Error::device("no GPU was found", remedy))
+                }
+                (None, _) => native(),
+            },
+        }
+    }
+
+    /// An adapter, set up as this recipe says.
+    fn adapter_device(&self, gpu: Arc<Gpu>) -> OpenDevice {
+        gpu.set_timeout(Duration::from_secs(self.timeout.into()));
+        if let Some(folder) = cache_folder() {
+            gpu.keep_pipelines(Arc::new(PipelineFolder(folder)));
+        }
+        OpenDevice::Gpu(gpu)
     }
 }
 
@@ -132,6 +160,10 @@ impl OpenDevice {
         }
         match choice {
             PrecisionChoice::Mixed if profile.f16 => Ok((Precision::Mixed, profile)),
+            PrecisionChoice::Mixed if profile.kind.is_native() => {
+                let allowed = "f32 or auto, or used with --device software or a GPU";
+                Err(Error::setting("--precision", "mixed, but native kernels have no 16-bit floats", allowed))
+            }
             PrecisionChoice::Mixed => {
                 let name = format!("mixed, but {} has no 16-bit floats", profile.name);
                 Err(Error::setting("--precision", name, "f32 or auto on this adapter"))
@@ -182,6 +214,8 @@ pub struct Device {
     pub profile: Profile,
     /// What activations and weights are stored in.
     pub precision: Precision,
+    /// Why this device was taken, where nobody named it and there was no GPU.
+    pub why: Option<&'static str>,
     shaders: Shaders,
     choices: Vec<Choice>,
     fuse: bool,
@@ -201,7 +235,7 @@ impl Device {
     /// As [`Device::open`] with a device that is open.
     ///
     /// # Errors
-    /// As [`OpenDevice::precision`].
+    /// As [`OpenDevice::precision`]; shaders for a device that runs none.
     pub fn ready(
         open: OpenDevice,
         recipe: &Recipe,
@@ -209,12 +243,19 @@ impl Device {
         trained: Option<Precision>,
         note: Note,
     ) -> Result<Self> {
+        if !matches!(open, OpenDevice::Gpu(_)) && shaders.hash().is_some() {
+            let allowed =
+                "left out, or used with --device software, as native kernels run no WGSL and no GPU was found";
+            return Err(Error::setting("--shaders", "given", allowed));
+        }
+        let is_auto = recipe.device == DeviceKind::Auto && recipe.cpu_features == CpuFeatures::Auto;
+        let why = (is_auto && matches!(open, OpenDevice::Native(_))).then_some(NO_GPU);
         let (precision, profile) = match trained {
             Some(trained) => open.precision_of_run(recipe.precision, trained, note)?,
             None => open.precision(recipe.precision, note)?,
         };
         let (choices, fuse, checked) = (recipe.choices.clone(), !recipe.no_fuse, recipe.checked);
-        Ok(Self { open, profile, precision, shaders, choices, fuse, data_memory: recipe.data_memory.0, checked })
+        Ok(Self { open, profile, precision, why, shaders, choices, fuse, data_memory: recipe.data_memory.0, checked })
     }
 
     /// Opens the recipe's device for a training, with the recipe's shaders.
@@ -290,6 +331,12 @@ impl Device {
     /// What a run is held to be computed by: device, driver, and a user's shaders, which compute as another device would.
     pub fn identity(&self) -> String {
         let Profile { name, backend, driver, .. } = &self.profile;
+        let driver = match &self.open {
+            // neither more lanes nor more threads change a bit
+            OpenDevice::Native(set) if set.rounds_once() => "fused multiply-add",
+            OpenDevice::Native(_) => "portable code",
+            _ => driver,
+        };
         let shaders = self.shaders.hash().map_or(String::new(), |hash| format!(", with shaders {hash}"));
         format!("{name}, {backend}, {driver}{shaders}")
     }

@@ -28,7 +28,7 @@ mod watcher;
 
 pub use changes::{Changes, quoted, resume_command};
 pub use data::{SIMULATED, TEST_FRACTION, fits_options, load_dataset};
-pub use device::{Device, OpenDevice, unused_choices};
+pub use device::{Device, NO_GPU, OpenDevice, unused_choices};
 pub use identity::recipe_of;
 pub use memory::MemoryUse;
 pub use observer::{Begun, EndedEpoch, Finished, Observer, Status};
@@ -38,7 +38,7 @@ pub use repeat::{EndedSeries, resume_series, train_series};
 pub use shaders::load_shaders;
 pub use split::{SplitSizes, choosing_set, split_in_words};
 pub use train::{Target, resume, train};
-pub use values::{DataMemory, DeviceKind, PrecisionChoice, ScheduleKind, Span};
+pub use values::{CpuFeatures, DataMemory, DeviceKind, PrecisionChoice, ScheduleKind, Span};
 
 /// Receives notes: what should be known and stops nothing.
 pub type Note<'n> = &'n mut dyn FnMut(String);

@@ -61,6 +61,8 @@ pub struct Begun<'a> {
     pub network: &'a Network,
     /// The device, in words.
     pub device: String,
+    /// Why it was taken, where nobody named it and there was no GPU.
+    pub why_device: Option<&'static str>,
     /// Bytes of all buffers, and of those that hold images.
     pub bytes: (u64, u64),
     /// Whether images are streamed.

@@ -2,7 +2,7 @@
 //!
 //! The fields have the names and values that checkpoints store as JSON, in that order.
 
-use super::values::{DataMemory, DeviceKind, PrecisionChoice, ScheduleKind, Span, on_off};
+use super::values::{CpuFeatures, DataMemory, DeviceKind, PrecisionChoice, ScheduleKind, Span, on_off};
 use crate::engine::gpu::TIMEOUT;
 use crate::error::{Error, Result};
 use crate::graph::{Augment, FillMode};
@@ -144,9 +144,11 @@ recipe! {
     /// Whether to write TensorBoard's event files.
     tensorboard: bool = false, [Free];
     /// Where to compute.
-    device: DeviceKind = DeviceKind::Gpu, [Free];
+    device: DeviceKind = DeviceKind::Auto, [Free];
     /// Adapter by number or part of its name.
     adapter: Option<String> = None, [Free, Of("device")];
+    /// Which instructions native kernels use.
+    cpu_features: CpuFeatures = CpuFeatures::Auto, [Free, Of("device")];
     /// Implementations to insist on.
     choices: Vec<Choice> = Vec::new(), [Named("use")];
     /// What activations and weights are stored in.
@@ -309,7 +311,7 @@ mod tests {
              \"clip_norm\":null,\"ema\":null,\"label_smoothing\":0.0,\"class_weights\":\"none\",\"validation\":0.0,\
              \"augment\":\"on\",\"flip\":\"on\",\"rotation\":0.5,\"zoom\":[-0.5,0.1],\"shift\":0.08,\"fill\":\"reflect\",\
              \"weights\":null,\"seed\":0,\"checkpoint_every\":null,\"checkpoint_minutes\":null,\"steps_per_submit\":null,\
-             \"tensorboard\":false,\"device\":\"gpu\",\"adapter\":null,\"choices\":[],\"precision\":\"auto\",\
+             \"tensorboard\":false,\"device\":\"auto\",\"adapter\":null,\"cpu_features\":\"auto\",\"choices\":[],\"precision\":\"auto\",\
              \"no_fuse\":false,\"data_memory\":\"auto\",\"timeout\":300,\"checked\":false,\"shaders\":null,\
              \"trust_shaders\":false}"
         );

@@ -59,7 +59,14 @@ impl Changes {
             refuse(format!("{place}{}", error.message()))
         })?;
         take(&mut table).map_err(refuse)?;
-        Self::from_table(&table, file.parent().unwrap_or(Path::new(""))).map_err(refuse)
+        // the file of a run has every setting, but for those that were not given and those that its program did not know
+        let has = |key: &str| table.contains_key(key);
+        let is_of_old_run = has("device") && has("timeout") && !has("cpu-features");
+        let mut changes = Self::from_table(&table, file.parent().unwrap_or(Path::new(""))).map_err(refuse)?;
+        if is_of_old_run && let Some(adapter) = Recipe::default().with(&changes)?.before_native().adapter {
+            changes.0.insert("adapter".into(), adapter.into());
+        }
+        Ok(changes)
     }
 }
 
@@ -149,6 +156,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::DeviceKind;
     use crate::train::ClassWeights;
 
     fn read(text: &str) -> Result<Recipe> {
@@ -190,6 +198,20 @@ mod tests {
             let message = read(text).unwrap_err().to_string();
             assert!(message.starts_with("folder/a.toml: ") && message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn the_file_of_an_old_run_keeps_its_device() {
+        let old = |device: &str| {
+            Recipe { device: DeviceKind::Gpu, ..Recipe::default() }.to_toml().replace("device = \"gpu\"", device)
+        };
+        let without = |text: String| text.replace("cpu-features = \"auto\"\n", "");
+        let adapter = |text: String| read(&text).unwrap().adapter;
+        assert_eq!(adapter(without(old("device = \"gpu\""))), Some("0".into()), "the first adapter, whatever its kind");
+        assert_eq!(adapter(old("device = \"gpu\"")), None, "now it means a GPU");
+        assert_eq!(adapter(without(old("device = \"gpu\"\nadapter = \"1\""))), Some("1".into()));
+        assert_eq!(read(&without(old("device = \"cpu\""))).unwrap().device, DeviceKind::Reference);
+        assert_eq!(adapter("device = \"gpu\"".into()), None, "a file that somebody wrote by hand");
     }
 
     #[test]

@@ -182,6 +182,7 @@ impl Training<'_> {
             split,
             network,
             device: session.engine().device(),
+            why_device: device.why,
             bytes,
             streamed: session.streams(),
             steps_per_epoch,

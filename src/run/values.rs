@@ -1,5 +1,7 @@
 //! Values of settings as users write them.
 
+use crate::error::{Error, Result};
+use crate::simd::InstructionSet;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -24,21 +26,90 @@ pub enum ScheduleKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
-    /// An adapter, through WGSL kernels
+    /// A GPU if there is one, else native
+    Auto,
+    /// A GPU, through the WGSL kernels
     Gpu,
     /// Kernels compiled for the CPU: many times as fast as a software driver, in f32
     Native,
+    /// The WGSL kernels on a Vulkan driver that computes on the CPU, such as Mesa's llvmpipe
+    Software,
     /// The CPU twins: slow, plain, and the reference for all others
-    Cpu,
+    #[serde(alias = "cpu")]
+    #[value(alias = "cpu")]
+    Reference,
 }
 
 impl DeviceKind {
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Gpu => "gpu",
             Self::Native => "native",
-            Self::Cpu => "cpu",
+            Self::Software => "software",
+            Self::Reference => "reference",
+        }
+    }
+
+    /// Whether the CPU computes without a driver.
+    pub const fn has_no_driver(self) -> bool {
+        matches!(self, Self::Native | Self::Reference)
+    }
+}
+
+/// Which instructions native kernels use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuFeatures {
+    /// The fastest that the processor has
+    Auto,
+    /// AVX-512
+    Avx512,
+    /// AVX2 and FMA: the same bits as AVX-512
+    Avx2,
+    /// NEON
+    Neon,
+    /// Those of every processor: slow
+    Portable,
+}
+
+impl CpuFeatures {
+    /// The set that this names.
+    ///
+    /// # Errors
+    /// The processor lacks it.
+    pub fn set(self) -> Result<InstructionSet> {
+        let detected = InstructionSet::detected();
+        if self == Self::Auto {
+            return Ok(InstructionSet::fastest());
+        }
+        detected.iter().copied().find(|&set| Self::of(set) == self).ok_or_else(|| {
+            let names: Vec<&str> = detected.iter().map(|&set| Self::of(set).name()).collect();
+            let got = format!("{}, which this processor lacks", self.name());
+            Error::setting("--cpu-features", got, format!("auto or one that it has: {}", names.join(", ")))
+        })
+    }
+
+    /// What names this set.
+    const fn of(set: InstructionSet) -> Self {
+        match set {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512(_) => Self::Avx512,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2(_) => Self::Avx2,
+            InstructionSet::Portable(_) => Self::Portable,
+        }
+    }
+
+    /// Its name on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Neon => "neon",
+            Self::Portable => "portable",
         }
     }
 }

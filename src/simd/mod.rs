@@ -102,6 +102,11 @@ impl std::fmt::Display for InstructionSet {
 }
 
 impl InstructionSet {
+    /// Whether it multiplies and adds with one rounding: all sets that do agree to the bit.
+    pub fn rounds_once(self) -> bool {
+        !matches!(self, Self::Portable(_))
+    }
+
     /// The fastest that this processor has.
     pub fn fastest() -> Self {
         Self::detected().first().copied().unwrap_or(Self::Portable(Portable))

@@ -39,7 +39,7 @@ fn ceilings_are_measured() {
 #[test]
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_step_and_its_kernels_add_up() {
-    let report = Desk::new().json(&format!("{STEP} --augment --steps 3 --kernels --json"));
+    let report = Desk::new().json(&format!("{STEP} --adapter 0 --augment --steps 3 --kernels --json"));
     positive(&report, &["ms_per_step", "images_per_s", "gflops", "peak_gflops", "share_of_peak", "gpu_bytes", "flops"]);
     positive(&report["setup_ms"], &["open", "plan", "pipelines", "upload", "first_step", "total"]);
     assert!(report["steps"].as_u64().unwrap() >= 3 && report["adapter"].is_string());
@@ -54,7 +54,7 @@ fn a_step_and_its_kernels_add_up() {
     assert!(close(number("gpu_bytes") - number("gpu_bytes_without_data"), (32 * 16 * 16 * 3) as f64));
 
     let kernels = report["kernels"].as_array().unwrap();
-    let plan = Desk::new().json("plan --model conv3 --size 16 --batch 4 --classes 3 --images 32 --json");
+    let plan = Desk::new().json("plan --adapter 0 --model conv3 --size 16 --batch 4 --classes 3 --images 32 --json");
     let planned = plan["train"].as_array().unwrap();
     assert_eq!(kernels.len(), planned.len(), "the step timed is the step planned");
     for (kernel, planned) in kernels.iter().zip(planned) {
@@ -74,7 +74,7 @@ fn a_step_and_its_kernels_add_up() {
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_trace_has_a_bar_for_every_dispatch() {
     let desk = Desk::new();
-    let report = desk.json(&format!("{STEP} --infer --steps 1 --trace step.json --json"));
+    let report = desk.json(&format!("{STEP} --adapter 0 --infer --steps 1 --trace step.json --json"));
     assert_eq!((&report["program"], &report["kernels"]), (&"infer".into(), &Value::Null));
     let trace: Value = serde_json::from_slice(&std::fs::read(desk.path("step.json")).unwrap()).unwrap();
     let events = trace.as_array().unwrap();
@@ -95,7 +95,7 @@ fn a_trace_has_a_bar_for_every_dispatch() {
 
 #[test]
 fn the_twins_are_timed_on_the_wall() {
-    let report = Desk::new().json(&format!("{STEP} --device cpu --steps 2 --kernels --json"));
+    let report = Desk::new().json(&format!("{STEP} --device reference --steps 2 --kernels --json"));
     positive(&report, &["ms_per_step", "images_per_s", "gflops", "kernels_ms"]);
     assert_eq!((&report["clock"], &report["steps"]), (&"wall".into(), &2.into()));
     for key in ["gpu_ms_per_step", "peak_gflops", "share_of_peak"] {
@@ -118,7 +118,7 @@ fn bad_settings_are_refused() {
         ("--trace nowhere/step.json", "nowhere/step.json"),
         ("--trace step.txt", "ends in .json"),
     ] {
-        desk.refuses(&format!("bench step --device cpu {line}"), &[part]);
+        desk.refuses(&format!("bench step --device reference {line}"), &[part]);
     }
 }
 
@@ -126,7 +126,7 @@ fn bad_settings_are_refused() {
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn choices_are_measured_and_can_be_taken() {
     let desk = Desk::new();
-    let sizes = "--model conv3 --size 16 --classes 3";
+    let sizes = "--model conv3 --size 16 --classes 3 --adapter 0";
     let line = format!("bench choices {sizes} --batch 4 --precision f32 --json --out fast.toml");
     let report = desk.json(&line);
     positive(&report, &["planned_ms"]);
@@ -145,7 +145,8 @@ fn choices_are_measured_and_can_be_taken() {
     assert!(choices.iter().all(|choice| text.contains(choice.as_str().unwrap())), "{text}");
     assert!(text.contains("precision = \"f32\"") && text.contains("conv3, 16 px, batch 4"), "{text}");
     let train = |settings: &str| {
-        let training = "train --model conv3 --images 40 --size 16 --epochs 1 --no-report --force --out run --config";
+        let training =
+            "train --adapter 0 --model conv3 --images 40 --size 16 --epochs 1 --no-report --force --out run --config";
         desk.run(&format!("{training} {settings}"));
         desk.text("run/config.toml")
     };
@@ -167,5 +168,7 @@ fn name(call: &Value) -> &str {
 fn choices_already_made_or_on_the_cpu_leave_nothing_to_measure() {
     let desk = Desk::new();
     desk.refuses("bench choices --use relu.forward=direct", &["--use is relu.forward=direct"]);
-    desk.refuses("bench choices --device cpu", &["gpu, as a contract has only one twin"]);
+    for device in ["reference", "native"] {
+        desk.refuses(&format!("bench choices --device {device}"), &[device, "--device software"]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::common::npz::Npz;
 use crate::common::rig::{BRANCHES, Rig, adam, branches, model, read, share_of_largest};
-use crate::common::{Device, gpu, on_both_devices};
+use crate::common::{Device, on_every_device};
 use crate::structure::{rust, words};
 use galaxy_gpu::engine::Engine;
 use galaxy_gpu::kernels::{Precision, StepParams};
@@ -109,7 +109,7 @@ fn keras_rig(fixture: &mut Npz) -> Rig {
     rig
 }
 
-on_both_devices!(no_adapter: logits_loss_and_gradients_are_kerass);
+on_every_device!(logits_loss_and_gradients_are_kerass);
 
 /// The bounds are those of `keras.rs`.
 fn logits_loss_and_gradients_are_kerass(device: Device) {
@@ -117,10 +117,7 @@ fn logits_loss_and_gradients_are_kerass(device: Device) {
     let rig = keras_rig(&mut fixture);
     let (logits, loss): (Vec<f32>, Vec<f32>) = (fixture.array("logits").0, fixture.array("loss").0);
     for (grouping, rig) in [("fused", &rig), ("single layers", &rig.unfused())] {
-        let mut engine: Box<dyn Engine> = match device {
-            Device::Cpu => Box::new(rig.twins::<f32>()),
-            Device::Gpu => Box::new(rig.on_gpu(&gpu(), true)),
-        };
+        let mut engine = rig.on(device);
         engine.run(Program::Infer, &[StepParams { count: 4, ..Default::default() }]).unwrap();
         let metrics = engine.wait().unwrap()[0];
         assert!((metrics.loss / 4.0 - loss[0]).abs() < 1e-5 * loss[0], "{grouping}: {metrics:?}, Keras {loss:?}");

@@ -2,7 +2,7 @@
 //! engines and in both precisions; it repeats to the bit, and is refused as a whole.
 
 use crate::common::rig::{Rig, adam, model, read, share_of_largest};
-use crate::common::{self, Device, on_both_devices};
+use crate::common::{self, Device, on_every_device, on_every_device_with_f16};
 use galaxy_gpu::engine::{Engine, Metrics};
 use galaxy_gpu::graph::Augment;
 use galaxy_gpu::kernels::{Precision, StepParams};
@@ -64,13 +64,13 @@ fn assert_metrics(name: &str, got: &[Metrics], want: &[Metrics], tolerance: f32)
     }
 }
 
-on_both_devices!(
-    no_adapter: in_f32_micro_batches_are_the_whole_batch_within_rounding,
+on_every_device!(
+    in_f32_micro_batches_are_the_whole_batch_within_rounding,
     inference_in_micro_batches_gives_the_same_scores,
     a_micro_batch_that_is_not_finite_refuses_its_whole_step_once
 );
-on_both_devices!(
-    no_f16: in_mixed_precision_the_gradient_is_the_whole_batchs,
+on_every_device_with_f16!(
+    in_mixed_precision_the_gradient_is_the_whole_batchs,
     in_mixed_precision_it_is_refused_once_too
 );
 

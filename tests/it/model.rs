@@ -34,7 +34,7 @@ fn a_model_goes_through_its_file_unchanged() {
 fn models_that_cannot_be_built_are_refused() {
     let desk = Desk::new();
     std::fs::write(desk.path("flat.toml"), "name = 'flat'\n[[layer]]\ntype = 'flatten'\n").unwrap();
-    for command in ["model summary", "plan --device cpu --model"] {
+    for command in ["model summary", "plan --device reference --model"] {
         desk.refuses(&format!("{command} conv4 --size 8"), &["layer max_pool2d_3: a 2x2 window does not fit"]);
         desk.refuses(&format!("{command} conv9"), &["the model is \"conv9\"", "conv3, conv4"]);
         desk.refuses(&format!("{command} missing.toml"), &["missing.toml: "]);

@@ -2,20 +2,12 @@
 //! of threads. `tests/kernels.rs` holds each kernel to its twin.
 
 use crate::common::desk::Desk;
-use crate::common::rig::{Rig, read};
+use crate::common::rig::read;
 use crate::engines::{
     branches, compare_gradients, compare_metrics, conv3, conv4_like, five_steps, odd, run_one_by_one,
 };
-use galaxy_gpu::engine::CpuEngine;
-use galaxy_gpu::plan::Profile;
 use galaxy_gpu::simd::InstructionSet;
 use rayon::ThreadPoolBuilder;
-
-fn native(rig: &Rig, set: InstructionSet) -> CpuEngine<f32> {
-    let mut engine = CpuEngine::native(rig.plan(&Profile::native(set)), set);
-    rig.load(&mut engine);
-    engine
-}
 
 #[test]
 fn first_gradients_and_five_losses_are_the_twins() {
@@ -26,10 +18,10 @@ fn first_gradients_and_five_losses_are_the_twins() {
         let all = run_one_by_one(&mut after, &five_steps());
         for set in InstructionSet::detected() {
             let name = format!("{network}, {set}");
-            let mut engine = native(&rig, set);
+            let mut engine = rig.natively(set);
             compare_metrics(&name, &run_one_by_one(&mut engine, &five_steps()[..1]), &first);
             compare_gradients(&name, &rig, &mut engine, &mut twins);
-            compare_metrics(&name, &run_one_by_one(&mut native(&rig, set), &five_steps()), &all);
+            compare_metrics(&name, &run_one_by_one(&mut rig.natively(set), &five_steps()), &all);
         }
     }
 }
@@ -40,7 +32,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     let bits = |threads| {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut engine = native(&rig, set);
+            let mut engine = rig.natively(set);
             run_one_by_one(&mut engine, &five_steps());
             read(&mut engine, "parameters").into_iter().map(f32::to_bits).collect::<Vec<u32>>()
         })
@@ -56,7 +48,7 @@ fn sets_with_fused_multiply_add_agree_to_the_bit() {
     let rig = conv4_like();
     let sets = InstructionSet::detected().into_iter().filter(|set| set.to_string() != "portable code");
     let bits = sets.map(|set| {
-        let mut engine = native(&rig, set);
+        let mut engine = rig.natively(set);
         run_one_by_one(&mut engine, &five_steps());
         read(&mut engine, "parameters").into_iter().map(f32::to_bits).collect::<Vec<u32>>()
     });
@@ -76,7 +68,7 @@ fn a_plan_says_what_runs_natively_and_what_does_not() {
     desk.refuses("plan --device native --precision mixed", &["--precision is mixed", "16-bit floats"]);
     desk.refuses(
         "plan --device native --use conv_block.forward=direct",
-        &["it is WGSL, and --device native runs none"],
+        &["it is WGSL, and native kernels run none: add --device software"],
     );
 }
 

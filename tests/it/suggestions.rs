@@ -14,7 +14,7 @@ fn misspelt_names_are_recognised() {
     write("padding.toml", "type = 'conv2d', filters = 4, padding = 'smae'");
     desk.write("top.toml", "nmae = 'a'\nlayer = []\n");
     desk.write("split.csv", "index,ans,split\n0,0,trian\n");
-    let train = "train --device cpu --images 20 --size 16";
+    let train = "train --device reference --images 20 --size 16";
     for (line, meant) in [
         (format!("{train} --use conv_block.forward=direkt"), "`direct`"),
         (format!("{train} --use conv_blok.forward=direct"), "`conv_block.forward`"),
@@ -35,7 +35,7 @@ fn misspelt_names_are_recognised() {
     ] {
         desk.refuses(&line, &[&format!("did you mean {meant}?")]);
     }
-    for line in ["train --device cpu --model resnet", "kernels validate tachyon", "train --use a=b"] {
+    for line in ["train --device reference --model resnet", "kernels validate tachyon", "train --use a=b"] {
         let (code, _, said) = desk.ended(line);
         assert!(code == 2 && !said.contains("did you mean"), "{line}: {said}");
     }

@@ -9,7 +9,7 @@ use crate::files::write_whole;
 use crate::graph::Augment;
 use crate::kernels::Precision;
 use crate::report::Table;
-use crate::run::{Device, DeviceKind, Recipe};
+use crate::run::{Device, Recipe};
 use crate::train::Setup;
 use crate::train::tune::{Call, Measured, Tuned, tune};
 use serde::Serialize;
@@ -93,12 +93,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(choice) = recipe.choices.first() {
         return Err(Error::setting("--use", choice, "left out, as this command measures all implementations").into());
     }
-    if recipe.device == DeviceKind::Cpu {
-        return Err(Error::setting("--device", "cpu", "gpu, as a contract has only one twin").into());
-    }
     let network = args.sizes.network(&args.model)?;
     let device = Device::for_training(&recipe, &mut note)?;
     let (precision, profile) = (device.precision, &device.profile);
+    if profile.kind.has_no_driver() {
+        let got = profile.kind.name();
+        return Err(Error::setting("the device", got, "one that runs WGSL, such as --device software").into());
+    }
     let augment = (!args.infer).then(Augment::default);
     // the data set is drawn for this device: it is never streamed
     let setup = Setup { training: !args.infer, augment, data_memory: None, ..device.setup(args.sizes.batch) };

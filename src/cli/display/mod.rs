@@ -179,6 +179,11 @@ impl Observer for Display {
     }
 }
 
+/// Why a device was taken, in brackets.
+pub fn why(reason: Option<&str>) -> String {
+    reason.map_or(String::new(), |reason| format!(" ({reason})"))
+}
+
 /// What is trained on what, and where.
 fn introduction(run: &Begun) -> String {
     let Begun { recipe, dataset, network, .. } = run;
@@ -195,7 +200,7 @@ fn introduction(run: &Begun) -> String {
         format!("data     {}: {} images of {}x{}", dataset.name, dataset.len(), dataset.width, dataset.height),
         format!("split    {}", split_in_words(run.split)),
         format!("model    {}: {} parameters", network.name, network.parameter_count()),
-        format!("device   {}, {precision}", run.device),
+        format!("device   {}, {precision}{}", run.device, why(run.why_device)),
         format!("memory   {} and {} of images{streamed}", bytes_in_words(all - data), bytes_in_words(data)),
         format!("training {epochs} epochs, batch {batch}{micro}, augmentation {augment}{optimizer}\n"),
     ]

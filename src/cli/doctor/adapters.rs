@@ -1,6 +1,7 @@
 //! Checks each adapter: what it is, its limits and features, and its kernels against their twins.
 
 use super::{Finding, Findings};
+use crate::cli::devices::{auto, without_adapter};
 use crate::cli::kernels::quick;
 use crate::engine::Gpu;
 use crate::engine::gpu::adapters;
@@ -11,14 +12,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// What to do about a faulty driver.
-const DRIVER: &str = "update its driver, choose another adapter with --adapter, or use --device cpu";
+const DRIVER: &str = "update its driver, choose another adapter with --adapter, or use --device native";
 
 /// Checks every adapter and returns their profiles.
 pub fn check(findings: &mut Findings) -> anyhow::Result<Vec<Profile>> {
     let profiles = adapters();
+    let [native, _] = without_adapter()?;
+    findings.add(Finding::ok("native kernels", native.driver.clone()))?;
+    findings.add(Finding::ok("--device auto", format!("it takes {}", auto(&profiles, &native))))?;
     if profiles.is_empty() {
-        let remedy = "install a Vulkan driver (on Debian: scripts/setup), or compute with --device cpu";
-        findings.add(Finding::fail("adapters", "no GPU adapter was found", remedy))?;
+        let remedy =
+            "to run WGSL kernels, install a Vulkan driver (on Debian: scripts/setup); native kernels need none";
+        findings.add(Finding::note("adapters", "no adapter was found", remedy))?;
     }
     let all_software = profiles.iter().all(|profile| profile.kind.is_software());
     for (number, profile) in profiles.iter().enumerate() {

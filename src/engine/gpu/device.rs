@@ -133,6 +133,17 @@ impl Gpu {
         Self::open_wanted(wanted).map(Arc::new)
     }
 
+    /// Opens the first adapter that is a GPU, or the first that is a software driver; `None` where there is none.
+    ///
+    /// # Errors
+    /// It does not open.
+    pub fn open_first(software: bool) -> Result<Option<Arc<Self>>> {
+        let adapters = enumerate();
+        let wanted = |adapter: &wgpu::Adapter| (adapter.get_info().device_type == wgpu::DeviceType::Cpu) == software;
+        let Some(number) = adapters.iter().position(wanted) else { return Ok(None) };
+        Self::open_adapter(&adapters[number], number).map(|gpu| Some(Arc::new(gpu)))
+    }
+
     /// As [`Gpu::open`], with cooperative matrices that are plain WGSL, whether the adapter has others or none: slow, and a way to
     /// run every kernel that is written for matrices anywhere.
     ///
@@ -155,7 +166,7 @@ impl Gpu {
         let adapters = enumerate();
         let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
         if names.is_empty() {
-            let remedy = "install a Vulkan driver (on Debian: scripts/setup), or use --device cpu";
+            let remedy = "install a Vulkan driver (on Debian: scripts/setup), or use --device native";
             return Err(Error::device("no GPU adapter was found", remedy));
         }
         let index = match (wanted, wanted.map(str::parse::<usize>)) {
@@ -217,7 +228,7 @@ impl Gpu {
             ..Default::default()
         };
         let opened = pollster::block_on(adapter.request_device(&descriptor));
-        let remedy = "update its driver, choose another one with --adapter, or use --device cpu";
+        let remedy = "update its driver, choose another one with --adapter, or use --device native";
         let (device, queue) =
             opened.map_err(|e| Error::device(format!("adapter {} does not open: {e}", profile.name), remedy))?;
         let fault = Arc::new(Mutex::new(None));

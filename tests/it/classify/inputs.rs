@@ -1,7 +1,7 @@
 //! Folders, globs, catalogues and HDF5 files, with good and bad items.
 
 use super::{Desk, dataset, pixels, probabilities, rows};
-use crate::common::{Device, on_both_devices};
+use crate::common::{Device, on_every_device};
 use galaxy_gpu::data::write_hdf5;
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ fn a_folder_with_good_and_bad_pictures_gives_a_row_each() {
     assert_eq!(probabilities(&table[0]), probabilities(&table[6]), "the same picture twice");
 }
 
-on_both_devices!(no_adapter: json_lines_say_the_same_and_predict_agrees_to_the_bit);
+on_every_device!(json_lines_say_the_same_and_predict_agrees_to_the_bit);
 
 fn json_lines_say_the_same_and_predict_agrees_to_the_bit(device: Device) {
     let desk = Desk::new();

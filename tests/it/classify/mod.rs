@@ -23,14 +23,14 @@ pub(crate) const BYTES: usize = SIDE * SIDE * 3;
 impl Desk {
     /// Runs `classify` on the twins with this exit code, and returns its last line.
     pub fn classify(&self, code: i32, line: &str) -> String {
-        let (found, out, err) = self.ended(&format!("classify --device cpu {line}"));
+        let (found, out, err) = self.ended(&format!("classify --device reference {line}"));
         assert_eq!(found, code, "{line}: {out}{err}");
         out.trim_end().to_owned()
     }
 
     /// A job is refused in one sentence that has these parts.
     pub fn refuses_job(&self, line: &str, parts: &[&str]) {
-        self.refuses(&format!("classify --device cpu {line}"), parts);
+        self.refuses(&format!("classify --device reference {line}"), parts);
     }
 
     /// Saves image `number` of [`pixels`] as a PNG.

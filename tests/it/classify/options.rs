@@ -1,10 +1,10 @@
 //! What the options do to the result, and what they do not.
 
 use super::{Desk, SIDE, pixels, probabilities, rows, save};
-use crate::common::{Device, on_both_devices};
+use crate::common::{Device, on_every_device};
 use galaxy_gpu::catalogue::views;
 
-on_both_devices!(no_adapter: neither_batch_size_nor_place_in_the_batch_changes_a_bit);
+on_every_device!(neither_batch_size_nor_place_in_the_batch_changes_a_bit);
 
 fn neither_batch_size_nor_place_in_the_batch_changes_a_bit(device: Device) {
     let desk = Desk::new();
@@ -40,7 +40,7 @@ fn a_low_confidence_names_no_class() {
     }
 }
 
-on_both_devices!(no_adapter: eight_views_do_not_see_how_an_image_is_turned);
+on_every_device!(eight_views_do_not_see_how_an_image_is_turned);
 
 /// The mean of all views is that of any view's views: to the bit, as they are added by size.
 fn eight_views_do_not_see_how_an_image_is_turned(device: Device) {

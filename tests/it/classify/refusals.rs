@@ -38,7 +38,7 @@ fn a_table_is_never_overwritten_unasked() {
     desk.refuses_job("RUN1 in --out t.csv --continue", &["its rows were made with other weights", "--force"]);
     desk.refuses_job("RUN0 in --out t.csv --continue --views 8", &["other --views (1, now 8)"]);
     assert_eq!(desk.text("t.csv"), before);
-    let (code, _, notes) = desk.ended("classify RUN0 in --device cpu --batch 9 --out t.csv --continue");
+    let (code, _, notes) = desk.ended("classify RUN0 in --device reference --batch 9 --out t.csv --continue");
     assert!(code == 0 && notes.contains("another --batch (64, now 9)"), "{notes}");
     assert_eq!(desk.text("t.csv"), before);
     desk.classify(0, "RUN1 in --out t.csv --force");
@@ -72,7 +72,7 @@ fn an_hdf5_file_of_another_layout_is_a_failed_item_and_a_note() {
     let mut one_class = dataset(4);
     one_class.labels.fill(0);
     write_hdf5(&desk.path("bad.h5"), &one_class).unwrap();
-    let (code, said, notes) = desk.ended("classify RUN0 bad.h5 --device cpu --out t.csv");
+    let (code, said, notes) = desk.ended("classify RUN0 bad.h5 --device reference --out t.csv");
     assert_eq!((code, said.trim_end()), (1, "0 classified, 1 failed; see t.csv"));
     assert!(notes.starts_with("note: ") && notes.contains("bad.h5"), "{notes}");
 }

@@ -52,7 +52,7 @@ pub(super) fn many(desk: &Desk) -> &'static str {
     }
     std::fs::write(desk.path("cat.csv"), "id,path,ra\nx,in/0001.png,1.25\ny,in/none.png,\n").unwrap();
     write_hdf5(&desk.path("five.h5"), &dataset(5)).unwrap();
-    "classify --device cpu --batch 8 RUN0 cat.csv in five.h5 --out"
+    "classify --device reference --batch 8 RUN0 cat.csv in five.h5 --out"
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_killed_job_continues_to_the_same_bytes() {
 fn failed_rows_are_tried_again_in_their_places() {
     let desk = Desk::new();
     desk.galaxies("good", MANY);
-    let line = "classify --device cpu --batch 8 RUN0 in --out";
+    let line = "classify --device reference --batch 8 RUN0 in --out";
     for ending in ["csv", "jsonl"] {
         // each job finds half of the pictures
         desk.galaxies("in", MANY);

@@ -111,7 +111,7 @@ fn a_killed_job_continues_to_the_same_table() {
 fn failed_rows_are_tried_again_and_pictures_come_and_go() {
     let desk = Desk::new();
     desk.galaxies("good", MANY);
-    let line = "classify --device cpu --batch 8 RUN0 in --out";
+    let line = "classify --device reference --batch 8 RUN0 in --out";
     for (ending, kind) in FORMATS {
         desk.galaxies("in", MANY);
         let picture = |n: usize| format!("{n:04}.png");
@@ -152,7 +152,7 @@ fn an_interrupt_leaves_a_table_of_the_rows_so_far() {
     };
     // so many that the interrupt comes in time
     catalogue(50_000);
-    let line = "classify --device cpu --batch 8 RUN0 cat.csv --out";
+    let line = "classify --device reference --batch 8 RUN0 cat.csv --out";
     let mut child = desk.program(&format!("{line} t.fits")).stdout(Stdio::piped()).spawn().unwrap();
     assert!(grows(&mut child, &desk.path("t.fits.rows.csv"), 4000));
     interrupt(&child);
@@ -216,7 +216,7 @@ fn a_full_disk_keeps_the_rows() {
     desk.galaxies("in", 40);
     desk.classify(0, "RUN0 in --out whole.vot");
     // the lines are shorter than the XML: 16 blocks are between them
-    let (code, _, said) = desk.ended_on_a_full_disk(16, "classify --device cpu RUN0 in --out t.vot");
+    let (code, _, said) = desk.ended_on_a_full_disk(16, "classify --device reference RUN0 in --out t.vot");
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("t.vot: cannot be written") && said.contains("40 rows are in t.vot.rows.csv"), "{said}");
     assert!(!desk.path("t.vot").exists() && !desk.path("t.vot.unfinished").exists());
@@ -251,7 +251,7 @@ fn reasons_of_several_lines_do_not_break_a_table() {
     std::fs::write(desk.path("two\nlines/cat.csv"), "path\nno.png\n").unwrap();
     for (ending, _) in FORMATS {
         for option in ["--force", "--continue"] {
-            let mut job = desk.program(&format!("classify --device cpu RUN0 --out t.{ending} {option}"));
+            let mut job = desk.program(&format!("classify --device reference RUN0 --out t.{ending} {option}"));
             let done = job.arg("two\nlines/cat.csv").output().unwrap();
             assert_eq!(done.status.code(), Some(1), "{}", String::from_utf8_lossy(&done.stderr));
             assert!(String::from_utf8_lossy(&done.stdout).starts_with("0 classified, 1 failed"));

@@ -7,6 +7,7 @@ use galaxy_gpu::kernels::{Precision, Real, StepParams, reduce};
 use galaxy_gpu::lowering::lower;
 use galaxy_gpu::model::{Initialiser, Model, Network, initialise};
 use galaxy_gpu::plan::{Options, Plan, Profile};
+use galaxy_gpu::simd::InstructionSet;
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_pcg::Pcg64;
 use std::sync::Arc;
@@ -125,6 +126,13 @@ impl Rig {
         engine
     }
 
+    /// Native kernels with an instruction set, loaded.
+    pub fn natively(&self, set: InstructionSet) -> CpuEngine<f32> {
+        let mut engine = CpuEngine::native(self.plan(&Profile::native(set)), set);
+        self.load(&mut engine);
+        engine
+    }
+
     /// The GPU engine, loaded.
     pub fn on_gpu(&self, gpu: &Arc<Gpu>, checked: bool) -> GpuEngine {
         let mut engine = GpuEngine::new(gpu, self.plan(gpu.profile()), checked).unwrap();
@@ -135,7 +143,8 @@ impl Rig {
     /// An engine of this device, loaded; the GPU's checked.
     pub fn on(&self, device: Device) -> Box<dyn Engine> {
         match device {
-            Device::Cpu => Box::new(self.twins::<f32>()),
+            Device::Reference => Box::new(self.twins::<f32>()),
+            Device::Native => Box::new(self.natively(InstructionSet::fastest())),
             Device::Gpu => Box::new(self.on_gpu(&super::gpu(), true)),
         }
     }

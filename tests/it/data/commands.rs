@@ -126,7 +126,7 @@ fn inspect_lists_the_first_twenty_contradictions() {
     assert_eq!(found["conflicts"].as_array().unwrap().len(), 23);
     assert_eq!(found["conflicts"][22], serde_json::json!({"images": [44, 45], "labels": [0, 1], "same": "position"}));
     // a training says so once
-    let line = "train --data twins.h5 --model tiny.toml --device cpu --epochs 1 --out run";
+    let line = "train --data twins.h5 --model tiny.toml --device reference --epochs 1 --out run";
     let (_, notes) = desk.both(line);
     let note = "note: 23 galaxies have different labels, in 46 images; `galaxy-gpu data inspect twins.h5` lists them\n";
     assert_eq!(notes.matches(note).count(), 1, "{notes}");

@@ -83,12 +83,13 @@ fn training_keeps_how_fits_images_are_read() {
         }
     }
     desk.write("small.toml", "name = \"small\"\n[[layer]]\ntype = \"flatten\"\n[[layer]]\ntype = \"dense\"\n");
-    let train = "train --data data --model small.toml --epochs 1 --batch 2 --device cpu --fits-stretch Q=10 --out run";
+    let train =
+        "train --data data --model small.toml --epochs 1 --batch 2 --device reference --fits-stretch Q=10 --out run";
     desk.run(train);
     // the run goes on with the stretch it began with, and with no other
     desk.run("train --resume run --epochs 2");
     desk.refuses("train --resume run --epochs 3 --fits-stretch Q=5", &["--fits-stretch is Q=5", "Q=10"]);
-    let (said, notes) = desk.both("predict run data/bright/0.fits --device cpu --fits-stretch Q=10");
+    let (said, notes) = desk.both("predict run data/bright/0.fits --device reference --fits-stretch Q=10");
     assert!((said + &notes).contains("place on the sky not known"));
 }
 

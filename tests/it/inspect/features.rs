@@ -1,7 +1,7 @@
 //! The inspector and its command.
 
 use crate::common::desk::Desk;
-use crate::common::{Device, on_both_devices};
+use crate::common::{Device, on_every_device};
 use galaxy_gpu::engine::{CpuEngine, Engine};
 use galaxy_gpu::model::{Model, initialise};
 use galaxy_gpu::plan::{Plan, Profile};
@@ -49,7 +49,7 @@ fn smoothing_averages_gradients_of_noisy_pictures() {
     assert!(inspector.inspect(&[0; 7], None, Smooth { samples: 0, noise: 0.0, seed: 0 }).is_err());
 }
 
-on_both_devices!(no_adapter: the_command_writes_a_picture_or_a_folder_of_everything);
+on_every_device!(the_command_writes_a_picture_or_a_folder_of_everything);
 
 fn the_command_writes_a_picture_or_a_folder_of_everything(device: Device) {
     let desk = Desk::new();
@@ -96,7 +96,8 @@ fn a_fits_image_is_seen_through_the_stretch_that_is_asked_for() {
     weights().save(&desk.path("w.safetensors")).unwrap();
     std::fs::write(desk.path("a.fits"), cube()).unwrap();
     let picture = |options: &str, out: &str| {
-        let text = desk.run(&format!("inspect w.safetensors a.fits --device cpu --smooth 0 --out {out}{options}"));
+        let text =
+            desk.run(&format!("inspect w.safetensors a.fits --device reference --smooth 0 --out {out}{options}"));
         let bytes = std::fs::read(desk.path(&format!("{out}/inspection.safetensors"))).unwrap();
         (text, SafeTensors::deserialize(&bytes).unwrap().tensor("picture").unwrap().data().to_vec())
     };
@@ -104,7 +105,7 @@ fn a_fits_image_is_seen_through_the_stretch_that_is_asked_for() {
     assert!(text.starts_with("a.fits: ") && text.contains("\nplace on the sky not known: "), "{text}");
     let other = picture(" --fits-stretch Q=5", "other").1;
     assert!(own.len() == SIZE * SIZE * 3 && own != other);
-    desk.refuses("inspect w.safetensors a.fits a.fits --device cpu --out two", &["IMAGE is 2 files"]);
+    desk.refuses("inspect w.safetensors a.fits a.fits --device reference --out two", &["IMAGE is 2 files"]);
     assert!(!desk.path("two").exists());
 }
 
@@ -113,7 +114,7 @@ fn the_answer_lists_its_largest_values() {
     let desk = Desk::new();
     weights().save(&desk.path("w.safetensors")).unwrap();
     image::RgbImage::from_raw(SIZE as u32, SIZE as u32, pixels()).unwrap().save(desk.path("a.png")).unwrap();
-    let line = "inspect w.safetensors a.png --device cpu --smooth 0 --out seen";
+    let line = "inspect w.safetensors a.png --device reference --smooth 0 --out seen";
     let text = desk.run(line);
     let found = desk.json(&format!("{line} --json"));
     let scores: Vec<f64> =
@@ -129,7 +130,7 @@ fn bad_input_is_refused_before_anything_is_written() {
     let desk = Desk::new();
     weights().save(&desk.path("w.safetensors")).unwrap();
     desk.write("text.png", "no picture");
-    let line = "inspect w.safetensors text.png --device cpu --out seen";
+    let line = "inspect w.safetensors text.png --device reference --out seen";
     desk.refuses(line, &["text.png: is not a picture"]);
     desk.refuses(&format!("{line} --class lens"), &["--class is \"lens\"", "round, spiral, edge-on"]);
     desk.refuses(&format!("{line} --noise 2"), &["--noise is 2"]);

@@ -3,7 +3,7 @@
 use super::{fixture, imported, refused};
 use crate::common::npz::Npz;
 use crate::common::rig::{Rig, model, read};
-use crate::common::{Device, on_both_devices};
+use crate::common::{Device, on_every_device};
 use galaxy_gpu::interchange::Import;
 use galaxy_gpu::kernels::StepParams;
 use galaxy_gpu::layers::Dense;
@@ -41,7 +41,7 @@ fn assert_logits(device: Device, what: &str, weights: &Weights, want: &[f32]) {
     }
 }
 
-on_both_devices!(no_adapter: all_formats_give_keras_logits);
+on_every_device!(all_formats_give_keras_logits);
 
 fn all_formats_give_keras_logits(device: Device) {
     for (name, logits, parameter) in

@@ -6,7 +6,8 @@ use galaxy_gpu::engine::validate::{Compile, validate};
 use galaxy_gpu::kernels::{Precision, Shaders, embedded, find};
 use galaxy_gpu::train::Weights;
 
-const TRAIN: &str = "train --images 60 --size 16 --model conv3 --batch 20 --epochs 1";
+const SMALL: &str = "train --images 60 --size 16 --model conv3 --batch 20 --epochs 1";
+const TRAIN: &str = "train --images 60 --size 16 --model conv3 --batch 20 --epochs 1 --adapter 0";
 
 fn shaders(trusted: bool, files: &[(&str, String)]) -> Shaders {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.clone())).collect();
@@ -103,12 +104,12 @@ fn a_new_implementation_trains_and_is_noted_in_the_run() {
     assert_eq!(mine.hash(), own.hash(), "the same kernel under another name gives the same bits");
     assert!(mine.card.shaders.is_some() && own.card.shaders.is_none());
     // it goes on with its shaders, from another folder as well, and says so where they are others
-    let (code, _, notes) = desk.ended("train --resume mine-run --epochs 2");
+    let (code, _, notes) = desk.ended("train --resume mine-run --epochs 2 --shaders mine");
     assert!(code == 0 && notes.contains("dense.forward=mine") && !notes.contains("another device"), "{notes}");
     desk.write("mine/dense/forward_mine.wgsl", format!("// launch: direct\n// edited\n{text}"));
-    let (code, _, notes) = desk.ended("train --resume mine-run --epochs 3");
+    let (code, _, notes) = desk.ended("train --resume mine-run --epochs 3 --shaders mine");
     assert!(code == 0 && notes.contains("the run began with another device"), "{notes}");
-    let plan = desk.json("plan --size 16 --shaders mine --use dense.forward=mine --json --model conv3");
+    let plan = desk.json("plan --adapter 0 --size 16 --shaders mine --use dense.forward=mine --json --model conv3");
     let mine = |step: &&serde_json::Value| step["implementation"] == "mine";
     let step = plan["train"].as_array().unwrap().iter().find(mine).unwrap();
     assert_eq!(
@@ -122,9 +123,9 @@ fn a_choice_without_effect_is_reported() {
     let desk = Desk::new();
     let said = "--use conv2d.forward=direct has no effect: this network calls no conv2d.forward; fused blocks call \
                 conv_block.*, and --no-fuse runs each layer alone";
-    let plan = "plan --size 16 --model conv3 --device cpu --use conv2d.forward=direct --use dense.forward=direct";
-    let train = format!("{TRAIN} --device cpu --use conv2d.forward=direct --out run");
-    let bench = "bench step --size 16 --batch 2 --steps 1 --model conv3 --device cpu --use conv2d.forward=direct";
+    let plan = "plan --size 16 --model conv3 --device reference --use conv2d.forward=direct --use dense.forward=direct";
+    let train = format!("{SMALL} --device reference --use conv2d.forward=direct --out run");
+    let bench = "bench step --size 16 --batch 2 --steps 1 --model conv3 --device reference --use conv2d.forward=direct";
     for line in [plan, &train, bench] {
         let (code, _, notes) = desk.ended(line);
         assert!(code == 0 && notes.contains(said) && notes.matches("has no effect").count() == 1, "{line}: {notes}");
@@ -147,9 +148,9 @@ fn a_report_takes_the_shaders_of_its_own_command_line() {
     desk.write("mine/dense/forward_mine.wgsl", format!("// launch: direct\n{text}"));
     desk.run(&format!("{TRAIN} --out run --shaders mine --use dense.forward=mine --no-report"));
     std::fs::rename(desk.path("mine"), desk.path("moved")).unwrap();
-    desk.run("report run");
+    desk.run("report run --adapter 0");
     assert!(desk.path("run/report.html").exists());
-    let (code, _, notes) = desk.ended("report run --shaders moved --use dense.forward=mine");
+    let (code, _, notes) = desk.ended("report run --adapter 0 --shaders moved --use dense.forward=mine");
     assert!(code == 0 && notes.contains("moved/dense/forward_mine.wgsl is dense.forward=mine"), "{notes}");
     desk.refuses("report run --shaders mine", &["mine"]);
 }
@@ -160,9 +161,12 @@ fn folders_that_will_not_do_are_refused() {
     desk.refuses("plan --shaders nowhere", &["nowhere"]);
     std::fs::create_dir(desk.path("empty")).unwrap();
     desk.refuses("plan --shaders empty", &["empty: it holds no WGSL files"]);
-    desk.refuses("plan --device cpu --shaders empty", &["--shaders is given with --device cpu"]);
+    desk.refuses("plan --device reference --shaders empty", &["--shaders is given with --device reference"]);
     desk.refuses("plan --trust-shaders", &["--shaders"]);
-    desk.refuses("plan --device cpu --use relu.forward=mine", &["--use is \"relu.forward=mine\"", "vectors, direct"]);
+    desk.refuses(
+        "plan --device reference --use relu.forward=mine",
+        &["--use is \"relu.forward=mine\"", "vectors, direct"],
+    );
     desk.write("mine/relu/forwards_x.wgsl", "// x\n");
     desk.refuses("plan --shaders mine", &["mine/relu/forwards_x.wgsl: it belongs to no contract", "kernels list"]);
     desk.write("long/relu/forward.wgsl", "// x\n".repeat(100_000));

@@ -4,7 +4,7 @@ use super::{Desk, sides};
 use galaxy_gpu::data::write_hdf5;
 use std::fs;
 
-const OPTIONS: &str = "--data sides.h5 --batch 4 --model tiny.toml --device cpu --epochs 3 --seed 18446744073709551615 \
+const OPTIONS: &str = "--data sides.h5 --batch 4 --model tiny.toml --device reference --epochs 3 --seed 18446744073709551615 \
                        --zoom -0.3 0.07 --flip off --label-smoothing 0.1 --class-weights 1,2 --schedule cosine --warm-up 0.5 \
                        --final-rate 0.00001 --learning-rate 0.003 --weight-decay 0.02 --clip-norm 1.5 --ema 0.9 \
                        --micro-batch 3 --validation 0.25 --use dense.forward=direct --patience 7";
@@ -44,6 +44,20 @@ fn a_runs_file_trains_it_again_when_its_model_is_gone() {
     desk.run("train --config again/config.toml --out again --force");
 }
 
+/// When `gpu` was the default, it meant the first adapter, whatever its kind; the file of a run that knew no other default still means it.
+#[test]
+#[cfg_attr(no_adapter, ignore = "needs an adapter")]
+fn the_file_of_an_old_run_trains_it_again_where_it_was_trained() {
+    let desk = Desk::new();
+    let text = desk.run("train --images 40 --size 16 --batch 10 --model tiny.toml --epochs 1 --adapter 0 --out run");
+    let file = fs::read_to_string(desk.path("run/config.toml")).unwrap();
+    let is_new = |line: &&str| line.starts_with("cpu-features = ") || line.starts_with("adapter = ");
+    assert_eq!(file.lines().filter(is_new).count(), 2, "{file}");
+    let old: Vec<&str> = file.lines().filter(|line| !is_new(line)).collect();
+    desk.write("run/config.toml", old.join("\n").replace("device = \"auto\"", "device = \"gpu\""));
+    assert_eq!(hash(&desk.run("train --config run/config.toml --out again")), hash(&text));
+}
+
 #[test]
 fn files_with_settings_that_no_command_line_may_give_are_refused() {
     let desk = Desk::new();
@@ -59,12 +73,12 @@ fn files_with_settings_that_no_command_line_may_give_are_refused() {
         ("model = 'none.toml'", &["none.toml"]),
     ] {
         fs::write(desk.path("a.toml"), text).unwrap();
-        desk.refuses("train --config a.toml --device cpu --out run", parts);
+        desk.refuses("train --config a.toml --device reference --out run", parts);
     }
     desk.refuses("train --config none.toml --out run", &["none.toml: "]);
     fs::write(desk.path("a.toml"), "images = 40\nsize = 16\nbatch = 10\nmodel = 'tiny.toml'\naugment = false\n")
         .unwrap();
-    let text = desk.run("train --config a.toml --device cpu --epochs 1 --out run");
+    let text = desk.run("train --config a.toml --device reference --epochs 1 --out run");
     assert!(text.contains("training 1 epochs, batch 10, augmentation off"), "{text}");
     desk.refuses("train --config a.toml --resume run", &["--config", "--resume"]);
 }
@@ -84,14 +98,15 @@ fn options_of_the_optimizer_that_make_no_sense_are_refused_by_name() {
         ("--ema 1", "--ema is 1"),
         ("--time-budget 10", "such as 2h, 10m"),
     ] {
-        desk.refuses(&format!("train --device cpu --model tiny.toml --out run {options}"), &[part]);
+        desk.refuses(&format!("train --device reference --model tiny.toml --out run {options}"), &[part]);
     }
 }
 
 #[test]
 fn a_training_that_ends_early_is_finished_and_says_why() {
     let desk = Desk::new();
-    let settings = "--images 40 --size 16 --batch 10 --model tiny.toml --device cpu --learning-rate 1e-20 --epochs 9";
+    let settings =
+        "--images 40 --size 16 --batch 10 --model tiny.toml --device reference --learning-rate 1e-20 --epochs 9";
     let text = desk.run(&format!("train {settings} --patience 2 --out run"));
     assert!(text.contains("ended    after 3 of 9 epochs: none was better than the best for 2\n"), "{text}");
     let metrics: serde_json::Value = serde_json::from_slice(&fs::read(desk.path("run/metrics.json")).unwrap()).unwrap();
@@ -105,7 +120,7 @@ fn a_training_that_ends_early_is_finished_and_says_why() {
 #[test]
 fn a_longer_resumed_run_says_that_its_cosine_changes() {
     let desk = Desk::new();
-    let settings = "--images 40 --size 16 --batch 10 --model tiny.toml --device cpu --schedule cosine";
+    let settings = "--images 40 --size 16 --batch 10 --model tiny.toml --device reference --schedule cosine";
     desk.run(&format!("train {settings} --epochs 2 --out run"));
     let (_, notes) = desk.both("train --resume run --epochs 3");
     assert!(notes.contains("the learning rate follows the cosine of 3 epochs from here on"), "{notes}");
@@ -116,7 +131,7 @@ fn a_longer_resumed_run_says_that_its_cosine_changes() {
 #[test]
 fn weights_are_a_start_where_the_network_is_the_same() {
     let desk = Desk::new();
-    let settings = "--images 40 --size 16 --batch 10 --device cpu --epochs 1";
+    let settings = "--images 40 --size 16 --batch 10 --device reference --epochs 1";
     desk.run(&format!("train {settings} --model tiny.toml --learning-rate 0.01 --out run"));
     let text = desk.run(&format!("train {settings} --weights run --learning-rate 1e-20 --out tuned"));
     let best = galaxy_gpu::train::find_weights(&desk.path("run"), false).unwrap();
@@ -138,7 +153,7 @@ fn another_schedule_or_device_drops_the_settings_that_belonged_to_the_files() {
     let text = "images = 40\nsize = 16\nepochs = 1\nmodel = 'conv3'\nno-report = true\nschedule = 'plateau'\nschedule-epochs = 2\n\
                 adapter = 'none of this name'\n";
     std::fs::write(desk.path("a.toml"), text).unwrap();
-    desk.run("train --config a.toml --schedule constant --device cpu --out run");
+    desk.run("train --config a.toml --schedule constant --device reference --out run");
     let settings = std::fs::read_to_string(desk.path("run/config.toml")).unwrap();
     assert!(!settings.contains("schedule-epochs") && !settings.contains("adapter"), "{settings}");
 }

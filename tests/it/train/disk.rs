@@ -56,7 +56,7 @@ fn all_is_whole(run: &Path) -> usize {
     whole
 }
 
-const TRAIN: &str = "--device cpu --epochs 3 --seed 1";
+const TRAIN: &str = "--device reference --epochs 3 --seed 1";
 
 #[test]
 fn a_full_disk_is_reported_and_corrupts_nothing() {

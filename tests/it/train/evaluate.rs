@@ -5,7 +5,7 @@ use galaxy_gpu::data::{Dataset, write_hdf5};
 use std::path::PathBuf;
 
 /// Six simulated galaxies of each class.
-const TRAIN: &str = "train --device cpu --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17";
+const TRAIN: &str = "train --device reference --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17";
 
 /// A data set of the simulated images, with classes or labels changed.
 fn renamed(desk: &Desk, name: &str, rename: impl Fn(&mut Dataset)) -> PathBuf {
@@ -27,13 +27,13 @@ fn evaluation_matches_classes_by_name() {
     });
     renamed(&desk, "strange.h5", |dataset| dataset.classes[3] = "Teapot".into());
     desk.run(&format!("{TRAIN} --out run --learning-rate 0.01"));
-    let (numbers, notes) = desk.both("evaluate run --device cpu --data same.h5 --all --json");
+    let (numbers, notes) = desk.both("evaluate run --device reference --data same.h5 --all --json");
     assert!(!notes.contains("another order"), "{notes}");
-    let (matched, notes) = desk.both("evaluate run --device cpu --data reversed.h5 --all --json");
+    let (matched, notes) = desk.both("evaluate run --device reference --data reversed.h5 --all --json");
     assert!(notes.contains("note: the data has the network's classes in another order"), "{notes}");
     assert_eq!(numbers, matched);
     std::fs::remove_file(desk.path("run/confusion_matrix.png")).unwrap();
-    desk.refuses("evaluate run --device cpu --data strange.h5 --all", &["Teapot", "Cigar", "--class-names"]);
+    desk.refuses("evaluate run --device reference --data strange.h5 --all", &["Teapot", "Cigar", "--class-names"]);
     assert!(!desk.path("run/confusion_matrix.png").exists());
 }
 
@@ -42,7 +42,7 @@ fn a_picture_that_cannot_be_drawn_costs_no_numbers() {
     let desk = Desk::new();
     desk.run(&format!("{TRAIN} --out run --no-report"));
     std::fs::create_dir_all(desk.path("run/confusion_matrix.png")).unwrap();
-    let (numbers, notes) = desk.both("evaluate run --device cpu --size 16 --images 60 --json");
+    let (numbers, notes) = desk.both("evaluate run --device reference --size 16 --images 60 --json");
     assert!(serde_json::from_str::<serde_json::Value>(&numbers).unwrap()["accuracy"].is_number());
     assert!(notes.contains("note: no confusion matrix is drawn: "), "{notes}");
 }

@@ -315,7 +315,7 @@ fn a_checkpoint_within_an_epoch_holds_the_last_good_state_too() {
     let state = &archive.states[3];
     let sound = state.sound.as_ref().unwrap();
     assert!(sound.standing.steps == 0 && sound.tensors != state.tensors);
-    desk.run(&format!("{SMALL} --device cpu --epochs 1 --out run"));
+    desk.run(&format!("{SMALL} --device reference --epochs 1 --out run"));
     let path = desk.path("run");
     let (Checkpoint { identity, .. }, _) = Checkpoint::load(&path).unwrap();
     for state in archive.states {
@@ -344,7 +344,7 @@ fn train_deep(desk: &Desk, convolutions: usize) -> (Option<i32>, String) {
     let model = format!("name = 'deep'\nlayer = [{layers}{{ type = 'flatten' }}, {{ type = 'dense' }}]\n");
     std::fs::write(desk.path("deep.toml"), model).unwrap();
     let line = "train --images 60 --size 16 --batch 5 --model deep.toml --epochs 30 --learning-rate 1 --augment off \
-                --device cpu --precision mixed --out run";
+                --device reference --precision mixed --out run";
     let output = desk.program(line).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }

@@ -1,7 +1,7 @@
 //! Signals: a run ends at once, in good order, with all that it has.
 
 use super::{Desk, SMALL, drawing};
-use crate::common::{Device, on_both_devices};
+use crate::common::{Device, on_every_device};
 use galaxy_gpu::train::Weights;
 use galaxy_gpu::train::history::History;
 use std::io::{BufRead, BufReader, Read};
@@ -32,7 +32,7 @@ fn signalled(desk: &Desk, command: &str, line: &str, signals: &str) -> String {
     text
 }
 
-on_both_devices!(no_adapter: a_stopped_run_keeps_its_epochs_and_its_last_weights);
+on_every_device!(a_stopped_run_keeps_its_epochs_and_its_last_weights);
 
 fn a_stopped_run_keeps_its_epochs_and_its_last_weights(device: Device) {
     let desk = Desk::new();
@@ -53,7 +53,7 @@ fn a_stopped_run_keeps_its_epochs_and_its_last_weights(device: Device) {
     assert_eq!(best.card.epochs, history.best().unwrap().epoch);
     drawing(&desk.path("run/curves.png"));
     assert!(!desk.path("run/metrics.json").exists() && !text.contains("\ntest "), "the test is for the end: {text}");
-    desk.json("evaluate run --images 40 --size 16 --device cpu --last --json");
+    desk.json("evaluate run --images 40 --size 16 --device reference --last --json");
     // and goes on from that moment
     let epochs = history.epochs.len() + 2;
     let whole = desk.run(&format!("{SMALL} --epochs {epochs} --out whole --device {device}"));
@@ -71,7 +71,8 @@ fn every_signal_that_ends_a_job_saves_it() {
     for (number, signals) in ["-TERM", "-HUP", "-USR1", "-USR2", "-TERM -HUP -TERM"].into_iter().enumerate() {
         let run = format!("it's-{number}");
         // no shell reads the name here
-        let text = signalled(&desk, &format!("{SMALL} --epochs 3000000 --device cpu --out {run}"), "epoch 1/", signals);
+        let text =
+            signalled(&desk, &format!("{SMALL} --epochs 3000000 --device reference --out {run}"), "epoch 1/", signals);
         let resume = Desk::said(&text, "resume");
         assert_eq!(resume, format!("galaxy-gpu train --resume 'it'\\''s-{number}'"));
         let epochs = History::read(&desk.path(&format!("{run}/history.csv"))).unwrap().epochs.len();
@@ -85,7 +86,7 @@ fn every_signal_that_ends_a_job_saves_it() {
 #[test]
 fn under_nohup_a_closed_terminal_changes_nothing() {
     let desk = Desk::new();
-    let own = desk.program(&format!("{SMALL} --epochs 4 --device cpu --out run"));
+    let own = desk.program(&format!("{SMALL} --epochs 4 --device reference --out run"));
     let words = std::iter::once(own.get_program()).chain(own.get_args());
     let mut child = Command::new("sh");
     child.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).args(words).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -105,12 +106,11 @@ fn under_nohup_a_closed_terminal_changes_nothing() {
 #[test]
 fn a_run_stopped_in_its_first_epoch_shows_no_earlier_results() {
     let desk = Desk::new();
-    desk.run(&format!("{SMALL} --epochs 1 --device cpu --out run"));
-    desk.run("evaluate run --images 40 --size 16 --device cpu");
+    desk.run(&format!("{SMALL} --epochs 1 --device reference --out run"));
+    desk.run("evaluate run --images 40 --size 16 --device reference");
     assert!(desk.path("run/weights/best.safetensors").is_file() && desk.path("run/confusion_matrix.png").is_file());
     // An epoch of seconds, in steps of a fraction of one.
-    let line =
-        "train --images 400 --size 32 --model conv3 --batch 10 --epochs 9 --device cpu --seed 5 --out run --force";
+    let line = "train --images 400 --size 32 --model conv3 --batch 10 --epochs 9 --device reference --seed 5 --out run --force";
     let text = interrupt(&desk, line, "training ");
     assert!(!text.contains("\nepoch ") && !text.contains("\nbest "), "{text}");
     assert!(History::read(&desk.path("run/history.csv")).unwrap().epochs.is_empty());
@@ -119,6 +119,6 @@ fn a_run_stopped_in_its_first_epoch_shows_no_earlier_results() {
     assert!(!desk.path("run/weights/best.safetensors").exists() && !desk.path("run/confusion_matrix.png").exists());
     assert_eq!(drawing(&desk.path("run/curves.png")).dimensions(), (1600, 700));
     // Without a best there is still the last.
-    let found = desk.json("evaluate run --images 20 --size 32 --device cpu --all --json");
+    let found = desk.json("evaluate run --images 20 --size 32 --device reference --all --json");
     assert_eq!(found["per_class"].as_array().unwrap().len(), 10);
 }

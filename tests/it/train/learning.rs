@@ -5,8 +5,7 @@ use galaxy_gpu::data::write_hdf5;
 use serde_json::{Value, json};
 
 /// Training that learns the sides of 60 pictures within a few epochs.
-const EASY: &str =
-    "train --data data --model tiny.toml --augment off --batch 10 --learning-rate 0.01 --epochs 4 --out run --json";
+const EASY: &str = "train --data data --model tiny.toml --augment off --batch 10 --learning-rate 0.01 --epochs 4 --out run --adapter 0 --json";
 
 fn numbers(value: &Value) -> Vec<u64> {
     value.as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect()
@@ -43,7 +42,7 @@ fn easy_pictures_are_learned_and_recognised() {
     assert!(best["val_accuracy"].as_f64().unwrap() > 0.9, "{run}");
     assert!(run["epochs"][3]["loss"].as_f64().unwrap() < 0.5 * run["epochs"][0]["loss"].as_f64().unwrap(), "{run}");
 
-    let (text, notes) = desk.both("evaluate run --data data --json");
+    let (text, notes) = desk.both("evaluate run --adapter 0 --data data --json");
     assert!(!notes.contains("note: "), "{notes}");
     let found: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(assert_consistent(&found), 12);
@@ -71,15 +70,15 @@ fn predictions(desk: &Desk) {
     let text = desk.run("predict run data/edge/004.png");
     assert!(text.ends_with("This galaxy is most likely to be an edge.\n"), "{text}");
     assert!(text.lines().any(|line| line.starts_with("round ") && line.ends_with('%')), "{text}");
-    let text = desk.run("predict run/weights/last.safetensors wide.jpg --device cpu --last");
+    let text = desk.run("predict run/weights/last.safetensors wide.jpg --device reference --last");
     assert!(text.ends_with("This galaxy is most likely to be a round.\n"), "{text}");
 }
 
 #[test]
 fn scores_of_many_classes_follow_from_the_confusion_matrix() {
     let desk = Desk::new();
-    let run = desk.json(&format!("{SMALL} --epochs 3 --device cpu --json --no-report --out run"));
-    let small = "--images 40 --size 16 --device cpu";
+    let run = desk.json(&format!("{SMALL} --epochs 3 --device reference --json --no-report --out run"));
+    let small = "--images 40 --size 16 --device reference";
     let last = desk.json(&format!("evaluate run {small} --last --json --out last.png"));
     assert_eq!(assert_consistent(&last), 10);
     assert_close(&last["loss"], &run["epochs"][2]["val_loss"], 1e-4);
@@ -114,7 +113,7 @@ fn a_given_split_is_kept_and_another_one_is_noted() {
     write_hdf5(&desk.path("sides.h5"), &sides(40)).unwrap();
     write_split(&desk, "mine.csv", 4, 20);
     write_split(&desk, "other.csv", 4, 21);
-    let data = "--data sides.h5 --device cpu";
+    let data = "--data sides.h5 --device reference";
     let text = desk
         .run(&format!("train {data} --split mine.csv --model tiny.toml --augment off --batch 6 --epochs 2 --out run"));
     assert!(text.contains("split    mine.csv: 20 to train, 16 to test\n"), "{text}");

@@ -98,7 +98,7 @@ fn auto_takes_less_if_the_driver_gives_no_more() {
 #[test]
 fn a_run_says_keeps_and_resumes_its_micro_batches() {
     let desk = Desk::new();
-    let train = format!("{SMALL} --device cpu --micro-batch 4");
+    let train = format!("{SMALL} --device reference --micro-batch 4");
     let text = desk.run(&format!("{train} --epochs 2 --out whole"));
     assert!(text.contains("batch 10 in micro-batches of 4, "), "{text}");
     let hash = Desk::said(&text, "weights  hash");
@@ -112,7 +112,7 @@ fn a_run_says_keeps_and_resumes_its_micro_batches() {
     for wrong in ["0", "-3", "some"] {
         desk.refuses(&format!("{SMALL} --micro-batch={wrong}"), &["--micro-batch", "auto"]);
     }
-    let text = desk.run(&format!("{SMALL} --device cpu --micro-batch auto --epochs 1"));
+    let text = desk.run(&format!("{SMALL} --device reference --micro-batch auto --epochs 1"));
     assert!(text.contains("batch 10, "), "what fits is not cut: {text}");
 }
 
@@ -127,7 +127,7 @@ fn a_run_resumes_with_the_micro_batch_that_auto_chose() {
         return;
     }
     let desk = Desk::new();
-    let train = "train --images 40 --size 16 --model tiny.toml --precision f32 --batch 65536 --epochs 1";
+    let train = "train --images 40 --size 16 --model tiny.toml --precision f32 --batch 65536 --epochs 1 --adapter 0";
     desk.refuses(&format!("{train} --out whole"), &["adapter's limit is ", "--micro-batch auto"]);
     let said = "batch 65536 in micro-batches of 32768, ";
     let text = desk.run(&format!("{train} --micro-batch auto --out run"));

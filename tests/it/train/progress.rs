@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-const TRAIN: &str = "train --device cpu --model tiny.toml --size 16 --images 60 --batch 17 --out run";
+const TRAIN: &str = "train --device reference --model tiny.toml --size 16 --images 60 --batch 17 --out run";
 
 impl Desk {
     fn as_in_a_terminal(&self, line: &str) -> Command {
@@ -46,15 +46,15 @@ fn quiet_commands_say_nothing_but_errors() {
     let desk = Desk::new();
     for line in [
         format!("{TRAIN} --epochs 1 --quiet"),
-        "evaluate run --device cpu --size 16 --images 60 -q".into(),
-        "predict run run/confusion_matrix.png --device cpu -q".into(),
-        "classify run run/confusion_matrix.png --out t.csv --device cpu --quiet".into(),
+        "evaluate run --device reference --size 16 --images 60 -q".into(),
+        "predict run run/confusion_matrix.png --device reference -q".into(),
+        "classify run run/confusion_matrix.png --out t.csv --device reference --quiet".into(),
         // the labels of another split are a note, which is not an error
-        "-q evaluate run --device cpu --images 40 --size 16".into(),
+        "-q evaluate run --device reference --images 40 --size 16".into(),
     ] {
         assert_eq!(desk.both(&line), Default::default(), "{line}");
     }
-    let (numbers, notes) = desk.both("evaluate run --device cpu --size 16 --images 60 -q --json");
+    let (numbers, notes) = desk.both("evaluate run --device reference --size 16 --images 60 -q --json");
     assert!(serde_json::from_str::<Value>(&numbers).unwrap()["accuracy"].is_number());
     assert_eq!(notes, "");
     desk.refuses(&format!("{TRAIN} --quiet"), &["error: run: it already holds a run"]);

@@ -14,7 +14,7 @@ fn suggested(found: &Value) -> f64 {
 fn a_rate_that_learns_is_found_and_found_again() {
     let desk = Desk::new();
     desk.pictures(45);
-    let first = desk.json(&format!("{SEARCH} --device cpu --json --csv rates.csv"));
+    let first = desk.json(&format!("{SEARCH} --device reference --json --csv rates.csv"));
     // Adam moves each weight by about its rate: below 1e-4 these 120 steps change nothing, above 1e-1 they overshoot.
     let rate = suggested(&first);
     assert!((1e-4..1e-1).contains(&rate), "{rate}");
@@ -22,7 +22,7 @@ fn a_rate_that_learns_is_found_and_found_again() {
     let [steepest, lowest] = ["steepest", "lowest"].map(|name| found[name].as_f64().unwrap());
     assert!((rate - steepest.min(lowest / 10.0)).abs() <= 1e-6 * rate, "{found}");
     assert_eq!(drawing(&desk.path("rates.png")).dimensions(), (1100, 700));
-    let again = desk.json(&format!("{SEARCH} --device cpu --json --out again.png"));
+    let again = desk.json(&format!("{SEARCH} --device reference --json --out again.png"));
     assert_eq!((&first["points"], &first["suggestion"]), (&again["points"], &again["suggestion"]));
 
     let table = std::fs::read_to_string(desk.path("rates.csv")).unwrap();
@@ -35,7 +35,7 @@ fn a_rate_that_learns_is_found_and_found_again() {
 
     // the suggestion is worth something: with it the galaxies are told apart, at the range's ends they are not
     let train = |rate: f64| {
-        let line = "train --data data --model tiny.toml --batch 8 --augment off --epochs 12 --device cpu --json";
+        let line = "train --data data --model tiny.toml --batch 8 --augment off --epochs 12 --device reference --json";
         desk.json(&format!("{line} --learning-rate {rate}"))["best"]["val_accuracy"].as_f64().unwrap()
     };
     assert!(train(rate) >= 0.9);
@@ -47,8 +47,8 @@ fn a_rate_that_learns_is_found_and_found_again() {
 fn the_adapter_agrees_with_the_twins() {
     let desk = Desk::new();
     desk.pictures(45);
-    let twins = desk.json(&format!("{SEARCH} --device cpu --json"));
-    let line = format!("{SEARCH} --precision f32 --json");
+    let twins = desk.json(&format!("{SEARCH} --device reference --json"));
+    let line = format!("{SEARCH} --adapter 0 --precision f32 --json");
     let adapter = desk.json(&line);
     assert_eq!(adapter["points"], desk.json(&line)["points"], "the same bits each time");
     // before weights move far, both engines have the same losses within rounding
@@ -63,7 +63,7 @@ fn the_adapter_agrees_with_the_twins() {
 fn mixed_precision_finds_a_rate() {
     let desk = Desk::new();
     desk.pictures(45);
-    let mixed = suggested(&desk.json(&format!("{SEARCH} --precision mixed --json")));
+    let mixed = suggested(&desk.json(&format!("{SEARCH} --adapter 0 --precision mixed --json")));
     assert!((1e-4..1e-1).contains(&mixed), "{mixed}");
 }
 
@@ -79,9 +79,9 @@ fn a_search_that_cannot_work_is_refused_before_it_begins() {
         ("--csv rates.cvs", &["--csv is \"rates.cvs\"", "did you mean `.csv`?"]),
         ("--label-smoothing 1", &["--label-smoothing is 1"]),
     ] {
-        desk.refuses(&format!("{SEARCH} --device cpu {more}"), parts);
+        desk.refuses(&format!("{SEARCH} --device reference {more}"), parts);
     }
-    let line = "find-rate --data data --device cpu";
+    let line = "find-rate --data data --device reference";
     for (more, parts) in [
         ("--model conv5", &["the model is \"conv5\"", "did you mean `conv3` or `conv4`?"][..]),
         ("--model tiny.toml", &["36 training images are 0 batches of 50", "smaller --batch"]),
@@ -95,7 +95,7 @@ fn a_search_that_cannot_work_is_refused_before_it_begins() {
 fn losses_that_do_not_fall_suggest_nothing() {
     let desk = Desk::new();
     desk.pictures(45);
-    let text = desk.run(&format!("{SEARCH} --device cpu --to 1e-6"));
+    let text = desk.run(&format!("{SEARCH} --device reference --to 1e-6"));
     assert!(text.contains("no rate is suggested, as the losses fall nowhere"), "{text}");
     drawing(&desk.path("rates.png"));
 }

@@ -15,7 +15,7 @@ fn labelled(desk: &Desk, name: &str, labels: &[i64]) {
 /// A desk with a trained `run` of simulated galaxies and `sides.h5`.
 fn trained() -> Desk {
     let desk = Desk::new();
-    desk.run(&format!("{SMALL} --epochs 1 --device cpu --out run"));
+    desk.run(&format!("{SMALL} --epochs 1 --device reference --out run"));
     write_hdf5(&desk.path("sides.h5"), &sides(20)).unwrap();
     desk
 }
@@ -32,7 +32,7 @@ fn data_that_cannot_be_trained_on() {
     std::fs::create_dir_all(desk.path("folder/empty")).unwrap();
     image::RgbImage::new(8, 8).save(desk.path("folder/full/1.png")).unwrap();
     let refused = |data: &str, parts: &[&str]| {
-        desk.refuses(&format!("train --model tiny.toml --device cpu --out run --data {data}"), parts);
+        desk.refuses(&format!("train --model tiny.toml --device reference --out run --data {data}"), parts);
     };
     refused("missing.h5", &["missing.h5: there is no such file or folder"]);
     refused("tiny.toml", &["tiny.toml: "]);
@@ -51,7 +51,7 @@ fn splits_that_do_not_fit() {
     write_hdf5(&desk.path("sides.h5"), &sides(6)).unwrap();
     let refused = |rows: &str, parts: &[&str]| {
         std::fs::write(desk.path("split.csv"), format!("index,ans,split\n{rows}")).unwrap();
-        let line = "train --data sides.h5 --split split.csv --model tiny.toml --device cpu --out run";
+        let line = "train --data sides.h5 --split split.csv --model tiny.toml --device reference --out run";
         desk.refuses(line, parts);
     };
     refused("0,0,train\n1,0,test\n", &["split.csv: line 3: ans is \"0\", but image 1 has the label 1"]);
@@ -59,7 +59,7 @@ fn splits_that_do_not_fit() {
     refused("0,0,train\n1,1,train\n", &["the test set has no images"]);
     refused("0,0,train\n1,1,test\n", &["class 1 (round) has no training images"]);
     refused("0,0,train\n1,1,maybe\n", &["line 3: split is \"maybe\""]);
-    desk.refuses("train --data sides.h5 --split none.csv --model tiny.toml --device cpu", &["none.csv: "]);
+    desk.refuses("train --data sides.h5 --split none.csv --model tiny.toml --device reference", &["none.csv: "]);
 }
 
 #[test]
@@ -67,14 +67,14 @@ fn networks_that_do_not_fit() {
     let desk = Desk::new();
     desk.pictures(4);
     desk.refuses(
-        "train --data data --size 8 --device cpu --out run",
+        "train --data data --size 8 --device reference --out run",
         &["layer max_pool2d_3: a 2x2 window does not fit"],
     );
-    desk.refuses("train --size 8 --device cpu --out run", &["size is 8, but must be between 16 and 1024"]);
-    desk.refuses("train --model conv5 --device cpu --out run", &["the model is \"conv5\"", "conv3, conv4"]);
-    desk.refuses("train --model none.toml --device cpu --out run", &["none.toml: "]);
+    desk.refuses("train --size 8 --device reference --out run", &["size is 8, but must be between 16 and 1024"]);
+    desk.refuses("train --model conv5 --device reference --out run", &["the model is \"conv5\"", "conv3, conv4"]);
+    desk.refuses("train --model none.toml --device reference --out run", &["none.toml: "]);
     std::fs::write(desk.path("other.toml"), "name = 'other'\n[[layer]]\ntype = 'lstm'\n").unwrap();
-    desk.refuses("train --model other.toml --device cpu --out run", &["other.toml: "]);
+    desk.refuses("train --model other.toml --device reference --out run", &["other.toml: "]);
 }
 
 #[test]
@@ -98,12 +98,12 @@ fn settings_out_of_range() {
         ("--steps-per-submit 0", &["--steps-per-submit"]),
         ("--use conv2d.forward=nope", &["conv2d.forward", "nope", "direct"]),
         ("--use fft.forward=direct", &["fft.forward"]),
-        ("--adapter 0", &["--adapter is given with --device cpu"]),
+        ("--adapter 0", &["--adapter is given with --device reference"]),
         ("--out tiny.toml", &["tiny.toml"]),
     ];
     for (more, parts) in cases {
         let out = if more.contains("--out") { "" } else { "--out run" };
-        desk.refuses(&format!("train --size 16 --model tiny.toml --device cpu {out} {more}"), parts);
+        desk.refuses(&format!("train --size 16 --model tiny.toml --device reference {out} {more}"), parts);
     }
 }
 
@@ -135,15 +135,15 @@ fn runs_that_hold_no_usable_weights() {
         ("integers.safetensors", "is I32 "),
         ("tiny.toml", "tiny.toml: no safetensors file"),
     ] {
-        desk.refuses(&format!("evaluate {run} --images 40 --size 16 --device cpu"), &[part]);
-        desk.refuses(&format!("predict {run} dark.png --device cpu"), &[part]);
+        desk.refuses(&format!("evaluate {run} --images 40 --size 16 --device reference"), &[part]);
+        desk.refuses(&format!("predict {run} dark.png --device reference"), &[part]);
     }
 }
 
 #[test]
 fn data_and_pictures_that_the_network_does_not_know() {
     let desk = trained();
-    let evaluate = |more: &str, parts: &[&str]| desk.refuses(&format!("evaluate run --device cpu {more}"), parts);
+    let evaluate = |more: &str, parts: &[&str]| desk.refuses(&format!("evaluate run --device reference {more}"), parts);
     evaluate("--images 20 --size 24", &["24x24 images of 10 classes, the network is for 16x16 and 10"]);
     evaluate(
         "--data sides.h5",
@@ -155,9 +155,9 @@ fn data_and_pictures_that_the_network_does_not_know() {
     evaluate("--all --split tiny.toml", &["--all", "--split"]);
 
     std::fs::write(desk.path("text.png"), "no picture").unwrap();
-    desk.refuses("predict run text.png --device cpu", &["text.png: is not a picture that can be decoded"]);
-    desk.refuses("predict run missing.png --device cpu", &["missing.png: cannot be read"]);
-    desk.refuses("predict run data --device cpu", &["data: "]);
+    desk.refuses("predict run text.png --device reference", &["text.png: is not a picture that can be decoded"]);
+    desk.refuses("predict run missing.png --device reference", &["missing.png: cannot be read"]);
+    desk.refuses("predict run data --device reference", &["data: "]);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn an_output_that_is_no_folder() {
 #[test]
 fn twins_that_do_not_fit_into_memory_are_refused() {
     let desk = Desk::new();
-    let line = "train --device cpu --model conv3 --size 512 --images 20 --batch 65536 --out run";
-    desk.refuses(line, &["--device cpu needs", "of memory", "smaller --batch"]);
+    let line = "train --device reference --model conv3 --size 512 --images 20 --batch 65536 --out run";
+    desk.refuses(line, &["--device reference needs", "of memory", "smaller --batch"]);
     assert!(!desk.path("run").exists());
 }

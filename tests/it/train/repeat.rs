@@ -19,7 +19,7 @@ fn read(desk: &Desk, name: &str) -> Value {
 #[test]
 fn every_seed_is_the_training_it_is_alone() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 2 --device cpu --validation 0.2");
+    let line = format!("{SMALL} --epochs 2 --device reference --validation 0.2");
     let (text, notes) = desk.both(&format!("{line} --seed 3 --repeat 3 --out series"));
     assert!(text.starts_with("seed     3, 1 of 3\ndata ") && text.contains("\nseed     5, 3 of 3\n"), "{text}");
     assert!(!notes.contains("resume"), "{notes}");
@@ -57,7 +57,7 @@ fn every_seed_is_the_training_it_is_alone() {
 #[test]
 fn a_series_resumes_where_it_stopped() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 2 --device cpu --repeat 3");
+    let line = format!("{SMALL} --epochs 2 --device reference --repeat 3");
     let whole = desk.json(&format!("{line} --json --out series"));
     assert_eq!((&whole["ended"], &whole["failure"], &whole["run"]), (&json!(3), &Value::Null, &json!("series")));
     let seeds = [0, 1, 2].map(|seed| files(&desk, &format!("series/seed-{seed}")));
@@ -67,7 +67,7 @@ fn a_series_resumes_where_it_stopped() {
     // cut off after the first epoch of the second seed, before the third
     std::fs::remove_dir_all(desk.path("series/seed-2")).unwrap();
     std::fs::remove_dir_all(desk.path("series/seed-1")).unwrap();
-    desk.run(&format!("{SMALL} --epochs 1 --device cpu --seed 1 --out series/seed-1"));
+    desk.run(&format!("{SMALL} --epochs 1 --device reference --seed 1 --out series/seed-1"));
     std::fs::remove_file(desk.path("series/seed-1/metrics.json")).unwrap();
     let text = desk.run("train --resume series --epochs 2");
     assert!(!text.contains("1 of 3") && text.contains("2 of 3\n") && text.contains("3 of 3\n"), "{text}");
@@ -85,14 +85,14 @@ fn a_series_resumes_where_it_stopped() {
         let history = History::read(&desk.path(&format!("series/seed-{seed}/history.csv"))).unwrap();
         assert_eq!(history.epochs.len(), 3);
     }
-    desk.run(&format!("{SMALL} --epochs 3 --device cpu --seed 3 --out alone"));
+    desk.run(&format!("{SMALL} --epochs 3 --device reference --seed 3 --out alone"));
     assert!(files(&desk, "series/seed-3") == files(&desk, "alone"));
 }
 
 #[test]
 fn a_seed_that_fails_ends_the_series_and_finished_seeds_stay() {
     let desk = Desk::new();
-    desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 3 --out series"));
+    desk.run(&format!("{SMALL} --epochs 1 --device reference --repeat 3 --out series"));
     let first = files(&desk, "series/seed-0");
     std::fs::remove_file(desk.path("series/seed-1/metrics.json")).unwrap();
     std::fs::remove_dir_all(desk.path("series/seed-2")).unwrap();
@@ -112,7 +112,7 @@ fn a_seed_that_fails_ends_the_series_and_finished_seeds_stay() {
 #[test]
 fn series_that_cannot_be_are_refused_before_anything_is_written() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 1 --device cpu");
+    let line = format!("{SMALL} --epochs 1 --device reference");
     let series = format!("{line} --repeat 2 --out series");
     desk.refuses(&format!("{line} --repeat 0 --out series"), &["--repeat is 0, but must be from 1 to 1000"]);
     desk.refuses(&format!("{series} --seed 18446744073709551615"), &["--seed is 18446744073709551615", "2 seeds"]);
@@ -132,7 +132,7 @@ fn series_that_cannot_be_are_refused_before_anything_is_written() {
 #[test]
 fn force_replaces_a_series_whole() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 1 --device cpu --out series --force");
+    let line = format!("{SMALL} --epochs 1 --device reference --out series --force");
     desk.run(&format!("{line} --repeat 3"));
     let (last, mine) = (desk.path("series/seed-2"), desk.path("series/seed-1/notes.txt"));
     std::fs::write(&mine, "mine").unwrap();
@@ -149,14 +149,14 @@ fn force_replaces_a_series_whole() {
 #[test]
 fn ctrl_c_ends_the_series_and_it_resumes() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 1000000 --device cpu --repeat 2 --out series");
+    let line = format!("{SMALL} --epochs 1000000 --device reference --repeat 2 --out series");
     let text = super::interrupt::interrupt(&desk, &line, "epoch 1/");
     assert!(text.contains("seed     0, 1 of 2\n") && !text.contains("2 of 2"), "{text}");
     assert!(!desk.path("series/seed-1").exists());
     let epochs = History::read(&desk.path("series/seed-0/history.csv")).unwrap().epochs.len() + 1;
     desk.run(&format!("train --resume series --epochs {epochs}"));
     for seed in 0..2 {
-        desk.run(&format!("{SMALL} --epochs {epochs} --device cpu --seed {seed} --out alone-{seed}"));
+        desk.run(&format!("{SMALL} --epochs {epochs} --device reference --seed {seed} --out alone-{seed}"));
         assert!(files(&desk, &format!("series/seed-{seed}")) == files(&desk, &format!("alone-{seed}")), "seed {seed}");
     }
 }
@@ -166,7 +166,8 @@ fn with_a_split_of_its_own_only_the_training_varies() {
     let desk = Desk::new();
     let dataset = simulate::simulate(&simulate::Settings { images: 40, size: 16, seed: 1 }).unwrap();
     Split::stratified(&dataset, 0.2, 0).unwrap().write_csv(&desk.path("split.csv"), &dataset).unwrap();
-    let (_, notes) = desk.both(&format!("{SMALL} --epochs 1 --device cpu --split split.csv --repeat 2 --out series"));
+    let (_, notes) =
+        desk.both(&format!("{SMALL} --epochs 1 --device reference --split split.csv --repeat 2 --out series"));
     assert!(notes.contains("split.csv: only the training varies"), "{notes}");
     let found = read(&desk, "series/repeat.json");
     assert_eq!(found["runs"][0]["split_hash"], found["runs"][1]["split_hash"]);
@@ -189,7 +190,7 @@ fn epochs(desk: &Desk, run: &str) -> usize {
 #[test]
 fn a_series_that_replaces_another_and_is_cut_off_keeps_none_of_its_seeds() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --device cpu --repeat 3 --out series");
+    let line = format!("{SMALL} --device reference --repeat 3 --out series");
     desk.run(&format!("{line} --epochs 1"));
     let other = "--learning-rate 0.002";
     super::interrupt::interrupt(&desk, &format!("{line} --force --epochs 1000000 {other}"), "epoch 1/");
@@ -197,7 +198,7 @@ fn a_series_that_replaces_another_and_is_cut_off_keeps_none_of_its_seeds() {
     let epochs = epochs(&desk, "series/seed-0") + 1;
     desk.run(&format!("train --resume series --epochs {epochs}"));
     for seed in 0..3 {
-        desk.run(&format!("{SMALL} --device cpu --epochs {epochs} {other} --seed {seed} --out alone-{seed}"));
+        desk.run(&format!("{SMALL} --device reference --epochs {epochs} {other} --seed {seed} --out alone-{seed}"));
         assert!(files(&desk, &format!("series/seed-{seed}")) == files(&desk, &format!("alone-{seed}")), "seed {seed}");
     }
 }
@@ -205,7 +206,7 @@ fn a_series_that_replaces_another_and_is_cut_off_keeps_none_of_its_seeds() {
 #[test]
 fn a_longer_series_that_is_cut_off_makes_every_seed_longer() {
     let desk = Desk::new();
-    desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 2 --out series"));
+    desk.run(&format!("{SMALL} --epochs 1 --device reference --repeat 2 --out series"));
     let before = spoil(&desk, "series/seed-1");
     let output = desk.program("train --resume series --epochs 2").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -213,7 +214,7 @@ fn a_longer_series_that_is_cut_off_makes_every_seed_longer() {
     before.iter().for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
     desk.run("train --resume series");
     for seed in 0..2 {
-        desk.run(&format!("{SMALL} --epochs 2 --device cpu --seed {seed} --out alone-{seed}"));
+        desk.run(&format!("{SMALL} --epochs 2 --device reference --seed {seed} --out alone-{seed}"));
         assert!(files(&desk, &format!("series/seed-{seed}")) == files(&desk, &format!("alone-{seed}")), "seed {seed}");
     }
     desk.refuses("train --resume series --repeat 3 --epochs 1", &["--epochs is 1", "at least 2"]);
@@ -222,7 +223,7 @@ fn a_longer_series_that_is_cut_off_makes_every_seed_longer() {
 #[test]
 fn a_series_out_of_time_resumes_and_one_out_of_patience_has_ended() {
     let desk = Desk::new();
-    let endless = format!("{SMALL} --epochs 1000000 --device cpu --repeat 2");
+    let endless = format!("{SMALL} --epochs 1000000 --device reference --repeat 2");
     desk.run(&format!("{endless} --time-budget 1s --out series"));
     let text = desk.run("train --resume series");
     assert_eq!(text.matches("resumed  in epoch ").count(), 2, "{text}");
@@ -239,7 +240,7 @@ fn a_series_out_of_time_resumes_and_one_out_of_patience_has_ended() {
 #[test]
 fn a_series_resumes_from_another_folder() {
     let desk = Desk::new();
-    desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 1 --out series"));
+    desk.run(&format!("{SMALL} --epochs 1 --device reference --repeat 1 --out series"));
     std::fs::create_dir(desk.path("elsewhere")).unwrap();
     let mut command = desk.program("train --resume ../series --repeat 2");
     let output = command.current_dir(desk.path("elsewhere")).output().unwrap();
@@ -250,13 +251,13 @@ fn a_series_resumes_from_another_folder() {
 #[test]
 fn a_refused_force_deletes_nothing() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 1 --device cpu --repeat 2 --out series");
+    let line = format!("{SMALL} --epochs 1 --device reference --repeat 2 --out series");
     desk.run(&line);
     desk.refuses(&format!("{line} --force --learning-rate 0"), &["--learning-rate is 0"]);
     // what the training begins with must outlive what it replaces
     let outside = "outside series, which --force replaces";
     desk.refuses(&format!("{line} --force --weights series/seed-1"), &["--weights is series/seed-1", outside]);
-    let line = "train --device cpu --repeat 2 --out series --force";
+    let line = "train --device reference --repeat 2 --out series --force";
     desk.refuses(&format!("{line} --model series/seed-0/model.toml"), &["--model is series/seed-0/model", outside]);
     desk.refuses(&format!("{line} --config series/seed-0/config.toml"), &["--model is series/seed-0/model", outside]);
 }
@@ -264,7 +265,7 @@ fn a_refused_force_deletes_nothing() {
 #[test]
 fn no_seed_s_log_tells_of_the_series() {
     let desk = Desk::new();
-    let text = desk.run(&format!("{SMALL} --epochs 1 --device cpu --repeat 2 --out series"));
+    let text = desk.run(&format!("{SMALL} --epochs 1 --device reference --repeat 2 --out series"));
     let log = std::fs::read_to_string(desk.path("series/seed-1/log.txt")).unwrap();
     assert!(text.contains("deviation") && log.contains("epoch 1/1") && !log.contains("deviation"), "{log}");
 }
@@ -272,7 +273,7 @@ fn no_seed_s_log_tells_of_the_series() {
 #[test]
 fn a_training_alone_replaces_the_seeds_of_a_series() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 1 --device cpu --out series");
+    let line = format!("{SMALL} --epochs 1 --device reference --out series");
     desk.run(&format!("{line} --repeat 2 --tensorboard"));
     std::fs::write(desk.path("series/seed-1/notes.txt"), "mine").unwrap();
     desk.run(&format!("{line} --force"));

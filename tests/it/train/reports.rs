@@ -4,7 +4,7 @@ use crate::common::desk::{Desk, deep};
 use galaxy_gpu::train::Weights;
 
 /// Six simulated galaxies of each class.
-const TRAIN: &str = "train --device cpu --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17";
+const TRAIN: &str = "train --device reference --model tiny.toml --size 16 --images 60 --epochs 2 --batch 17";
 
 #[test]
 fn a_run_says_what_its_weights_are_and_force_replaces_all_of_it() {
@@ -19,7 +19,7 @@ fn a_run_says_what_its_weights_are_and_force_replaces_all_of_it() {
         assert!(desk.path("run").join(name).exists(), "{name}");
     }
     let page = std::fs::read_to_string(desk.path("run/report.html")).unwrap();
-    let command = "galaxy-gpu train --images 60 --size 16 --model tiny.toml --epochs 2 --batch 17 --device cpu";
+    let command = "galaxy-gpu train --images 60 --size 16 --model tiny.toml --epochs 2 --batch 17 --device reference";
     assert!(page.replace("<span>", "").replace("</span>", "").contains(command), "how to make it again");
     assert!(page.contains("has no clock that tells kernels apart"), "the twins have none");
 
@@ -30,12 +30,12 @@ fn a_run_says_what_its_weights_are_and_force_replaces_all_of_it() {
     }
     let log = std::fs::read_to_string(desk.path("run/log.txt")).unwrap();
     assert_eq!(log.matches("epoch 1/2 ").count(), 1, "the log of this run alone: {log}");
-    let (said, _) = desk.both("report run --device cpu --format pdf");
+    let (said, _) = desk.both("report run --device reference --format pdf");
     let charts = ["curves", "confusion_matrix", "reliability"].map(|name| desk.path("run").join(format!("{name}.pdf")));
     let vectors = || charts.each_ref().map(|path| std::fs::read(path).unwrap());
     let first = vectors();
     assert!(first.iter().all(|bytes| bytes.starts_with(b"%PDF-")) && desk.path("run/confusion_matrix.png").exists());
-    desk.run("report run --device cpu --format pdf");
+    desk.run("report run --device reference --format pdf");
     assert!(first == vectors(), "the same run, the same bytes");
     assert!(said.contains("run/report.html") && desk.path("run/report.html").exists(), "{said}");
     assert_eq!(Weights::load(&desk.path("run/weights/best.safetensors")).unwrap().card.seed, 5);

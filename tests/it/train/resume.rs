@@ -187,7 +187,7 @@ fn cut_off(desk: &Desk, settings: &str, epochs: u32) {
     desk.run(&format!("train {settings} --epochs {epochs} --out run"));
 }
 
-const SETTINGS: &str = "--images 40 --size 16 --batch 10 --model tiny.toml --seed 7 --device cpu --learning-rate 0.003 \
+const SETTINGS: &str = "--images 40 --size 16 --batch 10 --model tiny.toml --seed 7 --device reference --learning-rate 0.003 \
                         --label-smoothing 0.1 --zoom -0.3 0.07";
 
 #[test]
@@ -212,7 +212,7 @@ fn a_run_resumes_with_its_own_settings() {
 fn from_another_folder_and_without_the_model_file() {
     let desk = Desk::new();
     write_hdf5(&desk.path("sides.h5"), &sides(20)).unwrap();
-    let settings = "--data sides.h5 --batch 4 --model tiny.toml --device cpu";
+    let settings = "--data sides.h5 --batch 4 --model tiny.toml --device reference";
     desk.run(&format!("train {settings} --epochs 3 --out whole"));
     cut_off(&desk, settings, 1);
     std::fs::remove_file(desk.path("tiny.toml")).unwrap();
@@ -365,7 +365,7 @@ fn a_checkpoint_that_cannot_be_written_is_a_note() {
 fn a_vanished_folder_is_made_again() {
     let desk = Desk::new();
     let mut child = desk
-        .program("train --images 400 --size 32 --model conv3 --batch 10 --epochs 2 --device cpu --out run")
+        .program("train --images 400 --size 32 --model conv3 --batch 10 --epochs 2 --device reference --out run")
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -374,7 +374,7 @@ fn a_vanished_folder_is_made_again() {
     while !text.contains("training ") {
         assert!(std::io::BufRead::read_line(&mut reader, &mut text).unwrap() > 0, "{text}");
     }
-    let second = "train --images 40 --size 16 --model tiny.toml --device cpu --out run --force";
+    let second = "train --images 40 --size 16 --model tiny.toml --device reference --out run --force";
     let refused = desk.program(second).output().unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(2) && said.contains("run: another process is training into it"), "{said}");

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 #[cfg_attr(no_adapter, ignore = "needs an adapter")]
 fn a_run_leaves_history_curves_and_weights() {
     let desk = Desk::new();
-    let text = desk.run("train --images 40 --size 16 --batch 10 --model conv3 --epochs 2 --seed 7 --out run");
+    let text =
+        desk.run("train --images 40 --size 16 --batch 10 --model conv3 --epochs 2 --seed 7 --adapter 0 --out run");
     for epoch in [1, 2] {
         assert_eq!(
             text.lines().filter(|line| line.starts_with(&format!("epoch {epoch}/2  loss "))).count(),
@@ -38,7 +39,7 @@ fn a_run_leaves_history_curves_and_weights() {
 #[test]
 fn weights_say_what_they_are() {
     let desk = Desk::new();
-    let text = desk.run(&format!("{SMALL} --epochs 2 --seed 7 --device cpu --out run"));
+    let text = desk.run(&format!("{SMALL} --epochs 2 --seed 7 --device reference --out run"));
     let dataset = simulate::simulate(&simulate::Settings { images: 40, size: 16, seed: 1 }).unwrap();
     let split = Split::stratified(&dataset, 0.2, 7).unwrap();
     let history = History::read(&desk.path("run/history.csv")).unwrap();
@@ -71,7 +72,7 @@ fn weights_say_what_they_are() {
 #[test]
 fn json_is_one_object_with_everything() {
     let desk = Desk::new();
-    let run = desk.json(&format!("{SMALL} --epochs 3 --device cpu --json --out run"));
+    let run = desk.json(&format!("{SMALL} --epochs 3 --device reference --json --out run"));
     let keys: Vec<&String> = run.as_object().unwrap().keys().collect();
     let all = [
         "run",
@@ -103,7 +104,8 @@ fn json_is_one_object_with_everything() {
 fn the_seed_decides_every_bit() {
     let desk = Desk::new();
     let train = |more: &str, out: &str| {
-        let hash = desk.json(&format!("{SMALL} --epochs 2 --json --out {out} {more}"))["weights_hash"].clone();
+        let hash =
+            desk.json(&format!("{SMALL} --adapter 0 --epochs 2 --json --out {out} {more}"))["weights_hash"].clone();
         let files = ["best", "last"].map(|name| std::fs::read(desk.path(&format!("{out}/weights/{name}.safetensors"))));
         (hash, files.map(Result::unwrap))
     };
@@ -125,7 +127,7 @@ fn pipelines_are_kept_where_they_can_be_and_nothing_fails_where_not() {
     let gpu = common::gpu();
     let desk = Desk::new();
     let train = |cache: &Path| {
-        let line = format!("{SMALL} --epochs 1 --json");
+        let line = format!("{SMALL} --adapter 0 --epochs 1 --json");
         let output = desk.program(&line).env("XDG_CACHE_HOME", cache).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<Value>(&output.stdout).unwrap()["weights_hash"].clone()
@@ -149,8 +151,10 @@ fn pipelines_are_kept_where_they_can_be_and_nothing_fails_where_not() {
 fn twins_and_lone_layers_agree_with_the_adapter() {
     let desk = Desk::new();
     let train = |more: &str| desk.json(&format!("{SMALL} --epochs 1 --json {more}"))["epochs"][0].clone();
-    let adapter = train("");
-    for more in ["--device cpu", "--no-fuse", "--device cpu --no-fuse", "--checked"] {
+    let adapter = train("--adapter 0");
+    let natively = ["--device native", "--device native --no-fuse"];
+    let twins = ["--device reference", "--device reference --no-fuse"];
+    for more in [&natively[..], &twins, &["--adapter 0 --no-fuse", "--adapter 0 --checked"]].concat() {
         let other = train(more);
         assert_close(&adapter["loss"], &other["loss"], 1e-3);
         assert_close(&adapter["val_loss"], &other["val_loss"], 1e-3);
@@ -160,8 +164,9 @@ fn twins_and_lone_layers_agree_with_the_adapter() {
 #[test]
 fn augmentation_can_be_turned_off() {
     let desk = Desk::new();
-    let loss =
-        |more: &str| desk.json(&format!("{SMALL} --epochs 1 --device cpu --json {more}"))["epochs"][0]["loss"].clone();
+    let loss = |more: &str| {
+        desk.json(&format!("{SMALL} --epochs 1 --device reference --json {more}"))["epochs"][0]["loss"].clone()
+    };
     let off = loss("--augment off");
     assert_ne!(off, loss(""));
     // A map that moves nothing is no map.
@@ -171,7 +176,7 @@ fn augmentation_can_be_turned_off() {
 #[test]
 fn runs_are_numbered_where_no_folder_is_named() {
     let desk = Desk::new();
-    let line = format!("{SMALL} --epochs 1 --device cpu --json");
+    let line = format!("{SMALL} --epochs 1 --device reference --json");
     for name in ["runs/1", "runs/2"] {
         assert_eq!(desk.json(&line)["run"], name);
         assert!(desk.path(name).join("weights/last.safetensors").is_file());
@@ -185,7 +190,7 @@ fn runs_are_numbered_where_no_folder_is_named() {
 #[test]
 fn a_run_that_a_program_reads_keeps_its_log_all_the_same() {
     let desk = Desk::new();
-    desk.json(&format!("{SMALL} --epochs 2 --device cpu --no-report --json --out run"));
+    desk.json(&format!("{SMALL} --epochs 2 --device reference --no-report --json --out run"));
     let log = std::fs::read_to_string(desk.path("run/log.txt")).unwrap();
     for said in ["data     simulated galaxies", "epoch 1/2  loss ", "epoch 2/2  loss ", "weights  hash "] {
         assert_eq!(log.matches(said).count(), 1, "{said}: {log}");

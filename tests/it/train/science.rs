@@ -13,7 +13,7 @@ use galaxy_gpu::train::{Adam, Session, Setup, Weights};
 use serde_json::{Value, json};
 
 /// Twelve simulated galaxies of each of ten classes: 70 to train, 30 to validate and 20 to test.
-const THREE: &str = "train --images 120 --size 16 --batch 10 --model tiny.toml --device cpu --epochs 3 --validation 0.25 \
+const THREE: &str = "train --images 120 --size 16 --batch 10 --model tiny.toml --device reference --epochs 3 --validation 0.25 \
                      --learning-rate 0.01 --augment off";
 
 fn read(desk: &Desk, path: &str) -> Value {
@@ -59,14 +59,14 @@ fn the_validation_set_chooses_and_the_test_set_is_measured_at_the_end() {
     assert_eq!((best.validation, json!(best.chosen_by)), (0.25, json!("validation")));
     assert_eq!((&run["best"]["epoch"], &found["epochs"]), (&json!(best.epochs), &json!(best.epochs)));
     // `evaluate` draws the same sides again, and finds the same
-    let (text, notes) = desk.both("evaluate run --images 120 --size 16 --device cpu --json --batch 10");
+    let (text, notes) = desk.both("evaluate run --images 120 --size 16 --device reference --json --batch 10");
     assert_eq!((&serde_json::from_str::<Value>(&text).unwrap(), &notes[..]), (found, ""));
 }
 
 #[test]
 fn a_run_whose_test_set_chooses_says_so() {
     let desk = Desk::new();
-    let text = desk.run(&format!("{SMALL} --device cpu --epochs 2 --out run"));
+    let text = desk.run(&format!("{SMALL} --device reference --epochs 2 --out run"));
     assert!(Desk::said(&text, "best ").ends_with(", chosen by the test set"), "{text}");
     assert!(Desk::said(&text, "test ").starts_with("accuracy 0."), "{text}");
     let chose = "these images also chose the best epoch";
@@ -78,7 +78,7 @@ fn a_run_whose_test_set_chooses_says_so() {
         (&json!("test"), &json!(10))
     );
     assert_eq!(json!(Weights::load(&desk.path("run/weights/best.safetensors")).unwrap().card.chosen_by), "test");
-    let small = "--images 40 --size 16 --device cpu";
+    let small = "--images 40 --size 16 --device reference";
     assert_eq!(desk.json(&format!("evaluate run {small} --batch 10 --json")), metrics);
     // weights that were not chosen, and images that are no side
     let last = desk.run(&format!("evaluate run {small} --last"));
@@ -101,7 +101,8 @@ fn test_images_decide_nothing() {
         let rows = (0..48).chain(tests.clone().filter(|&index| index >= 48)).filter(|&index| !side(index).is_empty());
         let text: String = rows.map(|index| format!("{index},{},{}\n", index % 2, side(index))).collect();
         std::fs::write(desk.path("split.csv"), format!("index,ans,split\n{text}")).unwrap();
-        let line = "--data sides.h5 --split split.csv --model tiny.toml --batch 6 --device cpu --epochs 3 --json --out";
+        let line =
+            "--data sides.h5 --split split.csv --model tiny.toml --batch 6 --device reference --epochs 3 --json --out";
         let found = desk.json(&format!("train {line} {name}"));
         assert_eq!(found["split"]["chosen_by"], "validation");
         let weights = Weights::load(&desk.path(&format!("{name}/weights/best.safetensors"))).unwrap();
@@ -112,7 +113,7 @@ fn test_images_decide_nothing() {
     assert_ne!(a.3, b.3, "they are two splits all the same");
     assert_eq!((&a.4["evaluation"]["count"], &b.4["evaluation"]["count"]), (&json!(8), &json!(7)));
     desk.refuses(
-        "train --data sides.h5 --split split.csv --validation 0.1 --model tiny.toml --device cpu",
+        "train --data sides.h5 --split split.csv --validation 0.1 --model tiny.toml --device reference",
         &["--validation is 0.1", "split.csv has 16 validation images"],
     );
 }
@@ -125,7 +126,7 @@ fn a_split_that_is_written_down_is_that_of_the_training() {
     assert_eq!((&split["train"], &split["validation"], &split["test"]), (&json!(36), &json!(12), &json!(12)));
     assert_eq!((&split["patches"], &split["moved"]), (&json!(0), &json!(0)));
     let train = |more: &str| {
-        let line = "train --data sides.h5 --model tiny.toml --device cpu --epochs 1 --seed 3 --json";
+        let line = "train --data sides.h5 --model tiny.toml --device reference --epochs 1 --seed 3 --json";
         let found = desk.json(&format!("{line} {more}"));
         (found["weights_hash"].clone(), found["split"]["hash"].clone())
     };

@@ -2,7 +2,7 @@
 
 use super::{Desk, SMALL, sides};
 use crate::common;
-use crate::common::{Device, on_both_devices};
+use crate::common::{Device, on_every_device};
 use galaxy_gpu::data::{Dataset, Pixels};
 use galaxy_gpu::engine::{CpuEngine, Engine, Gpu, GpuEngine};
 use galaxy_gpu::error::Error;
@@ -152,7 +152,7 @@ fn submissions_out_of_turn_find_their_images_too() {
     assert!(wrong.contains("at most 4"), "{wrong}");
 }
 
-on_both_devices!(no_adapter: memory_for_images_is_an_option_that_changes_no_result);
+on_every_device!(memory_for_images_is_an_option_that_changes_no_result);
 
 fn memory_for_images_is_an_option_that_changes_no_result(device: Device) {
     let desk = Desk::new();
