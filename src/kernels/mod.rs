@@ -18,6 +18,7 @@ mod shaders;
 mod sizes;
 mod source;
 mod step;
+mod tile;
 mod twin;
 
 pub mod adam;

@@ -13,6 +13,7 @@
 //!
 //! Constants: `BATCH IN_H IN_W IN_C OUT_H OUT_W OUT_C KERNEL STRIDE PAD_TOP PAD_LEFT BIAS RELU`.
 
+mod native;
 mod twins;
 
 pub use twins::{backward_input, backward_weights, forward};
@@ -87,7 +88,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.rows())),
     cases,
-    native: None,
+    native: Some(native::forward),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_forward_matrix(c)),
         implementation!(
@@ -130,7 +131,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.kernel * c.kernel * c.out_c)),
     cases,
-    native: None,
+    native: Some(native::backward_input),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_input_matrix(c)),
         implementation!(
@@ -168,7 +169,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.pixels())),
     cases,
-    native: None,
+    native: Some(native::backward_weights),
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_weights_matrix(c)),
         implementation!(

@@ -1,0 +1,39 @@
+//! The convolution on the CPU; formulas and constants are in the folder's `mod.rs`, what was tried in `NOTES.md`.
+
+mod backward_input;
+mod backward_weights;
+mod forward;
+mod shape;
+
+use super::Sizes;
+use crate::kernels::Args;
+use crate::simd::InstructionSet;
+use forward::Ends;
+use shape::Shape;
+
+/// Native `conv2d.forward`.
+pub fn forward(mut args: Args<f32>, set: InstructionSet) {
+    let c = Sizes::from(args.constants);
+    let ends = Ends { bias: c.bias.then_some(args.floats(2)), relu: c.relu };
+    let shape = Shape::from(c).flattened(c.batch);
+    forward::forward(shape, args.floats(0), args.floats(1), ends, args.floats_out(0), set);
+}
+
+/// Native `conv2d.backward_input`.
+pub fn backward_input(mut args: Args<f32>, set: InstructionSet) {
+    let shape = Shape::from(Sizes::from(args.constants));
+    backward_input::backward_input(shape, args.floats(0), args.floats(1), args.floats_out(0), set);
+}
+
+/// Native `conv2d.backward_weights`.
+pub fn backward_weights(mut args: Args<f32>, set: InstructionSet) {
+    let c = Sizes::from(args.constants);
+    let shape = Shape::from(c).flattened(c.batch);
+    let bias_gradient = args.floats_out(1);
+    if c.bias {
+        backward_weights::bias(args.floats(1), bias_gradient);
+    } else {
+        bias_gradient.fill(0.0);
+    }
+    backward_weights::backward_weights(shape, args.floats(0), args.floats(1), args.floats_out(0), set);
+}
