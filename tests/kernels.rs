@@ -12,7 +12,7 @@ mod adapter;
 
 use galaxy_gpu::engine::Gpu;
 use galaxy_gpu::engine::validate::{Compile, validate, validate_native};
-use galaxy_gpu::kernels::{Case, Contract, Implementation, Matrix, Precision, registry};
+use galaxy_gpu::kernels::{Case, Contract, Implementation, Matrix, Native, Precision, registry};
 use galaxy_gpu::plan::obstacle;
 use galaxy_gpu::simd::InstructionSet;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -25,7 +25,11 @@ fn main() {
     let mut trials = Vec::new();
     for &contract in registry() {
         for set in InstructionSet::detected() {
-            trials.extend((contract.cases)().into_iter().filter_map(|case| native(contract, case, set)));
+            for kernel in contract.native {
+                let accepted = |case: &Case| (kernel.accepts)(&case.constants);
+                let cases = (contract.cases)().into_iter().filter(accepted);
+                trials.extend(cases.map(|case| native(contract, kernel, case, set)));
+            }
         }
         for (implementation, precision) in contract.variants() {
             let accepted = |case: &Case| (implementation.accepts)(&case.constants);
@@ -41,14 +45,13 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-/// A contract's native kernel on a case, with an instruction set of this processor.
-fn native(contract: &'static Contract, case: Case, set: InstructionSet) -> Option<Trial> {
-    contract.native?;
-    let name = format!("{}::native {set}::{}", contract.name, case.name);
-    Some(Trial::test(name, move || match validate_native(contract, &case, set) {
-        Some(verdict) if verdict.passed() => Ok(()),
-        verdict => Err(Failed::from(format!("{verdict:#?}"))),
-    }))
+/// A native kernel on a case, with an instruction set of this processor.
+fn native(contract: &'static Contract, kernel: &'static Native, case: Case, set: InstructionSet) -> Trial {
+    let name = format!("{}::native {} {set}::{}", contract.name, kernel.name, case.name);
+    Trial::test(name, move || {
+        let verdict = validate_native(contract, kernel, &case, set);
+        if verdict.passed() { Ok(()) } else { Err(Failed::from(format!("{verdict:#?}"))) }
+    })
 }
 
 /// An implementation on a case.

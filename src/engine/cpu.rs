@@ -3,7 +3,7 @@
 use super::{Engine, Metrics, Span, Timeline, bytes_of, floats_of};
 use crate::error::{Error, Result};
 use crate::graph::{Bank, Storage, TensorId};
-use crate::kernels::{self, Access, Args, Element, Real, StepParams, View, ViewMut};
+use crate::kernels::{Access, Args, Element, Real, StepParams, View, ViewMut};
 use crate::plan::{Plan, Program, Step};
 use crate::simd::InstructionSet;
 use half::f16;
@@ -95,7 +95,7 @@ impl<T: Real> CpuEngine<T> {
             reads: bindings(step, |access| access == Access::Read).map(|id| self.view(id)).collect(),
             writes: self.parts(&mut taken, &written),
         };
-        Self::dispatch(step.contract, args, self.set);
+        Self::dispatch(step, args, self.set);
         for (store, content) in taken {
             self.stores[store] = content;
         }
@@ -168,22 +168,22 @@ fn bindings(step: &Step, how: impl Fn(Access) -> bool) -> impl Iterator<Item = T
 
 /// Picks the kernel in f32 or in f64.
 pub trait Dispatch<T: Real> {
-    /// Runs a contract's native kernel if there is a set for it, else its twin.
-    fn dispatch(contract: &kernels::Contract, args: Args<T>, set: Option<InstructionSet>);
+    /// Runs the step's native kernel if there is a set for it, else the twin.
+    fn dispatch(step: &Step, args: Args<T>, set: Option<InstructionSet>);
 }
 
 impl Dispatch<f32> for CpuEngine<f32> {
-    fn dispatch(contract: &kernels::Contract, args: Args<f32>, set: Option<InstructionSet>) {
-        match (contract.native, set) {
-            (Some(native), Some(set)) => native(args, set),
-            _ => (contract.twin.single)(args),
+    fn dispatch(step: &Step, args: Args<f32>, set: Option<InstructionSet>) {
+        match (step.contract.native(step.implementation), set) {
+            (Some(native), Some(set)) => (native.run)(args, set),
+            _ => (step.contract.twin.single)(args),
         }
     }
 }
 
 impl Dispatch<f64> for CpuEngine<f64> {
-    fn dispatch(contract: &kernels::Contract, args: Args<f64>, _: Option<InstructionSet>) {
-        (contract.twin.double)(args);
+    fn dispatch(step: &Step, args: Args<f64>, _: Option<InstructionSet>) {
+        (step.contract.twin.double)(args);
     }
 }
 

@@ -9,7 +9,7 @@
 //! Constants: `ELEMENTS`.
 
 use super::elements::each;
-use super::{Args, Binding, Case, Contract, Cost, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Native, Real, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::simd::InstructionSet;
 use crate::twin;
@@ -33,7 +33,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(|c| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: Some(native_forward),
+    native: &[Native::direct(native_forward)],
     implementations: by_item!("add/forward.wgsl", 3, |c| c.elements, c.elements),
 };
 

@@ -23,6 +23,11 @@ impl Tolerance {
         Self { relative: 8.0 * UNIT_ROUNDOFF * (terms.max(1) as f64).sqrt() }
     }
 
+    /// For rounding errors that are so many times larger.
+    pub fn times(self, factor: f64) -> Self {
+        Self { relative: self.relative * factor }
+    }
+
     /// For the same result stored in f16 on both sides: a unit in the last place more, where the two round apart. What
     /// must agree to the bit still must, as equal numbers round equally.
     pub fn stored_in_half(self) -> Self {

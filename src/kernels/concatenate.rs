@@ -10,7 +10,7 @@
 //!
 //! Constants: `ROWS LEFT RIGHT`; a row is a pixel of an image, or a whole vector.
 
-use super::{Args, Binding, Case, Contract, Cost, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Native, Real, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::simd::InstructionSet;
 use crate::twin;
@@ -55,7 +55,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: Some(native_forward),
+    native: &[Native::direct(native_forward)],
     implementations: by_item!("concatenate/forward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 
@@ -77,7 +77,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: Some(native_backward),
+    native: &[Native::direct(native_backward)],
     implementations: by_item!("concatenate/backward.wgsl", 3, |c| c.lengths()[2], c.common()),
 };
 

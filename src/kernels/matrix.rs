@@ -10,7 +10,7 @@
 //!
 //! Constants: `ROWS INNER COLUMNS`.
 
-use super::{Args, Binding, Case, Contract, Cost, Fill, Grid, Launch, Needs, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Grid, Launch, Native, Needs, Real, Tolerance};
 use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::{shader, twin};
 
@@ -52,7 +52,7 @@ pub static PRODUCT: Contract = Contract {
     tolerance: |_| Tolerance::EXACT,
     cases,
     // no layer multiplies matrices by it, and what it tries out no CPU has
-    native: Some(|args, _| product(args)),
+    native: &[Native::direct(|args, _| product(args))],
     implementations: &[
         implementation!(
             "matrix",

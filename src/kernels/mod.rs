@@ -35,6 +35,7 @@ pub mod peak;
 pub mod reduce;
 pub mod relu;
 pub mod softmax_cross_entropy;
+mod winograd;
 
 pub use case::{Case, Fill};
 pub use compare::Tolerance;
@@ -162,8 +163,8 @@ pub struct Contract {
     pub tolerance: fn(&Constants) -> Tolerance,
     /// What tests and benches run.
     pub cases: fn() -> Vec<Case>,
-    /// The same for the CPU, if it is written: held to the same twin, cases and tolerance.
-    pub native: Option<Native>,
+    /// The same compiled for the CPU, fastest first; the last is `direct`. Held to the same twin and cases.
+    pub native: &'static [Native],
     /// Best first; the last is always `direct`: portable, within WebGPU's default limits.
     pub implementations: &'static [Implementation],
 }
@@ -172,6 +173,11 @@ impl Contract {
     /// The implementation of this name.
     pub fn implementation(&self, name: &str) -> Option<&'static Implementation> {
         self.implementations.iter().find(|i| i.name == name)
+    }
+
+    /// The native kernel of this name.
+    pub fn native(&self, name: &str) -> Option<&'static Native> {
+        self.native.iter().find(|native| native.name == name)
     }
 
     /// The precisions it knows: both where mixed precision stores any of its tensors otherwise.

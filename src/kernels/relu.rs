@@ -12,7 +12,7 @@
 //! Constants: `ELEMENTS`.
 
 use super::elements::each;
-use super::{Args, Binding, Case, Contract, Cost, Fill, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Native, Real, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::simd::InstructionSet;
 use crate::twin;
@@ -36,7 +36,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(|c| cost(c, 2)),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: Some(native_forward),
+    native: &[Native::direct(native_forward)],
     implementations: by_item!("relu/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
@@ -56,7 +56,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(|c| cost(c, 3)),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: Some(native_backward),
+    native: &[Native::direct(native_backward)],
     implementations: by_item!("relu/backward.wgsl", 3, |c| c.elements, c.elements),
 };
 

@@ -20,7 +20,7 @@
 //! Constants: `BATCH CLASSES ROWS IMAGES SMOOTHING`; `ROWS` images in `order` of a data set of `IMAGES`.
 
 use super::reduce::LOSS_SCALE;
-use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Real, StepParams, Tolerance, UNIT_ROUNDOFF};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Native, Real, StepParams, Tolerance, UNIT_ROUNDOFF};
 use crate::kernels::sizes::{direct, sized, sizes};
 use crate::{shader, twin};
 
@@ -64,7 +64,7 @@ pub static LOSS: Contract = Contract {
     tolerance: sized!(tolerance),
     cases,
     // a batch has a few hundred logits: less than waking a thread takes
-    native: Some(|args, _| loss(args)),
+    native: &[Native::direct(|args, _| loss(args))],
     implementations: &[direct!(|c| {
         Launch::items(shader!("softmax_cross_entropy/loss_direct.wgsl"), 8, c.batch, 1)
     })],

@@ -123,8 +123,29 @@ impl<'a, T> Args<'a, T> {
     }
 }
 
-/// A kernel for the CPU. It gets what a twin gets, and computes with an instruction set on the threads of the pool that calls it.
-pub type Native = fn(Args<f32>, InstructionSet);
+/// A kernel compiled for the CPU.
+pub struct Native {
+    /// Its name, unique among the contract's.
+    pub name: &'static str,
+    /// Whether it can run with these constants.
+    pub accepts: fn(&Constants) -> bool,
+    /// How many times larger than a direct sum's its rounding errors may be; 1 for direct sums.
+    pub rounding: f64,
+    /// Computes. It gets what a twin gets, and uses an instruction set on the threads of the pool that calls it.
+    pub run: fn(Args<f32>, InstructionSet),
+}
+
+impl Native {
+    /// Direct sums, for any constants.
+    pub const fn direct(run: fn(Args<f32>, InstructionSet)) -> Self {
+        Self { name: "direct", accepts: |_| true, rounding: 1.0, run }
+    }
+
+    /// Whether its sums are direct: as exact as f32 allows.
+    pub fn is_direct(&self) -> bool {
+        self.rounding <= 1.0
+    }
+}
 
 /// A twin in both widths: `Twin { single: forward::<f32>, double: forward::<f64> }`.
 #[derive(Clone, Copy)]

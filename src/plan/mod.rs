@@ -105,6 +105,14 @@ pub struct Options {
     pub shaders: Shaders,
 }
 
+impl Options {
+    /// The user's choice for a call: one for its layer goes before one for all layers.
+    fn choice(&self, call: &Call) -> Option<&Choice> {
+        let mut choices = self.choices.iter().filter(|choice| choice.is_for(call.contract.name, &call.layer));
+        choices.clone().find(|choice| choice.layer().is_some()).or_else(|| choices.next())
+    }
+}
+
 impl Plan {
     /// Plans a graph for an adapter.
     ///
@@ -196,9 +204,9 @@ struct Chosen {
 
 fn choose(calls: &[Call], profile: &Profile, options: &Options) -> Result<Vec<Chosen>> {
     let choose_one = |call: &Call| {
-        if let Some((implementation, reason)) = select::without_driver(call, profile) {
+        if let Some((implementation, reason)) = select::select_native(call, profile, options) {
             let prelude = Prelude { precision: call.precision, matrix: None };
-            return Ok(Chosen { implementation, reason: reason.into(), prelude, launch: Launch::none() });
+            return Ok(Chosen { implementation, reason, prelude, launch: Launch::none() });
         }
         let (implementation, reason) = select::select(call, profile, options)?;
         let launch = (implementation.launch)(&call.constants);

@@ -99,6 +99,8 @@ pub struct Profile {
     pub f16: bool,
     /// Cooperative matrices with f16 factors and f32 sums, if there are any.
     pub matrix: Option<Matrix>,
+    /// Whether all sums must be direct ones.
+    pub exact: bool,
 }
 
 impl Profile {
@@ -119,6 +121,7 @@ impl Profile {
             timestamps: false,
             f16: false,
             matrix: None,
+            exact: false,
         }
     }
 

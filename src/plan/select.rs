@@ -3,7 +3,7 @@
 use super::{Options, Profile};
 use crate::error::{Error, Result};
 use crate::graph::Call;
-use crate::kernels::{Adapters, Constants, Contract, Implementation, Precision, Shaders};
+use crate::kernels::{Adapters, Constants, Contract, Implementation, Native, Precision, Shaders};
 use crate::suggest::did_you_mean;
 use std::fmt;
 
@@ -69,11 +69,16 @@ impl Choice {
         let found =
             crate::kernels::find(contract).map(|contract| shaders.implementations(contract)).unwrap_or_default();
         let names: Vec<&str> = found.iter().map(|implementation| implementation.name).collect();
-        if names.contains(&&implementation[..]) {
+        let native = crate::kernels::find(contract).map_or(&[][..], |contract| contract.native);
+        let native: Vec<&str> = native.iter().map(|native| native.name).filter(|name| !names.contains(name)).collect();
+        let known = || names.iter().chain(&native).copied();
+        if known().any(|name| name == implementation) {
             return Ok(());
         }
-        let near = did_you_mean(implementation, names.iter().copied());
-        let allowed = format!("one of {contract}'s implementations: {}{near}", names.join(", "));
+        let near = did_you_mean(implementation, known());
+        let only_native =
+            if native.is_empty() { String::new() } else { format!("; natively also {}", native.join(", ")) };
+        let allowed = format!("one of {contract}'s implementations: {}{only_native}{near}", names.join(", "));
         Err(Error::setting("--use", format!("\"{self}\""), allowed))
     }
 }
@@ -105,11 +110,7 @@ impl std::str::FromStr for Choice {
 /// # Errors
 /// No implementation can run.
 pub fn select(call: &Call, profile: &Profile, options: &Options) -> Result<(&'static Implementation, String)> {
-    let mut choices = options.choices.iter().filter(|choice| choice.is_for(call.contract.name, &call.layer));
-    // a choice for one layer goes before one for all
-    let Some(choice) = choices.clone().find(|choice| choice.layer.is_some()).or_else(|| choices.next()) else {
-        return first_that_runs(call, profile);
-    };
+    let Some(choice) = options.choice(call) else { return first_that_runs(call, profile) };
     match objection(choice, call, profile, &options.shaders) {
         Ok(implementation) => Ok((implementation, "chosen by --use".into())),
         Err(why) => {
@@ -126,7 +127,8 @@ fn objection(
     profile: &Profile,
     shaders: &Shaders,
 ) -> std::result::Result<&'static Implementation, String> {
-    let chosen = shaders.implementation(call.contract, &choice.implementation).ok_or("it does not exist")?;
+    let chosen =
+        shaders.implementation(call.contract, &choice.implementation).ok_or("it runs with --device native only")?;
     obstacle(chosen, &call.constants, call.precision, profile).map_or(Ok(chosen), Err)
 }
 
@@ -140,9 +142,13 @@ pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> R
         choice.check(&options.shaders)?;
         let mut objections = Vec::new();
         let of_contract = calls.iter().filter(|call| choice.is_for(call.contract.name, &call.layer));
-        let followed = of_contract.clone().any(|call| match objection(choice, call, profile, &options.shaders) {
-            Ok(_) => true,
-            Err(why) => {
+        let objection = |call: &Call| match profile.kind.is_native() {
+            true => native_objection(choice, call, profile).err().map(str::to_owned),
+            false => objection(choice, call, profile, &options.shaders).err(),
+        };
+        let followed = of_contract.clone().any(|call| match objection(call) {
+            None => true,
+            Some(why) => {
                 objections.push((call.layer.clone(), why));
                 false
             }
@@ -156,12 +162,57 @@ pub fn check_choices(calls: &[&Call], profile: &Profile, options: &Options) -> R
     Ok(())
 }
 
-/// What runs a call without a driver, if that is how the profile computes: the native kernel, or else the twin.
-pub(super) fn without_driver(call: &Call, profile: &Profile) -> Option<(&'static str, &'static str)> {
-    match call.contract.native {
-        _ if !profile.kind.is_native() => None,
-        Some(_) => Some(("native", "compiled for the CPU")),
-        None => Some(("twin", "no native kernel is written yet")),
+/// The native kernel for a call, with the reason in words: the user's choice if it can run, or else the first that can, or else the twin.
+/// `None` where the profile runs WGSL.
+pub(super) fn select_native(call: &Call, profile: &Profile, options: &Options) -> Option<(&'static str, String)> {
+    if !profile.kind.is_native() {
+        return None;
+    }
+    if let Some(choice) = options.choice(call) {
+        return Some(match native_objection(choice, call, profile) {
+            Ok(native) => (native.name, "chosen by --use".into()),
+            Err(why) => {
+                let (name, reason) = first_native(call, profile);
+                (name, format!("not {} of --use: {why}; {reason}", choice.implementation))
+            }
+        });
+    }
+    Some(first_native(call, profile))
+}
+
+fn first_native(call: &Call, profile: &Profile) -> (&'static str, String) {
+    let mut passed_over = Vec::new();
+    for native in call.contract.native {
+        match native_obstacle(native, &call.constants, profile) {
+            None if passed_over.is_empty() => return (native.name, "best of its contract".into()),
+            None => return (native.name, passed_over.join("; ")),
+            Some(why) => passed_over.push(format!("not {}: {why}", native.name)),
+        }
+    }
+    ("twin", "no native kernel is written yet".into())
+}
+
+/// Why a native plan does not follow a choice of a kernel for adapters.
+const WGSL: &str = "it is WGSL, and native kernels run none: add --device software";
+
+/// The chosen native kernel, or why it cannot run a call.
+fn native_objection(
+    choice: &Choice,
+    call: &Call,
+    profile: &Profile,
+) -> std::result::Result<&'static Native, &'static str> {
+    let chosen = call.contract.native(&choice.implementation).ok_or(WGSL)?;
+    native_obstacle(chosen, &call.constants, profile).map_or(Ok(chosen), Err)
+}
+
+/// Why a native kernel cannot run with these constants; `None` if it can.
+pub fn native_obstacle(native: &Native, constants: &Constants, profile: &Profile) -> Option<&'static str> {
+    if !(native.accepts)(constants) {
+        Some("these sizes do not fit its tiles")
+    } else if profile.exact && !native.is_direct() {
+        Some("its sums are not direct, and --precision exact asks for that")
+    } else {
+        None
     }
 }
 
@@ -213,9 +264,7 @@ pub fn obstacle(
     profile: &Profile,
 ) -> Option<String> {
     let needs = implementation.needs;
-    if profile.kind.is_native() {
-        Some("it is WGSL, and native kernels run none: add --device software".into())
-    } else if !(implementation.accepts)(constants) {
+    if !(implementation.accepts)(constants) {
         Some("these sizes do not fit its tiles".into())
     } else if needs.precision.is_some_and(|only| only != precision) {
         Some(format!("it is not for {precision}"))

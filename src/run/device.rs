@@ -149,7 +149,8 @@ impl OpenDevice {
     /// Mixed precision on an adapter without 16-bit floats; a lost device.
     pub fn precision(&self, choice: PrecisionChoice, note: Note) -> Result<(Precision, Profile)> {
         let mut profile = self.profile();
-        if choice == PrecisionChoice::F32 {
+        profile.exact = choice == PrecisionChoice::Exact;
+        if profile.exact || choice == PrecisionChoice::F32 {
             return Ok((Precision::F32, profile));
         }
         if let (Self::Gpu(gpu), Some(_)) = (self, profile.matrix)

@@ -158,7 +158,11 @@ impl Training<'_> {
         let mut session = self.opened.session()?;
         device.unused_choices(session.engine().plan()).into_iter().for_each(|text| observer.note(text));
         // what `auto` has become, for a run that is resumed elsewhere
-        let precision = if device.precision == Precision::F32 { PrecisionChoice::F32 } else { PrecisionChoice::Mixed };
+        let precision = match device.precision {
+            Precision::Mixed => PrecisionChoice::Mixed,
+            Precision::F32 if device.profile.exact => PrecisionChoice::Exact,
+            Precision::F32 => PrecisionChoice::F32,
+        };
         let recipe = &Recipe { precision, micro_batch: MicroBatch::of(session.engine().plan()), ..recipe.clone() };
         let (folder, identity) = create(recipe, observer)?;
         folder.settings(&recipe.to_toml(), &identity.card.model.to_toml())?;

@@ -122,6 +122,8 @@ pub enum PrecisionChoice {
     Auto,
     /// f32 throughout
     F32,
+    /// f32, and no sum is rearranged to save products
+    Exact,
     /// f16 with f32 sums
     Mixed,
 }

@@ -62,12 +62,19 @@ fn a_plan_says_what_runs_natively_and_what_does_not() {
     let text = desk.run("plan --device native --size 32 --batch 4 --images 30");
     assert!(text.starts_with("conv4 on native kernels, f32\n"), "{text}");
     let line = |contract: &str| text.lines().find(|line| line.contains(contract)).unwrap_or_default().to_owned();
-    assert!(line("conv_block.forward").contains("compiled for the CPU"), "{text}");
-    assert!(!text.contains("no native kernel is written yet"), "{text}");
+    assert!(
+        line("conv_block.forward").contains("these sizes do not fit its tiles"),
+        "conv1 has three channels: {text}"
+    );
+    assert!(text.lines().any(|line| line.contains("conv_block.forward") && line.contains("winograd")), "{text}");
+    let exact = desk.run("plan --device native --precision exact --size 32 --batch 4 --images 30");
+    assert!(exact.contains("not winograd: its sums are not direct") && !exact.contains(" winograd "), "{exact}");
+    let direct = desk.run("plan --device native --use conv_block.forward=direct --size 32 --batch 4 --images 30");
+    assert!(direct.contains("chosen by --use") && !direct.contains(" winograd "), "{direct}");
     desk.refuses("plan --device native --adapter 0", &["--adapter is given with --device native"]);
     desk.refuses("plan --device native --precision mixed", &["--precision is mixed", "16-bit floats"]);
     desk.refuses(
-        "plan --device native --use conv_block.forward=direct",
+        "plan --device native --use conv_block.forward=tiled",
         &["it is WGSL, and native kernels run none: add --device software"],
     );
 }

@@ -87,6 +87,7 @@ fn profile_of(adapter: &wgpu::Adapter) -> Profile {
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         f16: features.contains(wgpu::Features::SHADER_F16),
         matrix: matrix_of(adapter),
+        exact: false,
     }
 }
 

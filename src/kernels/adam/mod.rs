@@ -24,7 +24,7 @@
 mod native;
 
 use super::reduce::LOSS_SCALE;
-use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Real, Shader, Tolerance, ViewMut};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Native, Real, Shader, Tolerance, ViewMut};
 use crate::kernels::sizes::{direct, sized, sizes};
 use crate::{shader, twin};
 
@@ -58,7 +58,7 @@ pub static UPDATE: Contract = Contract {
     // a dozen roundings, of which division and square root may each be 2.5 units in the last place
     tolerance: |_| Tolerance::sum(4),
     cases,
-    native: Some(native::update),
+    native: &[Native::direct(native::update)],
     implementations: &[direct!(|c| launch(shader!("adam/update_direct.wgsl"), 6, c))],
 };
 
@@ -85,7 +85,7 @@ pub static UPDATE_MIXED: Contract = Contract {
     tolerance: |_| Tolerance::sum(4),
     cases,
     // mixed precision has no native kernels: a plan refuses it before
-    native: Some(|args, _| update_mixed(args)),
+    native: &[Native::direct(|args, _| update_mixed(args))],
     implementations: &[direct!(|c| launch(shader!("adam/update_mixed_direct.wgsl"), 7, c))],
 };
 
@@ -104,7 +104,7 @@ pub static EMA: Contract = Contract {
     cost: sized!(|c| Cost { flops: 3.0 * c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(2),
     cases: ema_cases,
-    native: Some(native::ema),
+    native: &[Native::direct(native::ema)],
     implementations: &[direct!(|c| launch(shader!("adam/ema_direct.wgsl"), 3, c))],
 };
 
@@ -125,7 +125,7 @@ pub static EMA_MIXED: Contract = Contract {
     tolerance: |_| Tolerance::sum(2),
     cases: ema_cases,
     // as of `adam.update_mixed`
-    native: Some(|args, _| ema_mixed(args)),
+    native: &[Native::direct(|args, _| ema_mixed(args))],
     implementations: &[direct!(|c| launch(shader!("adam/ema_mixed_direct.wgsl"), 4, c))],
 };
 

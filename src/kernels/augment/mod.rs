@@ -21,7 +21,8 @@
 mod native;
 
 use super::{
-    Args, Binding, Case, Contract, Cost, Fill, Implementation, Launch, Real, StepParams, Tolerance, UNIT_ROUNDOFF,
+    Args, Binding, Case, Contract, Cost, Fill, Implementation, Launch, Native, Real, StepParams, Tolerance,
+    UNIT_ROUNDOFF,
 };
 use crate::kernels::sizes::{sized, sizes};
 use crate::rng::{pcg4d, unit};
@@ -97,7 +98,7 @@ pub static GATHER: Contract = Contract {
     // one division, which WGSL allows 2.5 units in the last place
     tolerance: |_| Tolerance::sum(1),
     cases: gather_cases,
-    native: Some(native::gather),
+    native: &[Native::direct(native::gather)],
     implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
         Launch::items(shader!("augment/gather_direct.wgsl"), 4, c.images() / 3, 1)
     }))],
@@ -116,7 +117,7 @@ pub static DRAW: Contract = Contract {
     tolerance: |_| Tolerance { relative: 64.0 * UNIT_ROUNDOFF },
     cases: draw_cases,
     // six numbers an image
-    native: Some(|args, _| draw(args)),
+    native: &[Native::direct(|args, _| draw(args))],
     implementations: &[Implementation::direct(sized!(|c: DrawSizes| {
         Launch::items(shader!("augment/draw_direct.wgsl"), 1, c.batch, 1)
     }))],
@@ -141,7 +142,7 @@ pub static WARP: Contract = Contract {
     // about twice the size of a typical value, along each of two axes.
     tolerance: sized!(|c: WarpSizes| Tolerance { relative: 16.0 * UNIT_ROUNDOFF * (c.width + c.height + 2) as f64 }),
     cases: warp_cases,
-    native: Some(native::warp),
+    native: &[Native::direct(native::warp)],
     implementations: &[Implementation::direct(sized!(|c: GatherSizes| {
         Launch::items(shader!("augment/warp_direct.wgsl"), 5, c.images() / 3, 1)
     }))],

@@ -88,7 +88,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.rows())),
     cases,
-    native: Some(native::forward),
+    native: &[Native::direct(native::forward)],
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_forward_matrix(c)),
         implementation!(
@@ -131,7 +131,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.kernel * c.kernel * c.out_c)),
     cases,
-    native: Some(native::backward_input),
+    native: &[Native::direct(native::backward_input)],
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_input_matrix(c)),
         implementation!(
@@ -169,7 +169,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.pixels())),
     cases,
-    native: Some(native::backward_weights),
+    native: &[Native::direct(native::backward_weights)],
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_weights_matrix(c)),
         implementation!(

@@ -23,8 +23,8 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Fill, Grid, Launch, Needs, SUM_WORKGROUPS, Shader, Split, Tolerance,
-    launch_many_runs, launch_split, runs_of, subgroups_across,
+    Binding, Case, Constants, Contract, Cost, Fill, Grid, Launch, Native, Needs, SUM_WORKGROUPS, Shader, Split,
+    Tolerance, launch_many_runs, launch_split, runs_of, subgroups_across,
 };
 use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::{shader, twin};
@@ -98,7 +98,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(9 * c.in_c)),
     cases,
-    native: Some(native::forward),
+    native: native::FORWARD,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(16), {
             let blocks = c.batch * c.pool_h.div_ceil(8) * c.pool_w.div_ceil(8);
@@ -154,7 +154,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(9 * c.out_c)),
     cases,
-    native: Some(native::backward_input),
+    native: &[Native::direct(native::backward_input)],
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| c.in_c.is_multiple_of(16) && c.out_c.is_multiple_of(16), {
             let blocks = c.batch * c.in_h.div_ceil(16) * c.in_w.div_ceil(16);
@@ -202,7 +202,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(4 * c.batch * c.pool_h * c.pool_w)),
     cases,
-    native: Some(native::backward_weights),
+    native: &[Native::direct(native::backward_weights)],
     implementations: &[
         implementation!(
             "matrix",

@@ -18,8 +18,8 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Grid, LOOP_ITERATIONS, Launch, Needs, SUM_WORKGROUPS, Shader, Stage,
-    Tolerance, subgroups_across,
+    Binding, Case, Constants, Contract, Cost, Grid, LOOP_ITERATIONS, Launch, Native, Needs, SUM_WORKGROUPS, Shader,
+    Stage, Tolerance, subgroups_across,
 };
 use crate::kernels::sizes::{direct, implementation, sized, sizes};
 use crate::{shader, twin};
@@ -67,7 +67,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.ins)),
     cases,
-    native: Some(native::forward),
+    native: &[Native::direct(native::forward)],
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), split_launch_matrix(c)),
         implementation!("llvmpipe", Needs::SOFTWARE, |c| by_four(c), {
@@ -101,7 +101,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.outs)),
     cases,
-    native: Some(native::backward_input),
+    native: &[Native::direct(native::backward_input)],
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
             let shader = shader!("dense/backward_input_matrix.wgsl");
@@ -140,7 +140,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.batch)),
     cases,
-    native: Some(native::backward_weights),
+    native: &[Native::direct(native::backward_weights)],
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), {
             let shader = shader!("dense/backward_weights_matrix.wgsl");

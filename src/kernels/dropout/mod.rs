@@ -14,7 +14,7 @@
 
 mod native;
 
-use super::{Args, Binding, Case, Constants, Contract, Cost, Real, StepParams, Tolerance};
+use super::{Args, Binding, Case, Constants, Contract, Cost, Native, Real, StepParams, Tolerance};
 use crate::kernels::sizes::{by_item, sized, sizes};
 use crate::rng::{pcg4d, unit};
 use crate::twin;
@@ -45,7 +45,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance,
     cases,
-    native: Some(native::mask),
+    native: &[Native::direct(native::mask)],
     implementations: by_item!("dropout/forward.wgsl", 2, |c| c.elements, c.elements),
 };
 
@@ -60,7 +60,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance,
     cases,
-    native: Some(native::mask),
+    native: &[Native::direct(native::mask)],
     implementations: by_item!("dropout/backward.wgsl", 2, |c| c.elements, c.elements),
 };
 

@@ -13,7 +13,7 @@
 
 mod native;
 
-use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Needs, Real, Tolerance};
+use super::{Args, Binding, Case, Contract, Cost, Fill, Launch, Native, Needs, Real, Tolerance};
 use crate::kernels::sizes::{by_item, direct, implementation, sized, sizes};
 use crate::shape::{Padding, Window};
 use crate::{shader, twin};
@@ -58,7 +58,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: |_| Tolerance::EXACT,
     cases,
-    native: Some(native::forward),
+    native: &[Native::direct(native::forward)],
     implementations: by_item!("maxpool2d/forward.wgsl", 2, |c| c.outputs(), c.channels),
 };
 
@@ -78,7 +78,7 @@ pub static BACKWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| if c.kernel > c.stride { Tolerance::sum(4) } else { Tolerance::EXACT }),
     cases,
-    native: Some(native::backward),
+    native: &[Native::direct(native::backward)],
     implementations: &[
         implementation!("windows", Needs::NOTHING, |c| c.channels.is_multiple_of(4) && c.kernel == c.stride, {
             let (rows, columns) = (c.in_h.div_ceil(c.kernel), c.in_w.div_ceil(c.kernel));

@@ -15,7 +15,7 @@
 mod native;
 
 use super::{
-    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Needs, Precision, Real,
+    Args, Binding, Case, Constants, Contract, Cost, Fill, Grid, Implementation, Launch, Native, Needs, Precision, Real,
     Tolerance,
 };
 use crate::kernels::sizes::{sized, sizes};
@@ -65,7 +65,7 @@ pub static FMA: Contract = Contract {
     }),
     tolerance: sized!(|c: FmaSizes| Tolerance::sum(ROWS * c.rounds)),
     cases: fma_cases,
-    native: Some(native::fma),
+    native: &[Native::direct(native::fma)],
     implementations: &[Implementation::direct(sized!(|c: FmaSizes| {
         Launch::items(shader!("peak/fma_direct.wgsl"), 3, c.threads, 1).iterating(c.rounds)
     }))],
@@ -82,7 +82,7 @@ pub static COPY: Contract = Contract {
     cost: sized!(|c: CopySizes| Cost { flops: 0.0, bytes: 32.0 * c.vectors as f64 }),
     tolerance: |_| Tolerance::EXACT,
     cases: copy_cases,
-    native: Some(native::copy),
+    native: &[Native::direct(native::copy)],
     implementations: &[Implementation::direct(sized!(|c: CopySizes| {
         Launch::single(shader!("peak/copy_direct.wgsl"), 2, Grid::elements(c.vectors, 256))
     }))],
@@ -115,7 +115,7 @@ pub static MATRIX: Contract = Contract {
         ]
     },
     // 16-bit matrices, which no CPU has here
-    native: Some(|args, _| matrix(args)),
+    native: &[Native::direct(|args, _| matrix(args))],
     implementations: &[
         Implementation {
             name: "matrix",

@@ -28,7 +28,9 @@
 
 mod native;
 
-use super::{Args, Binding, Case, Contract, Cost, Fill, Grid, Implementation, Launch, Real, StepParams, Tolerance};
+use super::{
+    Args, Binding, Case, Contract, Cost, Fill, Grid, Implementation, Launch, Native, Real, StepParams, Tolerance,
+};
 use crate::kernels::sizes::{sized, sizes};
 use crate::{shader, twin};
 
@@ -99,7 +101,7 @@ pub static LOSS: Contract = Contract {
     tolerance: sized!(|c: LossSizes| Tolerance::sum(c.batch)),
     cases: loss_cases,
     // two numbers an image
-    native: Some(|args, _| loss(args)),
+    native: &[Native::direct(|args, _| loss(args))],
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/loss_direct.wgsl"), 2, Grid::groups(1))
     })],
@@ -116,7 +118,7 @@ pub static ACCUMULATE: Contract = Contract {
     cost: sized!(|c: AccumulateSizes| Cost { flops: c.elements as f64, bytes: 12.0 * c.elements as f64 }),
     tolerance: |_| Tolerance::sum(1),
     cases: accumulate_cases,
-    native: Some(native::accumulate),
+    native: &[Native::direct(native::accumulate)],
     implementations: &[Implementation::direct(sized!(|c: AccumulateSizes| {
         Launch::items(shader!("reduce/accumulate_direct.wgsl"), 2, c.elements / 4, 1)
     }))],
@@ -133,7 +135,7 @@ pub static SUM_SQUARES: Contract = Contract {
     cost: sized!(|c: SumSquaresSizes| Cost { flops: 2.0 * c.elements as f64, bytes: 4.0 * c.elements as f64 }),
     tolerance: sized!(|c: SumSquaresSizes| Tolerance::sum(c.elements.div_ceil(c.groups))),
     cases: sum_squares_cases,
-    native: Some(native::sum_squares),
+    native: &[Native::direct(native::sum_squares)],
     implementations: &[Implementation::direct(sized!(|c: SumSquaresSizes| {
         Launch::single(shader!("reduce/sum_squares_direct.wgsl"), 2, Grid::groups(c.groups))
     }))],
@@ -156,7 +158,7 @@ pub static GRADIENT: Contract = Contract {
     tolerance: sized!(|c: GradientSizes| Tolerance::sum(c.groups)),
     cases: gradient_cases,
     // at most 1024 numbers
-    native: Some(|args, _| gradient(args)),
+    native: &[Native::direct(|args, _| gradient(args))],
     implementations: &[Implementation::direct(|_| {
         Launch::single(shader!("reduce/gradient_direct.wgsl"), 4, Grid::groups(1))
     })],

@@ -138,7 +138,14 @@ fn tile<S: Simd>(
 
 /// Pools one window of 16 channels, from `channel` on, and writes value and code of those that exist.
 #[inline(always)]
-fn write_window<S: Simd>(s: S, c: Shape, window: [S::V; 4], channel: usize, pooled: &mut [f32], codes: &mut [u8]) {
+pub(super) fn write_window<S: Simd>(
+    s: S,
+    c: Shape,
+    window: [S::V; 4],
+    channel: usize,
+    pooled: &mut [f32],
+    codes: &mut [u8],
+) {
     let (mut best, mut code) = (s.splat(0.0), s.splat(CLOSED.into()));
     for (q, sum) in window.into_iter().enumerate() {
         code = s.where_greater(sum, best, s.splat(q as f32), code);

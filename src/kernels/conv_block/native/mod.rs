@@ -4,18 +4,32 @@ mod backward_input;
 mod backward_weights;
 mod forward;
 mod shape;
+mod winograd;
 
 use super::Sizes;
-use crate::kernels::Args;
+use crate::kernels::{Args, Native};
 use crate::simd::InstructionSet;
 use shape::Shape;
 
 /// Native `conv_block.forward`.
-pub fn forward(mut args: Args<f32>, set: InstructionSet) {
+pub const FORWARD: &[Native] = &[
+    Native {
+        name: "winograd",
+        accepts: |constants| winograd::accepts(Sizes::from(constants).into()),
+        rounding: crate::kernels::winograd::ROUNDING,
+        run: |args, set| forward(args, set, winograd::forward),
+    },
+    Native::direct(|args, set| forward(args, set, forward::forward)),
+];
+
+/// A forward pass: its shape, input, weights, bias, and what it writes.
+type Forward = fn(Shape, [&[f32]; 3], &mut [f32], &mut [u8], InstructionSet);
+
+fn forward(mut args: Args<f32>, set: InstructionSet, compute: Forward) {
     let shape = Shape::from(Sizes::from(args.constants));
     let (pooled, argmax) = (args.floats_out(0), args.indices_out(1));
     let inputs = [args.floats(0), args.floats(1), args.floats(2)];
-    forward::forward(shape, inputs, pooled, bytemuck::cast_slice_mut(argmax), set);
+    compute(shape, inputs, pooled, bytemuck::cast_slice_mut(argmax), set);
 }
 
 /// Native `conv_block.backward_input`.
