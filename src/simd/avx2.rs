@@ -90,6 +90,22 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn places(self, places: &[u8; LANES]) -> Pair {
+        unsafe {
+            let bytes = _mm_loadu_si128(places.as_ptr().cast());
+            let [low, high] = [_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))];
+            [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)]
+        }
+    }
+    #[inline(always)]
+    fn choose(self, four: &[f32; 4], places: Pair) -> Pair {
+        unsafe {
+            let four = _mm256_broadcast_ps(&_mm_loadu_ps(four.as_ptr()));
+            let [low, high] = [_mm256_castps_si256(places[0]), _mm256_castps_si256(places[1])];
+            [_mm256_permutevar_ps(four, low), _mm256_permutevar_ps(four, high)]
+        }
+    }
+    #[inline(always)]
     fn pick(
         self,
         codes: &[u8; LANES],

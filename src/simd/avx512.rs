@@ -84,6 +84,17 @@ impl Simd for Avx512 {
         unsafe { std::mem::transmute(_mm512_cvtepi32_epi8(_mm512_cvttps_epi32(a))) }
     }
     #[inline(always)]
+    fn places(self, places: &[u8; LANES]) -> __m512 {
+        unsafe { _mm512_castsi512_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(places.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn choose(self, four: &[f32; 4], places: __m512) -> __m512 {
+        unsafe {
+            let four = _mm512_broadcast_f32x4(_mm_loadu_ps(four.as_ptr()));
+            _mm512_permutevar_ps(four, _mm512_castps_si512(places))
+        }
+    }
+    #[inline(always)]
     fn pick(
         self,
         codes: &[u8; LANES],

@@ -19,7 +19,7 @@ pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use portable::Portable;
-pub use unchecked::{lanes, lanes_mut, value};
+pub use unchecked::{four, lanes, lanes_mut, value};
 
 /// Lanes of a vector.
 pub const LANES: usize = 16;
@@ -58,6 +58,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn where_greater(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// Whole numbers of 0 to 255 as bytes.
     fn bytes(self, a: Self::V) -> [u8; LANES];
+    /// Places 0 to 3 for [`Simd::choose`].
+    fn places(self, places: &[u8; LANES]) -> Self::V;
+    /// In each lane the one of four floats at the lane's place.
+    fn choose(self, four: &[f32; 4], places: Self::V) -> Self::V;
     /// Copies those values whose code is `code` to the front of `values`, and their lanes to the front of `places`; returns how many there
     /// are. What follows them is undefined.
     fn pick(

@@ -67,6 +67,14 @@ impl Simd for Portable {
         a.map(|value| value as u8)
     }
     #[inline(always)]
+    fn places(self, places: &[u8; LANES]) -> V {
+        each(|i| f32::from_bits(places[i].into()))
+    }
+    #[inline(always)]
+    fn choose(self, four: &[f32; 4], places: V) -> V {
+        each(|i| four[places[i].to_bits() as usize % 4])
+    }
+    #[inline(always)]
     fn pick(
         self,
         codes: &[u8; LANES],

@@ -26,6 +26,17 @@ pub unsafe fn lanes_mut(values: &mut [f32], at: usize) -> &mut [f32; LANES] {
     unsafe { &mut *values.as_mut_ptr().add(at).cast() }
 }
 
+/// The four floats from `at` on.
+///
+/// # Safety
+/// `at + 4 <= values.len()`.
+#[inline(always)]
+pub unsafe fn four(values: &[f32], at: usize) -> &[f32; 4] {
+    debug_assert!(at + 4 <= values.len());
+    // SAFETY: as in `lanes`.
+    unsafe { &*values.as_ptr().add(at).cast() }
+}
+
 /// The float at `at`.
 ///
 /// # Safety

@@ -19,7 +19,7 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Grid, Launch, Needs, SUM_WORKGROUPS, Shader, Split, Tolerance,
+    Binding, Case, Constants, Contract, Cost, Grid, Launch, Native, Needs, SUM_WORKGROUPS, Shader, Split, Tolerance,
     launch_many_runs, launch_split, runs_of, subgroups_across,
 };
 use crate::kernels::sizes::{direct, implementation, sized, sizes};

@@ -8,6 +8,7 @@
 use super::shape::{CLOSED, Shape};
 use crate::simd::{InstructionSet, Kernel, LANES, Simd, lanes, lanes_mut, value};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Output channels whose weights stay in the L1 cache.
 const OUTS: usize = 32;
@@ -124,9 +125,10 @@ impl Kernel for Pick<'_> {
                         break;
                     };
                     let picked = s.pick(codes, code, gradient, values, places);
-                    places[..picked]
-                        .iter_mut()
-                        .for_each(|place| *place = (*place + (i * LANES) as u32) * (9 * LANES) as u32);
+                    // all sixteen, picked or not, as that is one instruction
+                    for place in places {
+                        *place = place.wrapping_add((i * LANES) as u32).wrapping_mul((9 * LANES) as u32);
+                    }
                     count += picked;
                 }
                 *end = count;
@@ -156,17 +158,88 @@ impl Kernel for Scatter<'_> {
                 let list = window * blocks + block;
                 let gradients = &picks.gradients[list * ROOM..][..ROOM];
                 let channels = &picks.channels[list * ROOM..][..ROOM];
-                let corner = window / c.pool_w * 2 * row + window % c.pool_w * 2 * LANES;
-                let mut start = 0;
-                for (q, &end) in picks.ends[list].iter().enumerate() {
-                    let at = corner + q / 2 * row + q % 2 * LANES;
-                    if start < end {
-                        scatter(s, &gradients[start..end], &channels[start..end], weights, &mut sums[at..], row);
-                    }
-                    start = end;
+                let at = window / c.pool_w * 2 * row + window % c.pool_w * 2 * LANES;
+                let picked = Picked { gradients, channels, ends: picks.ends[list] };
+                if S::TAP_ROWS == 3 {
+                    add_window(s, picked, weights, &mut sums[at..], row);
+                } else {
+                    add_pixels(s, picked, weights, &mut sums[at..], row);
                 }
             }
         }
+    }
+}
+
+/// The gradients of one window and a block of output channels, by the pixel that they belong to.
+#[derive(Clone, Copy)]
+struct Picked<'a> {
+    gradients: &'a [f32],
+    /// Places of the channels' weights.
+    channels: &'a [u32],
+    ends: [usize; 4],
+}
+
+/// Adds a window's gradients where the registers hold all 4x4 pixels that they reach.
+#[inline(always)]
+fn add_window<S: Simd>(s: S, picked: Picked, weights: &[f32], sums: &mut [f32], row: usize) {
+    let mut acc = [[s.splat(0.0); 4]; 4];
+    assert!(sums.len() >= 3 * row + 4 * LANES);
+    // SAFETY: the assertion above covers the last pixel.
+    unsafe {
+        for y in 0..4 {
+            for x in 0..4 {
+                acc[y][x] = s.load(lanes(sums, y * row + x * LANES));
+            }
+        }
+    }
+    let [a, b, c, d] = picked.ends;
+    add_pixel::<S, 0, 0>(s, picked, 0..a, weights, &mut acc);
+    add_pixel::<S, 0, 1>(s, picked, a..b, weights, &mut acc);
+    add_pixel::<S, 1, 0>(s, picked, b..c, weights, &mut acc);
+    add_pixel::<S, 1, 1>(s, picked, c..d, weights, &mut acc);
+    // SAFETY: as above.
+    unsafe {
+        for y in 0..4 {
+            for x in 0..4 {
+                s.store(acc[y][x], lanes_mut(sums, y * row + x * LANES));
+            }
+        }
+    }
+}
+
+/// Adds the gradients of the window's pixel `Y`, `X`.
+#[inline(always)]
+fn add_pixel<S: Simd, const Y: usize, const X: usize>(
+    s: S,
+    picked: Picked,
+    range: Range<usize>,
+    weights: &[f32],
+    acc: &mut [[S::V; 4]; 4],
+) {
+    for i in range {
+        // SAFETY: lists end within their room, and each channel has nine weights within the block.
+        unsafe {
+            let (gradient, channel) = (s.splat(value(picked.gradients, i)), *picked.channels.get_unchecked(i) as usize);
+            for ky in 0..3 {
+                for kx in 0..3 {
+                    let weight = s.load(lanes(weights, channel + (3 * ky + kx) * LANES));
+                    acc[Y + ky][X + kx] = s.fma(gradient, weight, acc[Y + ky][X + kx]);
+                }
+            }
+        }
+    }
+}
+
+/// The same where the registers hold a row of taps: pixel by pixel.
+#[inline(always)]
+fn add_pixels<S: Simd>(s: S, picked: Picked, weights: &[f32], sums: &mut [f32], row: usize) {
+    let mut start = 0;
+    for (q, &end) in picked.ends.iter().enumerate() {
+        let at = q / 2 * row + q % 2 * LANES;
+        if start < end {
+            scatter(s, &picked.gradients[start..end], &picked.channels[start..end], weights, &mut sums[at..], row);
+        }
+        start = end;
     }
 }
 

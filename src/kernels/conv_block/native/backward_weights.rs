@@ -6,6 +6,7 @@
 // loops over registers have fixed ranges, and the index says which register
 #![allow(clippy::needless_range_loop)]
 
+use super::pictures::{self, Pairs};
 use super::shape::{CLOSED, Shape};
 use crate::simd::{InstructionSet, Kernel, LANES, Simd, lanes, lanes_mut};
 use rayon::prelude::*;
@@ -22,8 +23,7 @@ impl Shape {
     }
     /// Vectors of a row of three taps of an input block.
     fn vectors(self) -> usize {
-        let vectors = (3 * self.ins()).div_ceil(LANES);
-        if vectors == 1 { 1 } else { vectors.next_multiple_of(VECTORS) }
+        (3 * self.ins()).div_ceil(LANES).next_multiple_of(VECTORS)
     }
     /// Floats of a group's sums: `[in blocks][out_c][3 tap rows][vectors][16]`.
     fn sums(self) -> usize {
@@ -40,47 +40,49 @@ pub fn backward_weights(
     [weights_gradient, bias_gradient]: [&mut [f32]; 2],
     set: InstructionSet,
 ) {
+    let wide = if few_channels(c) { pictures::sums(c) } else { c.sums() };
     let images = input.len() / c.image();
     let a_group = images.div_ceil(GROUPS);
-    let mut sums = vec![0.0; images.div_ceil(a_group) * (c.sums() + c.out_c)];
-    sums.par_chunks_mut(c.sums() + c.out_c).enumerate().for_each(|(group, sums)| {
-        let (sums, bias) = sums.split_at_mut(c.sums());
-        let mut lists = Lists::new(c);
-        for image in group * a_group..images.min((group + 1) * a_group) {
+    let mut sums = vec![0.0; images.div_ceil(a_group) * (wide + c.out_c)];
+    sums.par_chunks_mut(wide + c.out_c).enumerate().for_each(|(group, sums)| {
+        let (sums, bias) = sums.split_at_mut(wide);
+        let images = (group * a_group..images.min((group + 1) * a_group)).map(|image| {
             let input = &input[image * c.image()..][..c.image()];
             let gradient = &gradient[image * c.pool_h * c.pooled_row()..][..c.pool_h * c.pooled_row()];
-            let codes = &codes[image * c.pool_h * c.codes_row()..][..c.pool_h * c.codes_row()];
-            for first in (0..c.pool_h).step_by(c.band()) {
-                if c.vectors() == 1 {
-                    lists.copy_pixels(c, first, 0, input);
-                    set.run(AddWindows { c, first, pixels: &lists, gradient, codes, sums, bias });
-                    continue;
-                }
-                lists.fill(c, first, gradient, codes, bias);
-                for block in 0..c.in_c / c.ins() {
-                    lists.copy_pixels(c, first, block, input);
-                    let sums =
-                        &mut sums[block * c.out_c * 3 * c.vectors() * LANES..][..c.out_c * 3 * c.vectors() * LANES];
-                    set.run(AddLists { c, lists: &lists, sums });
-                }
-            }
+            (input, gradient, &codes[image * c.pool_h * c.codes_row()..][..c.pool_h * c.codes_row()])
+        });
+        if few_channels(c) {
+            let mut pairs = Pairs::new(c);
+            images.for_each(|(input, gradient, codes)| {
+                pictures::add_image(c, [input, gradient], codes, [&mut *sums, &mut *bias], &mut pairs, set);
+            });
+        } else {
+            let mut lists = Lists::new(c);
+            images.for_each(|(input, gradient, codes)| {
+                lists.add_image(c, [input, gradient], codes, [&mut *sums, &mut *bias], set);
+            });
         }
     });
-    unpack(c, &sums, weights_gradient, bias_gradient);
+    unpack(c, &sums, wide, weights_gradient, bias_gradient);
+}
+
+/// Whether input channels are too few to fill the lanes.
+fn few_channels(c: Shape) -> bool {
+    c.in_c <= pictures::MOST_CHANNELS
 }
 
 /// Adds the groups' sums in order, and brings them to HWIO.
-fn unpack(c: Shape, sums: &[f32], weights_gradient: &mut [f32], bias_gradient: &mut [f32]) {
-    let groups: Vec<&[f32]> = sums.chunks(c.sums() + c.out_c).collect();
-    let wide = c.vectors() * LANES;
+fn unpack(c: Shape, sums: &[f32], wide: usize, weights_gradient: &mut [f32], bias_gradient: &mut [f32]) {
+    let groups: Vec<&[f32]> = sums.chunks(wide + c.out_c).collect();
+    let place = if few_channels(c) { pictures::place } else { Lists::place };
     weights_gradient.par_chunks_mut(c.out_c).enumerate().for_each(|(row, to)| {
         let (ky, kx, ic) = (row / c.in_c / 3, row / c.in_c % 3, row % c.in_c);
-        let first = ic / c.ins() * c.out_c * 3 * wide + ky * wide + kx * c.ins() + ic % c.ins();
-        to.iter_mut()
-            .enumerate()
-            .for_each(|(oc, to)| *to = groups.iter().map(|sums| sums[first + oc * 3 * wide]).sum());
+        for (oc, to) in to.iter_mut().enumerate() {
+            let place = place(c, [ky, kx, ic, oc]);
+            *to = groups.iter().map(|sums| sums[place]).sum();
+        }
     });
-    bias_gradient.iter_mut().enumerate().for_each(|(oc, to)| *to = groups.iter().map(|sums| sums[c.sums() + oc]).sum());
+    bias_gradient.iter_mut().enumerate().for_each(|(oc, to)| *to = groups.iter().map(|sums| sums[wide + oc]).sum());
 }
 
 /// For each output channel, the gradients of a band's open windows and the places of their largest pixels.
@@ -109,6 +111,30 @@ impl Lists {
             room,
             pixels,
             row,
+        }
+    }
+
+    /// Place of a weight's sum.
+    fn place(c: Shape, [ky, kx, ic, oc]: [usize; 4]) -> usize {
+        let wide = c.vectors() * LANES;
+        ((ic / c.ins() * c.out_c + oc) * 3 + ky) * wide + kx * c.ins() + ic % c.ins()
+    }
+
+    /// Adds an image's gradients to the sums, band by band.
+    fn add_image(
+        &mut self,
+        c: Shape,
+        [input, gradient]: [&[f32]; 2],
+        codes: &[u8],
+        [sums, bias]: [&mut [f32]; 2],
+        set: InstructionSet,
+    ) {
+        for first in (0..c.pool_h).step_by(c.band()) {
+            self.fill(c, first, gradient, codes, bias);
+            for (block, sums) in sums.chunks_mut(c.out_c * 3 * c.vectors() * LANES).enumerate() {
+                self.copy_pixels(c, first, block, input);
+                set.run(AddLists { c, lists: self, sums });
+            }
         }
     }
 
@@ -155,46 +181,6 @@ impl Lists {
     }
 }
 
-/// Adds a band's products window by window where a row of taps is one vector, as of pictures with three channels: lists would take longer
-/// than the products. A closed window adds zero.
-struct AddWindows<'a> {
-    c: Shape,
-    /// The first pooled row.
-    first: usize,
-    pixels: &'a Lists,
-    gradient: &'a [f32],
-    codes: &'a [u8],
-    sums: &'a mut [f32],
-    bias: &'a mut [f32],
-}
-
-impl Kernel for AddWindows<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { c, first, pixels: Lists { pixels, row, .. }, gradient, codes, sums, bias } = self;
-        let places = [0, c.ins(), *row, row + c.ins(), 0];
-        let rows = first..c.pool_h.min(first + c.band());
-        assert!(sums.len() >= c.out_c * 3 * LANES && pixels.len() >= (2 * rows.len() + 2) * row + LANES);
-        for (py, px) in rows.flat_map(|py| (0..c.pool_w).map(move |px| (py, px))) {
-            let (window, place) = (py * c.pool_w + px, (py - first) * 2 * row + px * 2 * c.ins());
-            let gradient = &gradient[window * c.out_c..][..c.out_c];
-            let codes = &codes[window * 4 * c.words()..][..c.out_c];
-            for (oc, ((&gradient, &code), bias)) in gradient.iter().zip(codes).zip(&mut *bias).enumerate() {
-                let gradient = if code < CLOSED { gradient } else { 0.0 };
-                *bias += gradient;
-                let (at, gradient) = (place + places[usize::from(code.min(CLOSED))], s.splat(gradient));
-                for ky in 0..3 {
-                    // SAFETY: the assertion above covers the last sum, and the vector of the last tap of the last pixel.
-                    unsafe {
-                        let sum = lanes_mut(sums, (oc * 3 + ky) * LANES);
-                        s.store(s.fma(gradient, s.load(lanes(pixels, at + ky * row)), s.load(sum)), sum);
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Adds a band's products to the sums of one block of input channels.
 struct AddLists<'a> {
     c: Shape,
@@ -211,42 +197,38 @@ impl Kernel for AddLists<'_> {
             for ky in (0..3).step_by(S::TAP_ROWS) {
                 for first in (0..wide).step_by(VECTORS * LANES) {
                     let (from, sums) = (ky * lists.row + first, &mut sums[ky * wide + first..]);
-                    if wide == LANES {
-                        add_list::<S, 1>(s, lists, oc, from, sums, wide);
-                    } else {
-                        add_list::<S, VECTORS>(s, lists, oc, from, sums, wide);
-                    }
+                    add_list(s, lists, oc, from, sums, wide);
                 }
             }
         }
     }
 }
 
-/// Adds `gradient * pixels` for each entry: as many tap rows as fit, `N` vectors of each.
+/// Adds `gradient * pixels` for each entry: as many tap rows as fit, [`VECTORS`] vectors of each.
 #[inline(always)]
-fn add_list<S: Simd, const N: usize>(s: S, lists: &Lists, oc: usize, from: usize, sums: &mut [f32], wide: usize) {
+fn add_list<S: Simd>(s: S, lists: &Lists, oc: usize, from: usize, sums: &mut [f32], wide: usize) {
     let list = oc * lists.room..oc * lists.room + lists.counts[oc];
     let (gradients, places) = (&lists.gradients[list.clone()], &lists.places[list]);
     let (pixels, row) = (&lists.pixels[from..], lists.row);
-    let mut acc = [[s.splat(0.0); N]; 3];
+    let mut acc = [[s.splat(0.0); VECTORS]; 3];
     // SAFETY: sums hold `TAP_ROWS` rows of `wide`; places are of the first tap of a pixel of the band, whose taps all lie within the
     // buffer, which has room for the vectors of the last.
     unsafe {
         for r in 0..S::TAP_ROWS {
-            for v in 0..N {
+            for v in 0..VECTORS {
                 acc[r][v] = s.load(lanes(sums, r * wide + v * LANES));
             }
         }
         for (&gradient, &place) in gradients.iter().zip(places) {
             let gradient = s.splat(gradient);
             for r in 0..S::TAP_ROWS {
-                for v in 0..N {
+                for v in 0..VECTORS {
                     acc[r][v] = s.fma(gradient, s.load(lanes(pixels, place as usize + r * row + v * LANES)), acc[r][v]);
                 }
             }
         }
         for r in 0..S::TAP_ROWS {
-            for v in 0..N {
+            for v in 0..VECTORS {
                 s.store(acc[r][v], lanes_mut(sums, r * wide + v * LANES));
             }
         }

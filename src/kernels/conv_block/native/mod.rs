@@ -3,6 +3,7 @@
 mod backward_input;
 mod backward_weights;
 mod forward;
+mod pictures;
 mod shape;
 mod winograd;
 
