@@ -2,14 +2,16 @@
 //!
 //! A micro-kernel runs like any other kernel: as a plan of one call, on the engine that trains.
 
+use super::Engine;
 use super::measure::{Sampling, sample};
-use super::validate::{Compile, Values, fill, run_twin, single_engine};
-use super::{Engine, Gpu, GpuEngine};
+use super::validate::{Values, fill, run_twin, single_plan};
 use crate::error::{Error, Result};
 use crate::kernels::peak::{COPY_BANDWIDTH, Peak};
-use crate::kernels::{Case, Cost, Element};
-use crate::plan::{Profile, Program, obstacle};
-use std::sync::Arc;
+use crate::kernels::{Case, Cost, Element, Shaders};
+use crate::plan::{Plan, Profile, Program, obstacle};
+
+/// Makes an engine of a device for a plan.
+pub type MakeEngine<'a> = &'a dyn Fn(Plan) -> Result<Box<dyn Engine>>;
 
 /// A measured peak.
 #[derive(Clone, Copy)]
@@ -39,19 +41,19 @@ pub fn absent(peak: &Peak, profile: &Profile) -> Option<String> {
     obstacle(implementation, &(peak.sizes)(1), peak.precision, profile)
 }
 
-/// Measures a peak and checks what its micro-kernel computed.
+/// Measures a peak of a device and checks what its micro-kernel computed.
 ///
 /// # Errors
 /// The peak is [`absent`], the micro-kernel's result is wrong, or the device is lost.
-pub fn measure(gpu: &Arc<Gpu>, peak: &'static Peak) -> Result<MeasuredPeak> {
-    if let Some(why) = absent(peak, gpu.profile()) {
+pub fn measure(profile: &Profile, make_engine: MakeEngine, peak: &'static Peak) -> Result<MeasuredPeak> {
+    if let Some(why) = absent(peak, profile) {
         return Err(Error::setting(peak.about, "not there", format!("of an adapter that has it: {why}")));
     }
     let mut scale = 1;
     loop {
-        let measured = Run::new(gpu, peak, scale)?.measure()?;
+        let measured = Run::new(profile, make_engine, peak, scale)?.measure()?;
         let larger = scale * GROWTH;
-        if measured.seconds >= LONG_ENOUGH || larger > peak.largest || !fits(peak, larger, gpu.profile()) {
+        if measured.seconds >= LONG_ENOUGH || larger > peak.largest || !fits(peak, larger, profile) {
             return Ok(measured);
         }
         scale = larger;
@@ -66,7 +68,7 @@ fn fits(peak: &Peak, scale: usize, profile: &Profile) -> bool {
 
 /// A micro-kernel with its buffers filled, ready to run.
 struct Run {
-    engine: GpuEngine,
+    engine: Box<dyn Engine>,
     peak: &'static Peak,
     case: Case,
     /// What each binding of a tile holds after the twin has run.
@@ -74,12 +76,13 @@ struct Run {
 }
 
 impl Run {
-    fn new(gpu: &Arc<Gpu>, peak: &'static Peak, scale: usize) -> Result<Self> {
+    fn new(profile: &Profile, make_engine: MakeEngine, peak: &'static Peak, scale: usize) -> Result<Self> {
         let case = Case::new(peak.about, (peak.sizes)(scale));
         let tile = Case::new(peak.about, (peak.tile)(case.constants.clone()));
         let Peak { contract, implementation, precision, .. } = *peak;
         let start = fill(contract, &tile, precision);
-        let mut engine = single_engine(gpu, (contract, implementation, precision), &case, false, &Compile::own(false))?;
+        let variant = (contract, implementation, precision);
+        let mut engine = make_engine(single_plan(variant, &case, profile, false, &Shaders::default())?)?;
         let lengths = (contract.lengths)(&case.constants);
         for (id, (values, length)) in start.iter().zip(lengths).enumerate() {
             let element = contract.bindings[id].element_in(precision);
@@ -91,7 +94,7 @@ impl Run {
     }
 
     fn measure(mut self) -> Result<MeasuredPeak> {
-        let seconds = sample(&mut self.engine, Program::Train, &self.case.step, SAMPLING)?.fastest();
+        let seconds = sample(&mut *self.engine, Program::Train, &self.case.step, SAMPLING)?.fastest();
         self.check()?;
         let (peak, cost) = (self.peak, (self.peak.contract.cost)(&self.case.constants));
         let work = peak.unit.of(cost);
@@ -142,13 +145,13 @@ pub enum Bound {
 }
 
 impl Peaks {
-    /// The peaks of an adapter, for this kind of arithmetic.
+    /// The peaks of a device, for this kind of arithmetic.
     ///
     /// # Errors
     /// As [`measure`].
-    pub fn measure(gpu: &Arc<Gpu>, arithmetic: &'static Peak) -> Result<Self> {
-        let [flops, bytes] = [measure(gpu, arithmetic)?, measure(gpu, &COPY_BANDWIDTH)?].map(|peak| peak.per_second);
-        Ok(Self { flops, bytes })
+    pub fn measure(profile: &Profile, make_engine: MakeEngine, arithmetic: &'static Peak) -> Result<Self> {
+        let [flops, bytes] = [arithmetic, &COPY_BANDWIDTH].map(|peak| measure(profile, make_engine, peak));
+        Ok(Self { flops: flops?.per_second, bytes: bytes?.per_second })
     }
 
     /// The fraction of the nearer peak that work of this cost and duration reaches, and which peak that is. The fraction may
@@ -163,7 +166,9 @@ impl Peaks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{CpuEngine, Gpu, GpuEngine};
     use crate::kernels::peak::F32_FMA;
+    use crate::simd::InstructionSet;
 
     const PEAKS: Peaks = Peaks { flops: 100.0, bytes: 10.0 };
 
@@ -185,24 +190,35 @@ mod tests {
         assert_eq!(fraction, 1.0);
     }
 
-    #[test]
-    #[cfg_attr(no_adapter, ignore = "needs an adapter")]
-    fn a_wrong_result_is_an_error() {
-        let gpu = Gpu::for_tests();
-        let mut run = Run::new(&gpu, &F32_FMA, 1).unwrap();
+    fn a_wrong_result_is_an_error(profile: &Profile, make_engine: MakeEngine) {
+        let mut run = Run::new(profile, make_engine, &F32_FMA, 1).unwrap();
         let message = run.check().unwrap_err().to_string();
         assert!(message.contains("peak.fma computed a wrong output in tile 0"), "nothing has run yet: {message}");
         run.engine.run(Program::Train, &[run.case.step]).unwrap();
         run.check().unwrap();
         let output = run.engine.plan().tensor("output").unwrap();
-        let place = run.engine.plan().places[output];
-        run.engine
-            .write_place(crate::plan::Place { offset: place.offset + place.bytes - 4, ..place }, &[1; 4])
-            .unwrap();
+        let mut bytes = run.engine.read(output).unwrap();
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&[1; 4]);
+        run.engine.write(output, &bytes).unwrap();
         assert!(
             run.check().unwrap_err().to_string().contains("in tile 4095"),
             "the last float of 2^18 threads is wrong"
         );
+    }
+
+    #[test]
+    #[cfg_attr(no_adapter, ignore = "needs an adapter")]
+    fn a_wrong_result_of_an_adapter_is_an_error() {
+        let gpu = Gpu::for_tests();
+        a_wrong_result_is_an_error(gpu.profile(), &|plan| Ok(Box::new(GpuEngine::new(&gpu, plan, false)?)));
+    }
+
+    #[test]
+    fn a_wrong_result_of_a_native_kernel_is_an_error() {
+        let set = InstructionSet::fastest();
+        let make_engine: MakeEngine = &|plan| Ok(Box::new(CpuEngine::native(plan, set)));
+        a_wrong_result_is_an_error(&Profile::native(set), make_engine);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Inputs are filled as the contract says, outputs with NaN, and guard bytes surround every range.
 
-use super::{Engine, Gpu, GpuEngine};
+use super::{CpuEngine, Engine, Gpu, GpuEngine};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernels::compare::Deviation;
@@ -10,7 +10,7 @@ use crate::kernels::{
     Access, Args, Binding, Case, Contract, Element, Fill, Implementation, Native, Precision, Shaders, Tolerance, View,
     ViewMut, matrix,
 };
-use crate::plan::{ALIGNMENT, Choice, Options, Place, Plan, Program};
+use crate::plan::{ALIGNMENT, Choice, Options, Place, Plan, Profile, Program};
 use crate::simd::InstructionSet;
 use half::f16;
 use std::sync::Arc;
@@ -241,29 +241,47 @@ pub fn prepared_engine(
     compile: &Compile,
 ) -> Result<GpuEngine> {
     let variant = (contract, implementation.name, precision);
-    let mut engine = single_engine(gpu, variant, case, true, compile)?;
+    let plan = single_plan(variant, case, gpu.profile(), true, &compile.shaders)?;
+    let mut engine = GpuEngine::new(gpu, plan, compile.checked)?;
     for (id, values) in fill(contract, case, precision).iter().enumerate() {
         write_guarded(&mut engine, id, values, contract.bindings[id].element_in(precision))?;
     }
     Ok(engine)
 }
 
-/// An engine for one call of a contract, by the implementation of this name. Its buffers are still empty, with or without guards
-/// around them.
+/// The same for a native kernel.
 ///
 /// # Errors
-/// As [`GpuEngine::new`].
-pub fn single_engine(
-    gpu: &Arc<Gpu>,
+/// The case does not suit the kernel.
+pub fn prepared_native(
+    contract: &'static Contract,
+    native: &Native,
+    case: &Case,
+    set: InstructionSet,
+) -> Result<CpuEngine> {
+    let variant = (contract, native.name, Precision::F32);
+    let plan = single_plan(variant, case, &Profile::native(set), false, &Shaders::default())?;
+    let mut engine = CpuEngine::native(plan, set);
+    for (id, (values, binding)) in fill(contract, case, Precision::F32).iter().zip(contract.bindings).enumerate() {
+        engine.write(id, &values.bytes(binding.element))?;
+    }
+    Ok(engine)
+}
+
+/// A plan of one call of a contract, by the implementation of this name, with or without guards around its buffers.
+///
+/// # Errors
+/// As [`Plan::new`].
+pub fn single_plan(
     (contract, implementation, precision): (&'static Contract, &str, Precision),
     case: &Case,
+    profile: &Profile,
     guards: bool,
-    compile: &Compile,
-) -> Result<GpuEngine> {
+    shaders: &Shaders,
+) -> Result<Plan> {
     let choice: Choice = format!("{}={implementation}", contract.name).parse()?;
-    let options = Options { choices: vec![choice], guards, shaders: compile.shaders.clone() };
-    let plan = Plan::new(&Graph::single(contract, case, precision), gpu.profile(), &options)?;
-    GpuEngine::new(gpu, plan, compile.checked)
+    let options = Options { choices: vec![choice], guards, shaders: shaders.clone() };
+    Plan::new(&Graph::single(contract, case, precision), profile, &options)
 }
 
 /// The contents of all bindings before the call, as the precision stores them. Outputs hold NaN, or an integer that no kernel

@@ -2,6 +2,7 @@
 //! Nothing here depends on how long anything takes.
 
 use crate::common::desk::Desk;
+use galaxy_gpu::simd::InstructionSet;
 use serde_json::Value;
 
 fn positive(report: &Value, keys: &[&str]) {
@@ -32,8 +33,15 @@ fn ceilings_are_measured() {
         positive(ceiling, &["value", "milliseconds"]);
     }
     let text = Desk::new().run("bench peak");
-    let units = |unit: &str| text.lines().filter(|line| line.ends_with(unit)).count();
-    assert!(units("  GFLOP/s") >= 1 && units("  GB/s") == 1, "{text}");
+    let (adapter, native) = text.split_once("native kernels (").unwrap();
+    let units = |text: &str, unit: &str| text.lines().filter(|line| line.ends_with(unit)).count();
+    assert!(units(adapter, "  GFLOP/s") >= 1 && units(adapter, "  GB/s") == 1, "{text}");
+    let sets = InstructionSet::detected();
+    assert_eq!([units(native, "  GFLOP/s"), units(native, "  GB/s")], [sets.len(); 2], "{text}");
+    for (set, found) in sets.iter().zip(report["native"].as_array().unwrap()) {
+        assert_eq!(found["instructions"], set.to_string());
+        found["ceilings"].as_array().unwrap().iter().for_each(|ceiling| positive(ceiling, &["value", "milliseconds"]));
+    }
 }
 
 #[test]
@@ -102,6 +110,14 @@ fn the_twins_are_timed_on_the_wall() {
         assert_eq!(report[key], Value::Null, "{key}");
     }
     assert!(close(sum(&report["kernels"], "flops"), report["flops"].as_f64().unwrap()));
+}
+
+#[test]
+fn native_kernels_are_timed_with_their_fraction_of_the_processors_peak() {
+    let report = Desk::new().json(&format!("{STEP} --device native --steps 2 --kernels --json"));
+    positive(&report, &["ms_per_step", "gflops", "peak_gflops", "share_of_peak"]);
+    let kernels = report["kernels"].as_array().unwrap();
+    assert!(kernels.iter().all(|kernel| kernel["share_of_ceiling"].is_number() && kernel["ceiling"].is_string()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::graph::Augment;
 use crate::kernels::Precision;
 use crate::kernels::peak::{F16_MATRIX, F32_FMA, Peak};
 use crate::plan::{Profile, Program, Step, bytes_in_words};
-use crate::run::{Device, OpenDevice};
+use crate::run::Device;
 use crate::train::Setup;
 use crate::train::bench::{Bench, Preparation, noise};
 use serde::Serialize;
@@ -118,7 +118,7 @@ struct Report {
     gflops: f64,
     /// Which peak the step is compared with.
     peak: &'static str,
-    /// The most that the adapter does; null on the CPU twins.
+    /// The most that the device does; null on the CPU twins.
     peak_gflops: Option<f64>,
     share_of_peak: Option<f64>,
     dispatches: usize,
@@ -164,7 +164,7 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
     }
     let setup_ms = SetUp::new(opening, preparation, started.elapsed().saturating_sub(drawing));
     let peak = peak(precision, &profile);
-    let peaks = args.peaks(&device.open, peak)?;
+    let peaks = args.peaks(&device, peak)?;
     let mut report = Report::new(args, images, profile, setup_ms, &bench);
     report.precision = precision;
     report.peak = peak.name;
@@ -187,12 +187,17 @@ pub fn run(args: &Args, started: Instant) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    /// The peaks that the report compares with. That of memory is measured only for kernels.
-    fn peaks(&self, device: &OpenDevice, arithmetic: &'static Peak) -> Result<Option<Peaks>> {
-        Ok(match device {
-            OpenDevice::Cpu | OpenDevice::Native(_) => None,
-            OpenDevice::Gpu(gpu) if self.kernels || self.trace.is_some() => Some(Peaks::measure(gpu, arithmetic)?),
-            OpenDevice::Gpu(gpu) => Some(Peaks { flops: measure(gpu, arithmetic)?.per_second, bytes: f64::INFINITY }),
+    /// The peaks that the report compares with; none for the twins. That of memory is measured only for kernels.
+    fn peaks(&self, device: &Device, arithmetic: &'static Peak) -> Result<Option<Peaks>> {
+        let Device { open, profile, .. } = device;
+        let make_engine = |plan| open.engine(plan, false);
+        Ok(match self.kernels || self.trace.is_some() {
+            _ if profile.kind.is_twins() => None,
+            true => Some(Peaks::measure(profile, &make_engine, arithmetic)?),
+            false => {
+                let flops = measure(profile, &make_engine, arithmetic)?.per_second;
+                Some(Peaks { flops, bytes: f64::INFINITY })
+            }
         })
     }
 }

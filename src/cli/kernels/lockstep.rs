@@ -6,14 +6,14 @@ use crate::cli::{note, print_json, print_text};
 use crate::data::simulate;
 use crate::engine::lockstep::{Compare, Compared, lockstep};
 use crate::engine::validate::Compile;
-use crate::engine::{CpuEngine, Engine, GpuEngine};
+use crate::engine::{CpuEngine, Engine};
 use crate::error::{Error, Result};
 use crate::graph::Augment;
 use crate::kernels::{Precision, StepParams};
 use crate::model::{Model, initialise};
 use crate::plan::{Choice, Plan, Program};
 use crate::report::Table;
-use crate::run::{OpenDevice, PrecisionChoice, unused_choices};
+use crate::run::{DeviceKind, OpenDevice, PrecisionChoice, Recipe, unused_choices};
 use crate::train::{Adam, Session, Setup};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -24,6 +24,9 @@ pub struct Options {
     /// Run a whole training step and a batch of inference of a network, kernels beside twins, and stop at the first wrong call
     #[arg(long, conflicts_with = "filter")]
     pub lockstep: bool,
+    /// Where --lockstep runs its kernels [default: the first adapter]
+    #[arg(long, value_enum, requires = "lockstep")]
+    device: Option<DeviceKind>,
     /// Network of --lockstep: conv3, conv4, or a TOML file
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml", requires = "lockstep")]
     model: String,
@@ -98,8 +101,8 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
     options.choices.iter().try_for_each(|choice| choice.check(&compile.shaders))?;
     let dataset = simulate::simulate(&simulate::Settings { images: batch.max(10), size, seed: options.seed.into() })?;
     let network = Model::load(&options.model)?.build(size, size, dataset.classes.len())?;
-    let gpu = selection.open()?;
-    let (precision, profile) = OpenDevice::Gpu(gpu.clone()).precision(options.precision, &mut note)?;
+    let open = options.open(selection)?;
+    let (precision, profile) = open.precision(options.precision, &mut note)?;
     let setup = Setup {
         training: true,
         augment: Some(Augment::default()),
@@ -110,9 +113,9 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
         shaders: compile.shaders.clone(),
         ..Setup::inference(batch)
     };
-    let on_gpu = |plan: Plan| Ok(Box::new(GpuEngine::new(&gpu, plan, compile.checked)?) as Box<dyn Engine>);
+    let on_device = |plan: Plan| open.engine(plan, compile.checked);
     let twins = |plan: Plan| Ok(Box::new(CpuEngine::<f32>::new(plan)) as Box<dyn Engine>);
-    let mut kernels = Session::new(&network, &dataset, &setup, &profile, on_gpu)?;
+    let mut kernels = Session::new(&network, &dataset, &setup, &profile, on_device)?;
     unused_choices(kernels.engine().plan(), &setup.choices).into_iter().for_each(note);
     let mut twins = Session::new(&network, &dataset, &setup, &profile, twins)?;
     let weights: Vec<Vec<f32>> =
@@ -142,6 +145,14 @@ pub fn run(selection: &Selection, options: &Options, compile: &Compile) -> anyho
         None => format!("\n{} calls agree with their twins\n", calls.len()),
     })?;
     Ok(ExitCode::from(u8::from(fault.is_some())))
+}
+
+impl Options {
+    /// The device that is named, or the adapter.
+    fn open(&self, selection: &Selection) -> Result<OpenDevice> {
+        let Some(device) = self.device else { return selection.open().map(OpenDevice::Gpu) };
+        Recipe { device, adapter: selection.adapter.clone(), ..Recipe::default() }.open_device()
+    }
 }
 
 /// The calls of a training step, then those of inference, up to the first that is wrong.
@@ -197,7 +208,7 @@ fn in_words(program: &str, call: &Compare, output: &Compared) -> String {
     let Compared { tensor, binding, deviation, tolerance } = output;
     format!(
         "\nWRONG in {program}, call {}: {}={} of layer {}\n  tensor   {tensor} (the contract's {binding})\n  element  {}: the \
-         kernel has {:e}, the twin {:e}\n  error    {:.2e}, mean square {:.2e}; allowed {:.2e} and its square\n  shader   {}\n",
+         kernel has {:e}, the twin {:e}\n  error    {:.2e}, mean square {:.2e}; allowed {:.2e} and its square\n{}",
         call.number,
         call.contract,
         call.implementation,
@@ -208,7 +219,7 @@ fn in_words(program: &str, call: &Compare, output: &Compared) -> String {
         deviation.error,
         deviation.nmse,
         tolerance.relative,
-        call.shaders.join(", "),
+        if call.shaders.is_empty() { String::new() } else { format!("  shader   {}\n", call.shaders.join(", ")) },
     )
 }
 

@@ -4,6 +4,7 @@
 mod lockstep;
 mod quick;
 mod show;
+mod task;
 mod time;
 mod validate;
 
@@ -14,24 +15,26 @@ use crate::cli::flags::ShaderFlags;
 use crate::engine::Gpu;
 use crate::engine::validate::Compile;
 use crate::error::{Error, Result};
-use crate::kernels::{Case, Contract, Implementation, Matrix, Precision, Shaders, registry};
+use crate::kernels::{Case, Contract, Matrix, Shaders, registry};
 use crate::report::Table;
+use crate::simd::InstructionSet;
 use crate::suggest::did_you_mean;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use std::sync::Arc;
+use task::{Bench, Kernel, Task};
 
 /// The subcommands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// List contracts, their implementations (best first) and their constants
+    /// List contracts, their WGSL and native kernels (best first) and their constants
     #[command(after_help = "Example:\n  galaxy-gpu kernels list")]
     List,
     /// Show contracts in full: formula, bindings, work, cases, implementations and their files
     Show(show::Args),
-    /// Check every implementation against its CPU twin on this machine's GPU; exit code 1 if one fails
+    /// Check every kernel against its CPU twin, WGSL on this machine's GPU and native on its CPU; exit code 1 if one fails
     Validate(validate::Args),
-    /// Time every implementation on real layers
+    /// Time every kernel on real layers
     Time(time::Args),
 }
 
@@ -52,7 +55,8 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
 /// Which kernels to run, and where.
 #[derive(Args)]
 struct Selection {
-    /// Part of the name of a contract or implementation or, with ::, of contract::implementation::case [default: all]
+    /// Part of the name of a contract or kernel (native: those compiled for the CPU) or, with ::, of contract::kernel::case
+    /// [default: all]
     filter: Option<String>,
     /// Adapter by number or part of its name, as `galaxy-gpu devices` lists them
     #[arg(long, value_name = "N|NAME")]
@@ -71,27 +75,14 @@ struct Selection {
     foreign: ShaderFlags,
 }
 
-/// An implementation in a precision, and the cases to run.
-struct Task {
-    contract: &'static Contract,
-    implementation: &'static Implementation,
-    precision: Precision,
-    cases: Vec<Case>,
-}
-
-impl Task {
-    fn label(&self) -> String {
-        self.implementation.label(self.precision)
-    }
-}
-
 impl Selection {
-    /// The implementations that match the filter, in every precision, with the cases that they accept and that `wanted` picks. The
-    /// filter is part of the contract's name or of the implementation's or, if it holds `::`, of the full name.
+    /// The kernels that match the filter - WGSL in every precision, native ones with each of these instruction sets - with the cases
+    /// that they accept and that `wanted` picks. The filter is part of the contract's name or of the kernel's or, if it holds `::`, of
+    /// the full name.
     ///
     /// # Errors
     /// The filter matches nothing; the message lists the operations.
-    fn tasks(&self, shaders: &Shaders, wanted: fn(&Case) -> bool) -> Result<Vec<Task>> {
+    fn tasks(&self, shaders: &Shaders, sets: &[InstructionSet], wanted: fn(&Case) -> bool) -> Result<Vec<Task>> {
         let filter = self.filter.as_deref().unwrap_or_default();
         let matches = |contract: &Contract, label: &str, case: &Case| match filter.contains("::") {
             true => format!("{}::{label}::{}", contract.name, case.name).contains(filter),
@@ -99,13 +90,13 @@ impl Selection {
         };
         let mut tasks = Vec::new();
         for &contract in registry() {
-            for (implementation, precision) in shaders.variants(contract) {
-                let label = implementation.label(precision);
-                let runs = |case: &Case| wanted(case) && (implementation.accepts)(&case.constants);
+            for kernel in Kernel::all(contract, shaders, sets) {
+                let label = kernel.label();
+                let runs = |case: &Case| wanted(case) && kernel.accepts(case);
                 let picked = |case: &Case| runs(case) && matches(contract, &label, case);
                 let cases: Vec<Case> = (contract.cases)().into_iter().filter(picked).collect();
                 if !cases.is_empty() {
-                    tasks.push(Task { contract, implementation, precision, cases });
+                    tasks.push(Task { contract, kernel, cases });
                 }
             }
         }
@@ -117,6 +108,16 @@ impl Selection {
             return Err(Error::setting("the filter", format!("\"{filter}\""), allowed));
         }
         Ok(tasks)
+    }
+
+    /// What these tasks run on: an adapter only if one of them is WGSL.
+    ///
+    /// # Errors
+    /// As [`Selection::open`].
+    fn bench(&self, tasks: &[Task], compile: Compile) -> Result<Bench> {
+        let needed = self.adapter.is_some() || tasks.iter().any(|task| !task.kernel.is_native());
+        let gpu = if needed { Some(self.open()?) } else { None };
+        Ok(Bench { gpu, compile })
     }
 
     /// Opens the adapter.
@@ -150,8 +151,8 @@ fn names() -> Vec<String> {
     let mut names = Vec::new();
     for &contract in registry() {
         names.push(contract.name.to_owned());
-        for (implementation, precision) in contract.variants() {
-            let label = implementation.label(precision);
+        for kernel in Kernel::all(contract, &Shaders::default(), &InstructionSet::detected()) {
+            let label = kernel.label();
             let whole = format!("{}::{label}", contract.name);
             names.extend((contract.cases)().iter().map(|case| format!("{whole}::{}", case.name)));
             names.extend([label, whole]);
@@ -161,12 +162,14 @@ fn names() -> Vec<String> {
 }
 
 fn list() -> String {
-    let mut table = Table::new(&["contract", "implementations", "cases", "constants"]).right([2]);
+    let mut table = Table::new(&["contract", "WGSL", "native", "cases", "constants"]).right([3]);
     for &contract in registry() {
         let implementations: Vec<&str> = contract.implementations.iter().map(|i| i.name).collect();
+        let native: Vec<&str> = contract.native.iter().map(|native| native.name).collect();
+        let native = if native.is_empty() { "-".to_owned() } else { native.join(", ") };
         let cases = (contract.cases)().len().to_string();
         let constants: Vec<&str> = contract.constants.iter().map(|constant| constant.name).collect();
-        table.row(&[contract.name, &implementations.join(", "), &cases, &constants.join(" ")]);
+        table.row(&[contract.name, &implementations.join(", "), &native, &cases, &constants.join(" ")]);
     }
     table.to_string()
 }
@@ -203,7 +206,7 @@ mod tests {
             emulate_matrices: None,
             foreign,
         };
-        selection.tasks(&Shaders::default(), |_| true)
+        selection.tasks(&Shaders::default(), &InstructionSet::detected(), |_| true)
     }
 
     #[test]
@@ -211,7 +214,10 @@ mod tests {
         assert!(tasks("relu").unwrap().iter().all(|task| task.contract.name.starts_with("relu.")));
         assert!(tasks("").unwrap().len() >= registry().len());
         let one = tasks("relu.forward::direct::").unwrap();
-        assert_eq!((one.len(), one[0].implementation.name), (1, "direct"));
+        assert_eq!((one.len(), one[0].label()), (1, "direct".to_owned()));
+        let native = tasks("native").unwrap();
+        assert!(native.iter().all(|task| task.kernel.is_native()), "no adapter is needed");
+        assert!(InstructionSet::detected().iter().all(|set| tasks(&format!("{set}")).is_ok()));
         let case = one[0].cases[0].name;
         let picked = tasks(&format!("relu.forward::direct::{case}")).unwrap();
         assert!(picked[0].cases.iter().all(|picked| picked.name.starts_with(case)));

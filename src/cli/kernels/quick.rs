@@ -1,7 +1,8 @@
 //! A quick check of an adapter: the kernels a training would run on it, each on one case.
 
+use super::registry;
+use super::task::{Bench, Kernel, Task};
 use super::validate::{Outcome, run_case};
-use super::{Task, registry};
 use crate::engine::Gpu;
 use crate::engine::validate::Compile;
 use crate::graph::Graph;
@@ -28,10 +29,15 @@ pub fn quick(gpu: &Arc<Gpu>, profile: &Profile, precision: Precision) -> Quick {
         if picked.is_empty() {
             found.faults.push(format!("{} has no implementation here", contract.name));
         }
-        let task = |(implementation, case)| Task { contract, implementation, precision, cases: vec![case] };
+        let task = |(implementation, case)| Task {
+            contract,
+            kernel: Kernel::Wgsl(implementation, precision),
+            cases: vec![case],
+        };
         queue.extend(picked.into_iter().map(task));
     }
-    for fault in run_all(gpu, &queue) {
+    let bench = Bench { gpu: Some(gpu.clone()), compile: Compile::own(false) };
+    for fault in run_all(&bench, &queue) {
         match fault {
             None => found.passed += 1,
             Some(fault) => found.faults.push(fault),
@@ -42,12 +48,12 @@ pub fn quick(gpu: &Arc<Gpu>, profile: &Profile, precision: Precision) -> Quick {
 
 /// What is wrong with each task's case, if anything, in any order. Compiling takes most of the time, so it goes on all cores; on threads of their
 /// own, as pipelines are built by rayon's while a thread that waits for them would be in their way.
-fn run_all(gpu: &Arc<Gpu>, queue: &[Task]) -> Vec<Option<String>> {
+fn run_all(bench: &Bench, queue: &[Task]) -> Vec<Option<String>> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut found = Vec::new();
         while let Some(task) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            found.extend(task.cases.iter().map(|case| fault(gpu, task, case)));
+            found.extend(task.cases.iter().map(|case| fault(bench, task, case)));
         }
         found
     };
@@ -59,8 +65,8 @@ fn run_all(gpu: &Arc<Gpu>, queue: &[Task]) -> Vec<Option<String>> {
     })
 }
 
-fn fault(gpu: &Arc<Gpu>, task: &Task, case: &Case) -> Option<String> {
-    let result = run_case(gpu, task, case, &Compile::own(false));
+fn fault(bench: &Bench, task: &Task, case: &Case) -> Option<String> {
+    let result = run_case(bench, task, case);
     let name = || format!("{}::{}::{}", task.contract.name, task.label(), case.name);
     (result.verdict != Outcome::Passed).then(|| format!("{}: {}", name(), result.reasons.join("; ")))
 }

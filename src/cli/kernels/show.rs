@@ -5,11 +5,12 @@ use crate::cli::{print_json, print_text};
 use crate::engine::Gpu;
 use crate::error::{Error, Result};
 use crate::kernels::{
-    Access, Adapters, Binding, Case, Contract, Element, Implementation, Needs, Precision, Prelude, Shaders, Source,
-    registry,
+    Access, Adapters, Binding, Case, Contract, Element, Implementation, Native, Needs, Precision, Prelude, Shaders,
+    Source, find, registry,
 };
 use crate::plan::{Profile, bytes_in_words, obstacle};
 use crate::report::Table;
+use crate::simd::InstructionSet;
 use serde::Serialize;
 
 /// Arguments of `kernels show`.
@@ -71,6 +72,16 @@ struct ImplementationReport {
     source: Vec<String>,
 }
 
+/// A native kernel in the JSON.
+#[derive(Serialize)]
+struct NativeReport {
+    name: &'static str,
+    /// What it computes with here: the instruction sets of this processor, fastest first.
+    instructions: Vec<String>,
+    /// Whether it accepts the sizes of the shown case.
+    fits_case: bool,
+}
+
 /// Work of one call in the JSON.
 #[derive(Serialize)]
 struct Work {
@@ -93,6 +104,7 @@ struct Report {
     tolerance: f64,
     cases: Vec<&'static str>,
     implementations: Vec<ImplementationReport>,
+    native: Vec<NativeReport>,
     files: Vec<(&'static str, String)>,
 }
 
@@ -171,6 +183,7 @@ impl Report {
             tolerance: (contract.tolerance)(&case.constants).relative,
             cases: (contract.cases)().iter().map(|case| case.name).collect(),
             implementations: implementations.collect(),
+            native: contract.native.iter().map(|native| NativeReport::new(native, &case)).collect(),
             files: files(contract.name),
         })
     }
@@ -194,6 +207,13 @@ impl Report {
             let needs = if i.needs.is_empty() { "nothing".to_owned() } else { i.needs.join(", ") };
             implementations.row(&[i.name, &here, &needs, &i.shaders.join(" + ")]);
         }
+        let mut native = Table::new(&["native kernel", "computes here with"]);
+        for kernel in &self.native {
+            let sizes = if kernel.fits_case { "" } else { "; not for this case's sizes" };
+            native.row(&[kernel.name, &format!("{}{sizes}", kernel.instructions.join(", "))]);
+        }
+        let native =
+            if self.native.is_empty() { "no native kernel: it runs its twin\n".to_owned() } else { native.to_string() };
         let files: Vec<String> = self.files.iter().map(|(what, place)| format!("  {what:<10} {place}\n")).collect();
         let mixed = if bytes_mixed == bytes {
             String::new()
@@ -202,7 +222,7 @@ impl Report {
         };
         let mut text = format!(
             "{}\n  formula    {}\n  case       {}: {}\n  work       {:.2} MFLOP, {}{mixed}: {flops_per_byte:.1} FLOP a byte\n  \
-             tolerance  {:.1e}\n  cases      {}\n{}\n{}\n{}",
+             tolerance  {:.1e}\n  cases      {}\n{}\n{}\n{}\n{}",
             self.contract,
             self.formula,
             self.case,
@@ -214,6 +234,7 @@ impl Report {
             files.concat(),
             bindings,
             implementations,
+            native,
         );
         if source {
             for implementation in &self.implementations {
@@ -263,6 +284,16 @@ impl ImplementationReport {
     }
 }
 
+impl NativeReport {
+    fn new(native: &Native, case: &Case) -> Self {
+        Self {
+            name: native.name,
+            instructions: InstructionSet::detected().iter().map(ToString::to_string).collect(),
+            fits_case: (native.accepts)(&case.constants),
+        }
+    }
+}
+
 /// Each part under the name of its file, with its own line numbers.
 fn numbered(source: &Source) -> String {
     let part = |(file, text): (String, String)| {
@@ -308,10 +339,17 @@ fn needs(needs: &Needs) -> Vec<String> {
 /// The files that belong to a contract, relative to the crate's root.
 fn files(contract: &str) -> Vec<(&'static str, String)> {
     let operation = contract.split('.').next().unwrap_or(contract);
-    let in_a_folder = ["conv2d", "conv_block", "dense"].contains(&operation);
-    let module = if in_a_folder { format!("{operation}/mod") } else { operation.to_owned() };
+    let module = if IN_A_FILE.contains(&operation) { operation.to_owned() } else { format!("{operation}/mod") };
     let mut files =
         vec![("contract", format!("src/kernels/{module}.rs")), ("shaders", format!("shaders/{operation}/"))];
+    files.extend(find(contract).filter(|contract| !contract.native.is_empty()).map(|_| {
+        let place = match operation {
+            _ if IN_A_FILE.contains(&operation) => format!("{operation}.rs"),
+            _ if NATIVE_FOLDERS.contains(&operation) => format!("{operation}/native/"),
+            _ => format!("{operation}/native.rs"),
+        };
+        ("native", format!("src/kernels/{place}"))
+    }));
     if NOTED.contains(&operation) {
         files.push(("notes", format!("shaders/{operation}/NOTES.md")));
     }
@@ -319,6 +357,12 @@ fn files(contract: &str) -> Vec<(&'static str, String)> {
     files.push(("bench", format!("benches/kernels.rs (cargo bench --bench kernels {contract})")));
     files
 }
+
+/// Operations that are one file.
+const IN_A_FILE: [&str; 5] = ["add", "concatenate", "matrix", "relu", "softmax_cross_entropy"];
+
+/// Operations with a folder of native kernels.
+const NATIVE_FOLDERS: [&str; 1] = ["conv_block"];
 
 /// Operations with notes on what was tried.
 const NOTED: [&str; 8] = ["adam", "conv2d", "conv_block", "dense", "dropout", "maxpool2d", "peak", "relu"];

@@ -1,15 +1,16 @@
 //! `kernels time`: times each implementation on the cases that are real layers.
 
-use super::{Columns, Selection, Task};
+use super::task::{Bench, Kernel, Task};
+use super::{Columns, Selection};
 use crate::cli::{print_json, print_text};
-use crate::engine::Gpu;
 use crate::engine::measure::{Sampling, sample};
-use crate::engine::peak::{Peaks, absent, measure};
-use crate::engine::validate::{Compile, prepared_engine};
+use crate::engine::peak::{MakeEngine, Peaks, absent, measure};
+use crate::engine::{CpuEngine, Gpu, GpuEngine};
 use crate::error::Result;
 use crate::kernels::Case;
 use crate::kernels::peak::{F16_MATRIX, F32_FMA};
-use crate::plan::{Program, obstacle};
+use crate::plan::{Profile, Program};
+use crate::simd::InstructionSet;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu kernels time conv_block
+  galaxy-gpu kernels time native --json
   galaxy-gpu kernels time dense.forward --json
   galaxy-gpu kernels time relu.forward --shaders my-shaders --trust-shaders")]
 pub struct Args {
@@ -37,22 +39,81 @@ struct Timing {
     gflops: f64,
     /// 10^9 bytes a second, counting each byte that must move once.
     gigabytes_per_second: f64,
-    /// Fraction of the nearer of the adapter's measured peaks, arithmetic and memory; above one if the data is in a cache.
+    /// Fraction of the nearer of the measured peaks of what runs it, arithmetic and memory; above one if the data is in a cache.
     share_of_ceiling: f64,
 }
 
 #[derive(Serialize)]
 struct Report<'a> {
-    adapter: &'a str,
-    driver: &'a str,
+    /// Null if no WGSL kernel is among those that ran.
+    adapter: Option<&'a str>,
+    driver: Option<&'a str>,
     checked: bool,
     /// `gpu`: the adapter's own clock. `wall`: it has none, so submitting and waiting are included.
     clock: &'static str,
     /// Cases that could not run; standard error says why.
     failed: usize,
+    peak_gflops: Option<f64>,
+    peak_gigabytes_per_second: Option<f64>,
+    /// The CPU's peaks, where native kernels ran.
+    native: Option<NativePeaks>,
+    results: Vec<Timing>,
+}
+
+/// What native kernels are compared with, in the JSON.
+#[derive(Serialize)]
+struct NativePeaks {
+    instructions: String,
     peak_gflops: f64,
     peak_gigabytes_per_second: f64,
-    results: Vec<Timing>,
+}
+
+/// The peaks that kernels are compared with.
+struct Ceilings {
+    wgsl: Option<Peaks>,
+    /// Flops a second of cooperative matrices, where a kernel uses them.
+    matrices: Option<f64>,
+    native: Option<Peaks>,
+}
+
+impl Ceilings {
+    fn measure(tasks: &[Task], bench: &Bench, set: InstructionSet) -> Result<Self> {
+        let mut found = Self { wgsl: None, matrices: None, native: None };
+        if let Some(gpu) = &bench.gpu {
+            let make_engine: MakeEngine = &|plan| Ok(Box::new(GpuEngine::new(gpu, plan, false)?));
+            found.wgsl = Some(Peaks::measure(gpu.profile(), make_engine, &F32_FMA)?);
+            if tasks.iter().any(|task| task.kernel.uses_matrices()) && absent(&F16_MATRIX, gpu.profile()).is_none() {
+                found.matrices = Some(measure(gpu.profile(), make_engine, &F16_MATRIX)?.per_second);
+            }
+        }
+        if tasks.iter().any(|task| task.kernel.is_native()) {
+            let make_engine: MakeEngine = &|plan| Ok(Box::new(CpuEngine::native(plan, set)));
+            found.native = Some(Peaks::measure(&Profile::native(set), make_engine, &F32_FMA)?);
+        }
+        Ok(found)
+    }
+
+    /// What was measured, and on what.
+    fn in_words(&self, gpu: Option<&Arc<Gpu>>, set: InstructionSet) -> String {
+        let line = |device: String, clock, Peaks { flops, bytes }: Peaks| {
+            format!("{device}, {clock} clock\npeaks: {:.1} GFLOP/s, {:.1} GB/s\n", flops / 1e9, bytes / 1e9)
+        };
+        let wgsl = gpu.zip(self.wgsl).map(|(gpu, peaks)| {
+            let Profile { name, backend, driver, .. } = gpu.profile();
+            line(format!("{name} ({backend}, {driver})"), gpu.clock(), peaks)
+        });
+        let native = self.native.map(|peaks| {
+            let Profile { name, driver, .. } = Profile::native(set);
+            line(format!("{name} ({driver})"), "wall", peaks)
+        });
+        wgsl.into_iter().chain(native).collect()
+    }
+
+    fn of(&self, kernel: Kernel) -> Option<Peaks> {
+        let peaks = if kernel.is_native() { self.native } else { self.wgsl }?;
+        let flops = self.matrices.filter(|_| kernel.uses_matrices()).unwrap_or(peaks.flops);
+        Some(Peaks { flops, ..peaks })
+    }
 }
 
 /// Times all bench cases and prints each result at once; exit code 1 if one could not run.
@@ -62,54 +123,53 @@ struct Report<'a> {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Selection { checked, json, .. } = args.selection;
     let compile = args.selection.compile()?;
-    let tasks = args.selection.tasks(&compile.shaders, |case| case.bench)?;
-    let gpu = args.selection.open()?;
-    let profile = gpu.profile();
-    let clock = gpu.clock();
+    let set = InstructionSet::fastest();
+    let tasks = args.selection.tasks(&compile.shaders, &[set], |case| case.bench)?;
+    let bench = args.selection.bench(&tasks, compile)?;
+    let gpu = bench.gpu.as_ref();
+    let clock = gpu.map_or("wall", |gpu| gpu.clock());
     let columns = Columns::of(&tasks);
-    let peaks = Peaks::measure(&gpu, &F32_FMA)?;
-    let matrices = tasks.iter().any(|task| task.implementation.needs.matrix) && absent(&F16_MATRIX, profile).is_none();
-    let of_matrices = if matrices { measure(&gpu, &F16_MATRIX)?.per_second } else { peaks.flops };
-    let [peak_gflops, peak_gigabytes_per_second] = [peaks.flops / 1e9, peaks.bytes / 1e9];
+    let ceilings = Ceilings::measure(&tasks, &bench, set)?;
     if !json {
-        print_text(format!("{} ({}, {}), {clock} clock\n", profile.name, profile.backend, profile.driver))?;
-        print_text(format!("peaks: {peak_gflops:.1} GFLOP/s, {peak_gigabytes_per_second:.1} GB/s\n"))?;
+        print_text(ceilings.in_words(gpu, set))?;
         print_text(line(&columns, ["contract", "implementation", "case", "ms", "GFLOP/s", "GB/s", "% of peak"]))?;
     }
     let mut results = Vec::new();
     let mut failed = 0;
-    for task in &tasks {
-        for case in &task.cases {
-            let name = format!("{}::{}::{}", task.contract.name, task.label(), case.name);
-            if let Some(why) = obstacle(task.implementation, &case.constants, task.precision, profile) {
-                eprintln!("skipped {name}: {why}");
-                continue;
+    for (task, case) in tasks.iter().flat_map(|task| task.cases.iter().map(move |case| (task, case))) {
+        let name = || format!("{}::{}::{}", task.contract.name, task.label(), case.name);
+        if let Some(why) = bench.obstacle(task, case) {
+            eprintln!("skipped {}: {why}", name());
+            continue;
+        }
+        match time_case(&bench, task, case, ceilings.of(task.kernel)) {
+            Ok(timing) => {
+                if !json {
+                    print_text(timing.in_words(&columns))?;
+                }
+                results.push(timing);
             }
-            let flops = if task.implementation.needs.matrix { of_matrices } else { peaks.flops };
-            match time_case(&gpu, task, case, &compile, Peaks { flops, ..peaks }) {
-                Ok(timing) => {
-                    if !json {
-                        print_text(timing.in_words(&columns))?;
-                    }
-                    results.push(timing);
-                }
-                Err(error) => {
-                    eprintln!("failed {name}: {error}");
-                    failed += 1;
-                }
+            Err(error) => {
+                eprintln!("failed {}: {error}", name());
+                failed += 1;
             }
         }
     }
     if json {
-        let (adapter, driver) = (&profile.name, &profile.driver);
+        let native = ceilings.native.map(|Peaks { flops, bytes }| NativePeaks {
+            instructions: set.to_string(),
+            peak_gflops: flops / 1e9,
+            peak_gigabytes_per_second: bytes / 1e9,
+        });
         print_json(&Report {
-            adapter,
-            driver,
+            adapter: gpu.map(|gpu| &gpu.profile().name[..]),
+            driver: gpu.map(|gpu| &gpu.profile().driver[..]),
             checked,
             clock,
             failed,
-            peak_gflops,
-            peak_gigabytes_per_second,
+            peak_gflops: ceilings.wgsl.map(|peaks| peaks.flops / 1e9),
+            peak_gigabytes_per_second: ceilings.wgsl.map(|peaks| peaks.bytes / 1e9),
+            native,
             results,
         })?;
     }
@@ -133,18 +193,17 @@ impl Timing {
     }
 }
 
-fn time_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compile, peaks: Peaks) -> Result<Timing> {
-    let Task { contract, implementation, precision, .. } = *task;
-    let mut engine = prepared_engine(gpu, contract, implementation, case, precision, compile)?;
-    let seconds = sample(&mut engine, Program::Train, &case.step, Sampling::KERNEL)?.median();
-    let cost = contract.cost_in(&case.constants, precision);
+fn time_case(bench: &Bench, task: &Task, case: &Case, peaks: Option<Peaks>) -> Result<Timing> {
+    let mut engine = bench.engine(task, case)?;
+    let seconds = sample(&mut *engine, Program::Train, &case.step, Sampling::KERNEL)?.median();
+    let cost = task.contract.cost_in(&case.constants, task.kernel.precision());
     Ok(Timing {
-        contract: contract.name,
+        contract: task.contract.name,
         implementation: task.label(),
         case: case.name,
         milliseconds: 1e3 * seconds,
         gflops: cost.flops / seconds / 1e9,
         gigabytes_per_second: cost.bytes / seconds / 1e9,
-        share_of_ceiling: peaks.fraction(cost, seconds).0,
+        share_of_ceiling: peaks.map_or(0.0, |peaks| peaks.fraction(cost, seconds).0),
     })
 }

@@ -1,25 +1,26 @@
-//! `kernels validate`: the kernel tests on the user's own card.
+//! `kernels validate`: the kernel tests on the user's own card and CPU.
 
-use super::{Columns, Selection, Task, lockstep};
+use super::task::{Bench, Task};
+use super::{Columns, Selection, lockstep};
 use crate::cli::{print_json, print_text};
-use crate::engine::Gpu;
-use crate::engine::validate::{Compile, Verdict, validate};
+use crate::engine::validate::Verdict;
 use crate::error::Error;
 use crate::kernels::Case;
-use crate::plan::obstacle;
+use crate::simd::InstructionSet;
 use serde::Serialize;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Arguments of `kernels validate`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   galaxy-gpu kernels validate
+  galaxy-gpu kernels validate native
   galaxy-gpu kernels validate conv2d.forward --checked
   galaxy-gpu kernels validate dense.forward::direct --adapter 1 --json
   galaxy-gpu kernels validate relu.forward --shaders my-shaders
   galaxy-gpu kernels validate matrix --emulate-matrices 16x32
-  galaxy-gpu kernels validate --lockstep --model conv4 --size 32 --batch 4")]
+  galaxy-gpu kernels validate --lockstep --model conv4 --size 32 --batch 4
+  galaxy-gpu kernels validate --lockstep --device native")]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
@@ -56,8 +57,9 @@ pub(super) struct CaseResult {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    adapter: &'a str,
-    driver: &'a str,
+    /// Null if no WGSL kernel is among those that ran.
+    adapter: Option<&'a str>,
+    driver: Option<&'a str>,
     checked: bool,
     passed: usize,
     failed: usize,
@@ -75,16 +77,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.lockstep.lockstep {
         return lockstep::run(&args.selection, &args.lockstep, &compile);
     }
-    let tasks = args.selection.tasks(&compile.shaders, |_| true)?;
-    let gpu = args.selection.open()?;
-    let profile = gpu.profile();
+    let tasks = args.selection.tasks(&compile.shaders, &InstructionSet::detected(), |_| true)?;
+    let bench = args.selection.bench(&tasks, compile)?;
+    let profile = bench.gpu.as_ref().map(|gpu| gpu.profile());
     let columns = Columns::of(&tasks);
     let mut results = Vec::new();
     if !json {
-        print_text(format!("{} ({}, {})\n", profile.name, profile.backend, profile.driver))?;
+        print_text(profile.map_or("native kernels; no adapter is needed\n".to_owned(), |profile| {
+            format!("{} ({}, {})\n", profile.name, profile.backend, profile.driver)
+        }))?;
     }
     for task in &tasks {
-        let run = |case| run_case(&gpu, task, case, &compile);
+        let run = |case| run_case(&bench, task, case);
         let of_task: Vec<CaseResult> = task.cases.iter().map(run).collect();
         if !json {
             print_text(in_words(task, &of_task, &columns))?;
@@ -94,7 +98,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let count = |outcome| results.iter().filter(|result| result.verdict == outcome).count();
     let [passed, failed, skipped] = [Outcome::Passed, Outcome::Failed, Outcome::Skipped].map(count);
     if json {
-        let (adapter, driver) = (&profile.name, &profile.driver);
+        let (adapter, driver) = (profile.map(|p| &p.name[..]), profile.map(|p| &p.driver[..]));
         print_json(&Report { adapter, driver, checked, passed, failed, skipped, results })?;
     } else {
         print_text(format!("{passed} cases passed, {failed} failed, {skipped} skipped\n"))?;
@@ -102,8 +106,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compile) -> CaseResult {
-    let Task { contract, implementation, precision, .. } = *task;
+pub(super) fn run_case(bench: &Bench, task: &Task, case: &Case) -> CaseResult {
+    let contract = task.contract;
     let mut result = CaseResult {
         contract: contract.name,
         implementation: task.label(),
@@ -114,11 +118,11 @@ pub(super) fn run_case(gpu: &Arc<Gpu>, task: &Task, case: &Case, compile: &Compi
         verdict: Outcome::Skipped,
         reasons: Vec::new(),
     };
-    if let Some(why) = obstacle(implementation, &case.constants, precision, gpu.profile()) {
+    if let Some(why) = bench.obstacle(task, case) {
         result.reasons.push(why);
         return result;
     }
-    match validate(gpu, contract, implementation, case, precision, compile) {
+    match bench.validate(task, case) {
         Ok(verdict) => {
             let worst = verdict.worst();
             result.worst_error = worst.map(|output| output.deviation.error).filter(|error| error.is_finite());
@@ -189,6 +193,7 @@ fn in_words(task: &Task, results: &[CaseResult], columns: &Columns) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::kernels::task::Kernel;
     use crate::engine::validate::Output;
     use crate::kernels::{Precision, Tolerance};
 
@@ -226,7 +231,8 @@ mod tests {
             result(&cases[1], Outcome::Passed, Vec::new()),
             result(&cases[2], Outcome::Failed, broken()),
         ];
-        let task = Task { contract, implementation, precision: Precision::F32, cases: cases.clone() };
+        let kernel = Kernel::Wgsl(implementation, Precision::F32);
+        let task = Task { contract, kernel, cases: cases.clone() };
         let text = in_words(&task, &results, &Columns { contract: 12, implementation: 6, case: 0 });
         let told = format!("    FAILED {}, {}: it does not compile", cases[0].name, cases[2].name);
         assert!(text.lines().any(|line| line == told), "{text}");

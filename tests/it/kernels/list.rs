@@ -1,6 +1,7 @@
 //! `kernels list`, `validate` and `time`.
 
 use crate::common::desk::Desk;
+use galaxy_gpu::simd::InstructionSet;
 
 #[test]
 fn kernels_are_listed_with_their_implementations() {
@@ -8,6 +9,7 @@ fn kernels_are_listed_with_their_implementations() {
     let text = desk.run("kernels list");
     let line = text.lines().find(|line| line.starts_with("relu.backward ")).unwrap();
     assert!(line.contains("direct") && line.ends_with("ELEMENTS"), "{line}");
+    assert!(text.lines().next().unwrap().contains("native") && text.contains("winograd, direct"), "{text}");
     assert_eq!(text.lines().count(), 2 + galaxy_gpu::kernels::registry().len());
 }
 
@@ -41,4 +43,27 @@ fn kernels_are_validated_and_timed_on_the_adapter() {
         assert!(results.iter().all(|result| result[name].as_f64().unwrap() > 0.0), "{name}");
     }
     desk.refuses("kernels validate relu --adapter nonsense", &["--adapter is \"nonsense\"", "0 = "]);
+}
+
+/// Without an adapter, too: nothing here asks for one.
+#[test]
+fn native_kernels_are_validated_and_timed_on_every_instruction_set() {
+    let desk = Desk::new();
+    let report = desk.json("kernels validate relu.forward::native --json");
+    let results = report["results"].as_array().unwrap();
+    assert_eq!((report["passed"].as_u64().unwrap(), &report["failed"]), (results.len() as u64, &0.into()));
+    assert!(report["adapter"].is_null(), "no adapter is opened");
+    for set in InstructionSet::detected() {
+        let name = format!("native direct, {set}");
+        assert!(results.iter().any(|result| result["implementation"] == name[..]), "{name}");
+    }
+    let text = desk.run("kernels validate dense.forward::native");
+    assert!(text.starts_with("native kernels") && text.ends_with(" 0 failed, 0 skipped\n"), "{text}");
+    let report = desk.json("kernels time relu.forward::native --json");
+    let results = report["results"].as_array().unwrap();
+    assert!(report["adapter"].is_null() && report["clock"] == "wall" && !results.is_empty());
+    assert!(report["native"]["peak_gflops"].as_f64().unwrap() > 0.0);
+    for name in ["milliseconds", "gflops", "gigabytes_per_second", "share_of_ceiling"] {
+        assert!(results.iter().all(|result| result[name].as_f64().unwrap() > 0.0), "{name}");
+    }
 }

@@ -4,10 +4,11 @@ use crate::common;
 use crate::common::desk::Desk;
 use crate::common::rig::{Rig, adam, model};
 use galaxy_gpu::engine::lockstep::{Compare, lockstep};
-use galaxy_gpu::engine::{Gpu, GpuEngine};
+use galaxy_gpu::engine::{CpuEngine, Gpu, GpuEngine};
 use galaxy_gpu::graph::Augment;
-use galaxy_gpu::kernels::{PARTS, Precision, Shaders, StepParams, embedded};
-use galaxy_gpu::plan::{Options, Plan, Program};
+use galaxy_gpu::kernels::{Args, Contract, Native, PARTS, Precision, Shaders, StepParams, embedded, find};
+use galaxy_gpu::plan::{Options, Plan, Profile, Program};
+use galaxy_gpu::simd::InstructionSet;
 use std::sync::Arc;
 
 const BATCH: usize = 4;
@@ -137,4 +138,43 @@ fn the_command_names_what_is_wrong_and_ends_with_1() {
     );
     desk.refuses(&format!("{line} --use relu.forward=nope"), &["--use", "nope", "direct"]);
     desk.refuses("kernels validate --batch 3", &["--lockstep"]);
+}
+
+/// A kernel that forgets the last element.
+fn forgetful(mut args: Args<f32>, _: InstructionSet) {
+    let input = args.floats(0);
+    let output = args.floats_out(0);
+    let all_but_one = output.len() - 1;
+    output[..all_but_one].iter_mut().zip(input).for_each(|(y, &x)| *y = x.max(0.0));
+}
+
+#[test]
+fn native_kernels_agree_in_every_call_and_a_wrong_one_is_found_and_named() {
+    let set = InstructionSet::fastest();
+    static WRONG: &[Native] = &[Native::direct(forgetful)];
+    let relu = find("relu.forward").unwrap();
+    let wrong: &Contract = Box::leak(Box::new(Contract { native: WRONG, ..*relu }));
+    for wrong in [None, Some(wrong)] {
+        for rig in [rig(), rig().unfused()] {
+            let mut graph = rig.graph();
+            let mut calls: Vec<_> = graph.train.iter_mut().filter(|call| call.contract.name == relu.name).collect();
+            let layer = calls.first().map(|call| call.layer.clone());
+            calls.iter_mut().for_each(|call| call.contract = wrong.unwrap_or(call.contract));
+            let plan = Plan::new(&graph, &Profile::native(set), &Options::default()).unwrap();
+            let mut engine = CpuEngine::native(plan, set);
+            rig.load(&mut engine);
+            let params = StepParams { clip: 1e-3, ema: 0.1, ..adam(1, 3, BATCH) };
+            let compared = lockstep(&mut engine, &mut rig.twins::<f32>(), Program::Train, &params).unwrap();
+            let fault = compared.iter().find(|call| call.fault().is_some());
+            match (wrong, layer, fault) {
+                (Some(_), Some(layer), Some(call)) => assert_eq!((call.contract, &call.layer), (relu.name, &layer)),
+                (_, layer, fault) => {
+                    assert!(fault.is_none() && (wrong.is_none() || layer.is_none()), "{fault:#?}");
+                    assert_eq!(compared.len(), graph.train.len());
+                }
+            }
+        }
+    }
+    let text = Desk::new().run("kernels validate --lockstep --device native --model conv3 --size 16 --batch 2");
+    assert!(text.starts_with("native kernels") && text.contains("calls agree with their twins"), "{text}");
 }

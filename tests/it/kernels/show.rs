@@ -2,6 +2,7 @@
 
 use crate::common::desk::Desk;
 use galaxy_gpu::kernels::{embedded, find};
+use galaxy_gpu::simd::InstructionSet;
 
 #[test]
 fn a_contract_is_shown_in_full() {
@@ -24,6 +25,13 @@ fn a_contract_is_shown_in_full() {
     let found: Vec<&str> =
         forward["implementations"].as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap()).collect();
     assert_eq!(found, contract.implementations.iter().map(|i| i.name).collect::<Vec<_>>());
+    let block = desk.json("kernels show conv_block.forward --json")["contracts"][0].clone();
+    let native: Vec<&str> = block["native"].as_array().unwrap().iter().map(|n| n["name"].as_str().unwrap()).collect();
+    assert_eq!(native, find("conv_block.forward").unwrap().native.iter().map(|n| n.name).collect::<Vec<_>>());
+    let sets: Vec<String> = InstructionSet::detected().iter().map(ToString::to_string).collect();
+    assert_eq!(block["native"][0]["instructions"], serde_json::json!(sets));
+    let text = desk.run("kernels show conv_block.forward");
+    assert!(text.contains("src/kernels/conv_block/native/") && text.contains("computes here with"), "{text}");
     desk.refuses("kernels show fft", &["the contract is \"fft\"", "conv2d.forward"]);
 }
 
