@@ -362,7 +362,7 @@ fn files(contract: &str) -> Vec<(&'static str, String)> {
 const IN_A_FILE: [&str; 5] = ["add", "concatenate", "matrix", "relu", "softmax_cross_entropy"];
 
 /// Operations with a folder of native kernels.
-const NATIVE_FOLDERS: [&str; 1] = ["conv_block"];
+const NATIVE_FOLDERS: [&str; 2] = ["conv2d", "conv_block"];
 
 /// Operations with notes on what was tried.
 const NOTED: [&str; 8] = ["adam", "conv2d", "conv_block", "dense", "dropout", "maxpool2d", "peak", "relu"];

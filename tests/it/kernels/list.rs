@@ -57,6 +57,7 @@ fn native_kernels_are_validated_and_timed_on_every_instruction_set() {
         let name = format!("native direct, {set}");
         assert!(results.iter().any(|result| result["implementation"] == name[..]), "{name}");
     }
+    desk.refuses("plan --device native --use relu.forward=native", &["--use is \"relu.forward=native\"", "direct"]);
     let text = desk.run("kernels validate dense.forward::native");
     assert!(text.starts_with("native kernels") && text.ends_with(" 0 failed, 0 skipped\n"), "{text}");
     let report = desk.json("kernels time relu.forward::native --json");

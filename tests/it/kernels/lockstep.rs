@@ -155,7 +155,9 @@ fn native_kernels_agree_in_every_call_and_a_wrong_one_is_found_and_named() {
     let relu = find("relu.forward").unwrap();
     let wrong: &Contract = Box::leak(Box::new(Contract { native: WRONG, ..*relu }));
     for wrong in [None, Some(wrong)] {
-        for rig in [rig(), rig().unfused()] {
+        let mut in_parts = rig();
+        in_parts.settings.micro_batch = Some(2);
+        for rig in [rig(), rig().unfused(), in_parts] {
             let mut graph = rig.graph();
             let mut calls: Vec<_> = graph.train.iter_mut().filter(|call| call.contract.name == relu.name).collect();
             let layer = calls.first().map(|call| call.layer.clone());
@@ -170,7 +172,7 @@ fn native_kernels_agree_in_every_call_and_a_wrong_one_is_found_and_named() {
                 (Some(_), Some(layer), Some(call)) => assert_eq!((call.contract, &call.layer), (relu.name, &layer)),
                 (_, layer, fault) => {
                     assert!(fault.is_none() && (wrong.is_none() || layer.is_none()), "{fault:#?}");
-                    assert_eq!(compared.len(), graph.train.len());
+                    assert!(compared.len() >= graph.train.len());
                 }
             }
         }
