@@ -182,7 +182,7 @@ fn made(args: &Args, weights: &Weights, device: &Device) -> anyhow::Result<Prove
         precision: device.precision.to_string(),
         views: args.views,
         batch: args.batch,
-        device: format!("{}, {}, {}", device.profile.name, device.profile.backend, device.profile.driver),
+        device: device.identity(),
     })
 }
 

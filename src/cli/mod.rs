@@ -27,6 +27,7 @@ mod predict;
 mod repeat;
 mod report;
 mod shell;
+mod threads;
 mod train;
 pub mod voice;
 
@@ -50,6 +51,9 @@ struct Cli {
     /// Print nothing but errors, and what --json asks for
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Threads that compute and decode; as many as the machine or its container allows where absent. Changes no result
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
     #[command(subcommand)]
     command: Command,
 }
@@ -123,6 +127,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     if cli.quiet {
         voice::be_quiet();
+    }
+    // the child that reads HDF5 files computes nothing, and has little memory
+    if !matches!(cli.command, Command::ReadHdf5 { .. }) {
+        threads::start(cli.threads)?;
     }
     match cli.command {
         Command::Train(args) => train::run(*args),

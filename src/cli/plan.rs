@@ -15,7 +15,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   galaxy-gpu plan
   galaxy-gpu plan --model conv3 --size 128 --batch 100 --no-fuse
-  galaxy-gpu plan --device cpu --json")]
+  galaxy-gpu plan --device software --json")]
 pub struct Args {
     /// Built-in network (conv3, conv4) or the path of a TOML file
     #[arg(long, default_value = "conv4", value_name = "NAME|FILE.toml")]

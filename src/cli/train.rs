@@ -60,7 +60,7 @@ pub struct Args {
 const LARGEST_FILE: u64 = 1 << 20;
 /// Options that a settings file may hold beside the settings of a recipe, and those that only a command line may.
 const IN_FILES: [&str; 2] = ["repeat", "no-report"];
-const NOT_IN_FILES: [&str; 5] = ["config", "resume", "out", "force", "json"];
+const NOT_IN_FILES: [&str; 6] = ["config", "resume", "out", "force", "json", "threads"];
 
 /// Trains, and leaves a run folder or a series of them.
 ///

@@ -263,7 +263,7 @@ where
     }
 
     fn clock(&self) -> &'static str {
-        "wall"
+        if self.set.is_some() { "cpu" } else { "wall" }
     }
 
     fn time(&mut self, program: Program, params: &StepParams, repeats: usize) -> Result<f64> {

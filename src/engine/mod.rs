@@ -96,7 +96,8 @@ pub trait Engine {
     /// The device is lost.
     fn read(&mut self, tensor: TensorId) -> Result<Vec<u8>>;
 
-    /// Which clock [`Engine::time`] and [`Engine::timeline`] read: `gpu`, or `wall`, which also counts submitting and waiting.
+    /// Which clock [`Engine::time`] and [`Engine::timeline`] read: `gpu`; `cpu`, where each call has ended when the next begins; or `wall`, which
+    /// also counts submitting and waiting.
     fn clock(&self) -> &'static str;
 
     /// Seconds that one run of a program takes (one micro-batch, with the update): the mean of `repeats` runs in one submission,

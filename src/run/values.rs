@@ -103,7 +103,7 @@ impl CpuFeatures {
     }
 
     /// Its name on the command line.
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Avx512 => "avx512",

@@ -31,5 +31,5 @@ def galaxy_gpu():
 def trained_run(tmp_path_factory):
     """The folder of a small run on simulated galaxies of 32 pixels, ten classes."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    run("train", "--images", 200, "--size", 32, "--model", "conv3", "--epochs", 2, "--out", folder)
+    run("train", "--adapter", 0, "--images", 200, "--size", 32, "--model", "conv3", "--epochs", 2, "--out", folder)
     return folder

@@ -303,7 +303,7 @@ def test_positions(picture, galaxy_gpu, trained_run, tmp_path, projection, kind,
         # printed to five places: 0.02 arcseconds
         assert middle.separation(SkyCoord(ra, dec, unit="deg")).arcsec < 0.03
     if projection == "TAN":
-        place = json.loads(galaxy_gpu("predict", trained_run, tmp_path / "large.fits", "--json", "--device", "cpu").stdout)["place"]
+        place = json.loads(galaxy_gpu("predict", trained_run, tmp_path / "large.fits", "--json", "--device", "reference").stdout)["place"]
         middle = wcs.pixel_to_world(199.5, 149.5)
         assert middle.separation(SkyCoord(place["ra"], place["dec"], unit="deg")).arcsec < 1e-5
         assert place["arcsec_per_pixel"] == pytest.approx(PIXEL) and place["mirrored"] == mirrored
@@ -355,7 +355,7 @@ def test_classify(galaxy_gpu, trained_run, tmp_path):
         .writeto(folder / "tiles.fits.fz")
     Image.fromarray(stretch(*planes)).save(folder / "viewer.png")
     fits.writeto(folder / "broken-r.fits", planes[0])
-    job = ("classify", trained_run, folder, "--device", "cpu", "--out", tmp_path / "t.csv")
+    job = ("classify", trained_run, folder, "--device", "reference", "--out", tmp_path / "t.csv")
     galaxy_gpu(*job, code=1)
     table = rows(tmp_path / "t.csv")
     names = [row["path"].split("/")[-1] for row in table]
@@ -371,7 +371,7 @@ def test_classify(galaxy_gpu, trained_run, tmp_path):
     # positions that were found in files do not make rows strangers
     done = galaxy_gpu(*job, "--continue", code=1)
     assert "4 classified, 1 failed, 4 of these rows kept" in done.stdout
-    predicted = json.loads(galaxy_gpu("predict", trained_run, folder / "cube.fits", "--json", "--device", "cpu").stdout)
+    predicted = json.loads(galaxy_gpu("predict", trained_run, folder / "cube.fits", "--json", "--device", "reference").stdout)
     assert np.float32(predicted["confidence"]) == np.float32(ok[0]["confidence"])
 
 
@@ -391,7 +391,7 @@ def test_a_catalogue_of_one_large_image(galaxy_gpu, trained_run, tmp_path):
             left, bottom = round(x + 0.5 - 16), round(y + 0.5 - 16)
             wanted.append(planes[:, bottom : bottom + 32, left : left + 32])
         file.write(f"out,{files[0].name},,,,151,2\nlost,{files[0].name},,,,,\n")
-    galaxy_gpu("classify", trained_run, tmp_path / "catalogue.csv", "--crop-arcsec", 32 * PIXEL, "--device", "cpu",
+    galaxy_gpu("classify", trained_run, tmp_path / "catalogue.csv", "--crop-arcsec", 32 * PIXEL, "--device", "reference",
                "--out", tmp_path / "t.csv", code=1)
     table = rows(tmp_path / "t.csv")
     assert "does not show the position" in table[50]["status"] and "no position to cut out" in table[51]["status"]
@@ -399,7 +399,7 @@ def test_a_catalogue_of_one_large_image(galaxy_gpu, trained_run, tmp_path):
     cuts.mkdir()
     for number, cut in enumerate(wanted):
         fits.writeto(cuts / f"{number:02}.fits", cut)
-    galaxy_gpu("classify", trained_run, cuts, "--device", "cpu", "--out", tmp_path / "u.csv")
+    galaxy_gpu("classify", trained_run, cuts, "--device", "reference", "--out", tmp_path / "u.csv")
     for row, same in zip(table, rows(tmp_path / "u.csv")):
         assert row["status"] == "ok"
         assert [row[name] for name in row if name.startswith("p_")] == [same[name] for name in row if name.startswith("p_")]
@@ -417,6 +417,6 @@ def test_a_folder_of_classes(galaxy_gpu, tmp_path):
             three(folder, f"{number}", planes, cards=cards)
     said = galaxy_gpu("data", "inspect", tmp_path / "data").stdout
     assert "12" in said and "bright" in said and "32 x 32" in said
-    galaxy_gpu("train", "--data", tmp_path / "data", "--model", "conv3", "--epochs", 1, "--batch", 4, "--device", "cpu",
+    galaxy_gpu("train", "--data", tmp_path / "data", "--model", "conv3", "--epochs", 1, "--batch", 4, "--device", "reference",
                "--fits-stretch", "Q=10", "--out", tmp_path / "run")
     assert (tmp_path / "run/weights/best.safetensors").exists()

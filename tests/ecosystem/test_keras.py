@@ -7,7 +7,7 @@ import pytest
 import safetensors
 from keras_models import TOLERANCE, centred, conv4, filled, images, keras, layers, odd, probabilities, softmax
 
-CPU = ("--device", "cpu")
+CPU = ("--device", "reference")
 
 
 def imported(galaxy_gpu, file, out, *options):

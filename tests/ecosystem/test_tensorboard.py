@@ -114,7 +114,7 @@ def test_text_and_settings(board):
 def test_what_was_undone_does_not_count(galaxy_gpu, tmp_path):
     """A run that was killed after its checkpoint: steps that are trained again replace those of the first file."""
     run = tmp_path / "run"
-    line = ["train", "--images", 60, "--size", 16, "--device", "cpu", "--model", "conv3", "--batch", 10, "--out", run]
+    line = ["train", "--images", 60, "--size", 16, "--device", "reference", "--model", "conv3", "--batch", 10, "--out", run]
     galaxy_gpu(*line, "--epochs", 2, "--tensorboard")
     # as if the last epoch's checkpoint had not been written
     (run / "checkpoint/current.safetensors").unlink()

@@ -6,6 +6,7 @@ use crate::common::rig::read;
 use crate::engines::{
     branches, compare_gradients, compare_metrics, conv3, conv4_like, five_steps, odd, run_one_by_one,
 };
+use galaxy_gpu::run::CpuFeatures;
 use galaxy_gpu::simd::InstructionSet;
 use rayon::ThreadPoolBuilder;
 
@@ -89,4 +90,52 @@ fn a_run_trained_natively_resumes_to_the_same_bits() {
     let hash = |text: &str| text.lines().find(|line| line.starts_with("weights")).unwrap_or_default().to_owned();
     assert!(hash(&whole).contains("hash"), "{whole}");
     assert_eq!(hash(&whole), hash(&resumed));
+}
+
+/// Training, resuming and classifying on each set that this processor has.
+#[test]
+fn every_set_trains_resumes_and_classifies() {
+    let desk = Desk::new();
+    let hash = |text: &str| Desk::said(text, "weights  hash");
+    let all = [CpuFeatures::Avx512, CpuFeatures::Avx2, CpuFeatures::Neon, CpuFeatures::Portable];
+    let sets = all.into_iter().filter_map(|features| Some((features.name(), features.set().ok()?)));
+    let mut fused = Vec::new();
+    for (name, set) in sets {
+        let line = format!("train --cpu-features {name} --size 16 --images 40 --batch 8 --model tiny.toml --epochs");
+        let whole = desk.run(&format!("{line} 3 --out whole-{name}"));
+        assert!(whole.contains(&format!("\ndevice   native kernels, {set}, ")), "{whole}");
+        desk.run(&format!("{line} 1 --out {name}"));
+        let (resumed, notes) = desk.both(&format!("train --resume {name} --epochs 3"));
+        assert_eq!(hash(&whole), hash(&resumed), "{name}");
+        assert!(resumed.contains(&format!("native kernels, {set}, ")) && !notes.contains("another device"), "{notes}");
+        desk.run(&format!("classify {name} {name}/mistakes.png --cpu-features {name} --out {name}.csv"));
+        assert!(desk.text(&format!("{name}.csv")).lines().nth(1).is_some_and(|row| row.contains(",ok")), "{name}");
+        fused.extend(set.rounds_once().then(|| (name, hash(&whole))));
+    }
+    for (name, found) in &fused {
+        assert_eq!(*found, fused[0].1, "{name} and {} round alike", fused[0].0);
+        let (_, notes) = desk.both(&format!("train --resume whole-{name} --epochs 4 --cpu-features {}", fused[0].0));
+        assert!(!notes.contains("another device"), "{notes}");
+        let (_, notes) = desk.both(&format!("train --resume whole-{name} --epochs 5 --cpu-features portable"));
+        assert!(notes.contains("the run began with another device (native kernels, none, fused"), "{notes}");
+    }
+}
+
+#[test]
+fn as_many_threads_compute_as_are_asked_for_and_allowed() {
+    let desk = Desk::new();
+    let line = "train --device native --size 16 --images 40 --batch 8 --model tiny.toml --epochs 1 --no-report";
+    let one = desk.run(&format!("{line} --out one --threads 1"));
+    assert!(one.contains(", 1 threads, f32"), "{one}");
+    let variable = |line: &str| {
+        let output = desk.program(line).env("RAYON_NUM_THREADS", "3").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let three = variable(&format!("{line} --out three"));
+    assert!(three.contains(", 3 threads, f32"), "{three}");
+    assert_eq!(Desk::said(&one, "weights  hash"), Desk::said(&three, "weights  hash"));
+    assert!(variable(&format!("{line} --out other --threads 1")).contains(", 1 threads, f32"), "the option goes first");
+    desk.refuses(&format!("{line} --out no --threads 0"), &["--threads is 0, but must be "]);
+    desk.refuses(&format!("{line} --out no --threads 1000000"), &["--threads is 1000000, but must be "]);
+    desk.refuses("train --cpu-features sse9", &["sse9", "avx512", "portable"]);
 }

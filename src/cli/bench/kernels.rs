@@ -85,7 +85,11 @@ pub fn in_words(kernels: &[KernelTime], whole: f64, clock: &str) -> String {
         }
     }
     let dispatches: usize = kernels.iter().map(|kernel| kernel.dispatches.len()).sum();
-    let how = if clock == "gpu" { "on the GPU's own clock" } else { "by the CPU's clock, with submitting and waiting" };
+    let how = match clock {
+        "gpu" => "on the GPU's own clock",
+        "cpu" => "by the CPU's clock, call by call",
+        _ => "by the CPU's clock, with submitting and waiting",
+    };
     format!(
         "{table}\nsum      {sum:.3} ms of {dispatches} dispatches, each timed alone {how}; the whole step {whole:.3} ms\n"
     )

@@ -57,7 +57,7 @@ fn run_all(bench: &Bench, queue: &[Task]) -> Vec<Option<String>> {
         }
         found
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let threads = rayon::current_num_threads().min(8);
     std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let crashed = || vec![Some("its check panicked".to_owned())];
