@@ -24,6 +24,15 @@ fn launches() -> Vec<(&'static Contract, &'static Implementation, Vec<Stage>)> {
     launches
 }
 
+#[test]
+fn every_contract_runs_natively_by_direct_sums() {
+    for contract in registry() {
+        let last = contract.native.last().unwrap_or_else(|| panic!("{} has no native kernel", contract.name));
+        assert!(last.is_direct(), "{}", contract.name);
+        assert!((contract.cases)().iter().all(|case| (last.accepts)(&case.constants)), "{}", contract.name);
+    }
+}
+
 /// The comment a file opens with.
 fn header(text: &str) -> String {
     text.lines().take_while(|line| line.starts_with("//")).collect::<Vec<_>>().join("\n")

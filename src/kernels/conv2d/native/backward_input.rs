@@ -1,7 +1,7 @@
 //! Gradient of the input: a convolution of the output's gradient with turned weights. With a stride, the pixels whose places leave the same
 //! rest are seen by the same taps: each such phase is a convolution of its own, without a stride.
 
-use super::forward::{Ends, Place, sweep, sweep_rows};
+use super::forward::{Place, Sweep};
 use super::shape::Shape;
 use crate::simd::{InstructionSet, LANES};
 use rayon::prelude::*;
@@ -35,28 +35,22 @@ impl Phase {
     }
 }
 
-/// A phase's convolution, its weights and where its sums go in an image.
-struct Part {
-    c: Shape,
-    packed: Vec<f32>,
-    place: Place,
+/// A phase as a convolution of the output's gradient.
+fn turned(c: Shape, [y, x]: [Phase; 2]) -> Shape {
+    Shape {
+        input: [c.windows[0], c.windows[1], c.out_c],
+        windows: [y.pixels, x.pixels],
+        taps: [y.taps, x.taps],
+        stride: 1,
+        before: [y.before, x.before],
+        out_c: c.input[2],
+    }
 }
 
-impl Part {
-    fn new(c: Shape, weights: &[f32], [y, x]: [Phase; 2]) -> Self {
-        let [_, width, in_c] = c.input;
-        let place =
-            Place { first: (y.first * width + x.first) * in_c, row: c.stride * width * in_c, pixel: c.stride * in_c };
-        let turned = Shape {
-            input: [c.windows[0], c.windows[1], c.out_c],
-            windows: [y.pixels, x.pixels],
-            taps: [y.taps, x.taps],
-            stride: 1,
-            before: [y.before, x.before],
-            out_c: in_c,
-        };
-        Self { c: turned, packed: pack_turned(c, weights, [y, x]), place }
-    }
+/// Where a phase's sums go in an image.
+fn place(c: Shape, [y, x]: [Phase; 2]) -> Place {
+    let [_, width, in_c] = c.input;
+    Place { first: (y.first * width + x.first) * in_c, row: c.stride * width * in_c, pixel: c.stride * in_c }
 }
 
 /// A phase's weights, the last tap first, by blocks of 16 input channels: `[in_c / 16][taps][out_c][16]`.
@@ -76,21 +70,26 @@ fn pack_turned(c: Shape, weights: &[f32], [y, x]: [Phase; 2]) -> Vec<f32> {
 
 /// Gradient of the input.
 pub fn backward_input(c: Shape, gradient: &[f32], weights: &[f32], input_gradient: &mut [f32], set: InstructionSet) {
+    let image: usize = c.input.iter().product();
     let [rows, columns] = [0, 1].map(|axis| Phase::all(c, axis));
     let phases = rows.iter().flat_map(|&y| columns.iter().map(move |&x| [y, x]));
-    let parts: Vec<Part> = phases.map(|phases| Part::new(c, weights, phases)).collect();
-    let ends = Ends { bias: None, relu: false };
-    if let ([part], 1) = (&parts[..], c.stride) {
-        let images = input_gradient.len() / c.input.iter().product::<usize>();
-        return sweep(part.c.flattened(images), gradient, &part.packed, ends, input_gradient, set);
+    let parts = phases.map(|phases| {
+        let (shape, weights) = (turned(c, phases), pack_turned(c, weights, phases));
+        let shape = if c.stride == 1 { shape.flattened(input_gradient.len() / image) } else { shape };
+        let bias = Sweep::no_bias(shape);
+        (Sweep { c: shape, input: gradient, weights, bias, relu: false, set }, place(c, phases))
+    });
+    let parts: Vec<(Sweep, Place)> = parts.collect();
+    if let ([(sweep, _)], 1) = (&parts[..], c.stride) {
+        return sweep.all(input_gradient);
     }
-    let images = input_gradient.par_chunks_mut(c.input.iter().product());
-    images.enumerate().for_each_init(Vec::new, |padded, (image, input_gradient)| {
+    let images = input_gradient.par_chunks_mut(image).enumerate();
+    images.for_each_init(Vec::new, |padded, (image, input_gradient)| {
         // pixels between windows have no phase
         input_gradient.fill(0.0);
-        for Part { c, packed, place } in &parts {
-            let rows = [image * c.windows[0], c.windows[0]];
-            sweep_rows(*c, rows, gradient, padded, packed, ends, (input_gradient, *place), set);
+        for (sweep, place) in &parts {
+            let rows = image * sweep.c.windows[0]..(image + 1) * sweep.c.windows[0];
+            sweep.rows(rows, padded, input_gradient, *place);
         }
     });
 }

@@ -6,16 +6,16 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::shape::Shape;
-use crate::simd::{InstructionSet, Kernel, LANES, MOST_PIXELS, Simd, lanes, value};
+use crate::simd::{InstructionSet, Kernel, LANES, MOST_PIXELS, Simd, lanes, lanes_mut, value};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Pixels of a band, about: sixteen floats of each stay in the L1 cache.
 const PIXELS: usize = 256;
 /// Blocks of 16 rows that a thread takes: enough that copies of gradients cost little beside the sums.
-const BLOCKS: usize = 12;
+const BLOCKS: usize = 36;
 /// The most weights of all groups together, whose sums are added in order.
-const GROUPED: usize = 1 << 20;
+const GROUPED: usize = 1 << 21;
 /// The most groups.
 const GROUPS: usize = 16;
 /// Floats of a tile.
@@ -132,7 +132,7 @@ impl Band {
     /// Copies the taps of 16 rows of the weights. Those of one row of taps lie beside each other in memory: a vector is copied from the
     /// first of them on, and what it has too much is overwritten by the next row of taps or by the next window.
     #[inline(always)]
-    fn unfold(&mut self, c: Shape, block: usize) {
+    fn unfold<S: Simd>(&mut self, s: S, c: Shape, block: usize) {
         let [_, run] = c.step_and_run();
         self.runs.clear();
         let mut row = block * LANES;
@@ -140,12 +140,15 @@ impl Band {
             self.runs.push([row / run * c.row() + row % run, row % LANES]);
             row = (row / run + 1) * run;
         }
+        let last = self.places.last().zip(self.runs.iter().map(|[tap, _]| tap).max());
+        assert!(last.is_none_or(|(place, tap)| place + tap + LANES <= self.padded.len()));
+        assert!((self.places.len() + 1) * LANES <= self.unfolded.len());
         for (window, place) in self.places.iter().enumerate() {
             for [tap, lane] in &self.runs {
-                let from = self.padded[place + tap..].first_chunk::<LANES>();
-                let to = self.unfolded[window * LANES + lane..].first_chunk_mut::<LANES>();
-                if let (Some(from), Some(to)) = (from, to) {
-                    *to = *from;
+                // SAFETY: the assertions cover the last window, which is the furthest, and a vector that begins within its own.
+                unsafe {
+                    let taps = s.load(lanes(&self.padded, place + tap));
+                    s.store(taps, lanes_mut(&mut self.unfolded, window * LANES + lane));
                 }
             }
         }
@@ -164,7 +167,7 @@ impl Kernel for Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { c, block, band, sums } = self;
-        band.unfold(c, block);
+        band.unfold(s, c, block);
         let Band { gradients, unfolded, places, .. } = band;
         for (sums, gradients) in sums.chunks_mut(TILE).zip(gradients.chunks(places.len() * LANES)) {
             for first in (0..LANES).step_by(2 * S::PIXELS) {

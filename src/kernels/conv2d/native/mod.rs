@@ -7,16 +7,18 @@ mod shape;
 
 use super::Sizes;
 use crate::kernels::Args;
+use crate::kernels::tile::pack;
 use crate::simd::InstructionSet;
-use forward::Ends;
+use forward::Sweep;
 use shape::Shape;
 
 /// Native `conv2d.forward`.
 pub fn forward(mut args: Args<f32>, set: InstructionSet) {
     let c = Sizes::from(args.constants);
-    let ends = Ends { bias: c.bias.then_some(args.floats(2)), relu: c.relu };
     let shape = Shape::from(c).flattened(c.batch);
-    forward::forward(shape, args.floats(0), args.floats(1), ends, args.floats_out(0), set);
+    let weights = pack(args.floats(1), c.out_c);
+    let bias = if c.bias { pack(args.floats(2), c.out_c) } else { Sweep::no_bias(shape) };
+    Sweep { c: shape, input: args.floats(0), weights, bias, relu: c.relu, set }.all(args.floats_out(0));
 }
 
 /// Native `conv2d.backward_input`.

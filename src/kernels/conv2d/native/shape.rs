@@ -37,12 +37,15 @@ impl Shape {
     pub fn flattened(self, images: usize) -> Self {
         let [height, width, in_c] = self.input;
         let pixels = images * height * width;
-        let single = self.taps == [1, 1] && self.stride == 1 && self.before == [0, 0];
-        if !single || !pixels.is_multiple_of(MOST_PIXELS) {
-            return self;
-        }
         let rows = pixels / MOST_PIXELS;
-        Self { input: [rows, MOST_PIXELS, in_c], windows: [rows, MOST_PIXELS], ..self }
+        let flat = Self { input: [rows, MOST_PIXELS, in_c], windows: [rows, MOST_PIXELS], ..self };
+        if flat.is_flat() && pixels.is_multiple_of(MOST_PIXELS) { flat } else { self }
+    }
+
+    /// Whether windows are single pixels, and rows need no zeros around them.
+    pub fn is_flat(self) -> bool {
+        let single = self.taps == [1, 1] && self.stride == 1 && self.before == [0, 0];
+        single && self.input[1] == self.windows[1] && self.windows[1].is_multiple_of(MOST_PIXELS)
     }
 
     /// Floats between the first taps of windows beside each other, and those of one row of taps.

@@ -1,26 +1,10 @@
 //! Forward. It keeps four windows' sums in registers: a tile is two rows of pixels x 16 output channels, and its weights stream from the
 //! L2 cache. The windows are pooled before anything is written.
 
-#![allow(unsafe_code)]
-// loops over registers have fixed ranges, and the index says which register
-#![allow(clippy::needless_range_loop)]
-
 use super::shape::{CLOSED, Shape};
-use crate::simd::{InstructionSet, Kernel, LANES, MOST_PIXELS, Simd, lanes, value};
+use crate::kernels::tile::{pack, tile};
+use crate::simd::{InstructionSet, Kernel, LANES, Simd};
 use rayon::prelude::*;
-
-/// Weights by blocks of 16 output channels: `[out_c / 16][ky kx in_c][16]`, zeros past the last channel.
-fn pack(weights: &[f32], out_c: usize) -> Vec<f32> {
-    let rows = weights.len() / out_c;
-    let mut packed = vec![0.0; rows * out_c.next_multiple_of(LANES)];
-    packed.par_chunks_mut(rows * LANES).enumerate().for_each(|(block, packed)| {
-        let channels = block * LANES..out_c.min((block + 1) * LANES);
-        for (to, from) in packed.chunks_mut(LANES).zip(weights.chunks(out_c)) {
-            to[..channels.len()].copy_from_slice(&from[channels.clone()]);
-        }
-    });
-    packed
-}
 
 /// The fused block's forward pass. `codes` are the bytes of the argmax words.
 pub fn forward(
@@ -74,7 +58,9 @@ impl Kernel for Band<'_> {
             for (b, weights) in packed.chunks(block).enumerate() {
                 let bias = s.load(bias[b * LANES..].first_chunk().unwrap_or(&[0.0; LANES]));
                 for x in (0..2 * c.pool_w).step_by(S::PIXELS) {
-                    let sums = tile(s, rows, x, c.in_c, weights, bias);
+                    let at = x * c.in_c;
+                    let taps = (0..3).map(|ky| [&rows[ky][at..], &rows[ky + 1][at..]]);
+                    let sums = tile(s, taps, [c.in_c, 3 * c.in_c], weights, bias);
                     for p in 0..S::PIXELS / 2 {
                         let px = x / 2 + p;
                         if px < c.pool_w {
@@ -102,38 +88,6 @@ fn copy_row(c: Shape, image: &[f32], y: usize, ring: &mut [f32]) {
         Some(from) if y < c.in_h => to.copy_from_slice(from),
         _ => to.fill(0.0),
     }
-}
-
-/// Sums of two rows of pixels, from column `x` on, for 16 output channels.
-#[inline(always)]
-fn tile<S: Simd>(
-    s: S,
-    rows: [&[f32]; 4],
-    x: usize,
-    in_c: usize,
-    weights: &[f32],
-    bias: S::V,
-) -> [[S::V; MOST_PIXELS]; 2] {
-    let mut sums = [[bias; MOST_PIXELS]; 2];
-    let run = 3 * in_c;
-    let shortest = rows.iter().map(|row| row.len()).min().unwrap_or(0);
-    assert!(weights.len() >= 3 * run * LANES && shortest >= (x + S::PIXELS + 2) * in_c);
-    for ky in 0..3 {
-        let (top, bottom) = (&rows[ky][x * in_c..], &rows[ky + 1][x * in_c..]);
-        for k in 0..run {
-            // SAFETY: the assertion above covers the last tap of the last pixel and the last weight.
-            unsafe {
-                let w = s.load(lanes(weights, (ky * run + k) * LANES));
-                for p in 0..S::PIXELS {
-                    sums[0][p] = s.fma(s.splat(value(top, p * in_c + k)), w, sums[0][p]);
-                }
-                for p in 0..S::PIXELS {
-                    sums[1][p] = s.fma(s.splat(value(bottom, p * in_c + k)), w, sums[1][p]);
-                }
-            }
-        }
-    }
-    sums
 }
 
 /// Pools one window of 16 channels, from `channel` on, and writes value and code of those that exist.
