@@ -20,8 +20,9 @@ pub const ROUNDING: f64 = 8.0;
 
 /// Products of a tile and channel.
 const PRODUCTS: usize = 36;
-/// Tiles that are transformed together, about: with 128 channels they fill half of the L2 cache.
+/// Tiles that are transformed together, about, and with more than 128 channels: they fill half of the L2 cache.
 const TILES: usize = 32;
+const TILES_OF_MANY_CHANNELS: usize = 16;
 /// Floats between planes of products beyond their tiles: without them, 36 stores could fall into one set of the L1 cache.
 const SKEW: usize = LANES;
 /// The most tiles whose sums the registers hold.
@@ -63,11 +64,13 @@ impl Tiles {
     /// What a unit of work covers: several small images, or rows of tiles of one.
     pub fn unit(self) -> (usize, usize) {
         let (down, across) = self.grid;
-        let images = (TILES / (down * across)).max(1);
-        (images, if images > 1 { down } else { (TILES / across).clamp(1, down) })
+        let tiles = if self.input.2 > 128 { TILES_OF_MANY_CHANNELS } else { TILES };
+        let images = (tiles / (down * across)).max(1);
+        (images, if images > 1 { down } else { (tiles / across).clamp(1, down) })
     }
 
-    fn image(self) -> usize {
+    /// Floats of an image.
+    pub fn image(self) -> usize {
         let (height, width, channels) = self.input;
         height * width * channels
     }

@@ -88,7 +88,7 @@ pub static FORWARD: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.rows())),
     cases,
-    native: &[Native::direct(native::forward)],
+    native: native::FORWARD,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_forward_matrix(c)),
         implementation!(
@@ -131,7 +131,7 @@ pub static BACKWARD_INPUT: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.kernel * c.kernel * c.out_c)),
     cases,
-    native: &[Native::direct(native::backward_input)],
+    native: native::BACKWARD_INPUT,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_input_matrix(c)),
         implementation!(

@@ -4,16 +4,27 @@ mod backward_input;
 mod backward_weights;
 mod forward;
 mod shape;
+mod winograd;
 
 use super::Sizes;
-use crate::kernels::Args;
 use crate::kernels::tile::pack;
+use crate::kernels::winograd::ROUNDING;
+use crate::kernels::{Args, Native};
 use crate::simd::InstructionSet;
 use forward::Sweep;
 use shape::Shape;
 
 /// Native `conv2d.forward`.
-pub fn forward(mut args: Args<f32>, set: InstructionSet) {
+pub const FORWARD: &[Native] = &[winograd(winograd::forward), Native::direct(forward)];
+
+/// Native `conv2d.backward_input`.
+pub const BACKWARD_INPUT: &[Native] = &[winograd(winograd::backward_input), Native::direct(backward_input)];
+
+const fn winograd(run: fn(Args<f32>, InstructionSet)) -> Native {
+    Native { name: "winograd", accepts: |constants| winograd::accepts(constants.into()), rounding: ROUNDING, run }
+}
+
+fn forward(mut args: Args<f32>, set: InstructionSet) {
     let c = Sizes::from(args.constants);
     let shape = Shape::from(c).flattened(c.batch);
     let weights = pack(args.floats(1), c.out_c);
@@ -21,8 +32,7 @@ pub fn forward(mut args: Args<f32>, set: InstructionSet) {
     Sweep { c: shape, input: args.floats(0), weights, bias, relu: c.relu, set }.all(args.floats_out(0));
 }
 
-/// Native `conv2d.backward_input`.
-pub fn backward_input(mut args: Args<f32>, set: InstructionSet) {
+fn backward_input(mut args: Args<f32>, set: InstructionSet) {
     let shape = Shape::from(Sizes::from(args.constants));
     backward_input::backward_input(shape, args.floats(0), args.floats(1), args.floats_out(0), set);
 }
