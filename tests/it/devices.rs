@@ -78,7 +78,7 @@ fn what_only_adapters_can_do_says_what_to_add_where_auto_is_native() {
     desk.write("mine/relu/forward.wgsl", "// x\n");
     for (more, parts) in [
         ("--shaders mine", &["--shaders is given", "--device software"][..]),
-        ("--use relu.forward=direct", &["it is WGSL, and native kernels run none: add --device software"]),
+        ("--use conv2d.forward=registers", &["it is WGSL, and native kernels run none: add --device software"]),
         ("--precision mixed", &["--precision is mixed, but native kernels have no 16-bit floats", "--device software"]),
         ("--cpu-features portable --adapter 0", &["--adapter is given with --cpu-features"]),
         ("--cpu-features portable --device reference", &["--cpu-features is given with --device reference"]),

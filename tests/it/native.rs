@@ -6,9 +6,22 @@ use crate::common::rig::read;
 use crate::engines::{
     branches, compare_gradients, compare_metrics, conv3, conv4_like, five_steps, odd, run_one_by_one,
 };
+use galaxy_gpu::engine::Metrics;
 use galaxy_gpu::run::CpuFeatures;
 use galaxy_gpu::simd::InstructionSet;
 use rayon::ThreadPoolBuilder;
+
+/// Losses of five steps. Adam's steps have the size of the rate in the direction of a gradient, even of one that is nothing but rounding, so
+/// that instruction sets part: the last loss by 4e-6 without fused multiply-adds. A wrong kernel parts by 1e-2.
+fn compare_losses(name: &str, got: &[Metrics], want: &[Metrics]) {
+    assert_eq!(got.len(), want.len(), "{name}");
+    for (step, (a, b)) in got.iter().zip(want).enumerate() {
+        assert!(
+            (a.loss - b.loss).abs() <= 1e-4 * b.loss && a.count == b.count,
+            "{name}, step {step}: {a:?}, twins {b:?}"
+        );
+    }
+}
 
 #[test]
 fn first_gradients_and_five_losses_are_the_twins() {
@@ -22,7 +35,7 @@ fn first_gradients_and_five_losses_are_the_twins() {
             let mut engine = rig.natively(set);
             compare_metrics(&name, &run_one_by_one(&mut engine, &five_steps()[..1]), &first);
             compare_gradients(&name, &rig, &mut engine, &mut twins);
-            compare_metrics(&name, &run_one_by_one(&mut rig.natively(set), &five_steps()), &all);
+            compare_losses(&name, &run_one_by_one(&mut rig.natively(set), &five_steps()), &all);
         }
     }
 }

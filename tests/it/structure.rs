@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("interchange", &["error", "shape", "files", "layers", "model", "data", "train"]), // from and for other programs
     // a training from its settings to its folder
     ("run", &["error", "simd", "suggest", "files", "kernels", "model", "data", "graph", "plan", "engine", "train", "report"]),
-    ("cli", &["error", "shape", "rng", "suggest", "files", "kernels", "model", "data", "graph", "lowering", "plan", "engine", "train",
+    ("cli", &["error", "shape", "rng", "simd", "suggest", "files", "kernels", "model", "data", "graph", "lowering", "plan", "engine", "train",
               "report", "catalogue", "interchange", "run"]),
 ];
 
