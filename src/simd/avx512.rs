@@ -95,6 +95,52 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn transpose(self, rows: &[[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
+        let mut columns = [[0.0; LANES]; LANES];
+        // pairs, then fours, of rows within 128 bits; then 128 bits at a time
+        let (mut pairs, mut fours) = ([self.splat(0.0); LANES], [self.splat(0.0); LANES]);
+        unsafe {
+            for i in (0..LANES).step_by(2) {
+                let (a, b) = (self.load(&rows[i]), self.load(&rows[i + 1]));
+                (pairs[i], pairs[i + 1]) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            }
+            for i in (0..LANES).step_by(4) {
+                for half in 0..2 {
+                    let (a, b) = (_mm512_castps_pd(pairs[i + half]), _mm512_castps_pd(pairs[i + 2 + half]));
+                    fours[i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                    fours[i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                }
+            }
+            for j in 0..4 {
+                let (low, high) = ((fours[j], fours[4 + j]), (fours[8 + j], fours[12 + j]));
+                let even = |(a, b)| _mm512_shuffle_f32x4::<0x88>(a, b);
+                let odd = |(a, b)| _mm512_shuffle_f32x4::<0xdd>(a, b);
+                let [a, b, c, d] = [even(low), odd(low), even(high), odd(high)];
+                self.store(even((a, c)), &mut columns[j]);
+                self.store(even((b, d)), &mut columns[4 + j]);
+                self.store(odd((a, c)), &mut columns[8 + j]);
+                self.store(odd((b, d)), &mut columns[12 + j]);
+            }
+        }
+        columns
+    }
+    #[inline(always)]
+    fn keep(
+        self,
+        from: &[f32; LANES],
+        places: &[f32; LANES],
+        values: &mut [f32; LANES],
+        to: &mut [u32; LANES],
+    ) -> usize {
+        unsafe {
+            let places = _mm512_loadu_si512(places.as_ptr().cast());
+            let mask = _mm512_cmpneq_epi32_mask(places, _mm512_set1_epi32(-1));
+            _mm512_storeu_ps(values.as_mut_ptr(), _mm512_maskz_compress_ps(mask, _mm512_loadu_ps(from.as_ptr())));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_maskz_compress_epi32(mask, places));
+            mask.count_ones() as usize
+        }
+    }
+    #[inline(always)]
     fn pick(
         self,
         codes: &[u8; LANES],

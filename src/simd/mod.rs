@@ -27,6 +27,9 @@ pub const LANES: usize = 16;
 /// The most pixels that any set's tiles have.
 pub const MOST_PIXELS: usize = 8;
 
+/// No place, as the bits of a float.
+pub const NOWHERE: u32 = u32::MAX;
+
 /// Operations on vectors of sixteen floats.
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen floats.
@@ -62,6 +65,23 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn places(self, places: &[u8; LANES]) -> Self::V;
     /// In each lane the one of four floats at the lane's place.
     fn choose(self, four: &[f32; 4], places: Self::V) -> Self::V;
+    /// Rows as columns.
+    #[inline(always)]
+    fn transpose(self, rows: &[[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
+        portable::transpose(rows)
+    }
+    /// Copies those values whose place is not [`NOWHERE`] to the front of `values`, and their places to the front of `to`; returns how many
+    /// there are. What follows them is undefined.
+    #[inline(always)]
+    fn keep(
+        self,
+        from: &[f32; LANES],
+        places: &[f32; LANES],
+        values: &mut [f32; LANES],
+        to: &mut [u32; LANES],
+    ) -> usize {
+        portable::keep(from, places, values, to)
+    }
     /// Copies those values whose code is `code` to the front of `values`, and their lanes to the front of `places`; returns how many there
     /// are. What follows them is undefined.
     fn pick(

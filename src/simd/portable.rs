@@ -1,6 +1,6 @@
 //! Plain code, for processors without a set of their own here.
 
-use super::{LANES, Simd};
+use super::{LANES, NOWHERE, Simd};
 
 /// Plain code, which every processor runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,33 @@ impl Simd for Portable {
     ) -> usize {
         pick(codes, code, from, values, places)
     }
+}
+
+/// [`Simd::transpose`].
+#[inline(always)]
+pub(super) fn transpose(rows: &[V; LANES]) -> [V; LANES] {
+    let mut columns = [[0.0; LANES]; LANES];
+    for (x, column) in columns.iter_mut().enumerate() {
+        for (y, value) in column.iter_mut().enumerate() {
+            *value = rows[y][x];
+        }
+    }
+    columns
+}
+
+/// [`Simd::keep`], one lane after the other.
+#[inline(always)]
+pub(super) fn keep(from: &V, places: &V, values: &mut V, to: &mut [u32; LANES]) -> usize {
+    let mut count = 0;
+    for (&value, place) in from.iter().zip(places) {
+        // a value that is not kept is overwritten by the next
+        (values[count], to[count]) = (value, place.to_bits());
+        count += usize::from(place.to_bits() != NOWHERE);
+        if count == LANES {
+            break;
+        }
+    }
+    count
 }
 
 /// [`Simd::pick`], one lane after the other.

@@ -6,6 +6,9 @@ use crate::kernels::elements::each;
 use crate::simd::{InstructionSet, Kernel, LANES, Simd};
 use rayon::prelude::*;
 
+/// Sums that are added to in turn, as an addition takes as long as four others take to begin.
+const SUMS: usize = 4;
+
 /// The squares of the groups' values, added in sixteen lanes.
 struct SumSquares<'a> {
     values: &'a [f32],
@@ -17,17 +20,22 @@ struct SumSquares<'a> {
 impl Kernel for SumSquares<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut sums = s.splat(0.0);
+        let mut sums = [s.splat(0.0); SUMS];
         for block in self.values.chunks(THREADS).skip(self.group).step_by(self.groups) {
-            for values in block.chunks(LANES) {
-                let mut padded = [0.0; LANES];
-                padded[..values.len()].copy_from_slice(values);
-                let vector = s.load(&padded);
-                sums = s.fma(vector, vector, sums);
+            let (vectors, rest) = block.as_chunks::<LANES>();
+            for vectors in vectors.chunks(SUMS) {
+                for (sum, vector) in sums.iter_mut().zip(vectors) {
+                    let vector = s.load(vector);
+                    *sum = s.fma(vector, vector, *sum);
+                }
             }
+            let mut padded = [0.0; LANES];
+            padded[..rest.len()].copy_from_slice(rest);
+            let vector = s.load(&padded);
+            sums[0] = s.fma(vector, vector, sums[0]);
         }
         let mut lanes = [0.0; LANES];
-        s.store(sums, &mut lanes);
+        s.store(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])), &mut lanes);
         *self.sum = lanes.iter().sum();
     }
 }

@@ -8,7 +8,7 @@
 
 use super::pictures::{self, Pairs};
 use super::shape::{CLOSED, Shape};
-use crate::simd::{InstructionSet, Kernel, LANES, Simd, lanes, lanes_mut};
+use crate::simd::{InstructionSet, Kernel, LANES, NOWHERE, Simd, lanes, lanes_mut};
 use rayon::prelude::*;
 
 /// Groups of images whose sums are added in order: fixed, so that the bits do not depend on threads.
@@ -100,7 +100,7 @@ struct Lists {
 
 impl Lists {
     fn new(c: Shape) -> Self {
-        let room = c.band() * c.pool_w + 1;
+        let room = c.band() * c.pool_w + LANES;
         let row = (2 * c.pool_w + 2) * c.ins();
         // the last vectors of the last tap may read past their pixels
         let pixels = vec![0.0; (2 * c.band() + 2) * row + VECTORS * LANES];
@@ -130,29 +130,10 @@ impl Lists {
         set: InstructionSet,
     ) {
         for first in (0..c.pool_h).step_by(c.band()) {
-            self.fill(c, first, gradient, codes, bias);
+            set.run(Fill { c, first, gradient, codes, lists: self, bias });
             for (block, sums) in sums.chunks_mut(c.out_c * 3 * c.vectors() * LANES).enumerate() {
                 self.copy_pixels(c, first, block, input);
                 set.run(AddLists { c, lists: self, sums });
-            }
-        }
-    }
-
-    fn fill(&mut self, c: Shape, first: usize, gradient: &[f32], codes: &[u8], bias: &mut [f32]) {
-        self.counts.fill(0);
-        let places = [0, c.ins(), self.row, self.row + c.ins(), 0].map(|place| place as u32);
-        let rows = first..c.pool_h.min(first + c.band());
-        for (py, window) in rows.flat_map(|py| (0..c.pool_w).map(move |px| (py, py * c.pool_w + px))) {
-            let place = ((py - first) * 2 * self.row + window % c.pool_w * 2 * c.ins()) as u32;
-            let gradient = &gradient[window * c.out_c..][..c.out_c];
-            let codes = &codes[window * 4 * c.words()..][..c.out_c];
-            for (oc, (&gradient, &code)) in gradient.iter().zip(codes).enumerate() {
-                // written in any case, and kept where the window is open: no branch that the processor would have to guess
-                let at = oc * self.room + self.counts[oc];
-                self.gradients[at] = gradient;
-                self.places[at] = place + places[usize::from(code.min(CLOSED))];
-                self.counts[oc] += usize::from(code < CLOSED);
-                bias[oc] += if code < CLOSED { gradient } else { 0.0 };
             }
         }
     }
@@ -178,6 +159,69 @@ impl Lists {
                 row[(c.in_w + 1) * ins..].fill(0.0);
             }
         }
+    }
+}
+
+/// Fills a band's lists: sixteen windows of sixteen channels at a time, turned so that a channel's windows lie side by side.
+struct Fill<'a> {
+    c: Shape,
+    /// The first pooled row.
+    first: usize,
+    gradient: &'a [f32],
+    codes: &'a [u8],
+    lists: &'a mut Lists,
+    bias: &'a mut [f32],
+}
+
+impl Kernel for Fill<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { c, first, gradient, codes, lists, bias } = self;
+        lists.counts.fill(0);
+        let windows = c.band().min(c.pool_h - first) * c.pool_w;
+        for start in (0..windows).step_by(LANES) {
+            for channel in (0..c.out_c).step_by(LANES) {
+                let count = LANES.min(c.out_c - channel);
+                let (mut gradients, mut places) = ([[0.0; LANES]; LANES], [[f32::from_bits(NOWHERE); LANES]; LANES]);
+                let rows = gradients.iter_mut().zip(&mut places);
+                for (window, (gradients, places)) in (start..windows).zip(rows) {
+                    let at = first * c.pool_w + window;
+                    let gradient = &gradient[at * c.out_c + channel..][..count];
+                    let codes = &codes[at * 4 * c.words() + channel..][..count];
+                    let place = window / c.pool_w * 2 * lists.row + window % c.pool_w * 2 * c.ins();
+                    let steps = [c.ins() as u32, lists.row as u32];
+                    let to = gradients.iter_mut().zip(places).zip(&mut bias[channel..]);
+                    open(gradient.iter().zip(codes), place as u32, steps, to);
+                }
+                let (gradients, places) = (s.transpose(&gradients), s.transpose(&places));
+                for (oc, (gradients, places)) in (channel..channel + count).zip(gradients.iter().zip(&places)) {
+                    let at = oc * lists.room + lists.counts[oc];
+                    if let (Some(values), Some(to)) =
+                        (lists.gradients[at..].first_chunk_mut(), lists.places[at..].first_chunk_mut())
+                    {
+                        lists.counts[oc] += s.keep(gradients, places, values, to);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Gradients of a window that its channels' codes leave open, added to the bias's, and the places of their pixels. `steps` are the floats to
+/// the window's second column and second row.
+#[inline(always)]
+fn open<'a>(
+    from: impl Iterator<Item = (&'a f32, &'a u8)>,
+    place: u32,
+    steps: [u32; 2],
+    to: impl Iterator<Item = ((&'a mut f32, &'a mut f32), &'a mut f32)>,
+) {
+    for ((&gradient, &code), ((kept, at), bias)) in from.zip(to) {
+        let (open, code) = (code < CLOSED, u32::from(code));
+        *kept = if open { gradient } else { 0.0 };
+        *bias += *kept;
+        let pixel = place + (code & 1) * steps[0] + (code >> 1 & 1) * steps[1];
+        *at = f32::from_bits(if open { pixel } else { NOWHERE });
     }
 }
 
