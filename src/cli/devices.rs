@@ -4,7 +4,8 @@ use super::{print_json, print_text};
 use crate::engine::gpu::adapters;
 use crate::plan::{Profile, bytes_in_words};
 use crate::report::Table;
-use crate::run::{CpuFeatures, NO_GPU, OpenDevice};
+use crate::run::{NO_GPU, OpenDevice};
+use crate::simd::InstructionSet;
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -43,7 +44,7 @@ struct Report {
 /// # Errors
 /// Standard output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let (profiles, without_adapter) = (adapters(), without_adapter()?);
+    let (profiles, without_adapter) = (adapters(), without_adapter());
     let auto = auto(&profiles, &without_adapter[0]);
     if args.json {
         let adapters = profiles.into_iter().enumerate().map(|(number, profile)| Adapter { number, profile }).collect();
@@ -55,11 +56,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Native kernels, and the twins.
-///
-/// # Errors
-/// None: every processor has an instruction set.
-pub fn without_adapter() -> crate::Result<[Profile; 2]> {
-    Ok([OpenDevice::Native(CpuFeatures::Auto.set()?), OpenDevice::Cpu].map(|device| device.profile()))
+pub fn without_adapter() -> [Profile; 2] {
+    [OpenDevice::Native(InstructionSet::fastest()), OpenDevice::Cpu].map(|device| device.profile())
 }
 
 /// What `--device auto` takes of these, and why.
@@ -127,7 +125,7 @@ mod tests {
     fn auto_takes_a_gpu_and_no_software_driver() {
         let adapter = |kind| Profile { kind, name: format!("{kind:?}"), ..Profile::webgpu() };
         let [software, card] = [AdapterKind::Software, AdapterKind::Discrete].map(adapter);
-        let [native, _] = without_adapter().unwrap();
+        let [native, _] = without_adapter();
         assert_eq!(auto(&[card, software.clone()], &native), "adapter 0, Discrete, as it is a GPU");
         let found = auto(&[software], &native);
         assert!(

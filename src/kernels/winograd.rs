@@ -13,9 +13,10 @@ use crate::simd::{InstructionSet, Kernel, LANES, MOST_PIXELS, Simd, lanes, value
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// How many times larger than a direct sum's its rounding errors may be. The transforms add pixels times up to 5 and products times up to
-/// 8, so that numbers in between are larger than what is left of them: "error growth" of 3 to 10 in Barabasz et al., "Error Analysis and
-/// Improving the Accuracy of Winograd Convolution for Deep Neural Networks", arXiv:1803.10986, table 2.
+/// How many times larger than a direct sum's its rounding errors may be. The transforms multiply pixels by up to 5 and products by up to 8,
+/// so that numbers in between are larger than what is left of them: 4 to 7 times the direct sums' errors with 16 to 64 channels. Why they
+/// grow with the tile: Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks",
+/// arXiv:1803.10986.
 pub const ROUNDING: f64 = 8.0;
 
 /// Products of a tile and channel.
@@ -62,21 +63,46 @@ impl Tiles {
     }
 
     /// What a unit of work covers: several small images, or rows of tiles of one.
-    pub fn unit(self) -> (usize, usize) {
+    fn unit(self) -> (usize, usize) {
         let (down, across) = self.grid;
         let tiles = if self.input.2 > 128 { TILES_OF_MANY_CHANNELS } else { TILES };
         let images = (tiles / (down * across)).max(1);
         (images, if images > 1 { down } else { (tiles / across).clamp(1, down) })
     }
 
+    /// Cuts what comes out into units: it has `image` elements for an image, and `row` for a row of tiles.
+    pub fn cut<T>(self, output: &mut [T], [image, row]: [usize; 2]) -> impl Iterator<Item = &mut [T]> {
+        let (images, rows) = self.unit();
+        let part = if images > 1 { images * image } else { rows * row };
+        output.chunks_mut(images * image).flat_map(move |output| output.chunks_mut(part))
+    }
+
+    /// Convolves images on all threads; each unit's sums go to its output, in the order of [`Tiles::cut`].
+    pub fn convolve(
+        self,
+        input: &[f32],
+        [weights, bias]: [&[f32]; 2],
+        set: InstructionSet,
+        outputs: Vec<impl Output + Send>,
+    ) {
+        let (images, rows) = self.unit();
+        let units_of_an_image = self.grid.0.div_ceil(rows);
+        let images: Vec<&[f32]> = input.chunks(images * self.image()).collect();
+        outputs.into_par_iter().enumerate().for_each(|(unit, output)| {
+            let first = unit % units_of_an_image * rows;
+            let rows = [first, rows.min(self.grid.0 - first)];
+            self.compute(images[unit / units_of_an_image], rows, [weights, bias], set, output);
+        });
+    }
+
     /// Floats of an image.
-    pub fn image(self) -> usize {
+    fn image(self) -> usize {
         let (height, width, channels) = self.input;
         height * width * channels
     }
 
     /// Computes the tiles of some images, from row `first` of tiles on, `rows` in each.
-    pub fn compute(
+    fn compute(
         self,
         images: &[f32],
         [first, rows]: [usize; 2],

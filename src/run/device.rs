@@ -332,14 +332,15 @@ impl Device {
     /// What a run is held to be computed by: device, driver, and a user's shaders, which compute as another device would.
     pub fn identity(&self) -> String {
         let Profile { name, backend, driver, .. } = &self.profile;
-        let driver = match &self.open {
+        match &self.open {
             // neither more lanes nor more threads change a bit
-            OpenDevice::Native(set) if set.rounds_once() => "fused multiply-add",
-            OpenDevice::Native(_) => "portable code",
-            _ => driver,
-        };
-        let shaders = self.shaders.hash().map_or(String::new(), |hash| format!(", with shaders {hash}"));
-        format!("{name}, {backend}, {driver}{shaders}")
+            OpenDevice::Native(set) if set.rounds_once() => format!("{name}, fused multiply-add"),
+            OpenDevice::Native(_) => format!("{name}, portable code"),
+            _ => {
+                let shaders = self.shaders.hash().map_or(String::new(), |hash| format!(", with shaders {hash}"));
+                format!("{name}, {backend}, {driver}{shaders}")
+            }
+        }
     }
 
     /// The hash of a user's shaders, where there are any.

@@ -84,15 +84,16 @@ pub fn in_words(kernels: &[KernelTime], whole: f64, clock: &str) -> String {
             table.row(&["", &format!("  {}", dispatch.shader), "", &ms, &fraction]);
         }
     }
-    let dispatches: usize = kernels.iter().map(|kernel| kernel.dispatches.len()).sum();
+    let pieces = match kernels.iter().map(|kernel| kernel.dispatches.len()).sum() {
+        0 => format!("{} calls", kernels.len()),
+        dispatches => format!("{dispatches} dispatches"),
+    };
     let how = match clock {
         "gpu" => "on the GPU's own clock",
         "cpu" => "by the CPU's clock, call by call",
         _ => "by the CPU's clock, with submitting and waiting",
     };
-    format!(
-        "{table}\nsum      {sum:.3} ms of {dispatches} dispatches, each timed alone {how}; the whole step {whole:.3} ms\n"
-    )
+    format!("{table}\nsum      {sum:.3} ms of {pieces}, each timed alone {how}; the whole step {whole:.3} ms\n")
 }
 
 /// One step as a trace: what the CPU did, and each dispatch.

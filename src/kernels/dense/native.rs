@@ -40,7 +40,7 @@ impl Kernel for Product<'_> {
         for first in (0..rows).step_by(2 * S::PIXELS) {
             let count = (rows - first).min(2 * S::PIXELS);
             if count == 1 {
-                add_row(s, &factors[first * row..], step, steps, columns, &mut sums[first * width..][..width]);
+                add_row(s, [&factors[first * row..], columns], step, steps, &mut sums[first * width..][..width]);
                 continue;
             }
             for column in (0..width).step_by(LANES) {
@@ -72,26 +72,38 @@ const VECTORS: usize = 4;
 /// A row alone, as of inference on one image: at memory's speed, where a tile would compute rows that are not there. Each sum adds in the
 /// tile's order, so the bits are the same.
 #[inline(always)]
-fn add_row<S: Simd>(s: S, factors: &[f32], step: usize, steps: usize, columns: &[f32], sums: &mut [f32]) {
+fn add_row<S: Simd>(s: S, [factors, columns]: [&[f32]; 2], step: usize, steps: usize, sums: &mut [f32]) {
     let width = sums.len();
     for (i, sums) in sums.chunks_mut(VECTORS * LANES).enumerate() {
-        let (column, vectors) = (i * VECTORS * LANES, sums.len() / LANES);
-        let mut acc = [s.splat(0.0); VECTORS];
-        for (k, columns) in columns.chunks(width).take(steps).enumerate() {
-            let (factor, columns) = (s.splat(factors[k * step]), &columns[column..]);
-            if let Some(all) = columns.first_chunk::<{ VECTORS * LANES }>() {
-                for (v, vector) in all.as_chunks::<LANES>().0.iter().enumerate() {
-                    acc[v] = s.fma(factor, s.load(vector), acc[v]);
-                }
-            } else {
-                for (v, vector) in columns.as_chunks::<LANES>().0.iter().enumerate().take(vectors) {
-                    acc[v] = s.fma(factor, s.load(vector), acc[v]);
-                }
+        let first = i * VECTORS * LANES;
+        if sums.len() == VECTORS * LANES {
+            add_vectors::<S, VECTORS>(s, [factors, &columns[first..]], step, [steps, width], sums);
+        } else {
+            for (v, sums) in sums.chunks_mut(LANES).enumerate() {
+                add_vectors::<S, 1>(s, [factors, &columns[first + v * LANES..]], step, [steps, width], sums);
             }
         }
-        for (sum, to) in acc.iter().zip(sums.as_chunks_mut::<LANES>().0) {
-            s.store(s.add(*sum, s.load(to)), to);
+    }
+}
+
+/// `N` vectors of a row.
+#[inline(always)]
+fn add_vectors<S: Simd, const N: usize>(
+    s: S,
+    [factors, columns]: [&[f32]; 2],
+    step: usize,
+    [steps, width]: [usize; 2],
+    sums: &mut [f32],
+) {
+    let mut acc = [s.splat(0.0); N];
+    for (k, columns) in columns.chunks(width).take(steps).enumerate() {
+        let factor = s.splat(factors[k * step]);
+        for (sum, vector) in acc.iter_mut().zip(columns.as_chunks().0) {
+            *sum = s.fma(factor, s.load(vector), *sum);
         }
+    }
+    for (sum, to) in acc.iter().zip(sums.as_chunks_mut().0) {
+        s.store(s.add(*sum, s.load(to)), to);
     }
 }
 

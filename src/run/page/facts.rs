@@ -126,8 +126,9 @@ pub fn kernels(run: &EndedRun, session: &mut Session) -> Result<Kernels, String>
     let calls = session.engine().plan().steps(program).iter().zip(&dispatches.seconds).map(call).collect();
     let what = if program == Program::Train { "training step" } else { "inference batch" };
     let (batch, precision) = (session.batch(), session.precision());
+    let clock = if session.engine().clock() == "gpu" { "on the device's own clock" } else { "by the CPU's clock" };
     let about = format!(
-        "a {what} of {batch} images in {precision} on {device}, kernel by kernel in its order: medians of a few runs on the device's own clock, each kernel timed alone"
+        "a {what} of {batch} images in {precision} on {device}, kernel by kernel in its order: medians of a few runs {clock}, each kernel timed alone"
     );
     Ok(Kernels { about, calls })
 }

@@ -45,7 +45,7 @@ fn turned(weights: &[f32], [in_c, out_c]: [usize; 2]) -> Vec<f32> {
     turned
 }
 
-/// A convolution of images, unit by unit. `size` is height, width and channels of what comes out.
+/// A convolution of images. `size` is height, width and channels of what comes out.
 fn convolve(
     tiles: Tiles,
     size: [usize; 3],
@@ -54,19 +54,13 @@ fn convolve(
     set: InstructionSet,
     output: &mut [f32],
 ) {
-    let ([height, width, channels], (images, rows)) = (size, tiles.unit());
-    let (image, row) = (height * width * channels, width * channels);
-    let units = output.par_chunks_mut(images * image).zip(input.par_chunks(images * tiles.image()));
-    units.for_each(|(output, input)| {
-        // all of several images, or rows of one
-        let part = if images > 1 { output.len() } else { 4 * rows * row };
-        output.par_chunks_mut(part).enumerate().for_each(|(i, output)| {
-            let here = rows.min(tiles.grid.0 - i * rows);
-            let height = height.min(output.len() / row);
-            let pixels = Pixels { size: [height, width, channels], relu, output };
-            tiles.compute(input, [i * rows, here], [weights, bias], set, pixels);
-        });
+    let [height, width, channels] = size;
+    let row = width * channels;
+    let outputs = tiles.cut(output, [height * row, 4 * row]).map(|output| {
+        let height = height.min(output.len() / row);
+        Pixels { size: [height, width, channels], relu, output }
     });
+    tiles.convolve(input, [weights, bias], set, outputs.collect());
 }
 
 /// Pixels of a unit.

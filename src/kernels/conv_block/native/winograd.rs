@@ -4,7 +4,6 @@ use super::forward::write_window;
 use super::shape::Shape;
 use crate::kernels::winograd::{Output, Tiles, pack};
 use crate::simd::{InstructionSet, Simd};
-use rayon::prelude::*;
 
 /// Whether these sizes fit.
 pub fn accepts(c: Shape) -> bool {
@@ -22,26 +21,20 @@ pub fn forward(
     let packed = pack(weights, [c.in_c, c.out_c], set);
     let grid = (c.pool_h.div_ceil(2), c.pool_w.div_ceil(2));
     let tiles = Tiles { input: (c.in_h, c.in_w, c.in_c), padding: (1, 1), grid };
-    let (images, rows) = tiles.unit();
-    let windows = c.pool_h * c.pool_w;
-    let work =
-        pooled.par_chunks_mut(images * windows * c.out_c).zip(codes.par_chunks_mut(images * windows * 4 * c.words()));
-    input.par_chunks(images * c.image()).zip(work).for_each(|(input, (pooled, codes))| {
-        // one unit, or rows of an image
-        let part = if images > 1 { images * windows } else { 2 * rows * c.pool_w };
-        let parts = pooled.par_chunks_mut(part * c.out_c).zip(codes.par_chunks_mut(part * 4 * c.words()));
-        parts.enumerate().for_each(|(i, (pooled, codes))| {
-            let here = rows.min(grid.0 - i * rows);
-            let output = Pooled { c, windows: 2 * here * c.pool_w, pooled, codes };
-            tiles.compute(input, [i * rows, here], [&packed, bias], set, output);
-        });
+    let cut = |row: usize| [c.pool_h * row, 2 * row];
+    let outputs = tiles.cut(pooled, cut(c.pooled_row())).zip(tiles.cut(codes, cut(c.codes_row())));
+    let outputs = outputs.map(|(pooled, codes)| {
+        let rows = c.pool_h.min(pooled.len() / c.pooled_row());
+        Pooled { c, rows, pooled, codes }
     });
+    tiles.convolve(input, [&packed, bias], set, outputs.collect());
 }
 
 /// Pooled windows of a unit.
 struct Pooled<'a> {
     c: Shape,
-    windows: usize,
+    /// Rows of each of its images, or of its part of one.
+    rows: usize,
     pooled: &'a mut [f32],
     codes: &'a mut [u8],
 }
@@ -56,17 +49,13 @@ impl Output for Pooled<'_> {
         sums: [[S::V; 4]; 4],
     ) {
         let c = self.c;
-        for window in 0..4 {
-            let (py, px) = (row * 2 + window / 2, column * 2 + window % 2);
-            let at = image * c.pool_h * c.pool_w + py * c.pool_w + px;
-            if px < c.pool_w
-                && py * c.pool_w < self.windows.min(c.pool_h * c.pool_w)
-                && (at + 1) * c.out_c <= self.pooled.len()
-            {
-                let (y, x) = (window / 2 * 2, window % 2 * 2);
-                let sums = [sums[y][x], sums[y][x + 1], sums[y + 1][x], sums[y + 1][x + 1]];
+        for (y, py) in (2 * row..self.rows.min(2 * row + 2)).enumerate() {
+            for (x, px) in (2 * column..c.pool_w.min(2 * column + 2)).enumerate() {
+                let at = (image * self.rows + py) * c.pool_w + px;
+                let window =
+                    [sums[2 * y][2 * x], sums[2 * y][2 * x + 1], sums[2 * y + 1][2 * x], sums[2 * y + 1][2 * x + 1]];
                 let codes = &mut self.codes[at * 4 * c.words()..][..4 * c.words()];
-                write_window(s, c, sums, channel, &mut self.pooled[at * c.out_c..][..c.out_c], codes);
+                write_window(s, c, window, channel, &mut self.pooled[at * c.out_c..][..c.out_c], codes);
             }
         }
     }
