@@ -130,7 +130,7 @@ fn every_set_trains_resumes_and_classifies() {
         let (_, notes) = desk.both(&format!("train --resume whole-{name} --epochs 4 --cpu-features {}", fused[0].0));
         assert!(!notes.contains("another device"), "{notes}");
         let (_, notes) = desk.both(&format!("train --resume whole-{name} --epochs 5 --cpu-features portable"));
-        assert!(notes.contains("the run began with another device (native kernels, none, fused"), "{notes}");
+        assert!(notes.contains("the run began with another device (native kernels, fused multiply-add, now native kernels, portable code)"), "{notes}");
     }
 }
 
