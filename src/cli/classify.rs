@@ -34,7 +34,7 @@ probability), entropy (of the probabilities, in nats, from 0 to the logarithm of
 or why the item could not be classified). One row an item, in the order of the inputs; folders and globs are sorted by \
 name.
 
-A catalogue is a table (.csv, .parquet, .vot, .votable, .xml, or .fits with a binary table and no image) with a \
+A catalogue is a table (.csv, .parquet, .vot, .votable, .xml, or .fits with a table and no image) with a \
 column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees); capitals do not matter. In \
 VOTables and FITS, id, ra and dec are also found by their UCDs (meta.id, pos.eq.ra, pos.eq.dec; each with ;meta.main).
 

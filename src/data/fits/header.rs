@@ -1,13 +1,14 @@
 //! Reads the headers of a FITS file up to the wanted image.
 //!
 //! FITS 4.0 (Pence et al., A&A 524, A42, 2010, and its successors at fits.gsfc.nasa.gov). Files come from strangers: a header
-//! has at most 1000 blocks, a file at most 1000 parts, a gzip'ed one is inflated to at most 2 GiB, and sizes are checked against
+//! has at most 1000 blocks, a file at most 1000 parts, a packed one is inflated to at most 2 GiB, and sizes are checked against
 //! the limits of pictures. Memory: one header.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 
+use bzip2::bufread::MultiBzDecoder;
 use fitskit::{Header, Keyword};
 use flate2::bufread::MultiGzDecoder;
 
@@ -23,21 +24,25 @@ const CARD: usize = 80;
 /// Most blocks of a header, and most headers.
 const MOST_BLOCKS: usize = 1000;
 const MOST_HDUS: usize = 1000;
-/// Most bytes that a gzip'ed file is inflated to.
+/// Most bytes that a packed file is inflated to.
 const MOST_INFLATED: u64 = 2 << 30;
 
-/// The bytes of a FITS file from the front, inflated where it is gzip'ed.
-pub(super) enum Bytes {
+/// The bytes of a FITS file from the front, inflated where it is packed by gzip or bzip2.
+pub(in crate::data) enum Bytes {
     Plain(BufReader<File>),
     Gzip(Box<Take<MultiGzDecoder<BufReader<File>>>>),
+    Bzip2(Box<Take<MultiBzDecoder<BufReader<File>>>>),
 }
 
 impl Bytes {
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
         let mut file = BufReader::with_capacity(1 << 16, open_file(path)?);
-        let gzip = file.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
-        Ok(if gzip { Self::Gzip(Box::new(MultiGzDecoder::new(file).take(MOST_INFLATED))) } else { Self::Plain(file) })
+        Ok(match file.fill_buf().map_err(failed)? {
+            [0x1f, 0x8b, ..] => Self::Gzip(Box::new(MultiGzDecoder::new(file).take(MOST_INFLATED))),
+            [b'B', b'Z', b'h', ..] => Self::Bzip2(Box::new(MultiBzDecoder::new(file).take(MOST_INFLATED))),
+            _ => Self::Plain(file),
+        })
     }
 
     /// Skips so many bytes, or to the end.
@@ -59,6 +64,7 @@ impl Read for Bytes {
         match self {
             Self::Plain(file) => file.read(buffer),
             Self::Gzip(bytes) => bytes.read(buffer),
+            Self::Bzip2(bytes) => bytes.read(buffer),
         }
     }
 }
@@ -201,6 +207,11 @@ fn image_axes(header: &Header) -> Option<(Coding, Vec<u64>)> {
         _ => return None,
     };
     (axes.len() >= 2 && axes.iter().all(|&axis| axis > 0)).then_some((coding, axes))
+}
+
+/// Whether a header's data are an image: of two axes or more, so that text in a primary array of bytes is none.
+pub(in crate::data) fn is_image(header: &Header) -> bool {
+    image_axes(header).is_some()
 }
 
 /// Checks an image against the limits of pictures.

@@ -1,6 +1,6 @@
 //! FITS images of the bands g, r and z as the RGB pictures that the Legacy Survey's viewer would show of them.
 //!
-//! One cube or three files of a plane each, of any BITPIX, gzip'ed or tile-compressed. The stretch is applied to the image's own pixels
+//! One cube or three files of a plane each, of any BITPIX, packed by gzip or bzip2, or tile-compressed. The stretch is applied to the image's own pixels
 //! and the RGB picture is resized, as in the pictures that networks were trained on; rows are turned over, so that north
 //! is up where FITS has it up. Limits are those of [`super::picture`]: a plane has at most 2^26 pixels.
 //! This room knows nothing of data sets.
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::crop::Cutout;
-pub(super) use self::header::data_length;
+pub(super) use self::header::{Bytes, data_length, is_image};
 pub use self::names::{bands_of, files_of, is_later, is_named};
 pub use self::stretch::Stretch;
 pub use self::wcs::Footprint;
@@ -93,7 +93,7 @@ pub fn is_fits(path: &Path) -> bool {
     // The name decides about a file that cannot be read.
     let _ = open_file(path).map(|file| file.take(9).read_to_end(&mut head));
     let other = head.starts_with(b"\x89PNG") || head.starts_with(b"\xff\xd8\xff");
-    head == b"SIMPLE  =" || head.starts_with(b"\x1f\x8b") || (is_named(path) && !other)
+    head == b"SIMPLE  =" || head.starts_with(b"\x1f\x8b") || head.starts_with(b"BZh") || (is_named(path) && !other)
 }
 
 /// Rows and columns of the picture of these files, and where it lies, from their headers alone.

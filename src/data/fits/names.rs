@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use super::BANDS;
 
 /// Endings of FITS files; the longest match counts.
-const ENDINGS: &[&str] = &[".fits.gz", ".fits.fz", ".fit.gz", ".fit.fz", ".fts.gz", ".fits", ".fit", ".fts", ".fz"];
+const ENDINGS: &[&str] = &[
+    ".fits.gz", ".fits.bz2", ".fits.fz", ".fit.gz", ".fit.bz2", ".fit.fz", ".fts.gz", ".fts.bz2", ".fits", ".fit", ".fts",
+    ".fz",
+];
 
 /// A file's name before its ending, and the ending as it is written.
 fn split(name: &str) -> Option<(&str, &str)> {
@@ -17,7 +20,7 @@ fn split(name: &str) -> Option<(&str, &str)> {
     Some(name.split_at(name.len() - ending.len()))
 }
 
-/// Whether a file has the name of a FITS file: `.fits`, `.fit` or `.fts`, also gzip'ed (`.gz`) or tile-compressed (`.fz`).
+/// Whether a file has the name of a FITS file: `.fits`, `.fit` or `.fts`, also packed (`.gz`, `.bz2`) or tile-compressed (`.fz`).
 pub fn is_named(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| split(name).is_some())
 }
@@ -50,7 +53,7 @@ mod tests {
 
     #[test]
     fn fits_files_are_known_by_their_endings() {
-        for name in ["a.fits", "a.FITS", "a.fits.gz", "a.fits.fz", "a.fit", "a.fts", "b-g.fz"] {
+        for name in ["a.fits", "a.FITS", "a.fits.gz", "a.fits.fz", "a.fit", "a.fts.bz2", "a.fts", "b-g.fz"] {
             assert!(is_named(Path::new(name)), "{name}");
         }
         for name in ["fits", "a.png", "a.gz", "a.fits.png", "é", "a.csv.gz"] {

@@ -1,13 +1,14 @@
-//! Binary tables of FITS files (FITS Standard 4.0, section 7.3): fixed columns of text and single numbers.
+//! Tables of FITS files (FITS Standard 4.0, sections 7.2 and 7.3): fixed columns of text and single numbers, packed by gzip or
+//! bzip2 or not.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::Path;
 
 use fitskit::Header;
 
+use super::fits_text::TextColumn;
 use super::{Cell, Described, Rows, Wanted, find};
-use crate::data::fits::data_length;
+use crate::data::fits::{Bytes, data_length, is_image};
 
 /// FITS files consist of blocks of so many bytes.
 const BLOCK: usize = 2880;
@@ -53,34 +54,38 @@ fn number(header: &Header, name: &str, otherwise: u64) -> Result<u64, String> {
 }
 
 /// Skips the data behind a header.
-fn skip(file: &mut impl Seek, header: &Header) -> Result<(), String> {
+fn skip(file: &mut Bytes, header: &Header) -> Result<(), String> {
     let bytes = data_length(header).ok_or("its axes make no sense")?.next_multiple_of(BLOCK as u64);
-    file.seek(SeekFrom::Current(bytes as i64)).map(drop).map_err(|error| error.to_string())
+    file.skip(bytes).map_err(|error| error.to_string())
 }
 
-fn is_table(header: &Header) -> bool {
-    header.get_string("XTENSION").is_some_and(|kind| kind.trim_end() == "BINTABLE")
+/// How the rows of a table are written.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Binary,
+    /// As VizieR writes them.
+    Text,
 }
 
-/// Whether a header's data are an image; compressed ones are tables that say so.
-fn is_image(header: &Header) -> bool {
-    match header.get_string("XTENSION").map(str::trim_end) {
-        None | Some("IMAGE") => data_length(header) != Some(0),
-        Some("BINTABLE") => header.get_bool("ZIMAGE") == Some(true),
-        _ => false,
+/// The form of a header's table; `None` where it has none.
+fn form(header: &Header) -> Option<Form> {
+    match header.get_string("XTENSION")?.trim_end() {
+        "BINTABLE" => Some(Form::Binary),
+        "TABLE" => Some(Form::Text),
+        _ => None,
     }
 }
 
 /// Whether a FITS file has a table and no image. False for a file that cannot be read.
 pub fn holds_table(path: &Path) -> bool {
-    let only = |file: File| {
-        let (mut file, mut found) = (BufReader::new(file), false);
+    let only = |mut file: Bytes| {
+        let mut found = false;
         for _ in 0..MOST_HDUS {
             let Ok(Some(header)) = header(&mut file) else { break };
             if is_image(&header) {
                 return false;
             }
-            found |= is_table(&header);
+            found |= form(&header).is_some();
             if skip(&mut file, &header).is_err() {
                 break;
             }
@@ -88,7 +93,7 @@ pub fn holds_table(path: &Path) -> bool {
         found
     };
     let regular = path.metadata().is_ok_and(|about| about.is_file());
-    regular && super::unbroken(|| Ok(File::open(path).is_ok_and(only))).unwrap_or(false)
+    regular && super::unbroken(|| Ok(Bytes::open(path).is_ok_and(only))).unwrap_or(false)
 }
 
 /// A column of a table.
@@ -105,7 +110,6 @@ struct Column {
     scale: f64,
     zero: f64,
     null: Option<i64>,
-    unit: String,
 }
 
 impl Column {
@@ -130,8 +134,7 @@ impl Column {
         let float = |name: &str, otherwise: f64| header.get_float(&format!("{name}{number}")).unwrap_or(otherwise);
         let (scale, zero) = (float("TSCAL", 1.0), float("TZERO", 0.0));
         let null = header.get_int(&format!("TNULL{number}"));
-        let unit = header.get_string(&format!("TUNIT{number}")).unwrap_or_default().to_owned();
-        Ok(Self { start, bytes, letter, is_array: repeat != 1, scale, zero, null, unit })
+        Ok(Self { start, bytes, letter, is_array: repeat != 1, scale, zero, null })
     }
 
     /// Refuses columns that are neither text nor one number.
@@ -185,10 +188,50 @@ impl Column {
     }
 }
 
+/// A column of a table of either form.
+#[derive(Clone)]
+enum Field {
+    Binary(Column),
+    Text(TextColumn),
+}
+
+impl Field {
+    /// Column `number` (from 1); a binary one begins at `start`.
+    fn of(header: &Header, form: Form, number: usize, start: usize) -> Result<Self, String> {
+        Ok(match form {
+            Form::Binary => Self::Binary(Column::of(header, number, start)?),
+            Form::Text => Self::Text(TextColumn::of(header, number)?),
+        })
+    }
+
+    /// The byte of a row behind it.
+    fn end(&self) -> usize {
+        match self {
+            Self::Binary(column) => column.start + column.bytes,
+            Self::Text(column) => column.end(),
+        }
+    }
+
+    fn check(&self, name: &str) -> Result<(), String> {
+        match self {
+            Self::Binary(column) => column.check(name),
+            Self::Text(_) => Ok(()),
+        }
+    }
+
+    fn cell(&self, row: &[u8]) -> Result<Cell, String> {
+        match self {
+            Self::Binary(column) => Ok(column.cell(row)),
+            Self::Text(column) => column.cell(row),
+        }
+    }
+}
+
 /// An open table.
 pub(super) struct Fits {
-    file: BufReader<File>,
-    columns: Vec<Option<Column>>,
+    file: Bytes,
+    /// The wanted columns with their units.
+    columns: Vec<Option<(Field, String)>>,
     row: Vec<u8>,
     /// Rows, and how many of them are read.
     rows: u64,
@@ -199,12 +242,12 @@ impl Fits {
     /// Opens the first table that has the columns.
     pub fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, String> {
         let failed = |problem: String| format!("cannot be read ({problem})");
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let mut file = BufReader::with_capacity(1 << 16, file);
-        let mut missing = "has no binary table".to_owned();
+        let mut file = Bytes::open(path).map_err(|error| failed(error.to_string()))?;
+        let mut missing = "has no table".to_owned();
         while let Some(header) = header(&mut file).map_err(failed)? {
-            if is_table(&header) {
-                match Self::columns(&header, wanted) {
+            let form = form(&header);
+            if let Some(form) = form {
+                match Self::columns(&header, form, wanted) {
                     Err(problem) => missing = problem,
                     Ok((columns, width)) => {
                         let rows = number(&header, "NAXIS2", 0)?;
@@ -213,33 +256,38 @@ impl Fits {
                 }
             }
             if let Err(problem) = skip(&mut file, &header) {
-                return Err(if is_table(&header) { missing } else { failed(problem) });
+                return Err(if form.is_some() { missing } else { failed(problem) });
             }
         }
         Err(missing)
     }
 
     /// The wanted columns, and the bytes of a row.
-    fn columns(header: &Header, wanted: &[Wanted]) -> Result<(Vec<Option<Column>>, usize), String> {
+    #[allow(clippy::type_complexity, reason = "a pair that is taken apart at once")]
+    fn columns(
+        header: &Header,
+        form: Form,
+        wanted: &[Wanted],
+    ) -> Result<(Vec<Option<(Field, String)>>, usize), String> {
         let (count, width) = (number(header, "TFIELDS", 0)?, number(header, "NAXIS1", 0)?);
         if count > 999 || width > LONGEST_ROW {
             return Err(format!("has a table of {count} columns and {width} bytes a row, more than can be read"));
         }
         let width = width as usize;
-        let (mut all, mut described, mut start) = (Vec::new(), Vec::new(), 0);
+        let (mut all, mut described, mut end) = (Vec::new(), Vec::new(), 0);
         for number in 1..=count as usize {
-            let column = Column::of(header, number, start)?;
-            start += column.bytes;
+            let field = Field::of(header, form, number, end)?;
+            end = end.max(field.end());
             let text = |name: &str| header.get_string(&format!("{name}{number}")).unwrap_or_default().to_owned();
             described.push(Described { name: text("TTYPE"), ucd: text("TUCD") });
-            all.push(column);
+            all.push((field, text("TUNIT")));
         }
         let found = find(&described, wanted)?;
-        if start > width || width == 0 {
-            return Err(format!("has columns of {start} bytes in rows of {width}"));
+        if end > width || width == 0 {
+            return Err(format!("has columns of {end} bytes in rows of {width}"));
         }
         for (place, wanted) in found.iter().zip(wanted) {
-            place.map_or(Ok(()), |place| all[place].check(&wanted.name))?;
+            place.map_or(Ok(()), |place| all[place].0.check(&wanted.name))?;
         }
         Ok((found.into_iter().map(|place| place.map(|place| all[place].clone())).collect(), width))
     }
@@ -252,8 +300,11 @@ impl Rows for Fits {
         }
         self.read += 1;
         self.file.read_exact(&mut self.row).map_err(|error| error.to_string())?;
-        let cell = |column: &Option<Column>| column.as_ref().map_or(Cell::Null, |column| column.cell(&self.row));
-        Ok(Some(self.columns.iter().map(cell).collect()))
+        let cell = |column: &Option<(Field, String)>| match column {
+            Some((field, _)) => field.cell(&self.row),
+            None => Ok(Cell::Null),
+        };
+        self.columns.iter().map(cell).collect::<Result<_, _>>().map(Some)
     }
 
     fn place(&self) -> String {
@@ -261,6 +312,6 @@ impl Rows for Fits {
     }
 
     fn unit(&self, wanted: usize) -> &str {
-        self.columns.get(wanted).and_then(Option::as_ref).map_or("", |column| &column.unit)
+        self.columns.get(wanted).and_then(Option::as_ref).map_or("", |(_, unit)| unit)
     }
 }

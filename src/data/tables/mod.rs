@@ -1,4 +1,4 @@
-//! Reads the wanted columns of tables of other programs, row by row: CSV, Parquet, VOTable and FITS binary tables.
+//! Reads the wanted columns of tables of other programs, row by row: CSV, Parquet, VOTable and FITS tables.
 //!
 //! Memory does not grow with the number of rows: a row of text takes at most 1 MiB, a row of FITS 64 MiB, a column of
 //! Parquet one page and its dictionary (64 MiB each). A damaged table is refused in one sentence; a decoder that
@@ -7,6 +7,7 @@
 mod base64;
 mod csv;
 mod fits;
+mod fits_text;
 mod limit;
 mod pages;
 mod parquet;
@@ -32,7 +33,7 @@ pub enum Kind {
     Parquet,
     /// An XML table of the International Virtual Observatory Alliance.
     VoTable,
-    /// A binary table in a FITS file; the file may as well hold images.
+    /// A table in a FITS file, binary or text; the file may as well hold images.
     Fits,
 }
 
@@ -202,7 +203,7 @@ fn remedy(kind: Kind, wanted: &[Wanted]) -> String {
         Kind::Csv => "CSV file with a header",
         Kind::Parquet => "Parquet file",
         Kind::VoTable => "VOTable",
-        Kind::Fits => "FITS file with a binary table",
+        Kind::Fits => "FITS file with a table",
     };
     let needed = wanted.iter().find(|column| column.needed).map(|column| format!(" and a column `{}`", column.name));
     format!("give a {what}{}", needed.unwrap_or_default())

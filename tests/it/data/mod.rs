@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 mod fits;
 mod fits_items;
+mod fits_tables;
 mod folder;
 mod hdf5_child;
 mod hdf5_chunks;
