@@ -6,7 +6,17 @@ use super::BANDS;
 
 /// Endings of FITS files; the longest match counts.
 const ENDINGS: &[&str] = &[
-    ".fits.gz", ".fits.bz2", ".fits.fz", ".fit.gz", ".fit.bz2", ".fit.fz", ".fts.gz", ".fts.bz2", ".fits", ".fit", ".fts",
+    ".fits.gz",
+    ".fits.bz2",
+    ".fits.fz",
+    ".fit.gz",
+    ".fit.bz2",
+    ".fit.fz",
+    ".fts.gz",
+    ".fts.bz2",
+    ".fits",
+    ".fit",
+    ".fts",
     ".fz",
 ];
 
