@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
@@ -11,7 +11,12 @@ pub fn cache_folder() -> Option<PathBuf> {
     dirs::cache_dir().map(|folder| folder.join("galaxy-gpu"))
 }
 
-/// Opens a file to read it. A folder, pipe, socket or device is refused unopened: nobody knows where those end.
+/// First bytes of what Git LFS leaves in place of a large file, and the most bytes of such a pointer.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+const LONGEST_POINTER: u64 = 1024;
+
+/// Opens a file to read it. A folder, pipe, socket or device is refused unopened: nobody knows where those end. A pointer of Git LFS
+/// is refused, as it is not the file that it stands for.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -19,10 +24,20 @@ pub fn open_file(path: &Path) -> Result<File> {
     let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check its path and permissions");
     let about = path.metadata().map_err(failed)?;
     match (about.is_dir(), about.is_file()) {
-        (true, _) => Err(Error::file(path, "is a folder", "name a file")),
-        (_, false) => Err(Error::file(path, "is a device, a pipe or a socket", "name a file")),
-        _ => File::open(path).map_err(failed),
+        (true, _) => return Err(Error::file(path, "is a folder", "name a file")),
+        (_, false) => return Err(Error::file(path, "is a device, a pipe or a socket", "name a file")),
+        _ => {}
     }
+    let mut file = File::open(path).map_err(failed)?;
+    if about.len() <= LONGEST_POINTER {
+        let mut start = Vec::new();
+        (&file).take(POINTER.len() as u64).read_to_end(&mut start).map_err(failed)?;
+        if start == POINTER {
+            return Err(Error::file(path, "is a pointer of Git LFS, not the file itself", "fetch it with `git lfs pull`"));
+        }
+        file.rewind().map_err(failed)?;
+    }
+    Ok(file)
 }
 
 /// Options that open the file of a name itself: a link in a stranger's folder is refused, not followed.

@@ -70,7 +70,7 @@ pub(super) fn restore(path: &Path, format: Format, lines: &Path, columns: &Colum
         Error::file(path, problem, "name another --out, or replace it with --force")
     };
     let wanted: Vec<Wanted> =
-        fields(columns).into_iter().map(|field| Wanted { name: field.name, ucd: None, needed: true }).collect();
+        fields(columns, format).into_iter().map(|field| Wanted { name: field.name, ucd: None, needed: true }).collect();
     let rows = TableReader::open(path, kind, &wanted).map_err(unreadable)?;
     let csv = Format::Csv.lines(columns.clone());
     whole(lines, |out| {

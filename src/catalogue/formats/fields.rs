@@ -1,6 +1,6 @@
 //! Descriptions of a table's columns for astronomers' tools, and the values of a row in the same order.
 
-use super::OK;
+use super::{Format, OK};
 use crate::catalogue::{Columns, Row, Verdict};
 use crate::data::ItemInfo;
 use std::collections::HashSet;
@@ -21,7 +21,7 @@ pub(in crate::catalogue) enum Type {
 /// A column.
 #[derive(Clone, Debug)]
 pub(in crate::catalogue) struct Field {
-    /// Its name: unique, of letters, digits and `_`, as SQL, ADQL and FITS require.
+    /// Its name: unique, of letters, digits and `_`, as SQL and ADQL require; in FITS of ASCII and short.
     pub name: String,
     /// Type of its values.
     pub kind: Type,
@@ -33,8 +33,13 @@ pub(in crate::catalogue) struct Field {
     pub about: String,
 }
 
-/// All columns, in the order of [`Columns::names`].
-pub(in crate::catalogue) fn fields(columns: &Columns) -> Vec<Field> {
+/// Most bytes of a name in FITS: those of a text in one card.
+const LONGEST_FITS_NAME: usize = 68;
+/// Room in a name for the number that makes it unique: 256 classes.
+const NUMBER: usize = 4;
+
+/// All columns, in the order of [`Columns::names`], as a table of this format names them.
+pub(in crate::catalogue) fn fields(columns: &Columns, format: Format) -> Vec<Field> {
     let field = |(name, kind, unit, ucd, about): (&str, Type, &'static str, &'static str, &str)| Field {
         name: name.to_owned(),
         kind,
@@ -53,8 +58,9 @@ pub(in crate::catalogue) fn fields(columns: &Columns) -> Vec<Field> {
     .into();
     let mut taken: HashSet<String> =
         ["id", "path", "index", "ra", "dec", "class", "confidence", "entropy", "status"].map(str::to_owned).into();
-    for class in &columns.classes {
-        let name = unique(&format!("p_{}", safe(class)), &mut taken);
+    for (number, class) in columns.classes.iter().enumerate() {
+        let name = if format == Format::Fits { latin(class, number) } else { safe(class) };
+        let name = unique(&format!("p_{name}"), &mut taken);
         let about = format!("Probability of the class {class}");
         fields.push(Field { name, ..field(("", Type::Single, "", "stat.probability", &about)) });
     }
@@ -70,10 +76,18 @@ pub(in crate::catalogue) fn fields(columns: &Columns) -> Vec<Field> {
     fields
 }
 
-/// `text` with one `_` in place of other characters than ASCII letters and digits.
+/// `text` with one `_` in place of blanks, signs and punctuation; letters of any script stay.
 fn safe(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("_")
+    let between = |c: char| c.is_whitespace() || c.is_ascii() && !c.is_ascii_alphanumeric();
+    text.split(between).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_")
+}
+
+/// The name of a class in FITS: its ASCII letters and digits as far as there is room, else its number.
+fn latin(class: &str, number: usize) -> String {
+    let words = class.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut name = words.collect::<Vec<_>>().join("_");
+    name.truncate(LONGEST_FITS_NAME - "p_".len() - NUMBER);
+    if name.is_empty() { format!("class_{number}") } else { name }
 }
 
 /// A name that differs from the taken ones in more than its capitals.
@@ -81,7 +95,7 @@ fn unique(name: &str, taken: &mut HashSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}_{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
     // there are fewer names taken than numbers
-    names.find(|name| taken.insert(name.to_ascii_lowercase())).unwrap_or_default()
+    names.find(|name| taken.insert(name.to_lowercase())).unwrap_or_default()
 }
 
 /// A value of a row; `None` where it is missing.
@@ -126,11 +140,15 @@ mod tests {
 
     #[test]
     fn names_are_safe_and_differ() {
-        let classes = ["Round Smooth Galaxies", "round-smooth galaxies", "Edge-on (no bulge)", "é", "ü"];
+        let classes = ["Round Smooth Galaxies", "round-smooth galaxies", "Edge-on (no bulge)", "é", "渦巻 銀河"];
         let columns = Columns { classes: classes.map(String::from).to_vec(), min_confidence: 0.0 };
-        let fields = fields(&columns);
-        let names: Vec<&str> = fields[5..10].iter().map(|field| &field.name[..]).collect();
-        assert_eq!(names, ["p_Round_Smooth_Galaxies", "p_round_smooth_galaxies_2", "p_Edge_on_no_bulge", "p_", "p__2"]);
+        let names = |format| -> Vec<String> {
+            fields(&columns, format)[5..10].iter().map(|field| field.name.clone()).collect()
+        };
+        let ascii = ["p_Round_Smooth_Galaxies", "p_round_smooth_galaxies_2", "p_Edge_on_no_bulge"];
+        assert_eq!(names(Format::Fits), [&ascii[..], &["p_class_3", "p_class_4"]].concat());
+        assert_eq!(names(Format::VoTable), [&ascii[..], &["p_é", "p_渦巻_銀河"]].concat());
+        let fields = fields(&columns, Format::Parquet);
         assert_eq!(fields.len(), columns.names().len());
         assert!(fields[7].about.ends_with("Edge-on (no bulge)"));
         // each value is of its column's type
@@ -146,5 +164,15 @@ mod tests {
                 assert_eq!(kind, field.kind, "{}", field.name);
             }
         }
+    }
+
+    /// FITS Standard 4.0: a text in a card has at most 68 characters; astropy and TOPCAT read no longer names.
+    #[test]
+    fn no_name_is_longer_than_fits_allows() {
+        let classes = (0..256).map(|number| format!("{} {number}", "long ".repeat(30))).collect();
+        let fields = fields(&Columns { classes, min_confidence: 0.0 }, Format::Fits);
+        let names: HashSet<&str> = fields.iter().map(|field| &field.name[..]).collect();
+        assert_eq!(names.len(), fields.len());
+        assert!(names.iter().all(|name| name.len() <= LONGEST_FITS_NAME), "{names:?}");
     }
 }

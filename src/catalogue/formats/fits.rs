@@ -5,7 +5,7 @@
 //! of UTF-8.
 
 use super::fields::{Field, Type, Value, fields, values};
-use super::{Fact, Sink};
+use super::{Fact, Format, Sink};
 use crate::catalogue::{Columns, Row};
 use fitskit::{Header, HeaderValue, Keyword};
 use std::borrow::Cow;
@@ -101,7 +101,7 @@ pub(super) struct Fits<W> {
 
 impl<W: Write> Fits<W> {
     pub fn new(mut out: W, columns: &Columns, facts: &[Fact], extent: &Extent) -> io::Result<Self> {
-        let fields = fields(columns);
+        let fields = fields(columns, Format::Fits);
         if fields.len() > 999 {
             return Err(io::Error::other("FITS knows no more than 999 columns; write Parquet"));
         }

@@ -4,7 +4,7 @@
 //! 1.0), which TOPCAT and astropy read.
 
 use super::fields::{Field, Type, Value, fields, values};
-use super::{Fact, Sink, votable};
+use super::{Fact, Format, Sink, votable};
 use crate::catalogue::{Columns, Row};
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
@@ -47,7 +47,7 @@ pub(super) struct Parquet<W: Write + Send> {
 
 impl<W: Write + Send> Parquet<W> {
     pub fn new(out: W, columns: &Columns, facts: &[Fact]) -> io::Result<Self> {
-        let fields = fields(columns);
+        let fields = fields(columns, Format::Parquet);
         let mut about: Vec<KeyValue> =
             facts.iter().map(|fact| KeyValue::new(format!("galaxy-gpu.{}", fact.name), fact.value.clone())).collect();
         let mut header = Vec::new();

@@ -2,7 +2,7 @@
 //! and a missing value is an empty cell. BINARY2 would be a third smaller; FITS and Parquet are smaller still.
 
 use super::fields::{Field, Type, Value, fields, values};
-use super::{Fact, Sink, digits};
+use super::{Fact, Format, Sink, digits};
 use crate::catalogue::{Columns, Row};
 use quick_xml::Writer;
 use quick_xml::escape::partial_escape;
@@ -74,7 +74,7 @@ fn clean(text: &str) -> Cow<'_, str> {
 
 impl<W: Write> VoTable<W> {
     pub fn new(mut out: W, columns: &Columns, facts: &[Fact]) -> io::Result<Self> {
-        head(&mut out, &fields(columns), facts)?;
+        head(&mut out, &fields(columns, Format::VoTable), facts)?;
         out.write_all(b"<DATA>\n<TABLEDATA>\n")?;
         Ok(Self { out, columns: columns.clone() })
     }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use fits::holds_table;
 
+use crate::files::open_file;
 use crate::{Error, Result};
 
 /// Longest row of text, and longest text of a cell, in bytes.
@@ -148,7 +149,7 @@ impl TableReader {
             Err(error) => return Err(refused(format!("cannot be read ({error})"))),
             // a pipe would be waited for without end
             Ok(false) => return Err(refused("cannot be read (it is no file)".into())),
-            Ok(true) => {}
+            Ok(true) => drop(open_file(path)?),
         }
         let open = || -> Result<Box<dyn Rows>, String> {
             Ok(match kind {

@@ -7,7 +7,7 @@ use super::archive::{self, unpack};
 use super::config::Description;
 use super::layers::{Translated, translate};
 use super::pixels::{Affine, Pixels, fold, from_units};
-use super::weights::{Layout, fits, last_size, tensors, weighted_of};
+use super::weights::{Layout, fits, last_size, slashed, tensors, weighted_of};
 use super::{Refusal, refusal};
 use crate::data::hdf5::Reader;
 use crate::data::hdf5::tree::{OWN_ATTRIBUTE, Tree};
@@ -115,7 +115,7 @@ fn read(path: &Path, reader: &Reader) -> Result<Source> {
         })?;
         let metadata = parts.metadata.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
         let origin = metadata.and_then(|metadata| serde_json::from_str(metadata[OWN_ATTRIBUTE].as_str()?).ok());
-        return Ok(Source { tree, config: Some(parts.config), origin });
+        return Ok(Source { tree: slashed(tree), config: Some(parts.config), origin });
     }
     if path.extension().is_some_and(|ending| ending == "safetensors") {
         let remedy =
@@ -125,7 +125,7 @@ fn read(path: &Path, reader: &Reader) -> Result<Source> {
     let tree = Tree::read(path, reader)?;
     let config = tree.text("", "model_config").map(str::to_owned);
     let origin = tree.text("", OWN_ATTRIBUTE).and_then(|text| serde_json::from_str(text).ok());
-    Ok(Source { tree, config, origin })
+    Ok(Source { tree: slashed(tree), config, origin })
 }
 
 /// A file that describes its model.

@@ -35,6 +35,17 @@ impl Layout {
     }
 }
 
+/// A file's arrays with `/` between all names: Keras 2.13 to 2.15 on Windows joined some with `\\`, which are then part of a name.
+/// Where a file lists its names, they stay as they are.
+pub fn slashed(mut tree: Tree) -> Tree {
+    if matches!(Layout::of(&tree), Layout::Numbered(_)) {
+        let slash = |path: String| path.replace('\\', "/");
+        tree.arrays = tree.arrays.into_iter().map(|(path, values)| (slash(path), values)).collect();
+        tree.others = tree.others.into_iter().map(|(path, kind)| (slash(path), kind)).collect();
+    }
+    tree
+}
+
 /// The layers of a network that have weights, in its order, by the names that Keras gives them, or that a file lists.
 pub fn weighted_of(tree: &Tree, network: &Network) -> Vec<Weighted> {
     let names = listed_layers(tree);

@@ -1,7 +1,10 @@
 //! Files made to do harm: each is refused in one sentence, before it costs anything.
 
 use galaxy_gpu::data::fits::read;
+use galaxy_gpu::data::tables::{Kind, TableReader, Wanted};
 use galaxy_gpu::data::{Dataset, FitsOptions, LoadOptions, hdf5::Reader, read_picture};
+use galaxy_gpu::interchange::{Import, import};
+use galaxy_gpu::train::Weights;
 
 use super::fits::cube;
 use super::{Scratch, assert_says};
@@ -105,5 +108,29 @@ fn a_fits_image_without_numbers_is_no_picture() {
     {
         let refused = refusal(cube(6, 5).with(card, value).bytes());
         assert_says(&refused, &["a.fits: ", &format!("{card} is {value}, which scales no number")]);
+    }
+}
+
+/// What a repository holds where `git lfs pull` has not been run.
+#[test]
+fn pointers_of_git_lfs_are_named() {
+    let scratch = Scratch::new();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n";
+    let wanted = [Wanted { name: "path".into(), ucd: None, needed: true }];
+    let tables = [("t.csv", Kind::Csv), ("t.vot", Kind::VoTable), ("t.parquet", Kind::Parquet), ("t.fits", Kind::Fits)];
+    let mut refusals = Vec::new();
+    for (name, kind) in tables {
+        std::fs::write(scratch.path(name), pointer).unwrap();
+        refusals.push(TableReader::open(&scratch.path(name), kind, &wanted).err().unwrap().to_string());
+    }
+    for name in ["a.png", "a.fits", "a.h5", "a.keras", "a.safetensors"] {
+        std::fs::write(scratch.path(name), pointer).unwrap();
+    }
+    refusals.extend(["a.png", "a.fits"].map(|name| read_picture(&scratch.path(name), 8, 8).unwrap_err().to_string()));
+    refusals.push(scratch.refusal(&scratch.path("a.h5")));
+    refusals.push(Weights::load(&scratch.path("a.safetensors")).unwrap_err().to_string());
+    refusals.push(import(&scratch.path("a.keras"), &Import::default()).err().unwrap().to_string());
+    for refusal in refusals {
+        assert_says(&refusal, &["is a pointer of Git LFS", "git lfs pull"]);
     }
 }

@@ -4,12 +4,19 @@ use super::{fixture, imported, refused};
 use crate::common::npz::Npz;
 use crate::common::rig::{Rig, model, read};
 use crate::common::{Device, on_every_device};
+use galaxy_gpu::data::hdf5::Reader;
+use galaxy_gpu::data::hdf5::tree::{Tree, write_tree};
 use galaxy_gpu::interchange::Import;
 use galaxy_gpu::kernels::StepParams;
 use galaxy_gpu::layers::Dense;
 use galaxy_gpu::model::Model;
 use galaxy_gpu::plan::Program;
 use galaxy_gpu::train::Weights;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 const IMAGES: usize = 4;
 
@@ -124,4 +131,34 @@ fn other_files_are_refused() {
     }
     assert!(refused(folder.path(), &Import::default()).contains("is a folder"));
     assert!(refused(&folder.path().join("none.keras"), &Import::default()).contains("cannot be read"));
+}
+
+/// Keras 2.13 to 2.15 on Windows joined groups with `\\`: `layers\\conv2d/vars/0`.
+#[test]
+fn archives_written_on_windows_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut archive = ZipArchive::new(File::open(fixture("tiny2.keras")).unwrap()).unwrap();
+    let mut member = |name: &str| {
+        let mut bytes = Vec::new();
+        archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let h5 = folder.path().join("model.weights.h5");
+    std::fs::write(&h5, member("model.weights.h5")).unwrap();
+    let mut tree = Tree::read(&h5, &Reader::InProcess).unwrap();
+    let windows = |path: String| path.replacen('/', "\\", 1);
+    tree.arrays = tree.arrays.into_iter().map(|(path, values)| (windows(path), values)).collect();
+    assert!(tree.arrays.contains_key("layers\\conv2d/vars/0"));
+    std::fs::remove_file(&h5).unwrap();
+    write_tree(&h5, &tree).unwrap();
+    let path = folder.path().join("windows.keras");
+    let mut windows = ZipWriter::new(File::create(&path).unwrap());
+    let weights = std::fs::read(&h5).unwrap();
+    for (name, bytes) in [("config.json", member("config.json")), ("model.weights.h5", weights)] {
+        windows.start_file(name, SimpleFileOptions::default()).unwrap();
+        windows.write_all(&bytes).unwrap();
+    }
+    windows.finish().unwrap();
+    let hash = |path: &Path| imported(path, &Import::default()).unwrap().weights.hash();
+    assert_eq!(hash(&path), hash(&fixture("tiny2.keras")));
 }
