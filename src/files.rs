@@ -33,7 +33,11 @@ pub fn open_file(path: &Path) -> Result<File> {
         let mut start = Vec::new();
         (&file).take(POINTER.len() as u64).read_to_end(&mut start).map_err(failed)?;
         if start == POINTER {
-            return Err(Error::file(path, "is a pointer of Git LFS, not the file itself", "fetch it with `git lfs pull`"));
+            return Err(Error::file(
+                path,
+                "is a pointer of Git LFS, not the file itself",
+                "fetch it with `git lfs pull`",
+            ));
         }
         file.rewind().map_err(failed)?;
     }
