@@ -209,6 +209,9 @@ fn member(path: &Path, file: &h5::File, name: &str) -> Result<h5::Dataset> {
     }
     let data = file.dataset(name).map_err(|_| {
         let names = file.member_names().unwrap_or_default();
+        if names.iter().any(|held| held == name) {
+            return too_new(path, name);
+        }
         let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         Error::file(path, format!("has no data set `{name}`; it holds {held}"), LAYOUT)
     })?;
@@ -222,6 +225,14 @@ fn member(path: &Path, file: &h5::File, name: &str) -> Result<h5::Dataset> {
         Ok(_) if !stored.external().is_empty() => Err(elsewhere()),
         Ok(_) => Ok(data),
     }
+}
+
+/// The error for a data set that is there and cannot be opened: newer versions of libhdf5 write forms that older ones do not know.
+fn too_new(path: &Path, name: &str) -> Error {
+    let (major, minor, patch) = super::library_version();
+    let problem = format!("`{name}` is stored in a form that this program's HDF5 {major}.{minor}.{patch} does not know");
+    let remedy = "write it again without libver=\"latest\" (h5py); if no newer version wrote it, it is damaged";
+    Error::file(path, problem, remedy)
 }
 
 /// Whether a member of the root is a link to another file.

@@ -7,6 +7,7 @@ mod fits;
 mod fits_items;
 mod fits_tables;
 mod folder;
+mod h5py;
 mod hdf5_child;
 mod hdf5_chunks;
 mod hdf5_layout;
