@@ -230,7 +230,8 @@ fn member(path: &Path, file: &h5::File, name: &str) -> Result<h5::Dataset> {
 /// The error for a data set that is there and cannot be opened: newer versions of libhdf5 write forms that older ones do not know.
 fn too_new(path: &Path, name: &str) -> Error {
     let (major, minor, patch) = super::library_version();
-    let problem = format!("`{name}` is stored in a form that this program's HDF5 {major}.{minor}.{patch} does not know");
+    let problem =
+        format!("`{name}` is stored in a form that this program's HDF5 {major}.{minor}.{patch} does not know");
     let remedy = "write it again without libver=\"latest\" (h5py); if no newer version wrote it, it is damaged";
     Error::file(path, problem, remedy)
 }
