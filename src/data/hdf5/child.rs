@@ -216,7 +216,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     let labels = labels.iter().map(|&label| label.into()).collect();
     let size = (header.height, header.width);
     let meta = checked_meta(path, size, labels, header.class_names, header.sky.then_some(sky))?;
-    Ok(Description { meta, layout: header.layout, chunked: header.chunked })
+    let DescriptionHeader { layout, chunked, label_form, floats, .. } = header;
+    Ok(Description { meta, layout, chunked, label_form, floats })
 }
 
 /// Header and tables of a description, where the tables are as long as the header says.

@@ -4,6 +4,7 @@
 //! **Memory**: labels and positions of [`MOST_ROWS`] images, pixels of [`SLAB_BYTES`] or one row of chunks up to
 //! [`LARGEST_SLAB`], and what libhdf5 takes for one chunk.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use h5::types::{FixedAscii, FixedUnicode, IntSize, TypeDescriptor, VarLenAscii, 
 use ndarray::Ix4;
 
 use super::chunks::{self, Layout, Packed};
+use super::labels;
 use super::{Description, LAYOUT, LONGEST_NAME, MOST_ROWS, damaged, h5, raw};
 use crate::data::Sky;
 use crate::data::source::{self, Receiver, Stop};
@@ -43,6 +45,8 @@ pub(super) struct Opened<'a> {
     images: h5::Dataset,
     /// Images, rows, columns, colours.
     shape: [usize; 4],
+    /// Whether pixels are floats from 0 to 1.
+    floats: bool,
 }
 
 impl<'a> Opened<'a> {
@@ -58,7 +62,8 @@ impl<'a> Opened<'a> {
             return Err(Error::file(path, format!("`images` has the shape {shape:?}, not [N, H, W, 3]"), LAYOUT));
         };
         let found = type_name(&images);
-        if found.0 != Some(TypeDescriptor::Unsigned(IntSize::U1)) {
+        let floats = matches!(found.0, Some(TypeDescriptor::Float(_)));
+        if !floats && found.0 != Some(TypeDescriptor::Unsigned(IntSize::U1)) {
             return Err(Error::file(path, format!("`images` holds {}, not uint8", found.1), LAYOUT));
         }
         source::check_size(path, count, height, width)?;
@@ -78,7 +83,7 @@ impl<'a> Opened<'a> {
             );
             return Err(Error::file(path, problem, "most of it was never written: write or download it again"));
         }
-        Ok(Self { path, file, images, shape: [count, height, width, 3] })
+        Ok(Self { path, file, images, shape: [count, height, width, 3], floats })
     }
 
     /// Checks labels, coordinates and names, and says how the images are stored.
@@ -88,16 +93,20 @@ impl<'a> Opened<'a> {
     pub fn describe(&self) -> Result<Description> {
         let Self { path, file, shape: [count, height, width, _], .. } = self;
         let answers = member(path, file, "ans")?;
-        let labels = read_labels(path, &answers, *count)?;
+        let (labels, label_form) = labels::read(path, &answers, *count)?;
         let class_names = read_class_names(path, file, &answers)?;
         let sky = read_sky(path, file, *count)?;
         let meta = super::checked_meta(path, (*height, *width), labels, class_names, sky)?;
-        Ok(Description { meta, layout: self.layout(), chunked: self.images.is_chunked() })
+        let chunked = self.images.is_chunked();
+        Ok(Description { meta, layout: self.layout(), chunked, label_form, floats: self.floats })
     }
 
     /// How the images are stored; none where only libhdf5 can unpack them, because of other filters than gzip and shuffle, or of
     /// too many or too large chunks.
     fn layout(&self) -> Option<Layout> {
+        if self.floats {
+            return None;
+        }
         let chunk: [usize; 4] = self.images.chunk()?.try_into().ok()?;
         let settings = self.images.dcpl().ok()?;
         let gzip = gzip(&settings.get_filters().ok()?)?;
@@ -155,11 +164,31 @@ impl<'a> Opened<'a> {
         let rows = row.map_or(fitting, |_| (fitting / chunk).max(1) * chunk);
         for first in (0..count).step_by(rows) {
             let end = (first + rows).min(count);
+            if self.floats {
+                receive(&self.bytes_of_floats(first..end)?).map_err(Stop::Receiver)?;
+                continue;
+            }
             let slab = self.images.read_slice::<u8, _, Ix4>(ndarray::s![first..end, .., .., ..]);
             let slab = slab.map_err(|error| damaged(self.path, first..end, error))?;
             receive(slab.as_slice().unwrap_or_default()).map_err(Stop::Receiver)?;
         }
         Ok(())
+    }
+}
+
+impl Opened<'_> {
+    /// Images whose pixels are floats from 0 to 1, as bytes: times 255, rounded.
+    fn bytes_of_floats(&self, images: Range<usize>) -> Result<Vec<u8>> {
+        let slab = self.images.read_slice::<f32, _, Ix4>(ndarray::s![images.clone(), .., .., ..]);
+        let slab = slab.map_err(|error| damaged(self.path, images.clone(), error))?;
+        let byte = |&value: &f32| match value {
+            0.0..=1.0 => Ok((value * 255.0).round() as u8),
+            _ => {
+                let problem = format!("`images` holds {value} in images {} to {}", images.start, images.end - 1);
+                Err(Error::file(self.path, problem, "floats must be 0 to 1, or store bytes (uint8) from 0 to 255"))
+            }
+        };
+        slab.iter().map(byte).collect()
     }
 }
 
@@ -255,7 +284,7 @@ pub(super) fn type_name(container: &h5::Container) -> (Option<TypeDescriptor>, S
 }
 
 /// A data set of one number per image must have the shape `[count]`.
-fn check_rows(path: &Path, name: &str, data: &h5::Dataset, count: usize) -> Result<()> {
+pub(super) fn check_rows(path: &Path, name: &str, data: &h5::Dataset, count: usize) -> Result<()> {
     let shape = data.shape();
     if shape != [count] {
         let problem = format!("`{name}` has the shape {shape:?}, but there are {count} images");
@@ -264,24 +293,7 @@ fn check_rows(path: &Path, name: &str, data: &h5::Dataset, count: usize) -> Resu
     Ok(())
 }
 
-fn read_labels(path: &Path, answers: &h5::Dataset, count: usize) -> Result<Vec<u32>> {
-    check_rows(path, "ans", answers, count)?;
-    let (descriptor, found) = type_name(answers);
-    if !matches!(descriptor, Some(TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_))) {
-        return Err(Error::file(path, format!("`ans` holds {found}, not integers"), LAYOUT));
-    }
-    let labels: Vec<i64> = answers.read_raw().map_err(|error| unreadable(path, "ans", &error))?;
-    let check = |(row, &label): (usize, &i64)| match u32::try_from(label) {
-        Ok(label) if (label as usize) < source::MOST_CLASSES => Ok(label),
-        _ => {
-            let problem = format!("`ans` is {label} in row {row}");
-            Err(Error::file(path, problem, "labels must be 0 to 255"))
-        }
-    };
-    labels.iter().enumerate().map(check).collect()
-}
-
-fn unreadable(path: &Path, name: &str, error: &h5::Error) -> Error {
+pub(super) fn unreadable(path: &Path, name: &str, error: &h5::Error) -> Error {
     Error::file(path, format!("`{name}` cannot be read ({error})"), "the file is damaged: download or copy it again")
 }
 

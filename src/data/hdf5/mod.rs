@@ -2,8 +2,8 @@
 //!
 //! | data set | type | shape |
 //! |---|---|---|
-//! | `images` | u8 | `[N, H, W, 3]` |
-//! | `ans` | any integer, 0 to 255 | `[N]` |
+//! | `images` | u8, or floats from 0 to 1 | `[N, H, W, 3]` |
+//! | `ans` | whole numbers, 0 to 255; or one-hot | `[N]`; or `[N, classes]` |
 //! | `ra`, `dec` (optional, degrees), `redshift`, `pxscale` (optional, not used) | f32 or f64 | `[N]` |
 //!
 //! An attribute `class_names` of `ans` or of the root may name the classes: strings, or one string with commas.
@@ -20,6 +20,7 @@
 
 mod child;
 mod chunks;
+mod labels;
 mod library;
 #[allow(unsafe_code, reason = "two functions of libhdf5 that its crate does not wrap")]
 mod raw;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use ::hdf5 as h5;
 
 use self::chunks::{Chunks, Layout};
+use self::labels::LabelForm;
 use self::library::Opened;
 pub use self::serve::serve;
 use self::tree::Tree;
@@ -50,6 +52,9 @@ use crate::{Error, Result};
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 /// The layout that a file must have, for remedies.
 const LAYOUT: &str = "it must hold `images` (u8, N x height x width x 3) and `ans` (integers, N), as Galaxy10 does";
+/// The note on pixels that are not unpacked here.
+const SLOW: &str = "`images` is stored in a form that only libhdf5 reads, in one thread; plain gzip in small chunks is read \
+                    on all cores.";
 /// Most images of a file.
 const MOST_ROWS: usize = 1 << 25;
 /// Longest name of a class, in bytes; libhdf5 pads or cuts strings of fixed size to it.
@@ -136,6 +141,9 @@ struct Description {
     layout: Option<Layout>,
     /// Whether they are stored in chunks.
     chunked: bool,
+    label_form: LabelForm,
+    /// Whether pixels are floats from 0 to 1.
+    floats: bool,
 }
 
 /// A described file whose pixels have not been read.
@@ -145,18 +153,23 @@ struct Images<'a> {
     meta: Meta,
     /// Its chunks, if we can unpack them.
     chunks: Option<Chunks>,
-    chunked: bool,
+    /// What the user is told of it.
+    note: Option<String>,
 }
 
 impl<'a> Images<'a> {
     fn open(path: &'a Path, reader: &'a Reader) -> Result<Self> {
-        let Description { meta, layout, chunked } = match reader {
+        let Description { meta, layout, chunked, label_form, floats } = match reader {
             Reader::InProcess => Opened::new(path)?.describe()?,
             Reader::Child { program, patience } => child::describe(program, *patience, path)?,
         };
         let shape = [meta.labels.len(), meta.height, meta.width, 3];
         let chunks = layout.map(|layout| Chunks::new(path, shape, layout)).transpose()?;
-        Ok(Self { path, reader, meta, chunks, chunked })
+        let slow = (chunks.is_none() && chunked).then_some(SLOW);
+        let floats = floats.then_some("`images` holds floats; they are taken as 0 to 1 and rounded to bytes.");
+        let notes: Vec<&str> = [floats, label_form.note(), slow].into_iter().flatten().collect();
+        let note = (!notes.is_empty()).then(|| notes.join(" "));
+        Ok(Self { path, reader, meta, chunks, note })
     }
 }
 
@@ -166,10 +179,7 @@ impl ImageSource for Images<'_> {
     }
 
     fn note(&self) -> Option<String> {
-        let slow = self.chunks.is_none() && self.chunked;
-        let note = "`images` is stored in a form that only libhdf5 reads, in one thread; plain gzip in small chunks is read \
-                    on all cores.";
-        slow.then(|| note.to_owned())
+        self.note.clone()
     }
 
     fn stream(&self, receive: &mut Receiver) -> Result<(), Stop> {

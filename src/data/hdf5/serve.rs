@@ -78,7 +78,7 @@ fn answer(request: Request, path: &Path, out: &mut dyn Write) -> io::Result<()> 
 
 /// Sends a description.
 fn send_description(description: &Description, out: &mut dyn Write) -> io::Result<()> {
-    let Description { meta, layout, chunked } = description;
+    let Description { meta, layout, chunked, label_form, floats } = description;
     debug_assert!(meta.labels.len() <= MOST_ROWS && meta.class_count <= MOST_CLASSES);
     let header = DescriptionHeader {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -89,6 +89,8 @@ fn send_description(description: &Description, out: &mut dyn Write) -> io::Resul
         sky: meta.sky.is_some(),
         chunked: *chunked,
         layout: layout.clone(),
+        label_form: *label_form,
+        floats: *floats,
     };
     let header = serde_json::to_vec(&header)?;
     let length = u32::try_from(header.len()).map_err(io::Error::other)?;

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::chunks::Layout;
+use super::labels::LabelForm;
 use crate::Result;
 
 /// The hidden command of `galaxy-gpu` that calls [`serve`](super::serve).
@@ -70,6 +71,8 @@ pub(super) struct DescriptionHeader {
     pub sky: bool,
     pub chunked: bool,
     pub layout: Option<Layout>,
+    pub label_form: LabelForm,
+    pub floats: bool,
 }
 
 /// An [`Error`](crate::Error) without its path, which the parent knows.

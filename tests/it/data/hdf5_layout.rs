@@ -105,14 +105,18 @@ fn replace_images<T: hdf5::H5Type>(file: &hdf5::File, shape: &[usize]) {
 fn wrong_names_types_and_shapes_are_named() {
     assert_says(&spoilt(|file| file.relink("images", "pictures").unwrap()), &["no data set `images`", "ans, pictures"]);
     assert_says(&spoilt(|file| file.relink("ans", "answers").unwrap()), &["no data set `ans`", "answers, images"]);
-    assert_says(&spoilt(|file| replace_images::<f32>(file, &[4, 5, 6, 3])), &["`images` holds float32, not uint8"]);
+    let bright = |file: &hdf5::File| {
+        replace_images::<f32>(file, &[4, 5, 6, 3]);
+        file.dataset("images").unwrap().write_raw(&[1.5f32; 4 * 5 * 6 * 3]).unwrap();
+    };
+    assert_says(&spoilt(bright), &["`images` holds 1.5 in images 0 to 3", "floats must be 0 to 1"]);
     assert_says(&spoilt(|file| replace_images::<i8>(file, &[4, 5, 6, 3])), &["`images` holds int8, not uint8"]);
     assert_says(&spoilt(|file| replace_images::<u8>(file, &[4, 5, 6])), &["[4, 5, 6]", "not [N, H, W, 3]"]);
     assert_says(&spoilt(|file| replace_images::<u8>(file, &[4, 5, 6, 4])), &["[4, 5, 6, 4]", "not [N, H, W, 3]"]);
     assert_says(&spoilt(|file| replace_images::<u8>(file, &[0, 5, 6, 3])), &["holds no images"]);
     assert_says(&spoilt(|file| replace_images::<u8>(file, &[4, 0, 6, 3])), &["0 x 6 pixels"]);
     assert_says(&spoilt(|file| replace_images::<u8>(file, &[5, 5, 6, 3])), &["`ans`", "[4]", "5 images"]);
-    assert_says(&spoilt(|file| replace(file, "ans", &[0.0f32, 1.0, 1.0, 2.0])), &["`ans` holds float32, not integers"]);
+    assert_says(&spoilt(|file| replace(file, "ans", &[0.0f32, 1.0, 1.5, 2.0])), &["`ans` is 1.5 in row 2", "0 to 255"]);
     let never_filled = |file: &hdf5::File| {
         file.unlink("images").unwrap();
         file.new_dataset::<u8>().chunk((1, 5, 6, 3)).shape((4, 5, 6, 3)).create("images").unwrap();
