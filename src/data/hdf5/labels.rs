@@ -70,9 +70,9 @@ pub(super) fn read(path: &Path, answers: &h5::Dataset, count: usize) -> Result<(
         }
         let number = numbers[0];
         let known = number.fract() == 0.0 && (0.0..MOST_CLASSES as f64).contains(&number);
-        known.then_some(number as u32).ok_or_else(|| {
-            Error::file(path, format!("`ans` is {number} in row {row}"), "labels must be 0 to 255")
-        })
+        known
+            .then_some(number as u32)
+            .ok_or_else(|| Error::file(path, format!("`ans` is {number} in row {row}"), "labels must be 0 to 255"))
     };
     let labels: Result<Vec<u32>> = numbers.chunks(classes).enumerate().map(label).collect();
     Ok((labels?, form))
