@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::library::{type_name, unreadable};
+use super::data_set::{check_rows, type_name, unreadable};
 use super::{LAYOUT, h5};
 use crate::data::source::MOST_CLASSES;
 use crate::{Error, Result};
@@ -51,7 +51,7 @@ pub(super) fn read(path: &Path, answers: &h5::Dataset, count: usize) -> Result<(
         _ => (1, if float { LabelForm::Floats } else { LabelForm::Whole }),
     };
     if form != LabelForm::OneHot {
-        super::library::check_rows(path, "ans", answers, count)?;
+        check_rows(path, "ans", answers, count)?;
     }
     if count.saturating_mul(classes) > MOST_NUMBERS {
         let remedy = "store one whole number an image";

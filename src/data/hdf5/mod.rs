@@ -20,6 +20,7 @@
 
 mod child;
 mod chunks;
+mod data_set;
 mod labels;
 mod library;
 #[allow(unsafe_code, reason = "two functions of libhdf5 that its crate does not wrap")]

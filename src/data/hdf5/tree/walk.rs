@@ -9,8 +9,9 @@ use h5::LinkType;
 use h5::plist::dataset_create::Layout;
 use h5::types::TypeDescriptor;
 
+use super::super::data_set::type_name;
 use super::super::h5;
-use super::super::library::{open_file, read_strings, type_name};
+use super::super::library::{open_file, read_strings};
 use super::{ATTRIBUTES, LEFT_OUT, MOST_VALUES, Tree, Values, size};
 use crate::{Error, Result};
 
