@@ -107,7 +107,7 @@ fn load_keyed(path: &Path, folder: &Path, key: &str, open: &Open) -> Result<Load
     let place = place(folder, key);
     let mut notes = Vec::new();
     match read(&place) {
-        Ok((meta, pixels)) => return Ok(Loaded { meta, pixels, notes }),
+        Ok((meta, pixels)) => return Ok(Loaded { meta, pixels, given: None, notes }),
         Err(Flaw::Missing) => {}
         Err(Flaw::Damaged(problem)) => {
             notes.push(format!("The cache file {} {problem} and was built again.", place.display()));
@@ -127,7 +127,7 @@ fn load_keyed(path: &Path, folder: &Path, key: &str, open: &Open) -> Result<Load
         Ok((meta, pixels)) => {
             let size = meta.pixel_bytes().div_ceil(1 << 20);
             notes.push(format!("Decoded pixels are kept in {} ({size} MiB).", place.display()));
-            Ok(Loaded { meta, pixels, notes })
+            Ok(Loaded { meta, pixels, given: None, notes })
         }
         Err(flaw) => {
             notes.push(not_kept(&place, &flaw));
@@ -142,7 +142,7 @@ fn not_kept(place: &Path, why: &dyn std::fmt::Display) -> String {
 
 fn in_memory(path: &Path, source: &dyn ImageSource, notes: Vec<String>) -> Result<Loaded> {
     let pixels = Pixels::Owned(source::into_memory(source, path)?);
-    Ok(Loaded { meta: source.meta().clone(), pixels, notes })
+    Ok(Loaded { meta: source.meta().clone(), pixels, given: None, notes })
 }
 
 /// The cache folder, made if need be; the error is a note.

@@ -87,7 +87,7 @@ fn groups(dataset: &Dataset, beside: &[bool], largest: usize) -> (Vec<Vec<usize>
 }
 
 /// For each image the first with the same pixels, perhaps itself. Images of one colour are nobody's copies.
-fn copies(dataset: &Dataset) -> Vec<usize> {
+pub(super) fn copies(dataset: &Dataset) -> Vec<usize> {
     let is_plain = |index: usize| dataset.image(index).windows(4).all(|values| values[0] == values[3]);
     let alone = |(index, twin): (usize, usize)| if twin != index && is_plain(index) { index } else { twin };
     identical(dataset).into_iter().enumerate().map(alone).collect()

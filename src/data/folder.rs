@@ -2,13 +2,16 @@
 //!
 //! Classes are the folders, sorted by name; images are the pictures, sorted by name within their class; three FITS files
 //! `NAME-g`, `NAME-r` and `NAME-z` are one picture, and coordinates of FITS images are the pictures' positions. Hidden entries
-//! and other files are skipped. This file knows nothing of the cache's format.
+//! and other files are skipped. Folders `train`, `val` and `test` of class folders are one data set and its split. This file
+//! knows nothing of the cache's format.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::cache::{self, Stamp};
+use super::sets::{GivenSets, Set};
 use super::source::{self, ImageSource, LONGEST_SIDE, Loaded, Meta, Receiver, Stop};
 use super::{FitsOptions, LoadOptions, Sky, fits, picture, tables};
 use crate::{Error, Result};
@@ -35,11 +38,35 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Loaded> {
     if let Some(size) = size.filter(|size| !(1..=LONGEST_SIDE).contains(size)) {
         return Err(Error::setting("size", size, format!("1 to {LONGEST_SIDE} pixels")));
     }
-    let classes = list(path)?;
-    let key = fingerprint(path, &classes, options)?;
+    let listing = list(path)?;
+    let key = fingerprint(path, &listing, options)?;
     let variant = format!("size {size:?}");
     let cache_dir = options.cache_dir.as_deref();
-    cache::load_with_key(path, cache_dir, key, &variant, &|| Ok(Box::new(open(path, &classes, options)?)))
+    let open = || -> Result<Box<dyn ImageSource>> { Ok(Box::new(open(path, &listing, options)?)) };
+    let loaded = cache::load_with_key(path, cache_dir, key, &variant, &open)?;
+    Ok(Loaded { given: listing.given(), ..loaded })
+}
+
+/// A picture whose class is known.
+struct Labelled {
+    file: PathBuf,
+    label: u32,
+    set: Set,
+}
+
+/// Pictures that have been listed and not read.
+struct Listing {
+    pictures: Vec<Labelled>,
+    class_names: Vec<String>,
+    /// What says which set a picture is in; empty where nothing does.
+    sets: String,
+}
+
+impl Listing {
+    fn given(&self) -> Option<GivenSets> {
+        let sets = self.pictures.iter().map(|picture| picture.set).collect();
+        (!self.sets.is_empty()).then(|| GivenSets { sets, source: self.sets.clone() })
+    }
 }
 
 /// Name and pictures of a class.
@@ -48,8 +75,41 @@ struct Class {
     pictures: Vec<PathBuf>,
 }
 
-/// Lists the classes; each has a picture.
-fn list(path: &Path) -> Result<Vec<Class>> {
+/// Lists the pictures of a folder, set by set where it has folders for those, and class by class.
+fn list(path: &Path) -> Result<Listing> {
+    let roots = roots(path)?;
+    let names = roots.iter().filter(|(set, _)| *set != Set::Neither).filter_map(|(_, root)| root.file_name());
+    let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+    let sets = if names.is_empty() { String::new() } else { format!("folders {}", names.join(", ")) };
+    let mut found = Vec::new();
+    for (set, root) in roots {
+        found.extend(classes(&root, set)?.into_iter().map(|class| (set, class)));
+    }
+    let class_names: BTreeSet<String> = found.iter().map(|(_, class)| class.name.clone()).collect();
+    let class_names: Vec<String> = class_names.into_iter().collect();
+    let mut pictures = Vec::new();
+    for (set, Class { name, pictures: files }) in found {
+        let label = class_names.partition_point(|other| *other < name) as u32;
+        pictures.extend(files.into_iter().map(|file| Labelled { file, label, set }));
+    }
+    Ok(Listing { pictures, class_names, sets })
+}
+
+/// The folders `train`, `val` and `test` where these hold class folders, else the folder itself.
+fn roots(path: &Path) -> Result<Vec<(Set, PathBuf)>> {
+    let folders = entries(path)?.into_iter().filter(|(_, folder)| folder.is_dir());
+    let mut found: Vec<_> = folders.filter_map(|(name, folder)| Some((Set::named(&name)?, folder))).collect();
+    found.sort();
+    // a class may be called `test`: its folder holds pictures
+    let holds_folders = |folder: &Path| Ok(entries(folder)?.iter().any(|(_, entry)| entry.is_dir()));
+    match &found[..] {
+        [(Set::Train, folder), .., (Set::Test | Set::Validation, _)] if holds_folders(folder)? => Ok(found),
+        _ => Ok(vec![(Set::Neither, path.to_owned())]),
+    }
+}
+
+/// Lists the classes of a folder; each has a picture. Only a set to measure may have a single class.
+fn classes(path: &Path, set: Set) -> Result<Vec<Class>> {
     let mut classes = Vec::new();
     for (name, folder) in entries(path)? {
         if !folder.is_dir() {
@@ -66,8 +126,10 @@ fn list(path: &Path) -> Result<Vec<Class>> {
     let remedy = "give it one folder of PNG, JPEG or FITS pictures per class";
     match classes.len() {
         0 => Err(Error::file(path, "has no class folders", remedy)),
-        1 => Err(Error::file(path, format!("has only one class folder, {}", classes[0].name), remedy)),
-        2..=source::MOST_CLASSES => {
+        1 if matches!(set, Set::Neither | Set::Train) => {
+            Err(Error::file(path, format!("has only one class folder, {}", classes[0].name), remedy))
+        }
+        1..=source::MOST_CLASSES => {
             let names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
             source::check_names(&names)
                 .map_err(|problem| Error::file(path, format!("has {problem}"), "rename the class's folder"))?;
@@ -101,7 +163,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// A hash that stands for the content of the folder, made without reading the pictures.
-fn fingerprint(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<String> {
+fn fingerprint(path: &Path, listing: &Listing, options: &LoadOptions) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
         // The length first: otherwise "a" + "bc" and "ab" + "c" would be the same.
@@ -110,14 +172,16 @@ fn fingerprint(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<
     };
     add(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).as_os_str().as_encoded_bytes());
     add(&options.size.unwrap_or(0).to_le_bytes());
+    for name in &listing.class_names {
+        add(name.as_bytes());
+    }
     let mut fits = false;
-    for class in classes {
-        add(class.name.as_bytes());
-        add(&class.pictures.len().to_le_bytes());
-        fits |= class.pictures.iter().any(|file| fits::is_named(file));
-        for file in class.pictures.iter().flat_map(|file| fits::files_of(file)) {
+    for Labelled { file, label, .. } in &listing.pictures {
+        add(&label.to_le_bytes());
+        fits |= fits::is_named(file);
+        for file in fits::files_of(file) {
             let stamp = Stamp::of(&file)?;
-            add(file.file_name().unwrap_or_default().as_encoded_bytes());
+            add(file.strip_prefix(path).unwrap_or(&file).as_os_str().as_encoded_bytes());
             add(&stamp.size.to_le_bytes());
             add(&stamp.changed.to_le_bytes());
         }
@@ -129,18 +193,18 @@ fn fingerprint(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<
 }
 
 /// Chooses the size of the images and collects labels and positions.
-fn open(path: &Path, classes: &[Class], options: &LoadOptions) -> Result<Folder> {
-    let pictures: Vec<PathBuf> = classes.iter().flat_map(|class| class.pictures.iter().cloned()).collect();
+fn open(path: &Path, listing: &Listing, options: &LoadOptions) -> Result<Folder> {
+    let pictures: Vec<PathBuf> = listing.pictures.iter().map(|picture| picture.file.clone()).collect();
     let fits = pictures.iter().any(|file| fits::is_named(file));
     // headers are read where something depends on them
     let facts = if fits || options.size.is_none() { facts(&pictures, &options.fits)? } else { Vec::new() };
     let (height, width) = options.size.map_or_else(|| common_size(&facts), |size| (size, size));
     source::check_size(path, pictures.len(), height, width)?;
-    let labels = (0u32..).zip(classes).flat_map(|(label, class)| vec![label; class.pictures.len()]).collect();
-    let class_names = Some(classes.iter().map(|class| class.name.clone()).collect());
+    let labels = listing.pictures.iter().map(|picture| picture.label).collect();
+    let class_names = Some(listing.class_names.clone());
     let known = facts.iter().any(|(.., sky)| sky.is_known());
     let sky = known.then(|| facts.iter().map(|(.., sky)| *sky).collect());
-    let meta = Meta { height, width, labels, class_count: classes.len(), class_names, sky };
+    let meta = Meta { height, width, labels, class_count: listing.class_names.len(), class_names, sky };
     Ok(Folder { pictures, options: options.fits.clone(), meta })
 }
 

@@ -14,6 +14,7 @@ pub mod items;
 mod limits;
 pub mod order;
 pub mod picture;
+pub mod sets;
 pub mod simulate;
 pub mod sky;
 pub mod source;
@@ -29,6 +30,7 @@ pub use self::inspect::{Inspection, inspect};
 pub use self::items::{Item, ItemInfo, Items};
 pub use self::order::epoch_order;
 pub use self::picture::{read_picture, read_picture_with};
+pub use self::sets::{GivenSets, Set};
 pub use self::sky::Sky;
 pub use self::split::{ChosenBy, Split};
 use crate::{Error, Result};
@@ -98,13 +100,15 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Position of each image, unless none is known; single ones may be unknown ([`Sky::is_known`]).
     pub sky: Option<Vec<Sky>>,
+    /// The split that it brings along, where it does.
+    pub given: Option<GivenSets>,
     /// Notes on how it was loaded, a sentence each. None of them is an error.
     pub notes: Vec<String>,
 }
 
 impl Dataset {
-    /// Reads an HDF5 file in the layout of Galaxy10 (see [`hdf5`]) or a folder with a folder of pictures per class
-    /// (see [`folder`]). Pixels are decoded once and kept in a flat file that is mapped from then on (see [`cache`]).
+    /// Reads an HDF5 file in the layout of Galaxy10 (see [`hdf5`]) or a folder with a folder of pictures per class, or with
+    /// such folders for the sets of a split (see [`folder`]). Pixels are decoded once and kept in a flat file that is mapped from then on (see [`cache`]).
     ///
     /// # Errors
     /// [`Error::File`] where the source cannot be read or understood, [`Error::Data`] where its labels cannot be
@@ -125,7 +129,7 @@ impl Dataset {
         } else {
             hdf5::load(source, &options.reader, options.cache_dir.as_deref())?
         };
-        let source::Loaded { meta, pixels, mut notes } = loaded;
+        let source::Loaded { meta, pixels, given, mut notes } = loaded;
         let classes = name_classes(meta.class_names, meta.class_count, options.class_names.as_deref())?;
         let unknown = meta.sky.iter().flatten().filter(|position| !position.is_known()).count();
         if unknown > 0 {
@@ -140,6 +144,7 @@ impl Dataset {
             labels: meta.labels,
             classes,
             sky: meta.sky,
+            given,
             notes,
         })
     }

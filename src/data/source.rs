@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::sets::GivenSets;
 use super::{Pixels, Sky};
 use crate::{Error, Result};
 
@@ -45,6 +46,8 @@ pub struct Loaded {
     pub meta: Meta,
     /// The pixels, `count x height x width x 3`.
     pub pixels: Pixels,
+    /// The split that the source says.
+    pub given: Option<GivenSets>,
     /// What the user should know.
     pub notes: Vec<String>,
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use super::draw::PATCH_ARCSEC;
-use super::draw::{Drawn, draw};
-use super::{Dataset, sky};
+use super::draw::{Drawn, copies, draw};
+use super::{Dataset, GivenSets, Set, sky};
 use crate::files::{open_bounded, write_whole};
 use crate::suggest::did_you_mean;
 use crate::{Error, Result};
@@ -53,15 +53,6 @@ pub enum ChosenBy {
     /// The test images, whose accuracy then flatters: it is the best of several tries.
     #[default]
     Test,
-}
-
-/// The set that an image is in. The numbers are hashed.
-#[derive(Clone, Copy, PartialEq)]
-enum Set {
-    Neither = 0,
-    Train = 1,
-    Test = 2,
-    Validation = 3,
 }
 
 impl Split {
@@ -172,10 +163,27 @@ impl Split {
             }
             (sets[index], lines[index]) = (set, line);
         }
+        Self::given(dataset, &GivenSets { sets, source: path.display().to_string() })
+    }
+
+    /// The split that a data set brings along ([`Dataset::given`]), or one that is drawn ([`Split::stratified`]).
+    ///
+    /// # Errors
+    /// As [`Split::stratified`].
+    pub fn of(dataset: &Dataset, test_fraction: f64, seed: u64) -> Result<Self> {
+        match &dataset.given {
+            Some(given) => Self::given(dataset, given),
+            None => Self::stratified(dataset, test_fraction, seed),
+        }
+    }
+
+    /// These sets; without test images the validation images are the test set.
+    fn given(dataset: &Dataset, given: &GivenSets) -> Result<Self> {
+        let mut sets = given.sets.clone();
         if !sets.contains(&Set::Test) {
             sets.iter_mut().filter(|set| **set == Set::Validation).for_each(|set| *set = Set::Test);
         }
-        Self { source: path.display().to_string(), ..Self::default() }.finish(dataset, &sets)
+        Self { source: given.source.clone(), ..Self::default() }.finish(dataset, &sets)
     }
 
     /// Writes the file that [`Split::from_csv`] reads: a line for each image that is in a set.
@@ -211,8 +219,24 @@ impl Split {
         first.map(|(a, b)| {
             format!(
                 "{}{pairs} pairs of images within {PATCH_ARCSEC} arcseconds are in different sets of the split ({}), such as {a} and \
-                 {b}: the network is tested on sky that it has seen; without --split such images stay together.",
+                 {b}: the network is tested on sky that it has seen; a split that galaxy-gpu draws keeps such images together.",
                 if all { "" } else { "at least " },
+                self.source
+            )
+        })
+    }
+
+    /// What the user should know of a split that the program did not draw: how many images of one set are in another, too,
+    /// pixel for pixel.
+    pub fn note_on_copies(&self, dataset: &Dataset) -> Option<String> {
+        let sets = self.sets(dataset);
+        let apart = |&(a, b): &(usize, usize)| sets[a] != sets[b] && ![sets[a], sets[b]].contains(&Set::Neither);
+        let found: Vec<(usize, usize)> = copies(dataset).into_iter().enumerate().filter(apart).collect();
+        found.first().map(|(copy, image)| {
+            format!(
+                "{} images are in another set of the split ({}), too, pixel for pixel, such as {image} and {copy}: the network is \
+                 tested on what it has seen; a split that galaxy-gpu draws keeps them together.",
+                found.len(),
                 self.source
             )
         })
@@ -289,13 +313,8 @@ fn read_row(dataset: &Dataset, index: &str, answer: &str, word: &str) -> Result<
         let problem = format!("ans is {answer:?}, but image {index} has the label {label}");
         return Err((problem, "use the split of this data set"));
     }
-    match word.to_ascii_lowercase().as_str() {
-        "train" | "training" => Ok((index, Set::Train)),
-        "test" => Ok((index, Set::Test)),
-        "val" | "validation" => Ok((index, Set::Validation)),
-        other => {
-            let near = did_you_mean(other, ["train", "test", "validation"]);
-            Err((format!("split is {word:?}{near}"), "write train or test, or validation"))
-        }
-    }
+    Set::named(word).map(|set| (index, set)).ok_or_else(|| {
+        let near = did_you_mean(&word.to_ascii_lowercase(), ["train", "test", "validation"]);
+        (format!("split is {word:?}{near}"), "write train or test, or validation")
+    })
 }

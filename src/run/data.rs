@@ -80,19 +80,20 @@ impl Recipe {
         }
     }
 
-    /// The recipe's split, or one that is drawn from a seed: in each class 80 % to train with and 20 % to test.
+    /// The recipe's split, or that of the data, or one that is drawn from a seed: in each class 80 % to train with and 20 % to
+    /// test.
     ///
     /// # Errors
-    /// As [`Split::from_csv`] and [`Split::stratified`].
+    /// As [`Split::from_csv`] and [`Split::of`].
     pub fn split(&self, dataset: &Dataset, seed: u64, note: Note) -> Result<Split> {
-        match &self.split {
-            Some(path) => {
-                let split = Split::from_csv(path, dataset)?;
-                split.note(dataset).into_iter().for_each(note);
-                Ok(split)
-            }
-            None => Split::stratified(dataset, TEST_FRACTION, seed),
+        let split = match &self.split {
+            Some(path) => Split::from_csv(path, dataset)?,
+            None => Split::of(dataset, TEST_FRACTION, seed)?,
+        };
+        if self.split.is_some() || dataset.given.is_some() {
+            [split.note(dataset), split.note_on_copies(dataset)].into_iter().flatten().for_each(note);
         }
+        Ok(split)
     }
 
     /// The data set and its split, with the validation set aside.

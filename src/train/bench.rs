@@ -63,6 +63,7 @@ pub fn noise(images: usize, size: usize, classes: usize) -> Dataset {
         labels: (0..images).map(|image| (image % classes) as u32).collect(),
         classes: (0..classes).map(|class| format!("class {class}")).collect(),
         sky: None,
+        given: None,
         notes: Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! `data split`: writes the split that a training draws.
+//! `data split`: writes the split that a training draws, or finds in the data.
 
 use super::Source;
 use crate::cli::options::check_output;
@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     let dataset = args.source.load(SIMULATED)?;
-    let split = Split::stratified(&dataset, TEST_FRACTION, args.seed)?;
+    let split = Split::of(&dataset, TEST_FRACTION, args.seed)?;
     let split = split.set_aside(&dataset, args.validation, args.seed)?;
     if let Some(path) = &args.out {
         split.write_csv(path, &dataset)?;

@@ -91,6 +91,7 @@ pub fn simulate(settings: &Settings) -> Result<Dataset> {
         pixels: Pixels::Owned(pixels),
         labels,
         classes: GALAXY10_CLASSES.map(String::from).to_vec(),
+        given: None,
         notes: Vec::new(),
         sky: Some(sky::positions(settings.images, settings.seed)),
     })

@@ -71,6 +71,7 @@ pub(crate) fn dataset(count: usize) -> Dataset {
         labels: (0..count as u32).map(|number| number % 2).collect(),
         classes: ["a", "b"].map(String::from).to_vec(),
         sky: Some((0..count).map(position).collect()),
+        given: None,
         notes: Vec::new(),
     }
 }

@@ -109,6 +109,7 @@ fn inspect_lists_the_first_twenty_contradictions() {
         labels: (0..2 * count as u32).map(|index| index % 2).collect(),
         classes: vec!["left".into(), "right".into()],
         sky: Some((0..2 * count).map(|index| Sky { ra: (index / 2) as f64, dec: 10.0 }).collect()),
+        given: None,
         notes: Vec::new(),
     };
     write_hdf5(&desk.path("twins.h5"), &dataset).unwrap();

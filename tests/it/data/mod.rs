@@ -7,6 +7,7 @@ mod fits;
 mod fits_items;
 mod fits_tables;
 mod folder;
+mod given_split;
 mod h5py;
 mod hdf5_child;
 mod hdf5_chunks;
@@ -38,6 +39,7 @@ pub(crate) fn dataset(labels: &[u32], height: usize, width: usize) -> Dataset {
         labels: labels.to_vec(),
         classes: (0..classes).map(|class| format!("kind {class}")).collect(),
         sky: None,
+        given: None,
         notes: Vec::new(),
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn sides(count: usize) -> Dataset {
         labels: (0..count as u32).map(|index| index % 2).collect(),
         classes: CLASSES.map(String::from).to_vec(),
         sky: None,
+        given: None,
         notes: Vec::new(),
     }
 }
