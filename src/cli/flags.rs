@@ -54,8 +54,8 @@ pub fn with_defaults(mut command: clap::Command) -> clap::Command {
 /// Which data.
 #[derive(Args, Clone, Debug, Serialize)]
 pub struct DataFlags {
-    /// HDF5 file in Galaxy10's layout, or a folder of class folders, or of train, val and test folders of these; simulated
-    /// galaxies where absent
+    /// HDF5 file in Galaxy10's layout, a folder of class folders (or of train, val and test folders of these), a table with the
+    /// columns path and label, or Parquet with pictures; simulated galaxies where absent
     #[arg(long, value_name = "FILE|FOLDER")]
     pub data: Option<PathBuf>,
     /// Split to use: CSV with the columns index, ans, split (train, validation or test); where absent that of the data, or

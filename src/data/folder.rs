@@ -21,6 +21,9 @@ const DEFAULT_SIDE: usize = 256;
 /// Memory for pictures that are decoded at the same time, in bytes.
 const BATCH_BYTES: usize = 64 << 20;
 
+/// A position that is not known.
+const UNKNOWN: Sky = Sky { ra: f64::NAN, dec: f64::NAN };
+
 /// A listed folder whose pictures have not been decoded.
 struct Folder {
     pictures: Vec<PathBuf>,
@@ -34,32 +37,51 @@ struct Folder {
 /// # Errors
 /// [`Error::File`] naming the class or picture at fault, [`Error::Setting`] for a `size` of 0 or above 16384.
 pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Loaded> {
-    let size = options.size;
-    if let Some(size) = size.filter(|size| !(1..=LONGEST_SIDE).contains(size)) {
-        return Err(Error::setting("size", size, format!("1 to {LONGEST_SIDE} pixels")));
+    read(path, &list(path)?, options)
+}
+
+/// Refuses a side that no image has.
+///
+/// # Errors
+/// [`Error::Setting`].
+pub(super) fn check_side(size: Option<usize>) -> Result<()> {
+    match size.filter(|size| !(1..=LONGEST_SIDE).contains(size)) {
+        Some(size) => Err(Error::setting("size", size, format!("1 to {LONGEST_SIDE} pixels"))),
+        None => Ok(()),
     }
-    let listing = list(path)?;
-    let key = fingerprint(path, &listing, options)?;
-    let variant = format!("size {size:?}");
+}
+
+/// Reads listed pictures through the cache; `path` is where the list comes from.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn read(path: &Path, listing: &Listing, options: &LoadOptions) -> Result<Loaded> {
+    check_side(options.size)?;
+    let key = fingerprint(path, listing, options)?;
+    let variant = format!("size {:?}", options.size);
     let cache_dir = options.cache_dir.as_deref();
-    let open = || -> Result<Box<dyn ImageSource>> { Ok(Box::new(open(path, &listing, options)?)) };
+    let open = || -> Result<Box<dyn ImageSource>> { Ok(Box::new(open(path, listing, options)?)) };
     let loaded = cache::load_with_key(path, cache_dir, key, &variant, &open)?;
     Ok(Loaded { given: listing.given(), ..loaded })
 }
 
 /// A picture whose class is known.
-struct Labelled {
-    file: PathBuf,
-    label: u32,
-    set: Set,
+pub(super) struct Labelled {
+    pub file: PathBuf,
+    pub label: u32,
+    pub set: Set,
+    /// Its position, where something else than the picture says it.
+    pub sky: Sky,
 }
 
 /// Pictures that have been listed and not read.
-struct Listing {
-    pictures: Vec<Labelled>,
-    class_names: Vec<String>,
+pub(super) struct Listing {
+    pub pictures: Vec<Labelled>,
+    /// Names of the classes, unless they are just 0, 1, 2, ...
+    pub class_names: Option<Vec<String>>,
+    pub class_count: usize,
     /// What says which set a picture is in; empty where nothing does.
-    sets: String,
+    pub sets: String,
 }
 
 impl Listing {
@@ -90,9 +112,9 @@ fn list(path: &Path) -> Result<Listing> {
     let mut pictures = Vec::new();
     for (set, Class { name, pictures: files }) in found {
         let label = class_names.partition_point(|other| *other < name) as u32;
-        pictures.extend(files.into_iter().map(|file| Labelled { file, label, set }));
+        pictures.extend(files.into_iter().map(|file| Labelled { file, label, set, sky: UNKNOWN }));
     }
-    Ok(Listing { pictures, class_names, sets })
+    Ok(Listing { pictures, class_count: class_names.len(), class_names: Some(class_names), sets })
 }
 
 /// The folders `train`, `val` and `test` where these hold class folders, else the folder itself.
@@ -172,12 +194,13 @@ fn fingerprint(path: &Path, listing: &Listing, options: &LoadOptions) -> Result<
     };
     add(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).as_os_str().as_encoded_bytes());
     add(&options.size.unwrap_or(0).to_le_bytes());
-    for name in &listing.class_names {
+    for name in listing.class_names.iter().flatten() {
         add(name.as_bytes());
     }
     let mut fits = false;
-    for Labelled { file, label, .. } in &listing.pictures {
+    for Labelled { file, label, sky, .. } in &listing.pictures {
         add(&label.to_le_bytes());
+        add(&[sky.ra.to_le_bytes(), sky.dec.to_le_bytes()].concat());
         fits |= fits::is_named(file);
         for file in fits::files_of(file) {
             let stamp = Stamp::of(&file)?;
@@ -198,13 +221,18 @@ fn open(path: &Path, listing: &Listing, options: &LoadOptions) -> Result<Folder>
     let fits = pictures.iter().any(|file| fits::is_named(file));
     // headers are read where something depends on them
     let facts = if fits || options.size.is_none() { facts(&pictures, &options.fits)? } else { Vec::new() };
-    let (height, width) = options.size.map_or_else(|| common_size(&facts), |size| (size, size));
+    let sizes: Vec<(usize, usize)> = facts.iter().map(|&(height, width, _)| (height, width)).collect();
+    let (height, width) = options.size.map_or_else(|| common_size(&sizes), |size| (size, size));
     source::check_size(path, pictures.len(), height, width)?;
     let labels = listing.pictures.iter().map(|picture| picture.label).collect();
-    let class_names = Some(listing.class_names.clone());
-    let known = facts.iter().any(|(.., sky)| sky.is_known());
-    let sky = known.then(|| facts.iter().map(|(.., sky)| *sky).collect());
-    let meta = Meta { height, width, labels, class_count: listing.class_names.len(), class_names, sky };
+    let place = |(index, picture): (usize, &Labelled)| match facts.get(index) {
+        Some((.., sky)) if !picture.sky.is_known() => *sky,
+        _ => picture.sky,
+    };
+    let sky: Vec<Sky> = listing.pictures.iter().enumerate().map(place).collect();
+    let sky = sky.iter().any(|sky| sky.is_known()).then_some(sky);
+    let (class_count, class_names) = (listing.class_count, listing.class_names.clone());
+    let meta = Meta { height, width, labels, class_count, class_names, sky };
     Ok(Folder { pictures, options: options.fits.clone(), meta })
 }
 
@@ -214,7 +242,7 @@ type Facts = (usize, usize, Sky);
 fn facts(pictures: &[PathBuf], options: &FitsOptions) -> Result<Vec<Facts>> {
     let read = |file: &PathBuf| {
         let (height, width, place) = picture::picture_facts(file, options)?;
-        Ok((height, width, place.map_or(Sky { ra: f64::NAN, dec: f64::NAN }, |place| place.centre)))
+        Ok((height, width, place.map_or(UNKNOWN, |place| place.centre)))
     };
     // Collected as results in order, so that the first picture at fault is named on every run.
     let facts: Vec<Result<Facts>> = pictures.par_iter().map(read).collect();
@@ -222,9 +250,9 @@ fn facts(pictures: &[PathBuf], options: &FitsOptions) -> Result<Vec<Facts>> {
 }
 
 /// Height and width of all pictures, or the default where they differ.
-fn common_size(facts: &[Facts]) -> (usize, usize) {
-    match facts.first() {
-        Some(&(height, width, _)) if facts.iter().all(|other| (other.0, other.1) == (height, width)) => (height, width),
+pub(super) fn common_size(sizes: &[(usize, usize)]) -> (usize, usize) {
+    match sizes.first() {
+        Some(first) if sizes.iter().all(|other| other == first) => *first,
         _ => (DEFAULT_SIDE, DEFAULT_SIDE),
     }
 }

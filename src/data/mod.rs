@@ -11,6 +11,7 @@ pub mod folder;
 pub mod hdf5;
 pub mod inspect;
 pub mod items;
+mod labelled;
 mod limits;
 pub mod order;
 pub mod picture;
@@ -108,7 +109,7 @@ pub struct Dataset {
 
 impl Dataset {
     /// Reads an HDF5 file in the layout of Galaxy10 (see [`hdf5`]) or a folder with a folder of pictures per class, or with
-    /// such folders for the sets of a split (see [`folder`]). Pixels are decoded once and kept in a flat file that is mapped from then on (see [`cache`]).
+    /// such folders for the sets of a split (see [`folder`]), or a table of pictures and their classes. Pixels are decoded once and kept in a flat file that is mapped from then on (see [`cache`]).
     ///
     /// # Errors
     /// [`Error::File`] where the source cannot be read or understood, [`Error::Data`] where its labels cannot be
@@ -121,7 +122,12 @@ impl Dataset {
             _ => Error::file(source, format!("cannot be read ({error})"), "check its permissions"),
         })?;
         let loaded = if about.is_dir() {
-            folder::load(source, options)?
+            match &labelled::shards_of(source)[..] {
+                [] => folder::load(source, options)?,
+                shards => labelled::load_shards(source, shards, options)?,
+            }
+        } else if let Some(kind) = labelled::kind_of(source) {
+            labelled::load(source, kind, options)?
         } else if fits::is_named(source) {
             let remedy =
                 "give a folder with a folder of pictures per class; `galaxy-gpu data picture` shows one picture";

@@ -5,6 +5,7 @@
 //! the number of threads. **Memory**: 2 GiB for that one (file, coefficients of the decoder, two forms of the pixels), 256 MiB a
 //! thread for all others. FITS images have the same bound and take turns as well. This file knows nothing of data sets.
 
+use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
 
 use image::imageops::FilterType;
@@ -26,7 +27,13 @@ fn open(path: &Path) -> Result<impl ImageDecoder> {
     if length > LARGEST_FILE {
         return Err(Error::file(path, format!("is {length} bytes long"), "make it smaller than 512 MiB"));
     }
-    let mut reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(failed)?;
+    decoder_of(path, ImageReader::open(path).map_err(failed)?)
+}
+
+/// The decoder of a picture, by its content; `path` is for messages.
+fn decoder_of<'a, R: BufRead + Seek + 'a>(path: &Path, reader: ImageReader<R>) -> Result<impl ImageDecoder + 'a> {
+    let failed = |error| Error::file(path, format!("cannot be read ({error})"), "check that it is a readable file");
+    let mut reader = reader.with_guessed_format().map_err(failed)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE as u32);
     limits.max_image_height = Some(LONGEST_SIDE as u32);
@@ -86,12 +93,32 @@ pub fn read_picture_with(path: &Path, height: usize, width: usize, options: &Fit
         let picture = fits::read(&fits::files_of(path), None, options)?;
         return fit(picture.pixels, (picture.height, picture.width), (height, width));
     }
-    let decoder = open(path)?;
+    decode(path, open(path)?, (height, width))
+}
+
+/// Height and width of a picture in memory, from its header; `place` is for messages.
+///
+/// # Errors
+/// As [`picture_facts`].
+pub(super) fn packed_size(place: &Path, bytes: &[u8]) -> Result<(usize, usize)> {
+    let (width, height) = decoder_of(place, ImageReader::new(Cursor::new(bytes)))?.dimensions();
+    Ok((height as usize, width as usize))
+}
+
+/// [`read_picture`] of a PNG or JPEG file in memory; `place` is for messages.
+///
+/// # Errors
+/// As [`read_picture`].
+pub(super) fn read_packed(place: &Path, bytes: &[u8], height: usize, width: usize) -> Result<Vec<u8>> {
+    decode(place, decoder_of(place, ImageReader::new(Cursor::new(bytes)))?, (height, width))
+}
+
+fn decode(path: &Path, decoder: impl ImageDecoder, size: (usize, usize)) -> Result<Vec<u8>> {
     let _turn = turn(decoder.total_bytes());
     let picture = DynamicImage::from_decoder(decoder).map_err(|error| undecodable(path, &error))?;
     let picture = picture.into_rgb8();
     let found = (picture.height() as usize, picture.width() as usize);
-    fit(picture.into_raw(), found, (height, width))
+    fit(picture.into_raw(), found, size)
 }
 
 /// An RGB image of `found` rows and columns, resized to `wanted` ones as [`read_picture`] does it.

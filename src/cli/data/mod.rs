@@ -47,8 +47,8 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
 /// The data to look at.
 #[derive(Args)]
 struct Source {
-    /// HDF5 file in Galaxy10's layout, or a folder of class folders, or of train, val and test folders of these; simulated
-    /// galaxies where absent
+    /// HDF5 file in Galaxy10's layout, a folder of class folders (or of train, val and test folders of these), a table with the
+    /// columns path and label, or Parquet with pictures; simulated galaxies where absent
     #[arg(value_name = "FILE|FOLDER")]
     data: Option<PathBuf>,
     /// Side of an image in pixels: of simulated galaxies and of pictures from a folder

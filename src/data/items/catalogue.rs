@@ -1,10 +1,11 @@
-//! A catalogue: a table with a column `path` (or `path_g`, `path_r` and `path_z`) and perhaps `id`, `ra` and `dec`, read row by row.
+//! A catalogue: a table with a column `path` (or `path_g`, `path_r` and `path_z`) and perhaps `id`, `ra` and `dec`, read row by row;
+//! or a Parquet file with the pictures in it ([`PICTURES`]).
 
 use std::path::{Path, PathBuf};
 
 use super::{Item, ItemInfo, Origin};
 use crate::data::fits;
-use crate::data::tables::{Cell, Kind, TableReader, Wanted};
+use crate::data::tables::{Cell, Kind, PICTURES, TableReader, Wanted, column_of};
 use crate::{Error, Result};
 
 /// The columns, and the UCDs by which names and positions are found too (UCD1+, IVOA).
@@ -22,6 +23,9 @@ const COLUMNS: [(&str, Option<&str>); 7] = [
 pub(super) struct Catalogue {
     path: PathBuf,
     table: TableReader,
+    /// Whether pictures are in the table, and how many rows were read.
+    holds_pictures: bool,
+    rows: u64,
 }
 
 impl Catalogue {
@@ -36,34 +40,60 @@ impl Catalogue {
             let wanted = COLUMNS.map(|(name, ucd)| Wanted { name: name.into(), ucd, needed: needed(name) });
             TableReader::open(path, kind, &wanted)
         };
-        // Images in three files need no `path`.
-        let table =
-            open(|name| name == "path").or_else(|error| open(|name| name.starts_with("path_")).map_err(|_| error))?;
+        // Images in three files need no `path`, pictures in the table neither.
+        let of_files =
+            open(|name| name == "path").or_else(|error| open(|name| name.starts_with("path_")).map_err(|_| error));
+        let (table, holds_pictures) = match (of_files, kind) {
+            (Err(error), Kind::Parquet) => (Self::of_pictures(path).map_err(|_| error)?, true),
+            (table, _) => (table?, false),
+        };
         for (column, name) in [(2, "ra"), (3, "dec")] {
             let unit = table.unit(column);
             if !["", "deg", "degree", "degrees"].iter().any(|degrees| unit.eq_ignore_ascii_case(degrees)) {
                 return Err(Error::file(path, format!("has {name} in {unit:?}"), "give decimal degrees (unit deg)"));
             }
         }
-        Ok(Self { path: path.to_owned(), table })
+        Ok(Self { path: path.to_owned(), table, holds_pictures, rows: 0 })
+    }
+
+    /// Opens a table with pictures: in place of bands they are the fifth column, and their names the sixth.
+    fn of_pictures(path: &Path) -> Result<TableReader> {
+        let picture = column_of(path, Kind::Parquet, &PICTURES)?;
+        let mut wanted = COLUMNS.map(|(name, ucd)| Wanted { name: name.into(), ucd, needed: false });
+        wanted[4] = Wanted { name: picture.into(), ucd: None, needed: true };
+        wanted[5].name = picture.replace("bytes", "path");
+        TableReader::open(path, Kind::Parquet, &wanted)
     }
 
     /// The next row.
     pub fn next(&mut self) -> Option<Item> {
         match self.table.next()? {
-            Ok(cells) => Some(self.item(&cells)),
+            Ok(cells) => {
+                self.rows += 1;
+                Some(self.item(cells))
+            }
             Err(error) => Some(Item::failed(&self.path, error)),
         }
     }
 
-    fn item(&self, cells: &[Cell]) -> Item {
+    fn item(&self, mut cells: Vec<Cell>) -> Item {
         let place = self.table.place();
         let refused = |what: &str, remedy: &str| Error::file(&self.path, format!("{place} {what}"), remedy).to_string();
+        let stored = if self.holds_pictures { std::mem::replace(&mut cells[4], Cell::Null) } else { Cell::Null };
         let text = |column: usize| cells.get(column).map(text).unwrap_or_default();
         let mut about = ItemInfo { id: text(1), path: text(0), ..ItemInfo::default() };
         let beside = |path: &str| self.path.parent().unwrap_or(Path::new("")).join(path);
         let bands = [4, 5, 6].map(text);
+        if self.holds_pictures {
+            about.path = self.path.display().to_string();
+            about.index = Some(self.rows - 1);
+            about.id = if about.id.is_empty() { text(5) } else { about.id };
+        }
         let mut origin = match &cells[0] {
+            _ if self.holds_pictures => match stored {
+                Cell::Text(bytes) => Origin::Packed(bytes.into()),
+                _ => Origin::Nowhere(refused("has no picture", "fill it, or leave the row out")),
+            },
             Cell::Text(path) => match std::str::from_utf8(path) {
                 Ok(path) => Origin::Picture(beside(path)),
                 Err(_) => Origin::Nowhere(refused("has a path that is not UTF-8", "save the catalogue as UTF-8")),

@@ -15,7 +15,7 @@ pub struct ItemInfo {
     pub id: String,
     /// Its file: as found, or as the catalogue writes it.
     pub path: String,
-    /// Its number in an HDF5 file, from 0.
+    /// Its number in an HDF5 file, or a Parquet file with pictures in it, from 0.
     pub index: Option<u64>,
     /// Right ascension, degrees.
     pub ra: Option<f64>,
@@ -58,6 +58,8 @@ pub enum Origin {
     Bands([PathBuf; 3]),
     /// In a data set, as image of this number.
     Image(Arc<Dataset>, usize),
+    /// In memory, as a PNG or JPEG file.
+    Packed(Arc<[u8]>),
     /// It has none, for this reason.
     Nowhere(String),
 }
@@ -112,6 +114,7 @@ impl Item {
                 let pixels = picture::resize(dataset.image(*index), found, size);
                 pixels.map(|pixels| ItemPicture { pixels, sky: None }).map_err(|error| error.to_string())
             }
+            Origin::Packed(bytes) => self.packed_picture(bytes, size).map_err(|error| error.to_string()),
             Origin::Picture(path) => self.picture_of(path, size).map_err(|error| error.to_string()),
             Origin::Bands(files) => self.planes_of(files, size).map_err(|error| error.to_string()),
         };
@@ -128,10 +131,22 @@ impl Item {
         if fits::is_fits(path) {
             return self.planes_of(&fits::files_of(path), (height, width));
         }
-        if self.reading.crop_arcsec.is_some() {
-            return Err(Error::file(path, "is no FITS image, so nothing can be cut out", "leave --crop-arcsec out"));
-        }
+        self.check_uncropped(path)?;
         Ok(ItemPicture { pixels: picture::read_picture(path, height, width)?, sky: None })
+    }
+
+    fn packed_picture(&self, bytes: &[u8], (height, width): (usize, usize)) -> Result<ItemPicture> {
+        let place = PathBuf::from(format!("{}, image {}", self.about.path, self.about.index.unwrap_or(0)));
+        self.check_uncropped(&place)?;
+        Ok(ItemPicture { pixels: picture::read_packed(&place, bytes, height, width)?, sky: None })
+    }
+
+    /// Refuses to cut a piece out of a picture that is no FITS image.
+    fn check_uncropped(&self, path: &Path) -> Result<()> {
+        match self.reading.crop_arcsec {
+            None => Ok(()),
+            Some(_) => Err(Error::file(path, "is no FITS image, so nothing can be cut out", "leave --crop-arcsec out")),
+        }
     }
 
     /// Refuses a whole image as the picture of an object far from its centre.

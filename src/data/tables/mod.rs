@@ -1,7 +1,7 @@
 //! Reads the wanted columns of tables of other programs, row by row: CSV, Parquet, VOTable and FITS tables.
 //!
 //! Memory does not grow with the number of rows: a row of text takes at most 1 MiB, a row of FITS 64 MiB, a column of
-//! Parquet one page and its dictionary (64 MiB each). A damaged table is refused in one sentence; a decoder that
+//! Parquet one page and its dictionary (64 MiB each; 512 MiB where it holds pictures). A damaged table is refused in one sentence; a decoder that
 //! panics is caught. This folder knows nothing of what the columns mean.
 
 mod base64;
@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 pub use fits::holds_table;
+pub use parquet::{PICTURES, class_names};
 
 use crate::files::open_file;
 use crate::{Error, Result};
@@ -128,6 +129,22 @@ fn find(columns: &[Described], wanted: &[Wanted]) -> Result<Vec<Option<usize>>, 
             Err(format!("has no column `{}`, but {}", wanted.name, names.join(", ")))
         }
     }
+}
+
+/// The first of these names that a table has as a column it can be read from.
+///
+/// # Errors
+/// As [`TableReader::open`] of the first name, where there is none.
+pub fn column_of(path: &Path, kind: Kind, names: &[&'static str]) -> Result<&'static str> {
+    let open = |name: &str| TableReader::open(path, kind, &[Wanted { name: name.into(), ucd: None, needed: true }]);
+    let mut refusal = None;
+    for &name in names {
+        match open(name) {
+            Ok(_) => return Ok(name),
+            Err(error) => _ = refusal.get_or_insert(error),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| Error::file(path, "is asked for no column", "name one")))
 }
 
 /// A table that is being read.

@@ -4,15 +4,13 @@
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 
-/// Largest page that is unpacked, in bytes. Writers cut pages at one MiB or so.
-const LARGEST_PAGE: i64 = 64 << 20;
 /// Most bytes of a page's header: it may hold the smallest and the largest value.
 const LONGEST_HEADER: u64 = 16 << 20;
 /// Deepest nesting of structures.
 const DEEPEST: usize = 16;
 
-/// Refuses a column's chunk, `length` bytes from `start`, that has a page above [`LARGEST_PAGE`].
-pub(super) fn check(file: &mut BufReader<File>, start: u64, length: u64) -> Result<(), String> {
+/// Refuses a column's chunk, `length` bytes from `start`, that has a page of more than `most` bytes.
+pub(super) fn check(file: &mut BufReader<File>, start: u64, length: u64, most: i64) -> Result<(), String> {
     let mut left = length;
     file.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
     while left > 0 {
@@ -23,10 +21,8 @@ pub(super) fn check(file: &mut BufReader<File>, start: u64, length: u64) -> Resu
         })?;
         let read = left.min(LONGEST_HEADER) - header.bytes.limit();
         let [unpacked, packed] = sizes;
-        if !(0..=LARGEST_PAGE).contains(&unpacked) {
-            return Err(format!(
-                "a page is of {unpacked} bytes, more than {LARGEST_PAGE}; write it with smaller pages"
-            ));
+        if !(0..=most).contains(&unpacked) {
+            return Err(format!("a page is of {unpacked} bytes, more than {most}; write it with smaller pages"));
         }
         let packed = u64::try_from(packed).ok().filter(|packed| *packed <= left - read);
         let packed = packed.ok_or("a page is longer than its column")?;
@@ -129,6 +125,8 @@ mod tests {
     use super::*;
     use std::io::Write;
 
+    const LARGEST_PAGE: i64 = 64 << 20;
+
     /// A page's header as Thrift's compact protocol writes it, with a structure, a list and a binary to be passed over.
     fn page(unpacked: i64, packed: i64) -> Vec<u8> {
         let signed = |number: i64| {
@@ -149,7 +147,7 @@ mod tests {
         let check = |bytes: &[u8]| {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&[b"PAR1", bytes].concat()).unwrap();
-            super::check(&mut BufReader::new(file), 4, bytes.len() as u64)
+            super::check(&mut BufReader::new(file), 4, bytes.len() as u64, LARGEST_PAGE)
         };
         let sound = [page(1000, 3), vec![7; 3], page(LARGEST_PAGE, 2), vec![7; 2]].concat();
         check(&sound).unwrap();

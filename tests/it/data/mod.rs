@@ -16,6 +16,7 @@ mod hostile;
 mod hostile_keras;
 mod hostile_tables;
 mod inspect;
+mod labelled;
 mod picture;
 mod split;
 
