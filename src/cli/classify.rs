@@ -35,7 +35,8 @@ or why the item could not be classified). One row an item, in the order of the i
 name.
 
 A catalogue is a table (.csv, .parquet, .vot, .votable, .xml, or .fits with a table and no image) with a \
-column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees); capitals do not matter. In \
+column path (relative to the catalogue's folder) and perhaps id, ra and dec (degrees); capitals do not matter. A \
+Parquet file may hold the pictures themselves, in a column image of bytes and path; index is the row then. In \
 VOTables and FITS, id, ra and dec are also found by their UCDs (meta.id, pos.eq.ra, pos.eq.dec; each with ;meta.main).
 
 FITS images are cubes of the planes g, r and z, or three files NAME-g.fits, NAME-r.fits and NAME-z.fits, which are one \
