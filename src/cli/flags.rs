@@ -82,7 +82,8 @@ pub struct FitsFlags {
     /// Part that holds the image: a number from 0, or an EXTNAME; the first image where absent
     #[arg(long, value_name = "N|NAME", help_heading = "FITS images")]
     fits_hdu: Option<String>,
-    /// Bands of a cube's planes, such as g,r,i,z, of which g, r and z are taken; where absent its card BANDS, or grz, or griz
+    /// Bands of a cube's planes, or of the images in a file, such as g,r,i,z, of which g, r and z are taken; one letter for
+    /// images of one band, which are grey; where absent what the file says, or grz, or griz
     #[arg(long, value_name = "B,B,B", help_heading = "FITS images")]
     fits_bands: Option<String>,
     /// Parameters of the arcsinh stretch that differ from the Legacy Survey's m=0.03,Q=20,g=6,r=3.4,z=2.2

@@ -26,13 +26,17 @@ pub fn fits_options([hdu, bands, stretch]: [Option<&str>; 3]) -> Result<FitsOpti
     Ok(FitsOptions { hdu, bands: bands.map(letters).transpose()?, stretch })
 }
 
-/// Bands as `g,r,z` or `grz`.
+/// Bands as `g,r,z` or `grz`, or the one letter of images of one band.
 fn letters(text: &str) -> Result<Vec<char>> {
     let bands: Vec<char> = text.chars().filter(|letter| *letter != ',' && !letter.is_whitespace()).collect();
     let once = BANDS.iter().all(|band| bands.iter().filter(|letter| letter.eq_ignore_ascii_case(band)).count() == 1);
-    match once {
+    match once || (bands.len() == 1 && bands[0].is_ascii_alphabetic()) {
         true => Ok(bands),
-        false => Err(Error::setting("--fits-bands", format!("\"{text}\""), "letters with g, r and z once each")),
+        false => Err(Error::setting(
+            "--fits-bands",
+            format!("\"{text}\""),
+            "letters with g, r and z once each, or one letter",
+        )),
     }
 }
 

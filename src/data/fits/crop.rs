@@ -99,6 +99,8 @@ fn on(coordinate: f64, pixels: usize) -> bool {
 
 /// The picture of a cutout, rows from the top; none where no pixel has a value in every band.
 pub(super) fn cut(planes: &Planes, cutout: &Cutout, stretch: &Stretch) -> Option<Vec<u8>> {
+    // equal factors, so that one plane is grey: those of r, the middle one
+    let stretch = &if planes.is_grey { Stretch { scales: [stretch.scales[1]; 3], ..*stretch } } else { *stretch };
     let mut pixels = Vec::with_capacity(cutout.height * cutout.width * 3);
     let mut seen = false;
     let within = |place: i64, end: usize| usize::try_from(place).ok().filter(|place| *place < end);

@@ -124,6 +124,45 @@ pub(super) fn find(path: &Path, options: &FitsOptions) -> Result<(Bytes, Image)>
     })
 }
 
+/// An image in a part of a file.
+pub(super) struct Part {
+    pub number: usize,
+    /// The letter of its band, where it says one.
+    pub band: Option<char>,
+}
+
+/// The images of all parts of a file.
+///
+/// # Errors
+/// [`Error::File`] where a header cannot be read.
+pub(super) fn parts(path: &Path) -> Result<Vec<Part>> {
+    let mut bytes = Bytes::open(path)?;
+    let mut found = Vec::new();
+    for number in 0..MOST_HDUS {
+        let header = read_header(&mut bytes, number == 0).map_err(|problem| not_fits(path, &problem))?;
+        let Some(header) = header else { break };
+        if image_axes(&header).is_some() {
+            let says = |card| header.get_string(card).and_then(band_in);
+            found.push(Part { number, band: ["EXTNAME", "BAND", "FILTER"].into_iter().find_map(says) });
+        }
+        let length = data_length(&header).ok_or_else(|| not_fits(path, "a header whose sizes make no sense"))?;
+        let skipped = bytes.skip(length.next_multiple_of(BLOCK as u64));
+        skipped.map_err(|error| not_fits(path, &error.to_string()))?;
+    }
+    Ok(found)
+}
+
+/// The band in a name such as `r`, `IMAGE_R` or `r DECam SDSS c0002 6415.0 1480.0`: its only word of one letter.
+fn band_in(name: &str) -> Option<char> {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut letters = words.filter(|word| word.len() == 1).filter_map(|word| word.chars().next());
+    let letters: Vec<char> = letters.by_ref().filter(char::is_ascii_alphabetic).collect();
+    match letters[..] {
+        [letter] => Some(letter.to_ascii_lowercase()),
+        _ => None,
+    }
+}
+
 fn not_fits(path: &Path, problem: &str) -> Error {
     Error::file(path, format!("is not a FITS file that can be read ({problem})"), "replace or remove it")
 }
@@ -235,4 +274,24 @@ fn image(path: &Path, header: Header) -> Result<Image> {
         Error::file(path, format!("is an image of {} axes", axes.len()), "give a cube of the planes g, r and z")
     })?;
     Ok(Image { header, coding, bitpix, width: width as usize, height: height as usize, planes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bands_are_words_of_one_letter() {
+        for (name, band) in [
+            ("r", Some('r')),
+            ("IMAGE_Z", Some('z')),
+            ("HSC-G", Some('g')),
+            ("r DECam SDSS c0002 6415.0 1480.0", Some('r')),
+            ("SCI", None),
+            ("g-r", None),
+            ("", None),
+        ] {
+            assert_eq!(band_in(name), band, "{name}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! FITS images of the bands g, r and z as the RGB pictures that the Legacy Survey's viewer would show of them.
 //!
-//! One cube or three files of a plane each, of any BITPIX, packed by gzip or bzip2, or tile-compressed. The stretch is applied to the image's own pixels
+//! One cube, three parts or three files of a plane each, of any BITPIX, packed by gzip or bzip2, or tile-compressed. The stretch is applied to the image's own pixels
 //! and the RGB picture is resized, as in the pictures that networks were trained on; rows are turned over, so that north
 //! is up where FITS has it up. Limits are those of [`super::picture`]: a plane has at most 2^26 pixels.
 //! This room knows nothing of data sets.
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use self::crop::Cutout;
 pub(super) use self::header::{Bytes, data_length, is_image};
-pub use self::names::{bands_of, files_of, is_later, is_named};
+pub use self::names::{bands_of, files_of, is_later, is_named, is_of_band};
 pub use self::stretch::Stretch;
 pub use self::wcs::Footprint;
 use self::wcs::Wcs;
@@ -60,7 +60,7 @@ impl fmt::Display for HduChoice {
 pub struct FitsOptions {
     /// Which part of a file; the first image where absent.
     pub hdu: Option<HduChoice>,
-    /// Bands of a cube's planes, in order. If absent, those of its card `BANDS`, else grz or griz by their number.
+    /// Bands of a cube's planes or of a file's images, in order; one letter for images of one band. If absent, those of its card `BANDS`, else grz or griz by their number.
     pub bands: Option<Vec<char>>,
     /// The stretch.
     pub stretch: Stretch,

@@ -40,11 +40,21 @@ pub fn is_named(path: &Path) -> bool {
 pub fn bands_of(path: &Path) -> Option<([PathBuf; 3], usize)> {
     let name = path.file_name()?.to_str()?;
     let (stem, ending) = split(name)?;
-    let place =
-        BANDS.iter().position(|band| stem.ends_with(&format!("-{band}")) || stem.ends_with(&format!("_{band}")))?;
+    let place = band_of(stem)?;
     let stem = &stem[..stem.len() - 1];
     let files = BANDS.map(|band| path.with_file_name(format!("{stem}{band}{ending}")));
     files.iter().all(|file| file.is_file()).then_some((files, place))
+}
+
+/// The place of the band that a name ends with.
+fn band_of(stem: &str) -> Option<usize> {
+    BANDS.iter().position(|band| stem.ends_with(&format!("-{band}")) || stem.ends_with(&format!("_{band}")))
+}
+
+/// Whether the name of `path` is that of one of three files, be the others there or not.
+pub fn is_of_band(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(split).is_some_and(|(stem, _)| band_of(stem).is_some())
 }
 
 /// The files of the picture that `path` stands for: three where it is one of [`bands_of`], else itself.

@@ -1,11 +1,12 @@
-//! The bands g, r and z of a picture, from one cube or three files, as f32 planes with their place on the sky.
+//! The bands g, r and z of a picture, from one cube, three parts of a file or three files, as f32 planes with their place on the
+//! sky. An image of one band is grey: the plane stands for all three.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::header::{self, Bytes, Coding, Image};
 use super::wcs::Wcs;
-use super::{BANDS, FitsOptions, image, tiles};
+use super::{BANDS, FitsOptions, HduChoice, image, is_of_band, tiles};
 use crate::{Error, Result};
 
 /// Fluxes in g, r and z: `height x width` each, rows from the bottom.
@@ -13,6 +14,8 @@ pub(super) struct Planes {
     pub height: usize,
     pub width: usize,
     pub fluxes: [Vec<f32>; 3],
+    /// Whether the three are one plane.
+    pub is_grey: bool,
     /// Their coordinates, or why they are not known.
     pub wcs: Result<Wcs, String>,
 }
@@ -34,8 +37,25 @@ pub(super) fn open(files: &[PathBuf], options: &FitsOptions) -> Result<Unread> {
     let mut parts = Vec::new();
     for file in files {
         let (bytes, image) = header::find(file, options)?;
-        let wanted = if files.len() == 1 { places(file, &image, options)?.to_vec() } else { vec![only(file, &image)?] };
-        parts.push((file.clone(), bytes, image, wanted));
+        if files.len() > 1 {
+            let wanted = vec![only(file, &image)?];
+            parts.push((file.clone(), bytes, image, wanted));
+        } else if image.planes > 1 {
+            let wanted = places(file, &image, options)?.to_vec();
+            parts.push((file.clone(), bytes, image, wanted));
+        } else {
+            match bands_in_parts(file, options)? {
+                None => parts.push((file.clone(), bytes, image, vec![0])),
+                Some(numbers) => {
+                    for number in numbers {
+                        let choice = FitsOptions { hdu: Some(HduChoice::Number(number)), ..options.clone() };
+                        let (bytes, image) = header::find(file, &choice)?;
+                        let wanted = vec![only(file, &image)?];
+                        parts.push((file.clone(), bytes, image, wanted));
+                    }
+                }
+            }
+        }
     }
     let Some((_, _, first, _)) = parts.first() else {
         return Err(Error::data("picture", "no file is named", "name one FITS cube, or three files for g, r and z"));
@@ -81,8 +101,12 @@ impl Unread {
             let damaged = |problem| Error::file(&file, format!("is damaged ({problem})"), "fetch it again");
             fluxes.extend(found.map_err(damaged)?);
         }
+        let is_grey = fluxes.len() == 1;
+        if is_grey {
+            fluxes = vec![fluxes.swap_remove(0); 3];
+        }
         let fluxes = fluxes.try_into().unwrap_or_default();
-        Ok(Planes { height: self.height, width: self.width, fluxes, wcs: self.wcs })
+        Ok(Planes { height: self.height, width: self.width, fluxes, is_grey, wcs: self.wcs })
     }
 }
 
@@ -119,10 +143,58 @@ fn places(file: &Path, image: &Image, options: &FitsOptions) -> Result<[u64; 3]>
     Ok(found)
 }
 
-/// The one plane of a file for one band.
+/// The parts of a file of single planes that are g, r and z: as the parts say it, or as the options count them. None where there
+/// is one image, which is grey.
+///
+/// # Errors
+/// [`Error::File`] where nothing says which of several images is which band, or where the only one is that of one band among the
+/// files of a picture.
+fn bands_in_parts(file: &Path, options: &FitsOptions) -> Result<Option<[usize; 3]>> {
+    let parts = if options.hdu.is_some() { Vec::new() } else { header::parts(file)? };
+    let named: Vec<Option<char>> = match &options.bands {
+        Some(bands) if bands.len() == parts.len().max(1) => {
+            bands.iter().map(|band| Some(band.to_ascii_lowercase())).collect()
+        }
+        Some(bands) => {
+            let problem =
+                format!("has {} images of one plane, but --fits-bands names {}", parts.len().max(1), bands.len());
+            return Err(Error::file(file, problem, "name the band of each, or one letter for an image of one band"));
+        }
+        None => parts.iter().map(|part| part.band).collect(),
+    };
+    if parts.len() < 2 {
+        let is_of_set = options.bands.is_none() && is_of_band(file);
+        let remedy =
+            "fetch the other two of NAME-g, NAME-r and NAME-z, or take it for grey with --fits-bands and its letter";
+        return if is_of_set {
+            Err(Error::file(file, "has 1 plane, of one band by its name", remedy))
+        } else {
+            Ok(None)
+        };
+    }
+    let number = |band: char| {
+        let mut found = parts.iter().zip(&named).filter(|(_, name)| **name == Some(band));
+        found.next().filter(|_| found.next().is_none()).map(|(part, _)| part.number)
+    };
+    match BANDS.map(number) {
+        [Some(g), Some(r), Some(z)] => Ok(Some([g, r, z])),
+        _ => {
+            let numbers: Vec<String> = parts.iter().map(|part| part.number.to_string()).collect();
+            let problem = format!(
+                "has images in its parts {}, of which not one each says that it is g, r or z",
+                numbers.join(", ")
+            );
+            let remedy =
+                "name the bands in order with --fits-bands (other letters are left out), or one part with --fits-hdu";
+            Err(Error::file(file, problem, remedy))
+        }
+    }
+}
+
+/// The one plane of a file or part for one band.
 fn only(file: &Path, image: &Image) -> Result<u64> {
     if image.planes == 1 {
         return Ok(0);
     }
-    Err(Error::file(file, format!("has {} planes", image.planes), "give one plane a file where there are three files"))
+    Err(Error::file(file, format!("has {} planes", image.planes), "give one plane for each band"))
 }

@@ -59,11 +59,13 @@ fn is_picture(path: &Path) -> bool {
     matches!(kind(path), Kind::Picture | Kind::Fits) && !fits::is_later(path) && !is_catalogue(path)
 }
 
-/// Refuses packed tables and tables of unknown formats, by their ending.
+/// Refuses tables that are packed in another way and tables of unknown formats, by their ending.
 fn check_ending(input: &Path) -> Result<()> {
     let ending = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     let (problem, remedy) = match ending(input).as_deref() {
-        Some("gz") if kind(input) == Kind::Other && tables::Kind::of(&input.with_extension("")).is_some() => {
+        Some("gz" | "bz2" | "xz" | "zst" | "zip")
+            if kind(input) == Kind::Other && tables::Kind::of(&input.with_extension("")).is_some() =>
+        {
             ("is a packed table", "unpack it")
         }
         Some("ecsv" | "tsv" | "txt" | "dat") => {

@@ -1,6 +1,5 @@
 //! Comma-separated values with a header (RFC 4180); rows may be of any length.
 
-use std::fs::File;
 use std::path::Path;
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
@@ -21,8 +20,8 @@ pub(super) struct Csv {
 impl Csv {
     pub fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("cannot be read ({error})");
-        let file = File::open(path).map_err(|error| failed(&error))?;
-        let (file, limit) = LimitedFile::new(file, "a row is longer than 1 MiB: a quote may not be closed");
+        let opened = LimitedFile::open(path, "a row is longer than 1 MiB: a quote may not be closed");
+        let (file, limit) = opened.map_err(|error| failed(&error))?;
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
         let header = reader.byte_headers().map_err(|error| failed(&error))?;
         let name = |field: &[u8]| String::from_utf8_lossy(field).trim_start_matches('\u{feff}').to_owned();

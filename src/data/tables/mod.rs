@@ -1,4 +1,5 @@
-//! Reads the wanted columns of tables of other programs, row by row: CSV, Parquet, VOTable and FITS tables.
+//! Reads the wanted columns of tables of other programs, row by row: CSV, Parquet, VOTable and FITS tables; all but Parquet may
+//! be packed by gzip or bzip2.
 //!
 //! Memory does not grow with the number of rows: a row of text takes at most 1 MiB, a row of FITS 64 MiB, a column of
 //! Parquet one page and its dictionary (64 MiB each; 512 MiB where it holds pictures). A damaged table is refused in one sentence; a decoder that
@@ -40,13 +41,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The format that a file's ending means; `None` for endings of other files.
+    /// The format that a file's ending means, where text may be packed (`.csv.gz`, `.vot.bz2`); `None` for other endings.
     pub fn of(path: &Path) -> Option<Self> {
-        match &path.extension()?.to_string_lossy().to_ascii_lowercase()[..] {
+        let ending = |path: &Path| Some(path.extension()?.to_string_lossy().to_ascii_lowercase());
+        let last = ending(path)?;
+        let is_packed = matches!(&last[..], "gz" | "bz2");
+        let name = if is_packed { ending(Path::new(path.file_stem()?))? } else { last };
+        match &name[..] {
             "csv" => Some(Self::Csv),
-            "parquet" => Some(Self::Parquet),
             "vot" | "votable" | "xml" => Some(Self::VoTable),
-            "fits" | "fit" | "fts" => Some(Self::Fits),
+            "parquet" if !is_packed => Some(Self::Parquet),
+            "fits" | "fit" | "fts" if !is_packed => Some(Self::Fits),
             _ => None,
         }
     }

@@ -5,7 +5,6 @@
 //! in another tag than it expects, and its rows simply end where the base64 is damaged; it also brings quick-xml 0.23 and serde_yaml.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -115,8 +114,8 @@ impl VoTable {
     /// Opens the first table that has the columns.
     pub fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, String> {
         let failed = |problem: String| format!("cannot be read ({problem})");
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let (file, limit) = LimitedFile::new(file, "a row or an element is longer than 1 MiB");
+        let opened = LimitedFile::open(path, "a row or an element is longer than 1 MiB");
+        let (file, limit) = opened.map_err(|error| failed(error.to_string()))?;
         let mut reader = Reader::from_reader(BufReader::new(file));
         reader.config_mut().expand_empty_elements = true;
         let mut xml = Xml { reader, limit, buffer: Vec::new() };

@@ -28,6 +28,34 @@ fn tables_of_this_program_are_catalogues() {
     }
 }
 
+#[test]
+fn tables_of_text_may_be_packed() {
+    let desk = Desk::new();
+    desk.galaxies("in", 3);
+    std::fs::write(desk.path("cat.csv"), "id,path\na,in/0000.png\nb,in/0002.png\n").unwrap();
+    desk.classify(0, "RUN0 cat.csv --out t.csv");
+    desk.classify(0, "RUN0 cat.csv --out t.vot");
+    let wanted = carried(&desk, "t.csv");
+    for name in ["cat.csv", "t.vot"] {
+        let bytes = std::fs::read(desk.path(name)).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, &bytes).unwrap();
+        std::io::Write::write_all(&mut bzip2, &bytes).unwrap();
+        let packed = gzip.finish().unwrap();
+        for (ending, bytes) in [("gz", &packed), ("bz2", &bzip2.finish().unwrap())] {
+            std::fs::write(desk.path(&format!("{name}.{ending}")), bytes).unwrap();
+            desk.classify(0, &format!("RUN0 {name}.{ending} --out {name}.{ending}.csv"));
+            assert_eq!(carried(&desk, &format!("{name}.{ending}.csv")), wanted, "{name}.{ending}");
+        }
+    }
+    // one that is cut off says so, after the rows that are there
+    let packed = std::fs::read(desk.path("cat.csv.gz")).unwrap();
+    std::fs::write(desk.path("cut.csv.gz"), &packed[..packed.len() - 12]).unwrap();
+    desk.classify(1, "RUN0 cut.csv.gz --out cut.csv");
+    assert!(desk.text("cut.csv").contains("ends early, in "), "{}", desk.text("cut.csv"));
+}
+
 /// A VOTable of two rows whose columns are known by their UCDs, with columns of other types between.
 fn votable(data: &str) -> String {
     format!(

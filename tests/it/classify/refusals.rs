@@ -101,8 +101,8 @@ fn rows_of_other_fits_settings_are_not_mixed() {
 fn tables_that_are_not_read_are_refused_with_a_way_out() {
     let desk = Desk::new();
     for (name, said) in [
-        ("cat.csv.gz", "is a packed table; unpack it"),
-        ("cat.vot.gz", "unpack it"),
+        ("cat.parquet.gz", "is a packed table; unpack it"),
+        ("cat.csv.zip", "unpack it"),
         ("cat.ecsv", "save it as CSV, FITS, VOTable or Parquet"),
         ("cat.TSV", "save it as CSV"),
     ] {

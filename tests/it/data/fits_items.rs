@@ -48,7 +48,10 @@ fn three_files_are_one_item_however_they_are_named() {
         let names: Vec<&str> = found.iter().map(|(name, _)| &name[..]).collect();
         assert_eq!(names, ["a-g.fits", "b-r.fits", "c.fits"]);
         assert_eq!((&found[0].1, &found[2].1), (&Ok(rgb(0..20, 0..24)), &Ok(rgb(0..20, 0..24))));
-        assert_says(found[1].1.as_ref().unwrap_err(), &["b-r.fits", "has 1 plane"]);
+        assert_says(
+            found[1].1.as_ref().unwrap_err(),
+            &["b-r.fits", "has 1 plane, of one band by its name", "--fits-bands"],
+        );
         assert_eq!(Items::count_all(inputs), Some(3));
     }
     // one of them that is named alone stands for all

@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 mod fits;
 mod fits_items;
+mod fits_parts;
 mod fits_tables;
 mod folder;
 mod given_split;
