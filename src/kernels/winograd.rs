@@ -189,13 +189,15 @@ fn weights_of<S: Simd>(s: S, g: [S::V; 3]) -> [S::V; 6] {
     transformed
 }
 
+/// The first sixteen floats.
 #[inline(always)]
-fn vector<S: Simd>(s: S, from: &[f32]) -> S::V {
+pub fn vector<S: Simd>(s: S, from: &[f32]) -> S::V {
     s.load(from.first_chunk().unwrap_or(&[0.0; LANES]))
 }
 
+/// Writes the first sixteen floats.
 #[inline(always)]
-fn put<S: Simd>(s: S, vector: S::V, to: &mut [f32]) {
+pub fn put<S: Simd>(s: S, vector: S::V, to: &mut [f32]) {
     if let Some(to) = to.first_chunk_mut() {
         s.store(vector, to);
     }
@@ -217,19 +219,12 @@ impl Kernel for Transform<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { c, images, first, rows, edge, planes: Planes { of: planes, plane, wide } } = self;
-        let (height, width, channels) = c.input;
+        let channels = c.input.2;
         let mut tile = 0;
         for image in images.chunks(c.image()) {
             for (y, x) in (first..first + rows).flat_map(|y| (0..c.grid.1).map(move |x| (4 * y, 4 * x))) {
-                let (top, left) = (y.wrapping_sub(c.padding.0), x.wrapping_sub(c.padding.1));
-                let inside =
-                    top.wrapping_add(6) <= height && top < height && left < width && left.wrapping_add(6) <= width;
-                let (pixels, row) = if inside {
-                    (&image[(top * width + left) * channels..], width * channels)
-                } else {
-                    copy_edge(c, image, (top, left), edge);
-                    (&*edge, 6 * channels)
-                };
+                let corner = (y.wrapping_sub(c.padding.0), x.wrapping_sub(c.padding.1));
+                let (pixels, row) = crop(c.input, image, corner, 6, edge);
                 for (block, channel) in (0..channels).step_by(LANES).enumerate() {
                     let to = &mut planes[block * wide + tile * LANES..];
                     transform(s, &pixels[channel..], [row, channels], to, plane);
@@ -240,19 +235,30 @@ impl Kernel for Transform<'_> {
     }
 }
 
-/// Copies 6x6 pixels, with zeros where the image has none.
-fn copy_edge(c: Tiles, image: &[f32], (top, left): (usize, usize), edge: &mut [f32]) {
-    let (height, width, channels) = c.input;
+/// A square of `side` pixels of an image of height, width and channels, and the floats from one of its rows to the next. Where it reaches
+/// past the image it is copied to `edge`, with zeros around. Its corner, the topmost row and leftmost column, wraps below zero.
+pub fn crop<'a>(
+    (height, width, channels): (usize, usize, usize),
+    image: &'a [f32],
+    (top, left): (usize, usize),
+    side: usize,
+    edge: &'a mut [f32],
+) -> (&'a [f32], usize) {
+    if top < height && top.wrapping_add(side) <= height && left < width && left.wrapping_add(side) <= width {
+        return (&image[(top * width + left) * channels..], width * channels);
+    }
+    let edge = &mut edge[..side * side * channels];
     edge.fill(0.0);
-    let outside = if left < width { 0 } else { left.wrapping_neg().min(6) };
-    let columns = left.wrapping_add(outside)..left.wrapping_add(6).min(width);
-    for (i, row) in edge.chunks_mut(6 * channels).enumerate() {
+    let outside = if left < width { 0 } else { left.wrapping_neg().min(side) };
+    let columns = left.wrapping_add(outside)..left.wrapping_add(side).min(width);
+    for (i, row) in edge.chunks_mut(side * channels).enumerate() {
         let y = top.wrapping_add(i);
         if y < height && columns.start < columns.end {
             let from = &image[(y * width + columns.start) * channels..(y * width + columns.end) * channels];
             row[outside * channels..][..from.len()].copy_from_slice(from);
         }
     }
+    (edge, side * channels)
 }
 
 /// Sixteen channels of 6x6 pixels, one value into each plane. `strides` are the floats from a row to the next and from a pixel to the next.

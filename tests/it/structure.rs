@@ -43,6 +43,7 @@ const UNSAFE: &[(&str, usize)] = &[
     ("src/engine/gpu/pipeline_cache.rs", 1),
     ("src/engine/gpu/pipelines.rs", 1),
     ("src/kernels/conv2d/native/backward_weights.rs", 2),
+    ("src/kernels/conv2d/native/winograd_weights.rs", 2),
     ("src/kernels/conv_block/native/backward_input.rs", 4),
     ("src/kernels/conv_block/native/backward_weights.rs", 1),
     ("src/kernels/conv_block/native/pictures.rs", 1),

@@ -19,7 +19,7 @@ mod twins;
 pub use twins::{backward_input, backward_weights, forward};
 
 use super::{
-    Binding, Case, Constants, Contract, Cost, Grid, Launch, Native, Needs, SUM_WORKGROUPS, Shader, Split, Tolerance,
+    Binding, Case, Constants, Contract, Cost, Grid, Launch, Needs, SUM_WORKGROUPS, Shader, Split, Tolerance,
     launch_many_runs, launch_split, runs_of, subgroups_across,
 };
 use crate::kernels::sizes::{direct, implementation, sized, sizes};
@@ -169,7 +169,7 @@ pub static BACKWARD_WEIGHTS: Contract = Contract {
     cost: sized!(cost),
     tolerance: sized!(|c| Tolerance::sum(c.pixels())),
     cases,
-    native: &[Native::direct(native::backward_weights)],
+    native: native::BACKWARD_WEIGHTS,
     implementations: &[
         implementation!("matrix", MATRIX_NEEDS, |c| by_sixteen(c), launch_backward_weights_matrix(c)),
         implementation!(
@@ -340,6 +340,7 @@ fn cases() -> Vec<Case> {
         layer("one pixel more than a wide tile", 1, (1, 17, 16), (3, 1, Same), 16),
         layer("one pixel less than a wide tile, nine rows of four", 1, (5, 7, 4), (3, 1, Valid), 16),
         layer("3x3 stride 2, odd, wide", 3, (7, 5, 16), (3, 2, Same), 32),
+        layer("144 channels, more than a part", 2, (5, 4, 144), (3, 1, Same), 144),
         layer("48 channels, more pixels than a block", 5, (6, 5, 48), (3, 1, Same), 80),
         layer("3x3 stride 2, even, by 32", 2, (10, 8, 32), (3, 2, Same), 64),
         layer("5x5 stride 3 valid, by 16", 3, (14, 11, 16), (5, 3, Valid), 48),

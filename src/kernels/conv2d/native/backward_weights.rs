@@ -19,7 +19,7 @@ const GROUPED: usize = 1 << 21;
 /// The most groups.
 const GROUPS: usize = 16;
 /// Floats of a tile.
-const TILE: usize = LANES * LANES;
+pub(super) const TILE: usize = LANES * LANES;
 
 /// Sizes of the sums: fixed, so that the bits do not depend on threads.
 #[derive(Clone, Copy)]
@@ -177,13 +177,13 @@ impl Kernel for Product<'_> {
     }
 }
 
-/// Adds as many rows of a tile as the registers hold.
+/// Adds as many rows of a tile as the registers hold: for each window, its taps of the rows times its gradients of sixteen columns.
 #[inline(always)]
-fn add_tile<S: Simd>(s: S, unfolded: &[f32], gradients: &[f32], sums: &mut [f32]) {
+pub(super) fn add_tile<S: Simd>(s: S, unfolded: &[f32], gradients: &[f32], sums: &mut [f32]) {
     let windows = gradients.len() / LANES;
-    assert!(windows * LANES <= unfolded.len() && sums.len() >= 2 * S::PIXELS * LANES);
+    assert!(windows * LANES + 2 * S::PIXELS <= unfolded.len() + LANES && sums.len() >= 2 * S::PIXELS * LANES);
     let mut acc = [s.splat(0.0); 2 * MOST_PIXELS];
-    // SAFETY: the assertion covers the sums and, as each window has sixteen taps, the taps of the last; gradients are as many vectors.
+    // SAFETY: the assertion covers the sums and the taps of the last window; gradients are as many vectors.
     unsafe {
         for r in 0..2 * S::PIXELS {
             acc[r] = s.load(lanes(sums, r * LANES));

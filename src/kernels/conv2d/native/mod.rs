@@ -5,6 +5,7 @@ mod backward_weights;
 mod forward;
 mod shape;
 mod winograd;
+mod winograd_weights;
 
 use super::Sizes;
 use crate::kernels::tile::pack;
@@ -19,6 +20,17 @@ pub const FORWARD: &[Native] = &[winograd(winograd::forward), Native::direct(for
 
 /// Native `conv2d.backward_input`.
 pub const BACKWARD_INPUT: &[Native] = &[winograd(winograd::backward_input), Native::direct(backward_input)];
+
+/// Native `conv2d.backward_weights`.
+pub const BACKWARD_WEIGHTS: &[Native] = &[
+    Native {
+        name: "winograd",
+        accepts: |constants| winograd::accepts(constants.into()),
+        rounding: winograd_weights::ROUNDING,
+        run: winograd_weights,
+    },
+    Native::direct(backward_weights),
+];
 
 const fn winograd(run: fn(Args<f32>, InstructionSet)) -> Native {
     Native { name: "winograd", accepts: |constants| winograd::accepts(constants.into()), rounding: ROUNDING, run }
@@ -37,15 +49,24 @@ fn backward_input(mut args: Args<f32>, set: InstructionSet) {
     backward_input::backward_input(shape, args.floats(0), args.floats(1), args.floats_out(0), set);
 }
 
-/// Native `conv2d.backward_weights`.
-pub fn backward_weights(mut args: Args<f32>, set: InstructionSet) {
+fn winograd_weights(mut args: Args<f32>, set: InstructionSet) {
+    let c = Sizes::from(args.constants);
+    bias_gradient(c, &mut args);
+    winograd_weights::backward_weights(c, args.floats(0), args.floats(1), args.floats_out(0), set);
+}
+
+fn backward_weights(mut args: Args<f32>, set: InstructionSet) {
     let c = Sizes::from(args.constants);
     let shape = Shape::from(c).flattened(c.batch);
-    let bias_gradient = args.floats_out(1);
-    if c.bias {
-        backward_weights::bias(args.floats(1), bias_gradient);
-    } else {
-        bias_gradient.fill(0.0);
-    }
+    bias_gradient(c, &mut args);
     backward_weights::backward_weights(shape, args.floats(0), args.floats(1), args.floats_out(0), set);
+}
+
+fn bias_gradient(c: Sizes, args: &mut Args<f32>) {
+    let to = args.floats_out(1);
+    if c.bias {
+        backward_weights::bias(args.floats(1), to);
+    } else {
+        to.fill(0.0);
+    }
 }
