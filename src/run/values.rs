@@ -68,7 +68,7 @@ pub enum CpuFeatures {
     Avx512,
     /// AVX2 and FMA: the same bits as AVX-512
     Avx2,
-    /// NEON
+    /// NEON, of 64-bit ARM: the same bits as AVX2
     Neon,
     /// Those of every processor: slow
     Portable,
@@ -98,6 +98,8 @@ impl CpuFeatures {
             InstructionSet::Avx512(_) => Self::Avx512,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2(_) => Self::Avx2,
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon(_) => Self::Neon,
             InstructionSet::Portable(_) => Self::Portable,
         }
     }

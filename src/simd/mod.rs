@@ -1,7 +1,7 @@
 //! Sixteen floats at a time, in the registers of whatever instruction set the processor has.
 //!
-//! Native kernels are written once, over [`Simd`]: a vector is always sixteen `f32`, which AVX-512 holds in one register and AVX2 in
-//! two. Every set adds and multiplies each lane in the same order with the same fused multiply-add, so they agree to the
+//! Native kernels are written once, over [`Simd`]: a vector is always sixteen `f32`, which AVX-512 holds in one register, AVX2 in
+//! two and NEON in four. Every set adds and multiplies each lane in the same order with the same fused multiply-add, so they agree to the
 //! bit; only [`Portable`], which has no fused multiply-add, rounds once more.
 //!
 //! A value of a set's type proves that the processor has it: [`InstructionSet::detected`] makes them. A [`Kernel`] is compiled once
@@ -11,6 +11,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod unchecked;
 
@@ -18,6 +20,8 @@ mod unchecked;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
 pub use portable::Portable;
 pub use unchecked::{four, lanes, lanes_mut, value};
 
@@ -109,6 +113,9 @@ pub enum InstructionSet {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
     /// Plain code.
     Portable(Portable),
 }
@@ -120,6 +127,8 @@ impl std::fmt::Display for InstructionSet {
             Self::Avx512(_) => "AVX-512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "NEON",
             Self::Portable(_) => "portable code",
         })
     }
@@ -144,6 +153,8 @@ impl InstructionSet {
             sets.extend(Avx512::detect().map(Self::Avx512));
             sets.extend(Avx2::detect().map(Self::Avx2));
         }
+        #[cfg(target_arch = "aarch64")]
+        sets.extend(Neon::detect().map(Self::Neon));
         sets.push(Self::Portable(Portable));
         sets
     }
@@ -155,6 +166,8 @@ impl InstructionSet {
             Self::Avx512(set) => set.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(set) => set.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(set) => set.run(kernel),
             Self::Portable(set) => kernel.run(set),
         }
     }

@@ -52,6 +52,7 @@ const UNSAFE: &[(&str, usize)] = &[
     ("src/kernels/winograd.rs", 3),
     ("src/simd/avx2.rs", 14),
     ("src/simd/avx512.rs", 17),
+    ("src/simd/neon.rs", 15),
     ("src/simd/unchecked.rs", 8),
 ];
 
