@@ -56,7 +56,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     assert!([2, 3, 8].into_iter().all(|threads| bits(threads) == one));
 }
 
-/// AVX2 and AVX-512 add and multiply in the same order, so a training may move between machines that have them.
+/// All sets but plain code add and multiply in the same order, so a training may move between machines that have them.
 #[test]
 fn sets_with_fused_multiply_add_agree_to_the_bit() {
     let rig = conv4_like();
