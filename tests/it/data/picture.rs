@@ -56,7 +56,7 @@ fn impossible_requests_are_refused_and_nothing_is_written() {
     image::RgbImage::new(4, 4).save(desk.path("a.png")).unwrap();
     for (arguments, said) in [
         ("a.fits a.fits", "IMAGE is 2 files, but must be one, or g, r and z"),
-        ("a.fits a.fits a.fits", "has 3 planes; give one plane a file"),
+        ("a.fits a.fits a.fits", "has 3 planes; give one plane for each band"),
         ("a.png --at 150,2", "a.png: is no FITS image, so nothing can be cut out"),
         ("a.fits --at 150", "give RA,DEC in decimal degrees"),
         ("a.fits --at 151,2", "does not show the position 151.000000, 2.000000"),
